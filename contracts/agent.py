@@ -1,0 +1,332 @@
+"""What agents and management say to each other; the relay carries it sealed (`contracts.envelope`).
+
+Orders go down, reports go up. Both count: ``seq`` rises by one from 1 in each direction within an
+enrolment epoch, ``ack`` says the highest contiguous ``seq`` received from the other side. A sender
+keeps a message until it is acknowledged and sends it again unchanged; a receiver takes only the
+next number, so nothing is lost, repeated or reordered unnoticed. `docs/agent-protocol.md` explains.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from contracts.types import Compact, Epoch, Instant, Jwk, Name, Sequence, Sha256, Short, Text
+
+MANAGEMENT = "management"
+"""``iss`` of orders and ``aud`` of reports."""
+
+Platform = Literal["android", "ios"]
+
+
+class CommandKind(StrEnum):
+    """What a device can be told to do."""
+
+    LOCK = "lock"
+    UNLOCK = "unlock"
+    WIPE = "wipe"
+    SELECTIVE_WIPE = "selective_wipe"
+    RESET_PASSCODE = "reset_passcode"
+    LOCATE = "locate"
+    SCAN_NOW = "scan_now"
+    UPDATE_NOW = "update_now"
+    MESSAGE = "message"
+
+
+# --- management's signed statement about itself ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayEntry:
+    """A communication server that devices may use and the certificates its TLS may chain to."""
+
+    url: Name
+    ca_certificates: tuple[Text, ...]
+    """PEM."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustStatement:
+    """Says with which key management reads reports and which relays carry them.
+
+    A JWS of type `envelope.TRUST` whose signer's thumbprint is the fingerprint in the enrolment
+    key. A higher ``issue`` replaces a lower one, never the other way round.
+    """
+
+    v: int = 1
+    issue: Sequence
+    issued_at: Instant
+    order_signing_key: Jwk
+    encryption_key: Jwk
+    successor_thumbprint: Short
+    """SHA-256 thumbprint of the order-signing key that will follow this one."""
+    relays: tuple[RelayEntry, ...]
+
+
+# --- enrolment ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceDescription:
+    """What a device says of itself that never changes."""
+
+    platform: Platform
+    ownership: Literal["company", "personal"] = "company"
+    manufacturer: Short = ""
+    model: Short = ""
+    serial: Short = ""
+    imei: Short = ""
+    wifi_mac: Short = ""
+    exchange_device_id: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9]*$")] = ""
+    """The DeviceId that its mail client claims in ActiveSync (MS-ASHTTP 2.2.1.1.1.2.3)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentRequest:
+    """Asks to become ours; signed with the key it names and sealed to management.
+
+    ``enrolment_id`` is the device's own random choice and makes a repeated request harmless.
+    """
+
+    v: int = 1
+    enrolment_id: UUID
+    aud: Literal["management"]
+    sent_at: Instant
+    enrolment_key: Name
+    user_name: Short = ""
+    user_password: Short = ""
+    signing_key: Jwk
+    encryption_key: Jwk
+    device: DeviceDescription
+
+
+# --- orders: management to device ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyDocument:
+    """A policy version as the device gets it; ``settings`` are the agent's business."""
+
+    policy_id: UUID
+    version: Annotated[int, Field(ge=1)]
+    name: Name
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """The first order of an epoch (``seq`` 1): the device is ours."""
+
+    kind: Literal["enrolled"] = "enrolled"
+    enrolment_id: UUID
+    device_id: UUID
+    certificate: Text
+    """PEM, issued by the built-in CA for the device's signing key."""
+    ca_certificate: Text
+    poll_seconds: Annotated[int, Field(ge=1, le=86_400)]
+    digest_seconds: Annotated[int, Field(ge=1, le=86_400)]
+    policy: PolicyDocument
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentRefused:
+    """Says why an enrolment is not granted; ``aud`` is the enrolment id, ``seq`` is 1."""
+
+    kind: Literal["enrolment_refused"] = "enrolment_refused"
+    enrolment_id: UUID
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyPolicy:
+    kind: Literal["apply_policy"] = "apply_policy"
+    policy: PolicyDocument
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCommand:
+    """Do something once; repeated orders with the same ``command_id`` are done once."""
+
+    kind: Literal["run_command"] = "run_command"
+    command_id: UUID
+    command: CommandKind
+    arguments: dict[str, Short]
+    expires_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPatterns:
+    kind: Literal["new_patterns"] = "new_patterns"
+    pattern_version: Short
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Carries nothing but ``ack``: management holds these reports, the device may forget them."""
+
+    kind: Literal["receipt"] = "receipt"
+
+
+OrderBody = Annotated[
+    Enrolled | EnrolmentRefused | ApplyPolicy | RunCommand | NewPatterns | Receipt,
+    Field(discriminator="kind"),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One message from management, a JWS of type `envelope.ORDER` in a JWE to the device."""
+
+    v: int = 1
+    iss: Literal["management"]
+    aud: UUID
+    """The device id (or the enrolment id in `EnrolmentRefused`)."""
+    epoch: Epoch
+    seq: Sequence
+    ack: Sequence
+    sent_at: Instant
+    body: OrderBody
+
+
+# --- reports: device to management ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posture:
+    """What a device says of itself now; None: it does not know or cannot tell."""
+
+    kind: Literal["posture"] = "posture"
+    os_version: Short | None = None
+    security_patch: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
+    rooted: bool | None = None
+    encrypted: bool | None = None
+    passcode_set: bool | None = None
+    developer_options: bool | None = None
+    usb_debugging: bool | None = None
+    unknown_sources: bool | None = None
+    roaming: bool | None = None
+    agent_version: Short | None = None
+    pattern_version: Short | None = None
+    applied_policy_id: UUID | None = None
+    applied_policy_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledApp:
+    package: Name
+    name: Short
+    version: Short
+    sha256: Sha256
+    signer_sha256: Sha256 | None = None
+    """Of the signer's DER certificate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apps:
+    """All apps on the device; replaces what it said before."""
+
+    kind: Literal["apps"] = "apps"
+    apps: Annotated[tuple[InstalledApp, ...], Field(max_length=5000)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    kind: Literal["command_result"] = "command_result"
+    command_id: UUID
+    state: Literal["acknowledged", "done", "failed"]
+    at: Instant
+    detail: Text = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """At least daily: here I am, nothing else is new. Proof of contact (DESIGN.md, decision 2)."""
+
+    kind: Literal["digest"] = "digest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayProblem:
+    """The device refused what the relay gave it."""
+
+    kind: Literal["relay_problem"] = "relay_problem"
+    problem: Literal["forged", "replayed", "gap", "foreign", "unreadable"]
+    detail: Text
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaving:
+    """The user removed the agent's profile; the device is no longer managed."""
+
+    kind: Literal["leaving"] = "leaving"
+    reason: Text = ""
+
+
+ReportItem = Annotated[
+    Posture | Apps | CommandResult | Digest | RelayProblem | Leaving, Field(discriminator="kind")
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One message from a device, a JWS of type `envelope.REPORT` in a JWE to management."""
+
+    v: int = 1
+    iss: UUID
+    aud: Literal["management"]
+    epoch: Epoch
+    seq: Sequence
+    ack: Sequence
+    sent_at: Instant
+    items: Annotated[tuple[ReportItem, ...], Field(max_length=100)]
+
+
+# --- what travels openly between agent and relay ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentPost:
+    """Body of ``POST /agent/v1/enrolments``. The relay keeps the key to know who asks again."""
+
+    v: int = 1
+    enrolment_id: UUID
+    signing_key: Jwk
+    sealed: Compact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportPost:
+    """Body of ``POST /agent/v1/reports``: numbered openly too, so that a repeat is stored once."""
+
+    v: int = 1
+    epoch: Epoch
+    seq: Sequence
+    sealed: Compact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedOrders:
+    """Answer of ``GET /agent/v1/orders`` and ``GET /agent/v1/enrolments/<id>``."""
+
+    v: int = 1
+    orders: tuple[Compact, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollToken:
+    """Answer of ``POST /agent/v1/token``."""
+
+    v: int = 1
+    token: Name
+    expires_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollAnswer:
+    """Body of a poll that found something."""
+
+    v: int = 1
+    orders_waiting: int

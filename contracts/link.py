@@ -1,0 +1,125 @@
+"""What management and a relay say to each other over the link (management dials)."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from contracts.types import Compact, Epoch, Instant, Jwk, Sequence, Short
+
+BATCH = 200
+"""Most items in one message of the link."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbound:
+    """One sealed message that waits in the relay's mailbox for management."""
+
+    id: int
+    kind: Literal["enrolment", "report"]
+    sender: UUID
+    """The device id, or the enrolment id for ``enrolment``; only a claim until it is opened."""
+    received_at: Instant
+    sealed: Compact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundBatch:
+    """Answer of ``GET /link/v1/inbound``, oldest first."""
+
+    v: int = 1
+    items: Annotated[tuple[Inbound, ...], Field(max_length=BATCH)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """Body of ``POST /link/v1/inbound/taken``: management holds these, forget them."""
+
+    v: int = 1
+    ids: Annotated[tuple[int, ...], Field(max_length=BATCH)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outbound:
+    """One sealed order for a device, or the answer to an enrolment."""
+
+    kind: Literal["order", "enrolment_answer"]
+    recipient: UUID
+    epoch: Epoch
+    seq: Sequence
+    sealed: Compact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discard:
+    """A device has acknowledged orders up to ``seq`` of ``epoch`` (and all earlier epochs)."""
+
+    recipient: UUID
+    epoch: Epoch
+    seq: Sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundBatch:
+    """Body of ``POST /link/v1/outbound``; repeating it changes nothing."""
+
+    v: int = 1
+    items: Annotated[tuple[Outbound, ...], Field(max_length=BATCH)] = ()
+    discards: Annotated[tuple[Discard, ...], Field(max_length=BATCH)] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownDevice:
+    """A device that may use its mailbox (``active``), or may no longer."""
+
+    device_id: UUID
+    signing_key: Jwk
+    active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownDevices:
+    """Body of ``POST /link/v1/devices``: additions and changes; the others stay as they are."""
+
+    v: int = 1
+    devices: Annotated[tuple[KnownDevice, ...], Field(max_length=BATCH)]
+    as_of: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Body of ``PUT /link/v1/trust``: the signed statement that the relay hands to any device."""
+
+    v: int = 1
+    statement: Compact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayStatus:
+    """Answer of ``GET /link/v1/status``."""
+
+    v: int = 1
+    version: Short
+    started_at: Instant
+    now: Instant
+    inbound_waiting: int
+    outbound_waiting: int
+    devices_known: int
+    devices_as_of: Instant | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """When a relay says it heard from a device: a hint for the console, never proof of contact."""
+
+    device_id: UUID
+    polled_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenBatch:
+    """Answer of ``GET /link/v1/seen?since=INSTANT``."""
+
+    v: int = 1
+    devices: tuple[Seen, ...]

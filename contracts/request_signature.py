@@ -1,0 +1,147 @@
+"""Signed HTTP requests: HTTP Message Signatures (RFC 9421) with ECDSA P-256 and a body digest.
+
+One profile for devices towards a relay, management towards a relay, and connectors towards
+management: components ``@method``, ``@path``, ``@query`` and ``content-digest`` (RFC 9530),
+parameters ``created``, ``nonce``, ``keyid`` and ``tag``. The host is not covered, so that a relay
+may be reached by several names; ``tag`` keeps a signature for one surface from another.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from http_message_signatures import (
+    HTTPMessageSignaturesException,
+    HTTPMessageSigner,
+    HTTPMessageVerifier,
+    HTTPSignatureKeyResolver,
+    InvalidSignature,
+    algorithms,
+)
+from joserfc.jwk import ECKey
+
+from contracts import keys
+from runtime.errors import SekishoError, UnauthenticatedError
+
+COMPONENTS = ("@method", "@path", "@query", "content-digest")
+MAXIMUM_SKEW = timedelta(minutes=5)
+AGENT = "sekisho-agent"
+LINK = "sekisho-link"
+CONNECTOR = "sekisho-connector"
+
+
+class ClockSkewError(UnauthenticatedError):
+    """The signature is too old or from the future; the answer tells the asker the right time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """Who signed a request, and the nonce that must not come twice within the skew."""
+
+    key_id: str
+    nonce: str
+    created_at: datetime
+
+
+@dataclass
+class _Message:
+    """The view of a request that the library reads and writes."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+
+
+class _OneKey(HTTPSignatureKeyResolver):
+    def __init__(self, key: ECKey) -> None:
+        self.key = key
+
+    def resolve_private_key(self, key_id: str) -> object:
+        return keys.raw_private(self.key)
+
+    def resolve_public_key(self, key_id: str) -> object:
+        return keys.raw_public(self.key)
+
+
+class _Lookup(HTTPSignatureKeyResolver):
+    def __init__(self, find: Callable[[str], ECKey | None]) -> None:
+        self.find = find
+
+    def resolve_public_key(self, key_id: str) -> object:
+        key = self.find(key_id)
+        if key is None:
+            raise UnauthenticatedError("The signing key is not known here.")
+        return keys.raw_public(key)
+
+
+def signature_headers(
+    method: str, url: str, body: bytes, key: ECKey, key_id: str, tag: str, now: datetime
+) -> dict[str, str]:
+    """Return the headers (Content-Digest, Signature-Input, Signature) that sign this request.
+
+    *url* is absolute; only its path and query are covered.
+    """
+    message = _Message(method.upper(), url, {})
+    HTTPMessageSigner(
+        signature_algorithm=algorithms.ECDSA_P256_SHA256, key_resolver=_OneKey(key)
+    ).sign(
+        message,
+        key_id=key_id,
+        created=now,
+        nonce=secrets.token_urlsafe(16),
+        tag=tag,
+        label="sekisho",
+        covered_component_ids=COMPONENTS[:-1],
+        body=body,
+    )
+    return message.headers
+
+
+def verify_request(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    find_key: Callable[[str], ECKey | None],
+    tag: str,
+    now: datetime,
+) -> Signed:
+    """Return who signed the request.
+
+    *find_key* gets the ``keyid`` and returns its key or None. Raises UnauthenticatedError with the
+    reason, ClockSkewError when only the time is wrong. The caller keeps nonces and refuses a
+    second use within `MAXIMUM_SKEW`.
+    """
+    verifier = HTTPMessageVerifier(
+        signature_algorithm=algorithms.ECDSA_P256_SHA256, key_resolver=_Lookup(find_key)
+    )
+    message = _Message(method.upper(), url, dict(headers))
+    try:
+        found = verifier.verify(
+            message, max_age=None, expect_tag=tag, require_components=COMPONENTS, body=body
+        )
+    except SekishoError:
+        raise
+    except InvalidSignature as error:
+        raise UnauthenticatedError(f"The request's signature does not hold: {error}.") from None
+    except (HTTPMessageSignaturesException, ValueError, TypeError, KeyError) as error:
+        raise UnauthenticatedError(f"The request is not signed as it must be: {error}.") from None
+    if len(found) != 1:
+        raise UnauthenticatedError("The request must carry exactly one signature.")
+    return _in_time(found[0].parameters, found[0].nonce, now)
+
+
+def _in_time(parameters: Mapping[str, int | str], nonce: str | None, now: datetime) -> Signed:
+    created = parameters.get("created")
+    if not isinstance(created, int) or not nonce or len(nonce) > 64:
+        raise UnauthenticatedError(
+            "The signature needs 'created' and a 'nonce' of 1 to 64 characters."
+        )
+    difference = abs(now.timestamp() - created)
+    if difference > MAXIMUM_SKEW.total_seconds():
+        raise ClockSkewError(
+            f"The signature's time is {difference:.0f} s away from this server's; "
+            f"at most {MAXIMUM_SKEW.total_seconds():.0f} s are allowed. Take the Date header's."
+        )
+    return Signed(str(parameters["keyid"]), nonce, datetime.fromtimestamp(created, now.tzinfo))

@@ -1,0 +1,138 @@
+"""One engine, one way to open a transaction, and what every table shares. No queries."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Engine,
+    Integer,
+    MetaData,
+    Unicode,
+    create_engine,
+    event,
+)
+from sqlalchemy.dialects import mssql
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from runtime.process import crash_point
+
+WRITES = "sekisho_writes"
+BUSY_SECONDS = 30
+
+
+BIG = BigInteger().with_variant(Integer, "sqlite")
+RowId = Annotated[int, mapped_column(BIG, primary_key=True)]
+"""A number that the database counts."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant in UTC to the microsecond, aware of it on every database."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        if dialect.name == "mssql":  # DATETIME rounds to 3 ms
+            return dialect.type_descriptor(mssql.DATETIME2(6))  # type: ignore[no-untyped-call]
+        return dialect.type_descriptor(DateTime(timezone=dialect.name != "sqlite"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc if dialect.name == "postgresql" else utc.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Parent of every table class."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012
+        datetime: UtcDateTime,
+        str: Unicode(255),
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+    }
+
+
+class Database:
+    """The management database; every edge (route, command, job) opens its one transaction here."""
+
+    def __init__(self, url: str | URL) -> None:
+        """Connect to *url* (sqlite, postgresql+psycopg or mssql+pyodbc)."""
+        self.engine: Engine = _engine(make_url(url))
+
+    @contextmanager
+    def transaction(self, name: str) -> Iterator[Session]:
+        """Open a transaction that may write: commits on return, rolls back on error.
+
+        *name* says what it does ("collect reports"); tests crash the process around it.
+        """
+        with Session(self.engine, expire_on_commit=False) as session:
+            session.connection(execution_options={WRITES: True})
+            yield session
+            session.flush()
+            crash_point(f"before commit {name}")
+            session.commit()
+        crash_point(f"after commit {name}")
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Open a transaction that only reads; it is rolled back at the end."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+            session.rollback()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def sqlite_url(path: Path) -> URL:
+    """Return the URL of the embedded database in file *path*."""
+    return URL.create("sqlite", database=str(path))
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at once: reading first and then writing ends in "database is locked"."""
+    writes = connection.get_execution_options().get(WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

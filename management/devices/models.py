@@ -1,0 +1,76 @@
+"""Enrolled devices, what is known of them, and the log of who said so."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Unicode
+from sqlalchemy.orm import Mapped, mapped_column
+
+from management.database import Base, RowId
+from management.policies.models import Policy  # noqa: F401  (the table that policy_id names)
+
+
+class Device(Base):
+    """A phone or tablet that has enrolled."""
+
+    __tablename__ = "device"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    name: Mapped[str]
+    owner_name: Mapped[str] = mapped_column(default="")
+    owner_address: Mapped[str] = mapped_column(Unicode(254), index=True)
+    platform: Mapped[str] = mapped_column(Unicode(20))
+    ownership: Mapped[str] = mapped_column(Unicode(20))
+    manufacturer: Mapped[str] = mapped_column(default="")
+    model: Mapped[str] = mapped_column(default="")
+    serial: Mapped[str] = mapped_column(default="", index=True)
+    imei: Mapped[str] = mapped_column(default="")
+    exchange_device_id: Mapped[str] = mapped_column(Unicode(64), default="", index=True)
+    enrolment_state: Mapped[str] = mapped_column(Unicode(20), index=True)
+    """`devices.rules.EnrolmentState`."""
+    enrolled_at: Mapped[datetime]
+    left_at: Mapped[datetime | None]
+    policy_id: Mapped[UUID] = mapped_column(ForeignKey("policy.id"), index=True)
+    certificate_serial: Mapped[str] = mapped_column(Unicode(64))
+    # The agent protocol's counters, see contracts/agent.py.
+    signing_key: Mapped[dict[str, Any]]
+    encryption_key: Mapped[dict[str, Any]]
+    epoch: Mapped[int] = mapped_column(default=1)
+    inbound_seq: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Highest contiguous report received."""
+    outbound_seq: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Highest order written."""
+    outbound_ack: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Highest order the device acknowledged."""
+    contact_at: Mapped[datetime | None]
+    """When the device last proved itself with a signed, sequenced report."""
+    polled_at: Mapped[datetime | None]
+    """When a relay says it polled; a hint only."""
+
+
+class DeviceFacts(Base):
+    """The current facts of one device in one row; can be rebuilt from `Fact`."""
+
+    __tablename__ = "device_facts"
+
+    device_id: Mapped[UUID] = mapped_column(ForeignKey("device.id"), primary_key=True)
+    facts: Mapped[dict[str, Any]]
+    """Fact kind -> {"value", "source", "said_at"}; see `compliance.rules.read_facts`."""
+    changed_at: Mapped[datetime]
+
+
+class Fact(Base):
+    """The append-only log: what a source said of a device at a time."""
+
+    __tablename__ = "fact"
+    __table_args__ = (Index(None, "device_id", "kind", "received_at"),)
+
+    id: Mapped[RowId]
+    device_id: Mapped[UUID] = mapped_column(ForeignKey("device.id"))
+    kind: Mapped[str] = mapped_column(Unicode(50))
+    value: Mapped[dict[str, Any]]
+    """{"value": ...}: a JSON column cannot tell its own null from none."""
+    source: Mapped[str]
+    said_at: Mapped[datetime]
+    received_at: Mapped[datetime]

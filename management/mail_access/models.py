@@ -1,0 +1,94 @@
+"""Exchange connectors, the partnerships they report, and what we want for each."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import ForeignKey, Index, Unicode, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from management.database import BIG, Base, RowId
+
+
+class Connector(Base):
+    """A paired Exchange connector."""
+
+    __tablename__ = "connector"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    name: Mapped[str] = mapped_column(Unicode(100))
+    key: Mapped[dict[str, Any]]
+    paired_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+    contact_at: Mapped[datetime | None]
+    version: Mapped[str] = mapped_column(Unicode(50), default="")
+    problem: Mapped[str] = mapped_column(Unicode(4000), default="")
+    waiting: Mapped[int] = mapped_column(default=0)
+    issue: Mapped[int] = mapped_column(default=0)
+    """Of the wanted list, see contracts/connector.py."""
+
+
+class PairingCode(Base):
+    """A one-time code with which a connector pairs."""
+
+    __tablename__ = "pairing_code"
+
+    code_hash: Mapped[str] = mapped_column(Unicode(64), primary_key=True)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class Partnership(Base):
+    """One (mailbox, DeviceId) pair and the decision about it."""
+
+    __tablename__ = "partnership"
+    __table_args__ = (
+        UniqueConstraint("connector_id", "mailbox", "exchange_device_id"),
+        Index(None, "exchange_device_id"),
+    )
+
+    id: Mapped[RowId]
+    connector_id: Mapped[UUID] = mapped_column(ForeignKey("connector.id"))
+    mailbox: Mapped[str]
+    user_address: Mapped[str] = mapped_column(default="")
+    exchange_device_id: Mapped[str] = mapped_column(Unicode(64))
+    device_type: Mapped[str] = mapped_column(default="")
+    device_model: Mapped[str] = mapped_column(default="")
+    device_os: Mapped[str] = mapped_column(default="")
+    user_agent: Mapped[str] = mapped_column(default="")
+    first_sync_at: Mapped[datetime | None]
+    access_state: Mapped[str]
+    """What the server says it does now."""
+    access_reason: Mapped[str] = mapped_column(default="")
+    pass_id: Mapped[UUID]
+    first_seen_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    gone_at: Mapped[datetime | None]
+    device_id: Mapped[UUID | None] = mapped_column(ForeignKey("device.id"), index=True)
+    match_reason: Mapped[str] = mapped_column(Unicode(1000), default="")
+    wanted: Mapped[str] = mapped_column(Unicode(10), default="leave")
+    """`contracts.connector.Access`."""
+    wanted_because: Mapped[str] = mapped_column(Unicode(4000), default="")
+    wanted_since: Mapped[datetime]
+    next_due_at: Mapped[datetime | None] = mapped_column(index=True)
+    """When time alone changes what is wanted (grace ends)."""
+    applied: Mapped[str] = mapped_column(Unicode(10), default="")
+    """What the connector last did: an access, or empty."""
+    applied_at: Mapped[datetime | None]
+    applied_error: Mapped[str] = mapped_column(Unicode(4000), default="")
+
+
+class MailDecision(Base):
+    """History: each change of what is wanted, and each application by the connector."""
+
+    __tablename__ = "mail_decision"
+
+    id: Mapped[RowId]
+    partnership_id: Mapped[int] = mapped_column(BIG, ForeignKey("partnership.id"), index=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    event: Mapped[str] = mapped_column(Unicode(20))
+    """``wanted``, ``applied`` or ``failed``."""
+    access: Mapped[str] = mapped_column(Unicode(10))
+    because: Mapped[str] = mapped_column(Unicode(4000), default="")

@@ -1,0 +1,79 @@
+"""Communication servers, the orders on their way, and what relays were caught at."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import BigInteger, ForeignKey, Unicode, UnicodeText
+from sqlalchemy.orm import Mapped, mapped_column
+
+from management.database import Base, RowId
+
+
+class Relay(Base):
+    """A communication server that management dials."""
+
+    __tablename__ = "relay"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    name: Mapped[str] = mapped_column(Unicode(100), unique=True)
+    link_url: Mapped[str]
+    link_certificate: Mapped[str] = mapped_column(UnicodeText)
+    """PEM; pinned at pairing."""
+    devices_url: Mapped[str]
+    """Where devices reach it."""
+    ca_certificate: Mapped[str] = mapped_column(UnicodeText)
+    """PEM of the CA that its device-side TLS certificate chains to."""
+    paired_at: Mapped[datetime]
+    contact_at: Mapped[datetime | None]
+    problem: Mapped[str] = mapped_column(Unicode(1000), default="")
+    version: Mapped[str] = mapped_column(Unicode(50), default="")
+    inbound_waiting: Mapped[int] = mapped_column(default=0)
+    outbound_waiting: Mapped[int] = mapped_column(default=0)
+    trust_issue: Mapped[int] = mapped_column(BigInteger, default=0)
+    """The trust statement it holds."""
+
+
+class OutboundMessage(Base):
+    """An order, signed and sealed; kept until the device acknowledges it."""
+
+    __tablename__ = "outbound_message"
+
+    recipient: Mapped[UUID] = mapped_column(primary_key=True)
+    """Device id, or enrolment id for an enrolment answer."""
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(Unicode(20))
+    """`contracts.link.Outbound.kind`."""
+    sealed: Mapped[str] = mapped_column(UnicodeText)
+    written_at: Mapped[datetime]
+    handed_at: Mapped[datetime | None] = mapped_column(index=True)
+    """When the relay took it."""
+    acknowledged_at: Mapped[datetime | None] = mapped_column(index=True)
+    discarded_at: Mapped[datetime | None] = mapped_column(index=True)
+    """When the relay was told to forget it; then the row goes."""
+
+
+class KnownDeviceChange(Base):
+    """A device whose entry in the relays' list must be sent (again)."""
+
+    __tablename__ = "known_device_change"
+
+    device_id: Mapped[UUID] = mapped_column(ForeignKey("device.id"), primary_key=True)
+    changed_at: Mapped[datetime]
+
+
+class RelayIncident(Base):
+    """Something that an honest relay and network would not do."""
+
+    __tablename__ = "relay_incident"
+
+    id: Mapped[RowId]
+    at: Mapped[datetime] = mapped_column(index=True)
+    relay_id: Mapped[UUID | None] = mapped_column(ForeignKey("relay.id"))
+    sender: Mapped[UUID | None] = mapped_column(index=True)
+    problem: Mapped[str] = mapped_column(Unicode(20))
+    """``forged``, ``replayed``, ``altered``, ``gap``, ``foreign``, ``unreadable``, ``withheld``."""
+    detail: Mapped[str] = mapped_column(Unicode(1000))
+    reported_by: Mapped[str] = mapped_column(Unicode(20))
+    """``management`` or ``device``."""
+    repeats: Mapped[int] = mapped_column(default=1)

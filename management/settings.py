@@ -1,0 +1,49 @@
+"""The management server's settings, read once at start."""
+
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from runtime import settings
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Each field is ``SEKISHO_<NAME>`` in the environment or ``name`` in ``sekisho.toml``."""
+
+    home: Path
+    """The data folder; every file that management writes is below it."""
+    database_url: str = ""
+    """Empty: the embedded database in the data folder. Else an SQLAlchemy URL."""
+    host: str = "0.0.0.0"  # noqa: S104  (administrators come from other machines)
+    """Address the console listens on."""
+    port: Port = 8443
+    public_name: str = field(default_factory=socket.gethostname)
+    """The name under which browsers and devices reach this machine."""
+    devices_port: Port = 4343
+    """Of the communication server on this machine; goes into QR codes."""
+    link_port: Port = 4344
+    jobs_health_port: Port = 8444
+    signer_health_port: Port = 8445
+    relay_seconds: Seconds = 2.0
+    """Pause between two visits to a relay."""
+    poll_seconds: Annotated[int, Field(ge=1, le=86_400)] = 900
+    """How often devices poll."""
+    digest_seconds: Annotated[int, Field(ge=1, le=86_400)] = 43_200
+    """How often devices prove contact."""
+    connector_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
+    """How often Exchange connectors compare and act."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 2
+    """Most processes that do background work at once."""
+    log_level: str = "INFO"
+
+
+def load() -> Settings:
+    """Return the settings; ConfigurationError names what is wrong."""
+    return settings.load(Settings, home=settings.home())

@@ -1,0 +1,41 @@
+"""Pattern sets on this server, and each attempt to fetch a newer one."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import Unicode
+from sqlalchemy.orm import Mapped, mapped_column
+
+from management.database import Base
+
+
+class InstalledPatternSet(Base):
+    """A verified pattern set in the data folder; at most one is active."""
+
+    __tablename__ = "installed_pattern_set"
+
+    version: Mapped[str] = mapped_column(Unicode(50), primary_key=True)
+    sha256: Mapped[str] = mapped_column(Unicode(64))
+    source: Mapped[str]
+    """``shipped`` or the update source's address."""
+    rules: Mapped[int]
+    installed_at: Mapped[datetime]
+    activated_at: Mapped[datetime | None]
+    active: Mapped[bool] = mapped_column(default=False)
+
+
+class UpdateRun(Base):
+    """One attempt, scheduled or by hand, with each step's words for the progress display."""
+
+    __tablename__ = "update_run"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    started_at: Mapped[datetime] = mapped_column(index=True)
+    finished_at: Mapped[datetime | None]
+    requested_by: Mapped[str]
+    source: Mapped[str]
+    state: Mapped[str] = mapped_column(Unicode(20))
+    """``running``, ``nothing new``, ``updated``, ``failed``."""
+    from_version: Mapped[str] = mapped_column(Unicode(50), default="")
+    to_version: Mapped[str] = mapped_column(Unicode(50), default="")
+    detail: Mapped[str] = mapped_column(Unicode(4000), default="")
