@@ -1,0 +1,94 @@
+"""The command ``sekisho``: mounts every part's commands, turns our errors into exit codes."""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from runtime.errors import (
+    ConfigurationError,
+    ForbiddenError,
+    MalformedMessageError,
+    NotFoundError,
+    RefusedError,
+    SekishoError,
+    TooLargeError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from runtime.process import die_with_parent
+
+# Names after sysexits.h, which service managers know.
+USAGE = 64
+EXIT_CODE_OF = {
+    MalformedMessageError: 65,
+    TooLargeError: 65,
+    NotFoundError: 66,
+    UnavailableError: 69,
+    RefusedError: 77,
+    ForbiddenError: 77,
+    UnauthenticatedError: 77,
+    ConfigurationError: 78,
+}
+
+COMMANDS = {
+    "up": "sekisho.cli:up",
+    "set-up": "sekisho.cli:set_up",
+    "demo": "sekisho.demo:demo",
+    "management": "management.cli:management",
+    "database": "management.cli:database",
+    "pause": "management.cli:pause",
+    "resume": "management.cli:resume",
+    "verify": "management.cli:verify",
+    "explain": "management.compliance.cli:explain",
+    "admin": "management.administrators.cli:admin",
+    "communication": "communication.cli:communication",
+    "exchange-connector": "exchange_connector.cli:exchange_connector",
+    "scan": "scanner.cli:scan",
+    "pattern": "patterns.cli:pattern",
+    "update": "updater.cli:update",
+    "simulate": "agents.simulator.cli:simulate",
+}
+"""Imported only when asked for, so that a small command starts fast and stays small."""
+
+
+class Commands(click.Group):
+    """Finds sub-commands in `COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        where = COMMANDS.get(cmd_name)
+        if where is None:
+            return None
+        module, _, name = where.partition(":")
+        found: click.Command = getattr(import_module(module), name)
+        return found
+
+
+@click.group(cls=Commands)
+@click.version_option(package_name="sekisho")
+def cli() -> None:
+    """Sekisho: mobile threat protection."""
+
+
+def main() -> None:
+    """Run the command line; the exit status says what kind of thing went wrong."""
+    if os.environ.get("SEKISHO_SUPERVISED"):
+        die_with_parent()
+    try:
+        sys.exit(cli(standalone_mode=False))
+    except click.UsageError as error:
+        error.show()
+        sys.exit(USAGE)
+    except click.Abort:
+        sys.exit(130)
+    except SekishoError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(EXIT_CODE_OF.get(type(error), 1))
+
+
+if __name__ == "__main__":
+    main()

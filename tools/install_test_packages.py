@@ -1,0 +1,63 @@
+"""Installs the Debian packages that the tests use; without root it names what is missing.
+
+Runs before there is a virtual environment, so it uses nothing but the standard library.
+"""
+
+import os
+import subprocess
+import sys
+
+PACKAGES = {
+    "postgresql": "tests on a real PostgreSQL",
+    "chromium": "browser tests",
+    "fonts-noto-cjk": "Japanese in browser tests",
+    "jose": "signatures and encryption against another implementation",
+    "aapt": "building APKs",
+    "android-framework-res": "building APKs",
+    "zipalign": "building APKs",
+    "apksigner": "signing APKs, and a second opinion on signatures",
+    "libsmali-java": "building APKs",
+    "openjdk-17-jdk-headless": "building APKs",
+}
+
+
+def _missing() -> list[str]:
+    return [name for name in PACKAGES if not _installed(name)]
+
+
+def _installed(package: str) -> bool:
+    try:
+        asked = subprocess.run(
+            ["dpkg-query", "-W", "-f", "${db:Status-Status}", package],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:  # not Debian
+        return False
+    return asked.stdout == "installed"
+
+
+def main() -> int:
+    """Install what is missing; exit status 1 when that failed and must not."""
+    missing = _missing()
+    if not missing:
+        return 0
+    if os.geteuid() != 0:
+        for name in missing:
+            print(f"not installed: {name}; skipped are: {PACKAGES[name]}")
+        print(f"as root: apt-get install --no-install-recommends {' '.join(missing)}")
+        return 1 if os.environ.get("CI") == "true" else 0
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for words in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
+        done = subprocess.run(
+            ["apt-get", "-qq", *words], env=environment, stdout=subprocess.DEVNULL, check=False
+        )
+        if done.returncode:
+            print(f"apt-get {words[0]} failed with exit status {done.returncode}")
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
