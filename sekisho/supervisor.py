@@ -57,7 +57,7 @@ class Supervisor:
         self.stopping = Event()
 
     def run(self, ready: Callable[[], None]) -> int:
-        """Run until SIGTERM or SIGINT, return the exit status; *ready* is called once all answer."""
+        """Run until SIGTERM or SIGINT; *ready* is called once all answer. Returns a status."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stopping.set())
         self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
