@@ -1,0 +1,131 @@
+"""Management's own keys: what it seals, reads, signs towards relays and certifies."""
+
+import hmac
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_hex
+from uuid import UUID
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from joserfc.jwk import ECKey
+
+from contracts import keys as jwk
+from management import certificates
+from management.key_files import SealedFolder, locked, prepare_folder, write_private
+
+CONSOLE_CERTIFICATE = "console.pem"
+CONSOLE_KEY = "console.key"
+RENEW_BEFORE = timedelta(days=30)
+
+
+class Keys:
+    """The keys in one folder; reading them is lazy, what is wrong with the folder shows at once."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open *folder*; ConfigurationError when ``secret.key`` is missing or others read it."""
+        self.folder = folder
+        self._sealed = SealedFolder(folder)
+
+    def seal(self, text: str) -> str:
+        """Return *text* encrypted under ``secret.key``, for a column or file; ASCII."""
+        return self._sealed.seal(text)
+
+    def unseal(self, text: str) -> str:
+        """Return what `seal` was given; MalformedMessageError when it was altered."""
+        return self._sealed.unseal(text)
+
+    def encryption_key(self) -> ECKey:
+        """Return the private key that opens reports and enrolment requests."""
+        return self._encryption_key
+
+    def link_key(self) -> ECKey:
+        """Return the private key that signs requests to relays; they pin it at pairing."""
+        return self._link_key
+
+    def ca_certificate(self) -> str:
+        """Return the built-in CA's certificate, PEM."""
+        return (self.folder / "ca.pem").read_text(encoding="ascii")
+
+    def issue_device_certificate(
+        self, device_id: UUID, key: ECKey, now: datetime
+    ) -> tuple[str, str]:
+        """Return (certificate, serial) for a device's signing key: PEM and lower-case hex.
+
+        Subject CN is the device id; only for client authentication; two years.
+        """
+        issued = certificates.for_device(self._issuer, device_id, jwk.raw_public(key), now)
+        return certificates.pem(issued), f"{issued.serial_number:x}"
+
+    def issue_server_certificate(self, names: Sequence[str], now: datetime) -> tuple[str, str]:
+        """Return (PEM chain, PKCS#8 PEM key) of a fresh TLS key for *names*: DNS names and IPs."""
+        chain, key = certificates.for_server(self._issuer, names, now)
+        return "".join(certificates.pem(one) for one in chain), certificates.key_pem(key)
+
+    def mac(self, data: bytes) -> str:
+        """Return the HMAC-SHA-256 of *data* in hex, under the audit trail's key."""
+        return hmac.new(self._mac_key, data, sha256).hexdigest()
+
+    @cached_property
+    def _encryption_key(self) -> ECKey:
+        return jwk.read_private(self._sealed.read("encryption"))
+
+    @cached_property
+    def _link_key(self) -> ECKey:
+        return jwk.read_private(self._sealed.read("link"))
+
+    @cached_property
+    def _mac_key(self) -> bytes:
+        return bytes.fromhex(self._sealed.read("audit"))
+
+    @cached_property
+    def _issuer(self) -> certificates.Issuer:
+        private = jwk.raw_private(jwk.read_private(self._sealed.read("ca")))
+        return certificates.Issuer(
+            x509.load_pem_x509_certificate(self.ca_certificate().encode()), private
+        )
+
+
+def prepare(folder: Path, now: datetime, names: Sequence[str] = ()) -> Keys:
+    """Make what is missing in *folder* and return it; safe to repeat and to run twice at once.
+
+    With *names*, also (re)issues the console's TLS certificate when it is missing, runs out within
+    30 days, lacks one of the names, or does not come from this CA.
+    """
+    with locked(folder):
+        sealed = prepare_folder(folder)
+        for name in ("encryption", "link", "ca"):
+            sealed.make_missing(name, lambda: jwk.private_json(jwk.new_key()))
+        sealed.make_missing("audit", lambda: token_hex(32))
+        if not (folder / "ca.pem").exists():
+            authority = certificates.authority(_ca_key(sealed), now)
+            write_private(folder / "ca.pem", certificates.pem(authority), 0o644)
+        keys = Keys(folder)
+        if names and not _console_holds(keys, names, now):
+            _issue_console(keys, names, now)
+    return keys
+
+
+def _ca_key(sealed: SealedFolder) -> ec.EllipticCurvePrivateKey:
+    return jwk.raw_private(jwk.read_private(sealed.read("ca")))
+
+
+def _console_holds(keys: Keys, names: Sequence[str], now: datetime) -> bool:
+    certificate, key = keys.folder / CONSOLE_CERTIFICATE, keys.folder / CONSOLE_KEY
+    if not (certificate.exists() and key.exists()):
+        return False
+    leaf = x509.load_pem_x509_certificate(certificate.read_bytes())
+    ours = x509.load_pem_x509_certificate(keys.ca_certificate().encode())
+    if leaf.issuer != ours.subject:  # the company's own certificate stays
+        return True
+    fresh = leaf.not_valid_after_utc - now > RENEW_BEFORE
+    return fresh and certificates.covers(leaf, names) and certificates.belong(leaf, key)
+
+
+def _issue_console(keys: Keys, names: Sequence[str], now: datetime) -> None:
+    chain, key = keys.issue_server_certificate(names, now)
+    write_private(keys.folder / CONSOLE_KEY, key)
+    write_private(keys.folder / CONSOLE_CERTIFICATE, chain, 0o644)

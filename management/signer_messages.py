@@ -1,0 +1,146 @@
+"""What the signer's socket carries: one length-prefixed JSON message each way, strict and bounded.
+
+Only the signer and its client import this; orders travel as text, because the signer parses them
+itself and signs what it understood, never bytes it was given.
+"""
+
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from contracts.types import Short
+from runtime.errors import MalformedMessageError, TooLargeError
+
+MAXIMUM_BYTES = 1024 * 1024
+_LENGTH = struct.Struct(">I")
+
+Code = Annotated[str, Field(min_length=6, max_length=10)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignOrder:
+    kind: Literal["sign_order"] = "sign_order"
+    order: Annotated[str, Field(max_length=512 * 1024)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignTrust:
+    kind: Literal["sign_trust"] = "sign_trust"
+    statement: Annotated[str, Field(max_length=512 * 1024)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Describe:
+    """Asks for the keys, the limits and what was used of them."""
+
+    kind: Literal["describe"] = "describe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginTotp:
+    kind: Literal["begin_totp"] = "begin_totp"
+    administrator_id: UUID
+    name: Short
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckTotp:
+    kind: Literal["check_totp"] = "check_totp"
+    administrator_id: UUID
+    code: Code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetTotp:
+    kind: Literal["forget_totp"] = "forget_totp"
+    administrator_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approve:
+    kind: Literal["approve"] = "approve"
+    command_id: UUID
+    administrator_id: UUID
+    code: Code
+    requested_by: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    kind: Literal["pause"] = "pause"
+    because: Short
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    kind: Literal["resume"] = "resume"
+
+
+Body = Annotated[
+    SignOrder
+    | SignTrust
+    | Describe
+    | BeginTotp
+    | CheckTotp
+    | ForgetTotp
+    | Approve
+    | Pause
+    | Resume,
+    Field(discriminator="kind"),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerRequest:
+    v: int = 1
+    body: Body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerAnswer:
+    """``error`` is empty or the name of a class in `runtime.errors`, whose sentence is ``text``."""
+
+    v: int = 1
+    error: Short = ""
+    text: str = ""
+    fields: dict[str, Any]
+
+
+def send(connection: socket.socket, message: bytes) -> None:
+    """Send one message; the socket's timeout bounds it."""
+    connection.sendall(_LENGTH.pack(len(message)) + message)
+
+
+def receive(connection: socket.socket) -> bytes | None:
+    """Return one message, or None when the other side hung up between two.
+
+    Raises TooLargeError before reading a message above 1 MiB, MalformedMessageError when it ends
+    early, TimeoutError as the socket does.
+    """
+    head = _exactly(connection, _LENGTH.size)
+    if not head:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    if length > MAXIMUM_BYTES:
+        raise TooLargeError(f"A message to the signer is larger than {MAXIMUM_BYTES} bytes.")
+    body = _exactly(connection, length)
+    if length and not body:
+        raise MalformedMessageError("A message to the signer ended early.")
+    return body
+
+
+def _exactly(connection: socket.socket, length: int) -> bytes:
+    """Return *length* bytes, or none at all when the stream ends before the first."""
+    parts = bytearray()
+    while len(parts) < length:
+        part = connection.recv(min(length - len(parts), 65_536))
+        if not part:
+            if parts:
+                raise MalformedMessageError("A message to the signer ended early.")
+            return b""
+        parts += part
+    return bytes(parts)

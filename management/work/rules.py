@@ -1,0 +1,21 @@
+"""What a job's state may be, and when a failed one is tried again."""
+
+from datetime import timedelta
+from enum import StrEnum
+
+FIRST_WAIT = timedelta(seconds=15)
+LONGEST_WAIT = timedelta(hours=1)
+
+
+class JobState(StrEnum):
+    """Where a job stands; ``failed`` is the end after its last attempt (a dead letter)."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+def wait_before_retry(attempts: int) -> timedelta:
+    """Return how long to wait after *attempts* failures: 15 s, doubling, at most an hour."""
+    return min(FIRST_WAIT * (1 << min(max(attempts - 1, 0), 20)), LONGEST_WAIT)

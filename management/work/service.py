@@ -1,0 +1,210 @@
+"""Queues background work and hands each piece to one worker at a time.
+
+The table is the truth: a worker that dies loses its lease and the job runs again, so handlers must
+bear being run twice. An outside queue (dramatiq) would only deliver ids to `claim_one`.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, CursorResult, Update, delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from management.work.models import Job
+from management.work.queries import find_by_key, get_job
+from management.work.rules import JobState, wait_before_retry
+from runtime.clock import utc_now
+from runtime.errors import RefusedError
+
+LEASE = timedelta(seconds=60)
+KEEP_DONE = timedelta(days=7)
+KEEP_FAILED = timedelta(days=90)
+READ_PAST = "WITH (UPDLOCK, READPAST, ROWLOCK, READCOMMITTEDLOCK)"
+"""SQL Server's SKIP LOCKED; SQLAlchemy drops the standard words there without telling."""
+
+
+def enqueue(
+    session: Session,
+    kind: str,
+    key: str,
+    payload: dict[str, Any] | None = None,
+    priority: int = 5,
+    run_after: datetime | None = None,
+    now: datetime | None = None,
+) -> Job | None:
+    """Queue work of *kind* once; None when *key* was queued before, whatever became of it.
+
+    It runs after this transaction commits. Keys are forgotten a week after the job is done, 90
+    days after it failed.
+    """
+    if find_by_key(session, key) is not None:
+        return None
+    now = now or utc_now()
+    job = Job(
+        kind=kind,
+        key=key,
+        payload=payload or {},
+        state=JobState.QUEUED,
+        priority=priority,
+        run_after=run_after or now,
+        queued_at=now,
+    )
+    try:
+        with session.begin_nested():
+            session.add(job)
+    except IntegrityError:
+        return None
+    return job
+
+
+def claim(
+    session: Session, owner: str, now: datetime | None = None, lease: timedelta = LEASE
+) -> Job | None:
+    """Take the most urgent job that is due, in one statement; None when there is none."""
+    now = now or utc_now()
+    return _taken(session, claim_statement(owner, now, lease))
+
+
+def claim_one(
+    session: Session,
+    job_id: UUID,
+    owner: str,
+    now: datetime | None = None,
+    lease: timedelta = LEASE,
+) -> Job | None:
+    """Take this very job if it is due and free: the seam for a queue that delivers ids."""
+    now = now or utc_now()
+    due = (Job.id == job_id) & (Job.state == JobState.QUEUED) & (Job.run_after <= now)
+    return _taken(session, _take(owner, now, lease).where(due).returning(Job.id))
+
+
+def claim_statement(owner: str, now: datetime, lease: timedelta) -> Update:
+    """Return the one statement that takes a job; no two takers ever get the same one."""
+    next_due = (
+        select(Job.id)
+        .with_hint(Job, READ_PAST, "mssql")
+        .where(Job.state == JobState.QUEUED, Job.run_after <= now)
+        .order_by(Job.priority, Job.run_after)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+    )
+    taken = _take(owner, now, lease).where(Job.id == next_due, Job.state == JobState.QUEUED)
+    return taken.returning(Job.id)
+
+
+def heartbeat(
+    session: Session,
+    job_id: UUID,
+    owner: str,
+    now: datetime | None = None,
+    progress: str | None = None,
+    lease: timedelta = LEASE,
+) -> bool:
+    """Keep the lease, and store *progress* if given; False when the lease is somebody else's."""
+    values: dict[str, Any] = {"lease_until": (now or utc_now()) + lease}
+    if progress is not None:
+        values["progress"] = progress[:1000]
+    return _changed(session, update(Job).where(_held(job_id, owner)).values(values))
+
+
+def finish(session: Session, job_id: UUID, owner: str, now: datetime | None = None) -> bool:
+    """Mark the job done; False when the lease is somebody else's."""
+    values = {"state": JobState.DONE, "finished_at": now or utc_now(), **_FREE, "error": ""}
+    return _changed(session, update(Job).where(_held(job_id, owner)).values(values))
+
+
+def fail(
+    session: Session, job_id: UUID, owner: str, error: str, now: datetime | None = None
+) -> bool:
+    """Note *error*, and queue the job again later unless this was its last attempt.
+
+    False when the lease is somebody else's.
+    """
+    now = now or utc_now()
+    wanted = select(Job).where(_held(job_id, owner)).with_for_update()
+    job = session.scalars(wanted.execution_options(populate_existing=True)).first()
+    if job is None:
+        return False
+    _put_back(job, error, now)
+    return True
+
+
+def return_expired(session: Session, now: datetime | None = None) -> int:
+    """Queue again the jobs whose worker went silent; return how many."""
+    now = now or utc_now()
+    wanted = (
+        select(Job)
+        .where(Job.state == JobState.RUNNING, Job.lease_until < now)
+        .with_hint(Job, READ_PAST, "mssql")
+        .with_for_update(skip_locked=True)
+    )
+    expired = session.scalars(wanted.execution_options(populate_existing=True)).all()
+    for job in expired:
+        _put_back(job, f"The worker {job.lease_owner} went silent.", now)
+    return len(expired)
+
+
+def retry(session: Session, job_id: UUID, now: datetime | None = None) -> Job:
+    """Give a failed job a new set of attempts; RefusedError when it has not failed."""
+    job = get_job(session, job_id)
+    if job.state != JobState.FAILED:
+        raise RefusedError("Only a failed job can be tried again.")
+    job.state, job.attempts, job.finished_at = JobState.QUEUED, 0, None
+    job.run_after = now or utc_now()
+    return job
+
+
+def forget_old(session: Session, now: datetime | None = None) -> int:
+    """Delete jobs done a week ago and jobs failed 90 days ago; return how many."""
+    now = now or utc_now()
+    number = 0
+    for state, keep in ((JobState.DONE, KEEP_DONE), (JobState.FAILED, KEEP_FAILED)):
+        old = (Job.state == state) & (Job.finished_at < now - keep)
+        number += _count(session, delete(Job).where(old))
+    return number
+
+
+_FREE: dict[str, Any] = {"lease_owner": "", "lease_until": None}
+
+
+def _take(owner: str, now: datetime, lease: timedelta) -> Update:
+    return update(Job).values(
+        state=JobState.RUNNING,
+        attempts=Job.attempts + 1,
+        lease_owner=owner,
+        lease_until=now + lease,
+        started_at=now,
+        progress="",
+    )
+
+
+def _taken(session: Session, statement: Any) -> Job | None:
+    job_id = session.execute(
+        statement, execution_options={"synchronize_session": False}
+    ).scalar_one_or_none()
+    return None if job_id is None else session.get(Job, job_id, populate_existing=True)
+
+
+def _held(job_id: UUID, owner: str) -> ColumnElement[bool]:
+    return (Job.id == job_id) & (Job.lease_owner == owner) & (Job.state == JobState.RUNNING)
+
+
+def _put_back(job: Job, error: str, now: datetime) -> None:
+    job.error, job.lease_owner, job.lease_until = error[:4000], "", None
+    if job.attempts >= job.maximum_attempts:
+        job.state, job.finished_at = JobState.FAILED, now
+    else:
+        job.state, job.run_after = JobState.QUEUED, now + wait_before_retry(job.attempts)
+
+
+def _changed(session: Session, statement: Any) -> bool:
+    return _count(session, statement) == 1
+
+
+def _count(session: Session, statement: Any) -> int:
+    result = session.execute(statement, execution_options={"synchronize_session": False})
+    assert isinstance(result, CursorResult)
+    return int(result.rowcount)
