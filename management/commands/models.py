@@ -22,6 +22,8 @@ class Command(Base):
     arguments: Mapped[dict[str, Any]] = mapped_column(default=dict)
     state: Mapped[str] = mapped_column(Unicode(20), index=True)
     """`commands.rules.CommandState`."""
+    waiting_for: Mapped[str] = mapped_column(Unicode(20), default="")
+    """Why a queued command is not sent yet: `commands.rules.Waiting`, or empty."""
     requested_by: Mapped[str]
     reason: Mapped[str] = mapped_column(Unicode(1000), default="")
     outbound_seq: Mapped[int | None] = mapped_column(BigInteger)

@@ -43,7 +43,11 @@ class Device(Base):
     """Highest order written."""
     outbound_ack: Mapped[int] = mapped_column(BigInteger, default=0)
     """Highest order the device acknowledged."""
-    contact_at: Mapped[datetime | None]
+    recent_reports: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """Number -> start of the SHA-256 of the last few reports taken, to tell repeat from change."""
+    relay_id: Mapped[UUID | None]
+    """The relay through which its last signed report came; orders go there."""
+    contact_at: Mapped[datetime | None] = mapped_column(index=True)
     """When the device last proved itself with a signed, sequenced report."""
     polled_at: Mapped[datetime | None]
     """When a relay says it polled; a hint only."""
@@ -74,3 +78,23 @@ class Fact(Base):
     source: Mapped[str]
     said_at: Mapped[datetime]
     received_at: Mapped[datetime]
+
+
+class DeviceJudgement(Base):
+    """The latest `compliance.rules.Judgement` of one device, so that lists need no judging.
+
+    It stands beside the device because the device list filters by it; `compliance` writes it.
+    """
+
+    __tablename__ = "device_judgement"
+
+    device_id: Mapped[UUID] = mapped_column(ForeignKey("device.id"), primary_key=True)
+    state: Mapped[str] = mapped_column(Unicode(20), index=True)
+    since: Mapped[datetime]
+    violations: Mapped[list[Any]]
+    missing: Mapped[list[Any]]
+    policy_id: Mapped[UUID]
+    policy_version: Mapped[int]
+    judged_at: Mapped[datetime]
+    next_due_at: Mapped[datetime | None] = mapped_column(index=True)
+    """When time alone may change the answer."""

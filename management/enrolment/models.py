@@ -36,7 +36,7 @@ class EnrolmentAttempt(Base):
     enrolment_id: Mapped[UUID] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(index=True)
     invitation_id: Mapped[UUID | None] = mapped_column(ForeignKey("invitation.id"))
-    device_id: Mapped[UUID | None] = mapped_column(ForeignKey("device.id"))
-    signing_key_thumbprint: Mapped[str] = mapped_column(Unicode(64))
+    device_id: Mapped[UUID | None] = mapped_column(ForeignKey("device.id"), index=True)
+    signing_key_thumbprint: Mapped[str] = mapped_column(Unicode(64), index=True)
     refused_because: Mapped[str] = mapped_column(Unicode(1000), default="")
     """Empty when it was granted."""

@@ -26,6 +26,8 @@ class Relay(Base):
     paired_at: Mapped[datetime]
     contact_at: Mapped[datetime | None]
     problem: Mapped[str] = mapped_column(Unicode(1000), default="")
+    problem_at: Mapped[datetime | None]
+    """Since when `problem` holds."""
     version: Mapped[str] = mapped_column(Unicode(50), default="")
     inbound_waiting: Mapped[int] = mapped_column(default=0)
     outbound_waiting: Mapped[int] = mapped_column(default=0)
@@ -44,6 +46,8 @@ class OutboundMessage(Base):
     seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     kind: Mapped[str] = mapped_column(Unicode(20))
     """`contracts.link.Outbound.kind`."""
+    relay_id: Mapped[UUID | None] = mapped_column(ForeignKey("relay.id"))
+    """Through which the recipient was last heard, so its mailbox is there; None: any relay."""
     sealed: Mapped[str] = mapped_column(UnicodeText)
     written_at: Mapped[datetime]
     handed_at: Mapped[datetime | None] = mapped_column(index=True)
@@ -54,12 +58,25 @@ class OutboundMessage(Base):
 
 
 class KnownDeviceChange(Base):
-    """A device whose entry in the relays' list must be sent (again)."""
+    """A device whose entry in one relay's list must be sent (again)."""
 
     __tablename__ = "known_device_change"
 
+    relay_id: Mapped[UUID] = mapped_column(ForeignKey("relay.id"), primary_key=True)
     device_id: Mapped[UUID] = mapped_column(ForeignKey("device.id"), primary_key=True)
     changed_at: Mapped[datetime]
+
+
+class TrustIssue(Base):
+    """A signed trust statement; the highest issue is what every relay must hold."""
+
+    __tablename__ = "trust_issue"
+
+    issue: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    content_hash: Mapped[str] = mapped_column(Unicode(64))
+    """SHA-256 of what it says apart from number and time: another hash needs another issue."""
+    statement: Mapped[str] = mapped_column(UnicodeText)
+    issued_at: Mapped[datetime]
 
 
 class RelayIncident(Base):
