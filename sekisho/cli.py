@@ -1,15 +1,19 @@
 """Starting the whole product on one machine."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from runtime.errors import ConfigurationError
 from sekisho.supervisor import Part, Supervisor
+
+if TYPE_CHECKING:
+    from management.settings import Settings
 
 
 @click.command(name="set-up")
@@ -41,35 +45,52 @@ def run_everything() -> int:
     click.echo("Preparing the data folder ...", err=True)
     prepared = _prepare()
     supervisor = Supervisor(
-        parts(loaded.home, loaded.port, loaded.signer_health_port, loaded.jobs_health_port),
+        parts(loaded),
         loaded.home / "logs",
         lambda sentence: click.echo(sentence, err=True),
     )
     return supervisor.run(ready=lambda: click.echo(_welcome(prepared)))
 
 
-def parts(home: Path, port: int, signer_health: int, jobs_health: int) -> tuple[Part, ...]:
-    """Return the processes of the basic model, in the order in which they start."""
+def parts(settings: "Settings") -> tuple[Part, ...]:
+    """Return the processes of the basic model, in the order in which they start.
+
+    The communication server takes host, name and ports from management's settings, so that they
+    agree without being said twice; its own settings win where they are given.
+    """
     from communication import settings as communication_settings
     from exchange_connector import settings as connector_settings
 
-    relay, connector = communication_settings.load(), connector_settings.load()
+    shared = {
+        "SEKISHO_COMMUNICATION_HOST": settings.host,
+        "SEKISHO_COMMUNICATION_PUBLIC_NAME": settings.public_name,
+        "SEKISHO_COMMUNICATION_DEVICES_PORT": str(settings.devices_port),
+        "SEKISHO_COMMUNICATION_LINK_PORT": str(settings.link_port),
+        "SEKISHO_COMMUNICATION_POLL_SECONDS": str(settings.poll_seconds),
+    }
+    relay = communication_settings.load({**shared, **os.environ})
+    connector = connector_settings.load()
     return (
-        Part("signer", ("management", "signer"), f"http://127.0.0.1:{signer_health}/healthz"),
-        Part("management", ("management", "web"), f"https://127.0.0.1:{port}/healthz"),
-        Part("jobs", ("management", "jobs"), f"http://127.0.0.1:{jobs_health}/healthz"),
+        Part("signer", ("management", "signer"), _local(settings.signer_health_port)),
+        Part("management", ("management", "web"), _local(settings.port, "https")),
+        Part("jobs", ("management", "jobs"), _local(settings.jobs_health_port)),
         Part(
             "communication",
             ("communication",),
-            f"https://127.0.0.1:{relay.devices_port}/healthz",
+            _local(relay.devices_port, "https"),
+            environment=shared,
         ),
         Part(
             "exchange-connector",
             ("exchange-connector", "run"),
-            f"http://127.0.0.1:{connector.health_port}/healthz",
-            wanted=(home / "connector" / "connector.toml").exists,
+            _local(connector.health_port),
+            wanted=(settings.home / "connector" / "connector.toml").exists,
         ),
     )
+
+
+def _local(port: int, scheme: str = "http") -> str:
+    return f"{scheme}://127.0.0.1:{port}/healthz"
 
 
 def _prepare() -> dict[str, str | None]:
