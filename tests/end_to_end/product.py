@@ -47,7 +47,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def until(what: str, ask: Callable[[], T | None], seconds: float = 60.0) -> T:
-    """Ask again and again until the answer is true, and return it; fail naming *what* was awaited."""
+    """Ask until the answer is true and return it; fail naming *what* was awaited."""
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:
         if answer := ask():
