@@ -1,7 +1,7 @@
 """`make bench`: runs every benchmark, prints a JSON object a line and a table at the end.
 
-A benchmark is a module of this package with ``run() -> Iterator[Measurement]``. A figure never fails
-the run; a benchmark that cannot run does.
+A benchmark is a module of this package with ``run() -> Iterator[Measurement]``. A figure never
+fails the run; a benchmark that cannot run does.
 """
 
 import importlib
@@ -59,9 +59,8 @@ def _table(rows: list[Measurement]) -> str:
     lines = ["", f"{'name':<44} {'value':>12} {'unit':<10} {'ratio':>8}  reach"]
     for row in rows:
         ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
-        lines.append(
-            f"{row['name']:<44} {row['value']:>12.3f} {row['unit']:<10} {ratio:>8}  {row['reach'] or ''}"
-        )
+        figure = f"{row['name']:<44} {row['value']:>12.3f} {row['unit']:<10} {ratio:>8}"
+        lines.append(f"{figure}  {row['reach'] or ''}")
     return "\n".join(lines)
 
 
