@@ -38,7 +38,7 @@ def _pss(pid: int) -> float:
     """Return the proportional set size of *pid* and all below it."""
     top = psutil.Process(pid)
     family = [top, *top.children(recursive=True)]
-    return sum(process.memory_full_info().pss for process in family) / 1e6
+    return float(sum(process.memory_full_info().pss for process in family)) / 1e6
 
 
 def _row(name: str, value: float, unit: str, reach: str) -> dict[str, Any]:

@@ -19,15 +19,29 @@ def die_with_parent() -> None:
 def crash_point(name: str) -> None:
     """Do nothing; but a test may order the process to die here, once, as if the power failed.
 
-    ``SEKISHO_CRASH_AT`` names the point and ``SEKISHO_CRASH_MARK`` a file that is made when the
-    crash happens, so that the restarted process passes. Points stand just before and just after
-    every commit (``before commit NAME``) and every effect outside (``before effect NAME``).
+    Points stand just before and just after every commit (``before commit NAME``) and every effect
+    outside (``before effect NAME``). ``SEKISHO_CRASH_AT`` names the point, or with ``@`` a file that
+    names it; ``SEKISHO_CRASH_MARK`` is a file that is made when the crash happens, so that the
+    restarted process passes. ``SEKISHO_CRASH_TRACE`` is a file that learns each point's name.
     """
-    if os.environ.get("SEKISHO_CRASH_AT") != name:
-        return
-    mark = Path(os.environ["SEKISHO_CRASH_MARK"])
+    if trace := os.environ.get("SEKISHO_CRASH_TRACE"):
+        with Path(trace).open("a", encoding="utf-8") as names:
+            names.write(f"{name}\n")
+    if _ordered() == name and _first(Path(os.environ["SEKISHO_CRASH_MARK"])):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _ordered() -> str | None:
+    wanted = os.environ.get("SEKISHO_CRASH_AT")
+    if wanted is None or not wanted.startswith("@"):
+        return wanted
+    path = Path(wanted[1:])
+    return path.read_text(encoding="utf-8").strip() if path.exists() else None
+
+
+def _first(mark: Path) -> bool:
     try:
         mark.touch(exist_ok=False)
     except FileExistsError:
-        return
-    os.kill(os.getpid(), signal.SIGKILL)
+        return False
+    return True
