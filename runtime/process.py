@@ -20,9 +20,9 @@ def crash_point(name: str) -> None:
     """Do nothing; but a test may order the process to die here, once, as if the power failed.
 
     Points stand just before and just after every commit (``before commit NAME``) and every effect
-    outside (``before effect NAME``). ``SEKISHO_CRASH_AT`` names the point, or with ``@`` a file that
-    names it; ``SEKISHO_CRASH_MARK`` is a file that is made when the crash happens, so that the
-    restarted process passes. ``SEKISHO_CRASH_TRACE`` is a file that learns each point's name.
+    outside (``before effect NAME``). ``SEKISHO_CRASH_AT`` names the point, or with ``@`` a file
+    that names it; ``SEKISHO_CRASH_MARK`` is a file that is made when the crash happens, so that
+    the restarted process passes. ``SEKISHO_CRASH_TRACE`` is a file that learns each point's name.
     """
     if trace := os.environ.get("SEKISHO_CRASH_TRACE"):
         with Path(trace).open("a", encoding="utf-8") as names:

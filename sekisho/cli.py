@@ -42,6 +42,7 @@ def run_everything() -> int:
     from management import settings
 
     loaded = settings.load()
+    _share(loaded)
     click.echo("Preparing the data folder ...", err=True)
     prepared = _prepare()
     supervisor = Supervisor(
@@ -53,33 +54,16 @@ def run_everything() -> int:
 
 
 def parts(settings: "Settings") -> tuple[Part, ...]:
-    """Return the processes of the basic model, in the order in which they start.
-
-    The communication server takes host, name and ports from management's settings, so that they
-    agree without being said twice; its own settings win where they are given.
-    """
+    """Return the processes of the basic model, in the order in which they start."""
     from communication import settings as communication_settings
     from exchange_connector import settings as connector_settings
 
-    shared = {
-        "SEKISHO_COMMUNICATION_HOST": settings.host,
-        "SEKISHO_COMMUNICATION_PUBLIC_NAME": settings.public_name,
-        "SEKISHO_COMMUNICATION_DEVICES_PORT": str(settings.devices_port),
-        "SEKISHO_COMMUNICATION_LINK_PORT": str(settings.link_port),
-        "SEKISHO_COMMUNICATION_POLL_SECONDS": str(settings.poll_seconds),
-    }
-    relay = communication_settings.load({**shared, **os.environ})
-    connector = connector_settings.load()
+    relay, connector = communication_settings.load(), connector_settings.load()
     return (
         Part("signer", ("management", "signer"), _local(settings.signer_health_port)),
         Part("management", ("management", "web"), _local(settings.port, "https")),
         Part("jobs", ("management", "jobs"), _local(settings.jobs_health_port)),
-        Part(
-            "communication",
-            ("communication",),
-            _local(relay.devices_port, "https"),
-            environment=shared,
-        ),
+        Part("communication", ("communication",), _local(relay.health_port)),
         Part(
             "exchange-connector",
             ("exchange-connector", "run"),
@@ -87,6 +71,15 @@ def parts(settings: "Settings") -> tuple[Part, ...]:
             wanted=(settings.home / "connector" / "connector.toml").exists,
         ),
     )
+
+
+def _share(settings: "Settings") -> None:
+    """Let the communication server agree with management without saying anything twice.
+
+    Its own settings (``SEKISHO_COMMUNICATION_...``) win where they are given.
+    """
+    for name in ("host", "public_name", "devices_port", "link_port", "poll_seconds"):
+        os.environ.setdefault(f"SEKISHO_COMMUNICATION_{name.upper()}", str(getattr(settings, name)))
 
 
 def _local(port: int, scheme: str = "http") -> str:

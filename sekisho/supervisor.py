@@ -31,8 +31,6 @@ class Part:
     """Address of its /healthz."""
     wanted: Callable[[], bool] = lambda: True
     """Whether it should run now (the connector only once it is paired)."""
-    environment: dict[str, str] = field(default_factory=dict)
-    """What it gets beside our own environment."""
 
 
 @dataclass(slots=True)
@@ -111,7 +109,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             stdout=child.log,
             stderr=subprocess.STDOUT,
-            env={**child.part.environment, **os.environ, "SEKISHO_SUPERVISED": "1"},
+            env={**os.environ, "SEKISHO_SUPERVISED": "1"},
             start_new_session=True,  # Ctrl-C reaches us alone; we stop them in order
         )
         child.started_at = time.monotonic()
