@@ -1,0 +1,272 @@
+"""A real agent in software: it speaks the whole agent protocol, only its phone is pretended.
+
+`docs/agent-protocol.md` is the specification. All memory is in `state.StateFile`; every step is
+saved before the world learns of it, so that the device may be killed at any moment.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from uuid import UUID
+
+from agents.simulator import enrolment, orders, phone, trust
+from agents.simulator.relay_client import AskLaterError, Identity, RelayClient, UnreachableError
+from agents.simulator.state import DeviceState, StateFile
+from agents.simulator.visit import Timing, Visit
+from contracts import keys
+from contracts.agent import (
+    DeviceDescription,
+    Enrolled,
+    EnrolmentRefused,
+    InstalledApp,
+    Leaving,
+    TrustStatement,
+)
+from runtime.clock import utc_now
+from runtime.errors import RefusedError, SekishoError, UnavailableError
+
+LONGEST_BACKOFF_SECONDS = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckIn:
+    """What one check-in did."""
+
+    orders_taken: int
+    orders_refused: int
+    reports_sent: int
+    poll_after_seconds: float
+    ended: str = ""
+    """Why the device is no longer managed, if it was its last check-in."""
+
+
+class SimulatedDevice:
+    """One simulated device, kept in *folder*; several programs may use the same folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], datetime] = utc_now,
+        wait: Callable[[float], None] = time.sleep,
+        timing: Timing | None = None,
+    ) -> None:
+        self.file = StateFile(folder)
+        self.clock, self.wait, self.timing = clock, wait, timing or Timing()
+
+    @property
+    def state(self) -> DeviceState:
+        """A copy of everything it remembers."""
+        return self.file.read()
+
+    @property
+    def device_id(self) -> UUID:
+        """The id management gave; RefusedError before enrolment."""
+        return self.state.member().device_id
+
+    # --- the phone ---
+
+    def set(self, **posture: str) -> None:
+        """Change posture fields; see `phone.set_posture`."""
+        with self.file.changing() as state:
+            phone.set_posture(state.phone, posture)
+
+    def install(self, *apps: InstalledApp) -> None:
+        """Put apps on the phone."""
+        with self.file.changing() as state:
+            for app in apps:
+                phone.install(state.phone, app)
+
+    def uninstall(self, package: str) -> InstalledApp:
+        """Remove an app; NotFoundError when it is not there."""
+        with self.file.changing() as state:
+            return phone.uninstall(state.phone, package)
+
+    # --- enrolment ---
+
+    def enrol(
+        self,
+        qr: str,
+        description: DeviceDescription,
+        user_name: str = "",
+        user_password: str = "",
+        patience: timedelta = timedelta(minutes=2),
+    ) -> UUID:
+        """Enrol and return the device id.
+
+        Raises RefusedError with management's reason, and UnavailableError when no answer came
+        within *patience*; calling again goes on with the same request.
+        """
+        deadline = time.monotonic() + patience.total_seconds()
+        seconds: float | None = self.begin_enrolment(qr, description, user_name, user_password)
+        while seconds is not None:
+            if time.monotonic() + seconds > deadline:
+                raise UnavailableError(
+                    "Management has not answered the enrolment yet. Is it running, and is its "
+                    "relay connected? Enrol again with the same code to go on waiting."
+                )
+            self.wait(seconds)
+            seconds = self.finish_enrolment()
+        return self.device_id
+
+    def begin_enrolment(
+        self, qr: str, description: DeviceDescription, user_name: str = "", user_password: str = ""
+    ) -> float:
+        """Hand in the request; return the seconds after which to call `finish_enrolment`."""
+        invitation = trust.read_qr(qr)
+        with self.file.checking_in():
+            state = self.state
+            if state.membership is not None:
+                raise RefusedError("This device is enrolled already. Let it leave first.")
+            code = sha256(qr.strip().encode()).hexdigest()
+            if state.asked is None or state.asked.code != code:
+                statement = self._first_trust(invitation)
+                user, now = (user_name, user_password), self.clock()
+                with self.file.changing() as state:
+                    enrolment.ask(state, invitation, code, statement, description, user, now)
+            with self._relay() as relay:
+                return relay.post_enrolment(self.state.request().body.encode())
+
+    def _first_trust(self, invitation: trust.Invitation) -> TrustStatement:
+        """Ask the one question that TLS cannot protect yet; the fingerprint protects its answer."""
+        relay = RelayClient(invitation.relay_url, None, self.clock)
+        try:
+            fetched = relay.fetch_trust()
+        finally:
+            relay.close()
+        if fetched is None:
+            raise RefusedError("The relay answered that nothing changed to a first question.")
+        return trust.read_statement(fetched[0], invitation.fingerprint)
+
+    def finish_enrolment(self) -> float | None:
+        """Ask once for the answer: None when enrolled, else the seconds after which to ask again.
+
+        Raises RefusedError with management's reason.
+        """
+        with self.file.checking_in(), self._relay() as relay:
+            state = self.state
+            asked = state.request()
+            signer = keys.read_private(state.signing_key)
+            answer = relay.fetch_enrolment(Identity(signer, asked.enrolment_id))
+            if answer is None:  # another relay, or one that lost its store
+                return relay.post_enrolment(asked.body.encode())
+            if isinstance(answer, float):
+                return answer
+            for sealed in answer.orders:
+                if self._take_answer(sealed):
+                    return None
+            return 5.0
+
+    def _take_answer(self, sealed: str) -> bool:
+        """Let a sealed answer decide the enrolment; a false one is noted for the first report."""
+        refused = ""
+        with self.file.changing() as state:
+            now = self.clock()
+            try:
+                order = enrolment.read_answer(state, state.request(), sealed)
+            except orders.RefusedOrderError as error:
+                orders.note_problem(state, error.problem, str(error), sealed, now)
+                return False
+            if isinstance(order.body, Enrolled):
+                enrolment.join(state, order, order.body, now)
+            elif isinstance(order.body, EnrolmentRefused):
+                refused = order.body.reason or "no reason given"
+                state.asked, state.pending = None, []
+                state.note(now, f"Enrolment refused: {refused}")
+        if refused:
+            raise RefusedError(f"Management refused the enrolment: {refused}")
+        return True
+
+    # --- check-in ---
+
+    def check_in(self) -> CheckIn:
+        """Report what is new, collect and carry out orders.
+
+        Raises UnavailableError when the relay cannot be reached (the next check-in goes on where
+        this one stopped) and RefusedError when the device is not enrolled.
+        """
+        with self.file.checking_in(), self._visit() as visit:
+            self.state.member()
+            sent = visit.run_commands()  # those that a crash or a lost connection left over
+            if self.state.ended:
+                return CheckIn(0, 0, sent, 0.0, self.state.ended)
+            waiting, poll_after = visit.poll()
+            taken, refused = visit.collect() if waiting else (0, 0)
+            visit.refresh_trust()
+            sent += visit.report()
+            sent += visit.run_commands()
+            return CheckIn(taken, refused, sent, poll_after, self.state.ended)
+
+    def run(
+        self,
+        stop: threading.Event,
+        every: float | None = None,
+        told: Callable[[CheckIn | SekishoError], None] = lambda outcome: None,
+    ) -> None:
+        """Check in until *stop* is set or the device is no longer managed.
+
+        Waits as long as the relay asks for, or *every* seconds; *told* hears of every check-in.
+        """
+        backoff = 5.0
+        while not stop.is_set():
+            try:
+                done = self.check_in()
+                told(done)
+                wait, backoff = done.poll_after_seconds, 5.0
+            except SekishoError as error:
+                told(error)
+                asked = error.seconds if isinstance(error, AskLaterError) else None
+                wait, backoff = asked or backoff, min(backoff * 2, LONGEST_BACKOFF_SECONDS)
+            if self.state.membership is None:
+                return
+            stop.wait(every or wait)
+
+    def leave(self, reason: str = "", anyway: bool = False) -> None:
+        """Stop being managed and say so; *anyway*: also when the relay cannot be reached."""
+        with self.file.checking_in():
+            with self.file.changing() as state:
+                state.member()
+                leaving = Leaving(reason=reason)
+                if not any(isinstance(item, Leaving) for item in state.pending):
+                    state.pending.append(leaving)
+            try:
+                with self._visit() as visit:
+                    visit.report()
+            except SekishoError:
+                if not anyway:
+                    raise
+            with self.file.changing() as state:
+                state.forget(f"Left: {reason}" if reason else "Left.", self.clock())
+
+    @contextmanager
+    def _visit(self) -> Iterator[Visit]:
+        with self._relay() as relay:
+            yield Visit(self.file, relay, self.clock, self.timing)
+
+    @contextmanager
+    def _relay(self) -> Iterator[RelayClient]:
+        """Yield a connection to the current relay; when it fails, the next one's turn comes."""
+        state = self.state
+        allowed = trust.certificates(state.known_trust(), state.relay_url)
+        relay = RelayClient(state.relay_url, allowed, self.clock, state.relay_ahead_seconds)
+        try:
+            yield relay
+        except UnreachableError:
+            self._turn_to_next_relay()
+            raise
+        finally:
+            relay.close()
+            if relay.ahead_seconds != state.relay_ahead_seconds:
+                with self.file.changing() as state:
+                    state.relay_ahead_seconds = relay.ahead_seconds
+
+    def _turn_to_next_relay(self) -> None:
+        with self.file.changing() as state:
+            listed = [relay.url.rstrip("/") for relay in state.trust.relays] if state.trust else []
+            if state.membership is not None and listed:
+                place = listed.index(state.relay_url) if state.relay_url in listed else -1
+                state.relay_url = listed[(place + 1) % len(listed)]

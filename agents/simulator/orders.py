@@ -1,0 +1,180 @@
+"""Which orders a device takes, which it refuses and why, and what an order does to its memory.
+
+No I/O. Nothing that a relay hands over is believed: only management's signature counts, and only
+the next number of the running epoch.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Literal
+
+from joserfc.jwk import ECKey
+
+from agents.simulator.state import DeviceState, Membership
+from contracts import codec, envelope, keys
+from contracts.agent import (
+    ApplyPolicy,
+    CommandResult,
+    Enrolled,
+    NewPatterns,
+    Order,
+    RelayProblem,
+    RunCommand,
+)
+from runtime.errors import RefusedError, SekishoError
+
+Problem = Literal["forged", "replayed", "gap", "foreign", "unreadable"]
+MOST_PROBLEMS_WAITING = 20
+"""A relay that hands over rubbish without end does not fill the phone."""
+MARKS_KEPT = 500
+COMMANDS_KEPT = 1000
+
+
+class RefusedOrderError(RefusedError):
+    """An order is not taken; *problem* is what management is told."""
+
+    def __init__(self, problem: Problem, detail: str) -> None:
+        super().__init__(detail)
+        self.problem: Problem = problem
+
+
+def open_order(sealed: str, encryption_key: ECKey, order_key: ECKey) -> Order:
+    """Return the order in *sealed*; RefusedOrderError when management did not write it for us."""
+    try:
+        token = envelope.decrypt(sealed, encryption_key)
+    except SekishoError as error:
+        raise RefusedOrderError("unreadable", str(error)) from None
+    try:
+        payload = envelope.verify(token, envelope.ORDER, order_key)
+    except SekishoError as error:
+        raise RefusedOrderError("forged", str(error)) from None
+    try:
+        return codec.read(Order, payload)
+    except SekishoError as error:
+        raise RefusedOrderError(
+            "unreadable", f"Management signed an order that this agent does not know: {error}"
+        ) from None
+
+
+def check_turn(order: Order, membership: Membership) -> None:
+    """Raise RefusedOrderError unless *order* is for us and the next of its epoch.
+
+    A new epoch begins with `Enrolled`, number 1 (contracts/agent.py).
+    """
+    named = f"order {order.seq} of epoch {order.epoch}"
+    if order.aud != membership.device_id:
+        raise RefusedOrderError("foreign", f"{named} is for {order.aud}, not for this device.")
+    if _begins_epoch(order, membership):
+        return
+    if (order.epoch, order.seq) <= (membership.epoch, membership.order_seq):
+        raise RefusedOrderError("replayed", f"{named} was taken before, or skipped an epoch ago.")
+    if (order.epoch, order.seq) != (membership.epoch, membership.order_seq + 1):
+        raise RefusedOrderError(
+            "gap",
+            f"{named} came, but order {membership.order_seq + 1} of epoch {membership.epoch} "
+            "is missing.",
+        )
+
+
+def _begins_epoch(order: Order, membership: Membership) -> bool:
+    body = order.body
+    return (
+        isinstance(body, Enrolled)
+        and body.device_id == membership.device_id
+        and order.epoch > membership.epoch
+        and order.seq == 1
+    )
+
+
+def take(state: DeviceState, membership: Membership, order: Order, local: datetime) -> None:
+    """Let *order*, which passed `check_turn`, change *state*."""
+    learn_time(state, order.sent_at, local)
+    if order.epoch > membership.epoch and isinstance(order.body, Enrolled):
+        _begin_epoch(state, membership, order.epoch, order.body)
+    membership.order_seq = order.seq
+    _forget_acknowledged(state, membership, order.ack)
+    body, now = order.body, management_time(state, local)
+    if isinstance(body, ApplyPolicy):
+        membership.policy = body.policy
+        state.note(now, f"Policy {body.policy.name}, version {body.policy.version}, applied.")
+    elif isinstance(body, NewPatterns):
+        state.phone.posture = replace(state.phone.posture, pattern_version=body.pattern_version)
+        state.note(now, f"Patterns {body.pattern_version} taken.")
+    elif isinstance(body, RunCommand):
+        _accept_command(state, body, now)
+
+
+def _accept_command(state: DeviceState, command: RunCommand, now: datetime) -> None:
+    if command.command_id in state.commands_seen:
+        return
+    state.commands_seen = [*state.commands_seen, command.command_id][-COMMANDS_KEPT:]
+    if command.expires_at <= now:
+        state.note(now, f"Command {command.command} refused: it had expired.")
+        state.pending.append(
+            CommandResult(
+                command_id=command.command_id,
+                state="failed",
+                at=now,
+                detail=f"The command expired at {command.expires_at.isoformat()}, before it came.",
+            )
+        )
+        return
+    state.to_run.append(command)
+    state.pending.append(CommandResult(command_id=command.command_id, state="acknowledged", at=now))
+
+
+def _begin_epoch(
+    state: DeviceState, membership: Membership, epoch: int, enrolled: Enrolled
+) -> None:
+    """Count from one again and say everything anew: management may have lost what it knew."""
+    membership.epoch, membership.report_seq = epoch, 0
+    membership.certificate = enrolled.certificate
+    membership.ca_certificate = enrolled.ca_certificate
+    membership.poll_seconds = enrolled.poll_seconds
+    membership.digest_seconds = enrolled.digest_seconds
+    membership.policy = enrolled.policy
+    kept = [item for report in state.reports for item in report.items]
+    state.pending = [*kept, *state.pending]
+    state.reports, state.posture_said, state.apps_said = [], None, None
+
+
+def _forget_acknowledged(state: DeviceState, membership: Membership, ack: int) -> None:
+    """Drop the reports that management holds.
+
+    More acknowledged than written means that this device was put back to an older state: it goes
+    on counting where management stands.
+    """
+    state.reports = [report for report in state.reports if report.seq > ack]
+    membership.report_seq = max(membership.report_seq, ack)
+
+
+def learn_time(state: DeviceState, sent_at: datetime, local: datetime) -> None:
+    """Let an order move our idea of management's clock, only forwards: a relay can delay."""
+    ahead = (sent_at - local).total_seconds()
+    known = state.management_ahead_seconds
+    state.management_ahead_seconds = ahead if known is None else max(known, ahead)
+
+
+def management_time(state: DeviceState, local: datetime) -> datetime:
+    """Return management's time as far as it is known."""
+    return local + timedelta(seconds=state.management_ahead_seconds or 0.0)
+
+
+def note_problem(
+    state: DeviceState, problem: Problem, detail: str, evidence: str, at: datetime
+) -> bool:
+    """Put a `RelayProblem` into the next report, once for the same *evidence*; say if it is new."""
+    mark = f"{problem}:{sha256(evidence.encode()).hexdigest()[:32]}"
+    waiting = sum(isinstance(item, RelayProblem) for item in state.pending)
+    if mark in state.problems_seen or waiting >= MOST_PROBLEMS_WAITING:
+        return False
+    state.problems_seen = [*state.problems_seen, mark][-MARKS_KEPT:]
+    state.pending.append(RelayProblem(problem=problem, detail=detail[:4000], at=at))
+    state.note(at, f"The relay gave something {problem}: {detail}")
+    return True
+
+
+def order_key(state: DeviceState) -> ECKey:
+    """Return the pinned key that orders must be signed with."""
+    return keys.read_public(state.known_trust().order_signing_key)

@@ -1,0 +1,83 @@
+"""Where trust starts: the enrolment key and the statement its fingerprint vouches for. Pure."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
+
+from contracts import codec, envelope, keys
+from contracts.agent import TrustStatement
+from runtime.errors import MalformedMessageError, RefusedError, UnauthenticatedError
+
+_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What a QR code, a link or a typed key says."""
+
+    relay_url: str
+    enrolment_key: str
+    fingerprint: str
+    """Thumbprint of management's order-signing key."""
+
+
+def read_qr(text: str) -> Invitation:
+    """Return what ``sekisho://enrol?relay=…&key=…&fp=…`` says; each part exactly once."""
+    link = urlsplit(text.strip())
+    if (link.scheme, link.netloc) != ("sekisho", "enrol"):
+        raise MalformedMessageError("This is no enrolment code: it must begin sekisho://enrol?")
+    parts = parse_qs(link.query, strict_parsing=False)
+    relay, key, fingerprint = (_only(parts, name) for name in ("relay", "key", "fp"))
+    address = urlsplit(relay)
+    if address.scheme != "https" or not address.hostname:
+        raise MalformedMessageError("The enrolment code names no https:// address of a relay.")
+    if not _THUMBPRINT.fullmatch(fingerprint):
+        raise MalformedMessageError("The enrolment code's fp is not a 43-character thumbprint.")
+    return Invitation(relay.rstrip("/"), key, fingerprint)
+
+
+def _only(parts: dict[str, list[str]], name: str) -> str:
+    values = parts.get(name, [])
+    if len(values) != 1:
+        raise MalformedMessageError(f"The enrolment code must say {name} exactly once.")
+    return values[0]
+
+
+def read_statement(token: str, fingerprint: str) -> TrustStatement:
+    """Return the statement in *token*.
+
+    Raises UnauthenticatedError unless the key that the statement itself names as management's
+    order-signing key has *fingerprint* and signed it.
+    """
+    statement = codec.read(TrustStatement, envelope.unverified_payload(token))
+    signer = keys.read_public(statement.order_signing_key)
+    if keys.thumbprint(signer) != fingerprint:
+        raise UnauthenticatedError(
+            "The relay speaks for another management: its key is not the one in the enrolment code."
+        )
+    envelope.verify(token, envelope.TRUST, signer)
+    keys.read_public(statement.encryption_key)
+    return statement
+
+
+def newer(current: TrustStatement, offered: TrustStatement) -> bool:
+    """Is *offered* to be taken? RefusedError when it is older than *current*, or rewritten."""
+    if offered.issue < current.issue:
+        raise RefusedError(
+            f"The relay offers trust statement {offered.issue}, but {current.issue} is known."
+        )
+    if offered.issue == current.issue and offered != current:
+        raise RefusedError(f"Two different trust statements are numbered {offered.issue}.")
+    return offered.issue > current.issue
+
+
+def certificates(statement: TrustStatement, relay_url: str) -> tuple[str, ...]:
+    """Return the PEM certificates that the TLS of *relay_url* may chain to.
+
+    Those of its entry; for an address that is not listed, those of all relays. Empty means the
+    system's own store.
+    """
+    for relay in statement.relays:
+        if relay.url.rstrip("/") == relay_url.rstrip("/"):
+            return relay.ca_certificates
+    return tuple(pem for relay in statement.relays for pem in relay.ca_certificates)

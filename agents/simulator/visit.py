@@ -1,0 +1,197 @@
+"""One visit of an enrolled device at a relay, step by step; each step is saved when it is done."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from agents.simulator import orders, phone, reports, trust
+from agents.simulator.relay_client import Identity, RelayClient
+from agents.simulator.state import DeviceState, KeptReport, StateFile
+from contracts import keys
+from contracts.agent import CommandKind, CommandResult, PollToken, ReportPost, RunCommand
+from runtime.errors import ForbiddenError, RefusedError, SekishoError, UnauthenticatedError
+
+WIPE_TRIES = 3
+"""How often a wipe waits for its report to be stored; then it happens all the same."""
+MOST_PAGES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What an agent decides itself about time."""
+
+    resend_after: timedelta = timedelta(minutes=15)
+    """A report that was stored and not acknowledged for so long is sent again."""
+    trust_refresh: timedelta = timedelta(hours=6)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A device at *relay*."""
+
+    file: StateFile
+    relay: RelayClient
+    clock: Callable[[], datetime]
+    timing: Timing
+
+    def poll(self) -> tuple[bool, float]:
+        """Return whether orders wait, and the seconds to the next poll.
+
+        A token that no longer holds is renewed once.
+        """
+        try:
+            polled = self.relay.poll(self._token())
+        except (UnauthenticatedError, ForbiddenError):
+            polled = self.relay.poll(self._new_token())
+        default = float(self.file.read().member().poll_seconds)
+        return polled.orders_waiting, polled.poll_after_seconds or default
+
+    def _token(self) -> PollToken:
+        token = self.file.read().token
+        relay_now = self.clock() + timedelta(seconds=self.relay.ahead_seconds)
+        if token is None or token.expires_at <= relay_now:
+            return self._new_token()
+        return token
+
+    def _new_token(self) -> PollToken:
+        token = self.relay.fetch_token(identity(self.file.read()))
+        with self.file.changing() as state:
+            state.token = token
+        return token
+
+    def collect(self) -> tuple[int, int]:
+        """Take all orders in their turn; return how many were taken and refused."""
+        taken = refused = 0
+        for _ in range(MOST_PAGES):
+            state = self.file.read()
+            member = state.member()
+            page = self.relay.fetch_orders(identity(state), member.epoch, member.order_seq)
+            outcomes = [self._take(sealed) for sealed in page.orders]
+            taken += sum(outcomes)
+            refused += len(outcomes) - sum(outcomes)
+            if not any(outcomes):
+                break
+        return taken, refused
+
+    def _take(self, sealed: str) -> bool:
+        """Take one order, or note why not."""
+        with self.file.changing() as state:
+            member, local = state.member(), self.clock()
+            encryption_key = keys.read_private(state.encryption_key)
+            try:
+                order = orders.open_order(sealed, encryption_key, orders.order_key(state))
+                orders.check_turn(order, member)
+            except orders.RefusedOrderError as error:
+                missing = f"{member.epoch}:{member.order_seq}"
+                evidence = missing if error.problem == "gap" else sealed
+                now = orders.management_time(state, local)
+                orders.note_problem(state, error.problem, str(error), evidence, now)
+                return False
+            orders.take(state, member, order, local)
+            return True
+
+    def report(self) -> int:
+        """Say all that is to be said, first what no relay seems to hold; return how many."""
+        due = reports.due_again(self.file.read(), self.clock(), self.timing.resend_after)
+        for report in due:
+            self._post(report)
+        sent = len(due)
+        while True:
+            with self.file.changing() as state:
+                packed = reports.pack(state, state.member(), self.clock())
+            if packed is None:
+                return sent
+            self._post(packed)
+            sent += 1
+
+    def _post(self, report: KeptReport) -> None:
+        state = self.file.read()
+        epoch = state.member().epoch
+        post = ReportPost(epoch=epoch, seq=report.seq, sealed=report.sealed)
+        self.relay.post_report(identity(state), post)
+        with self.file.changing() as state:
+            for kept in state.reports:
+                if kept.seq == report.seq:
+                    kept.stored_at = self.clock()
+
+    def run_commands(self) -> int:
+        """Carry out what was acknowledged and say what came of it; return the reports sent."""
+        sent = 0
+        while waiting := self.file.read().to_run:
+            if waiting[0].command is CommandKind.WIPE:
+                return sent + self._wipe(waiting[0])
+            with self.file.changing() as state:
+                _run(state, state.to_run.pop(0), self.clock())
+            sent += self.report()
+        return sent
+
+    def _wipe(self, command: RunCommand) -> int:
+        """Report first, because afterwards there is no key to report with; then empty the phone.
+
+        A relay that does not take the report cannot hold off the wipe for long.
+        """
+        with self.file.changing() as state:
+            now = orders.management_time(state, self.clock())
+            if state.wipe_tries == 0:
+                state.pending.append(_result(command, "done", now, "Everything is erased."))
+            state.wipe_tries += 1
+            last_try = state.wipe_tries >= WIPE_TRIES
+        sent = 0
+        try:
+            sent = self.report()
+        except SekishoError:
+            if not last_try:
+                raise
+        with self.file.changing() as state:
+            phone.perform(state.phone, command, now)
+            state.forget("Wiped by management.", now)
+        return sent
+
+    def refresh_trust(self) -> None:
+        """Now and then take a newer statement of management about keys and relays."""
+        state, now = self.file.read(), self.clock()
+        asked = state.trust_asked_at
+        if asked is not None and timedelta() <= now - asked < self.timing.trust_refresh:
+            return
+        fetched = self.relay.fetch_trust(state.trust_tag)
+        with self.file.changing() as state:
+            state.trust_asked_at = now
+            if fetched is not None:
+                _take_trust(state, *fetched, local=now)
+
+
+def identity(state: DeviceState) -> Identity:
+    """Return as whom an enrolled device signs its requests."""
+    return Identity(keys.read_private(state.signing_key), state.member().device_id)
+
+
+def _run(state: DeviceState, command: RunCommand, local: datetime) -> None:
+    now = orders.management_time(state, local)
+    try:
+        result = _result(command, "done", now, phone.perform(state.phone, command, now))
+    except RefusedError as error:
+        result = _result(command, "failed", now, str(error))
+    if command.command is CommandKind.SCAN_NOW:
+        state.apps_said = None
+    state.note(now, f"Command {command.command} {result.state}: {result.detail}")
+    state.pending.append(result)
+
+
+def _result(
+    command: RunCommand, outcome: reports.Outcome, at: datetime, detail: str
+) -> CommandResult:
+    return CommandResult(command_id=command.command_id, state=outcome, at=at, detail=detail)
+
+
+def _take_trust(state: DeviceState, token: str, tag: str, local: datetime) -> None:
+    at = orders.management_time(state, local)
+    try:
+        statement = trust.read_statement(token, state.fingerprint)
+        if trust.newer(state.known_trust(), statement):
+            state.note(at, f"Management's statement {statement.issue} taken.")
+            state.trust = statement
+        state.trust_tag = tag
+    except RefusedError as error:
+        orders.note_problem(state, "replayed", str(error), token, at)
+    except SekishoError as error:
+        orders.note_problem(state, "forged", str(error), token, at)
