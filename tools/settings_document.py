@@ -8,6 +8,7 @@ import inspect
 import sys
 from dataclasses import MISSING, fields
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,8 +18,8 @@ TARGET = ROOT / "docs/settings.md"
 HEAD = """# Settings
 
 Each setting is read once at start, from the environment or from `sekisho.toml` in the data folder
-(the environment wins). A value that is wrong, or a name in the file that nobody knows, is named and the
-process refuses to start. `SEKISHO_HOME` is the data folder (default: `var` in the current folder).
+(the environment wins). A value that is wrong, or a name in the file that nobody knows, is named and
+the process refuses to start. `SEKISHO_HOME` is the data folder (default: `var` in the current folder).
 Written by `tools/settings_document.py` from the code.
 """
 PARTS = (
@@ -67,7 +68,7 @@ def _attribute_words(module: ModuleType, class_name: str) -> dict[str, str]:
     body = next(n.body for n in tree.body if isinstance(n, ast.ClassDef) and n.name == class_name)
     return {
         one.target.id: " ".join(str(two.value.value).split())
-        for one, two in zip(body, body[1:], strict=False)
+        for one, two in pairwise(body)
         if isinstance(one, ast.AnnAssign)
         and isinstance(one.target, ast.Name)
         and isinstance(two, ast.Expr)
