@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import Unicode
+from sqlalchemy import Unicode, UnicodeText
 from sqlalchemy.orm import Mapped, mapped_column
 
 from management.database import Base
@@ -39,3 +39,30 @@ class UpdateRun(Base):
     from_version: Mapped[str] = mapped_column(Unicode(50), default="")
     to_version: Mapped[str] = mapped_column(Unicode(50), default="")
     detail: Mapped[str] = mapped_column(Unicode(4000), default="")
+
+
+class UpdateSource(Base):
+    """One row (id 1): where pattern sets come from, when to look, and what stays off."""
+
+    __tablename__ = "update_source"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    address: Mapped[str] = mapped_column(Unicode(1000), default="")
+    """Empty: no source was entered yet."""
+    root: Mapped[str] = mapped_column(UnicodeText, default="")
+    """The TUF root.json that an administrator entered: the start of all trust in the source."""
+    schedule: Mapped[str] = mapped_column(Unicode(20), default="off")
+    """`rules.Schedule`."""
+    day: Mapped[int] = mapped_column(default=1)
+    """Weekly: 1 Monday to 7 Sunday. Monthly: 1 to 28."""
+    hour: Mapped[int] = mapped_column(default=3)
+    """In UTC."""
+    window_minutes: Mapped[int] = mapped_column(default=60)
+    """A scheduled update starts at a moment within it that differs from server to server."""
+    taken_at: Mapped[datetime | None]
+    """The scheduled moment that was queued last."""
+    held_version: Mapped[str] = mapped_column(Unicode(50), default="")
+    """An administrator went back from it; nothing up to it is activated by itself."""
+    held_because: Mapped[str] = mapped_column(Unicode(1000), default="")
+    changed_at: Mapped[datetime | None]
+    changed_by: Mapped[str] = mapped_column(default="")

@@ -1,0 +1,68 @@
+"""Makes one installed pattern set the active one, and tells everybody whom it concerns."""
+
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from management.settings import Settings
+from management.updates.models import InstalledPatternSet, UpdateSource
+from management.updates.queries import find_set, list_sets, patterns_folder
+from management.updates.rules import KEPT
+from management.work.service import enqueue
+from updater.install import Installed
+
+
+def locked_source(session: Session) -> UpdateSource:
+    """Return the one row of settings; whoever holds it is the only one who changes updates."""
+    wanted = select(UpdateSource).where(UpdateSource.id == 1).with_for_update()
+    row = session.scalars(wanted.execution_options(populate_existing=True)).first()
+    if row is None:
+        row = UpdateSource(id=1)
+        session.add(row)
+        session.flush()
+    return row
+
+
+def store_installed(
+    session: Session, installed: Installed, source: str, now: datetime
+) -> InstalledPatternSet:
+    """Return the row of what lies on disk, made or brought up to date."""
+    row = find_set(session, installed.version)
+    if row is None:
+        row = InstalledPatternSet(version=installed.version, active=False)
+        session.add(row)
+    row.sha256, row.rules = installed.sha256, installed.rules
+    row.source, row.installed_at = source[:255], now
+    session.flush()
+    return row
+
+
+def activate(session: Session, row: InstalledPatternSet, now: datetime) -> None:
+    """Make *row* the one active set; queue the second look at all apps and the word to devices."""
+    locked_source(session)
+    everything = update(InstalledPatternSet).values(active=False)
+    session.execute(everything, execution_options={"synchronize_session": "fetch"})
+    row.active, row.activated_at = True, now
+    session.flush()
+    forget_old_sets(session)
+    turn = f"{row.version}:{now.isoformat()}"
+    payload = {"pattern_version": row.version}
+    enqueue(session, "apps.retro_hunt", f"apps.retro_hunt:{turn}", payload, now=now)
+    announce = {**payload, "turn": turn, "after": ""}
+    enqueue(session, "updates.announce", f"updates.announce:{turn}:", announce, now=now)
+
+
+def forget_old_sets(session: Session) -> None:
+    """Forget all but the active set and the `KEPT` ones used last; `sweep` frees their space."""
+    inactive = [row for row in list_sets(session) if not row.active]
+    inactive.sort(key=lambda row: row.activated_at or row.installed_at, reverse=True)
+    for row in inactive[KEPT:]:
+        session.delete(row)
+    session.flush()
+
+
+def folders_to_keep(session: Session, settings: Settings) -> set[Path]:
+    """Return the folders of the installed sets; any other folder beside them is left over."""
+    return {patterns_folder(settings) / row.version for row in list_sets(session)}

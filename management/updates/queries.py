@@ -1,0 +1,90 @@
+"""Reads the installed pattern sets, the update source and the attempts so far."""
+
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from management.settings import Settings
+from management.updates.models import InstalledPatternSet, UpdateRun, UpdateSource
+from management.updates.rules import RunState
+from runtime.errors import NotFoundError
+
+
+def patterns_folder(settings: Settings) -> Path:
+    """Return the folder that holds one folder for each installed pattern set."""
+    return settings.home / "patterns"
+
+
+def find_active_set(session: Session) -> InstalledPatternSet | None:
+    """Return the active pattern set, if any was activated yet."""
+    return session.scalars(select(InstalledPatternSet).where(InstalledPatternSet.active)).first()
+
+
+def active_set(session: Session) -> InstalledPatternSet:
+    """Return the active pattern set; NotFoundError before the first one was installed."""
+    found = find_active_set(session)
+    if found is None:
+        raise NotFoundError(
+            "No pattern set is active yet. Start the server once, which installs the one it"
+            " shipped with."
+        )
+    return found
+
+
+def active_folder(session: Session, settings: Settings) -> Path:
+    """Return the unpacked folder of the active pattern set."""
+    return patterns_folder(settings) / active_set(session).version
+
+
+def find_set(session: Session, version: str) -> InstalledPatternSet | None:
+    """Return the installed pattern set *version*, if it is still on disk."""
+    return session.get(InstalledPatternSet, version)
+
+
+def get_set(session: Session, version: str) -> InstalledPatternSet:
+    """Return the installed pattern set *version*; NotFoundError when it is not here."""
+    found = find_set(session, version)
+    if found is None:
+        raise NotFoundError(f"Pattern set {version} is not installed on this server.")
+    return found
+
+
+def list_sets(session: Session) -> list[InstalledPatternSet]:
+    """Return every installed pattern set, the one installed last first."""
+    order = (InstalledPatternSet.installed_at.desc(), InstalledPatternSet.version.desc())
+    return list(session.scalars(select(InstalledPatternSet).order_by(*order)))
+
+
+def find_source(session: Session) -> UpdateSource | None:
+    """Return what an administrator entered about the source, if anything."""
+    return session.get(UpdateSource, 1)
+
+
+def get_run(session: Session, run_id: UUID) -> UpdateRun:
+    """Return one attempt; NotFoundError when there is none of that id."""
+    found = session.get(UpdateRun, run_id)
+    if found is None:
+        raise NotFoundError("This update run does not exist.")
+    return found
+
+
+def find_running(session: Session) -> UpdateRun | None:
+    """Return the attempt that is going on, if any."""
+    wanted = select(UpdateRun).where(UpdateRun.state == RunState.RUNNING)
+    return session.scalars(wanted.order_by(UpdateRun.started_at).limit(1)).first()
+
+
+def list_runs(session: Session, limit: int = 50) -> list[UpdateRun]:
+    """Return the last attempts, the latest first."""
+    return list(
+        session.scalars(select(UpdateRun).order_by(UpdateRun.started_at.desc()).limit(limit))
+    )
+
+
+def find_last_update(session: Session) -> UpdateRun | None:
+    """Return the last attempt that found the source in order, whether or not it brought news."""
+    fine = UpdateRun.state.in_((RunState.UPDATED, RunState.NOTHING_NEW))
+    wanted = select(UpdateRun).where(fine).order_by(UpdateRun.finished_at.desc()).limit(1)
+    return session.scalars(wanted).first()

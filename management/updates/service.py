@@ -1,0 +1,237 @@
+"""Enters the update source, starts attempts and stores what became of them."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from management.audit.service import record
+from management.keys import Keys
+from management.settings import Settings
+from management.updates.activation import activate, locked_source, store_installed
+from management.updates.models import InstalledPatternSet, UpdateRun, UpdateSource
+from management.updates.queries import (
+    find_active_set,
+    find_running,
+    get_run,
+    get_set,
+    list_sets,
+    patterns_folder,
+)
+from management.updates.rules import (
+    SHIPPED,
+    RunState,
+    Schedule,
+    Timing,
+    check_timing,
+    due_moment,
+    previous_version,
+    why_not_taken,
+    with_line,
+)
+from management.work.queries import find_by_key
+from management.work.rules import JobState
+from management.work.service import enqueue
+from patterns.pattern_set import SHIPPED as SHIPPED_SOURCES
+from patterns.pattern_set import source_version, version_key
+from runtime.errors import RefusedError
+from updater.install import Installed, install_sources
+from updater.source import read_address
+from updater.trusted_root import read_root
+
+SCHEDULE = "schedule"
+"""Who asked, when the clock did."""
+
+
+def install_shipped(
+    session: Session, settings: Settings, now: datetime
+) -> InstalledPatternSet | None:
+    """Install the set inside the release, and activate it when nothing as new was here before.
+
+    Returns its row when it became active, else None. Call at each start: it is quick when there is
+    nothing to do.
+    """
+    source, version = locked_source(session), source_version(SHIPPED_SOURCES)
+    active, known = find_active_set(session), _versions(session)
+    if active is not None and why_not_taken(version, known, active.version, source.held_version):
+        return None
+    installed = install_sources(SHIPPED_SOURCES, version, patterns_folder(settings))
+    row = store_installed(session, installed, SHIPPED, now)
+    activate(session, row, now)
+    return row
+
+
+def save_source(
+    session: Session, keys: Keys, address: str, root: bytes, by: str, now: datetime
+) -> UpdateSource:
+    """Take patterns from *address* from now on, trusting what *root* (root.json) leads to.
+
+    Raises ConfigurationError or MalformedMessageError with a sentence when either is not right.
+    """
+    url, summary = read_address(address), read_root(root)
+    source = locked_source(session)
+    source.address, source.root = url, root.decode("utf-8")
+    source.changed_at, source.changed_by = now, by[:255]
+    details = {"root_version": summary.version, "fingerprint": summary.fingerprint}
+    record(session, keys, by, "updates.source", url, details=details, now=now)
+    return source
+
+
+def save_timing(session: Session, keys: Keys, timing: Timing, by: str, now: datetime) -> None:
+    """Look for updates by *timing* from now on; ConfigurationError when it names no moment."""
+    check_timing(timing)
+    source = locked_source(session)
+    source.schedule, source.day = timing.schedule.value, timing.day
+    source.hour, source.window_minutes = timing.hour, timing.window_minutes
+    source.taken_at = now  # moments before the schedule was entered do not count
+    record(session, keys, by, "updates.schedule", timing.schedule.value, now=now)
+
+
+def timing_of(source: UpdateSource) -> Timing:
+    """Return the schedule that is stored in *source*."""
+    return Timing(
+        schedule=Schedule(source.schedule),
+        day=source.day,
+        hour=source.hour,
+        window_minutes=source.window_minutes,
+    )
+
+
+def request_run(session: Session, by: str, now: datetime) -> UpdateRun:
+    """Queue an update and return it; the one that is going on, when there is one.
+
+    RefusedError when no source was entered yet.
+    """
+    source = locked_source(session)
+    if not source.address:
+        raise RefusedError(
+            "No update source is entered yet. Enter its address and its root.json under Updates."
+        )
+    close_abandoned(session, now)
+    running = find_running(session)
+    if running is not None:
+        return running
+    active = find_active_set(session)
+    run = UpdateRun(
+        started_at=now,
+        requested_by=by[:255],
+        source=source.address[:255],
+        state=RunState.RUNNING,
+        from_version=active.version if active else "",
+        detail="Queued.",
+    )
+    session.add(run)
+    session.flush()
+    enqueue(session, "updates.run", _job_key(run), {"run_id": str(run.id)}, priority=3, now=now)
+    return run
+
+
+def request_due(session: Session, seed: str, now: datetime) -> UpdateRun | None:
+    """Queue the scheduled update that is due, if one is; *seed* tells this server from others."""
+    source = locked_source(session)
+    close_abandoned(session, now)
+    if not source.address or source.taken_at is None:
+        return None
+    moment = due_moment(timing_of(source), seed, source.taken_at, now)
+    if moment is None:
+        return None
+    source.taken_at = moment
+    return request_run(session, SCHEDULE, now)
+
+
+def close_abandoned(session: Session, now: datetime) -> None:
+    """Mark the running attempt failed when its job has given up or is gone."""
+    run = find_running(session)
+    if run is None:
+        return
+    job = find_by_key(session, _job_key(run))
+    if job is not None and job.state in (JobState.QUEUED, JobState.RUNNING):
+        return
+    because = f" Its last error: {job.error[:1000]}" if job is not None and job.error else ""
+    words = "Interrupted; the pattern set in use stayed as it was. Try again."
+    end_run(session, run.id, RunState.FAILED, words + because, now)
+
+
+def note(session: Session, run_id: UUID, line: str) -> None:
+    """Add *line* to the words that the progress display shows."""
+    run = get_run(session, run_id)
+    run.detail = with_line(run.detail, line)
+
+
+def end_run(session: Session, run_id: UUID, state: RunState, line: str, now: datetime) -> None:
+    """Close an attempt with its last *line*; a closed one stays as it is."""
+    run = get_run(session, run_id)
+    if run.state == RunState.RUNNING:
+        run.state, run.finished_at = state, now
+        run.detail = with_line(run.detail, line)
+
+
+def take_installed(
+    session: Session, keys: Keys, run_id: UUID, installed: Installed, now: datetime
+) -> None:
+    """Make what an attempt installed the active set and close the attempt, all or nothing."""
+    run = get_run(session, run_id)
+    row = store_installed(session, installed, run.source, now)
+    activate(session, row, now)
+    run.to_version = installed.version
+    details = {"from": run.from_version, "source": run.source, "sha256": installed.sha256}
+    actor = "system" if run.requested_by == SCHEDULE else run.requested_by
+    record(session, keys, actor, "updates.activate", installed.version, details=details, now=now)
+    words = f"Updated to version {installed.version} with {installed.rules} rules."
+    end_run(session, run_id, RunState.UPDATED, words, now)
+
+
+def activate_version(
+    session: Session, keys: Keys, version: str, by: str, because: str, now: datetime
+) -> None:
+    """Make the installed *version* the active one because a person says so.
+
+    Going back holds the version that was left: nothing up to it is activated by itself again.
+    RefusedError without a reason or when it is active already, NotFoundError when it is not here.
+    """
+    if not because.strip():
+        raise RefusedError("Say why: the reason goes into the audit trail.")
+    source, row, active = (
+        locked_source(session),
+        get_set(session, version),
+        find_active_set(session),
+    )
+    if row.active:
+        raise RefusedError(f"Pattern set {version} is active already.")
+    _hold(source, active.version if active else "", version, because.strip())
+    activate(session, row, now)
+    details = {"from": active.version if active else "", "held": source.held_version}
+    record(session, keys, by, "updates.activate", version, because.strip(), "", details, now)
+
+
+def roll_back(session: Session, keys: Keys, by: str, because: str, now: datetime) -> str:
+    """Activate the installed version below the active one and return it.
+
+    RefusedError when there is none, or without a reason.
+    """
+    locked_source(session)
+    active = find_active_set(session)
+    before = previous_version(active.version, _versions(session)) if active else None
+    if before is None:
+        raise RefusedError("No older pattern set is installed on this server to go back to.")
+    activate_version(session, keys, before, by, because, now)
+    return before
+
+
+def _hold(source: UpdateSource, left: str, chosen: str, because: str) -> None:
+    """Hold *left* when *chosen* is older; release what is held when *chosen* reaches it."""
+    held = source.held_version
+    if left and version_key(chosen) < version_key(left):
+        if not held or version_key(left) > version_key(held):
+            source.held_version = left
+        source.held_because = because[:1000]
+    elif held and version_key(chosen) >= version_key(held):
+        source.held_version, source.held_because = "", ""
+
+
+def _versions(session: Session) -> list[str]:
+    return [row.version for row in list_sets(session)]
+
+
+def _job_key(run: UpdateRun) -> str:
+    return f"updates.run:{run.id}"

@@ -1,0 +1,121 @@
+"""What a source offers, as far as TUF's signatures vouch for it."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuf.api.metadata import Metadata, TargetFile, Targets
+from tuf.ngclient import Updater, UpdaterConfig
+
+from patterns.pattern_set import version_key
+from runtime.errors import MalformedMessageError
+from updater.limits import Limits
+from updater.lock import exclusive
+from updater.source import SourceFetcher
+from updater.trouble import translated
+from updater.trusted_root import read_root
+
+PREFIX, SUFFIX = "pattern/", ".zip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A pattern set that the source's publisher signed."""
+
+    version: str
+    target: str
+    length: int
+    rules: int
+
+
+class TrustedSource:
+    """One look at a source: `refresh`, then `offers`, then perhaps `download`."""
+
+    def __init__(self, updater: Updater, fetcher: SourceFetcher, folder: Path) -> None:
+        """Use `open_source`, which holds the folder's lock meanwhile."""
+        self._updater = updater
+        self._fetcher = fetcher
+        self._folder = folder
+
+    def refresh(self) -> None:
+        """Fetch and verify the newest metadata; `updater.trouble` tells what may be refused."""
+        with translated(self._fetcher):
+            self._updater.refresh()
+
+    def offers(self) -> list[Offer]:
+        """Return the pattern sets on offer, oldest first; call `refresh` before."""
+        signed = Metadata[Targets].from_file(str(self._folder / "targets.json")).signed
+        found = (_offer(target) for target in signed.targets.values())
+        return sorted(
+            (offer for offer in found if offer is not None),
+            key=lambda offer: version_key(offer.version),
+        )
+
+    def download(self, offer: Offer, path: Path) -> None:
+        """Write the verified file of *offer* to *path*, which must not be anything in use."""
+        with translated(self._fetcher):
+            target = self._updater.get_targetinfo(offer.target)
+            if target is None:
+                raise MalformedMessageError(f"The source no longer lists {offer.target}.")
+            self._updater.download_target(target, str(path))
+
+
+@contextmanager
+def open_source(
+    address: str,
+    root: bytes,
+    cache: Path,
+    limits: Limits,
+    arrived: Callable[[str, int], None] | None = None,
+) -> Iterator[TrustedSource]:
+    """Yield the source at *address* (`updater.source.read_address`), trusted through *root*.
+
+    What was verified before is kept below *cache*, apart for each source and root, so that the
+    source cannot go back behind it. UnavailableError when another process is reading this source.
+    """
+    folder = cache / _folder_name(address, root)
+    fetcher = SourceFetcher(limits, arrived)
+    with exclusive(folder, "Another update from this source"), translated(fetcher):
+        updater = Updater(
+            metadata_dir=str(folder),
+            metadata_base_url=f"{address}/metadata/",
+            target_base_url=f"{address}/targets/",
+            fetcher=fetcher,
+            config=_config(limits),
+            bootstrap=root,
+        )
+        yield TrustedSource(updater, fetcher, folder)
+
+
+def _folder_name(address: str, root: bytes) -> str:
+    return hashlib.sha256(f"{address}\n{read_root(root).fingerprint}".encode()).hexdigest()[:32]
+
+
+def _config(limits: Limits) -> UpdaterConfig:
+    return UpdaterConfig(
+        max_root_rotations=limits.root_rotations,
+        max_delegations=8,
+        root_max_length=limits.root_bytes,
+        snapshot_max_length=limits.metadata_bytes,
+        targets_max_length=limits.metadata_bytes,
+    )
+
+
+def _offer(target: TargetFile) -> Offer | None:
+    """Return what *target* offers, None when it is something else than a pattern set."""
+    version = target.path.removeprefix(PREFIX).removesuffix(SUFFIX)
+    if target.path != f"{PREFIX}{version}{SUFFIX}":
+        return None
+    try:
+        version_key(version)
+    except MalformedMessageError:
+        return None
+    rules = (target.custom or {}).get("rules")
+    return Offer(
+        version=version,
+        target=target.path,
+        length=target.length,
+        rules=rules if isinstance(rules, int) else 0,
+    )
