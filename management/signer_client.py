@@ -119,7 +119,7 @@ class SignerClient:
 
 @contextmanager
 def connect(path: Path) -> Iterator[socket.socket]:
-    """Open a connection to the socket at *path*, which may be longer than the 107 bytes of Linux."""
+    """Open a connection to the socket at *path*, which may be longer than 107 bytes."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, short(path) as address:
         connection.settimeout(TIMEOUT_SECONDS)
         connection.connect(address)

@@ -1,0 +1,43 @@
+"""A management server without its web: real keys, a real signer on a real socket, a database."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import URL
+
+from management.context import Context, open_context
+from management.keys import prepare
+from management.settings import Settings
+from management.signer_rules import Limits
+from management.signer_server import running
+from runtime.clock import utc_now
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An empty data folder."""
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@pytest.fixture
+def signer_limits() -> Limits:
+    """The signer's limits; override in a test module for others."""
+    return Limits()
+
+
+@pytest.fixture
+def context(home: Path, database_url: URL, signer_limits: Limits) -> Iterator[Context]:
+    """A context on a fresh data folder and database; its signer listens in a thread."""
+    settings = Settings(
+        home=home,
+        database_url=database_url.render_as_string(hide_password=False),
+        public_name="localhost",
+    )
+    prepare(home / "keys", utc_now())
+    with running(home / "signer", signer_limits):
+        opened = open_context(settings)
+        yield opened
+        opened.database.close()
