@@ -183,8 +183,8 @@ class SimulatedDevice:
 
     # --- check-in ---
 
-    def check_in(self) -> CheckIn:
-        """Report what is new, collect and carry out orders.
+    def check_in(self, wait_seconds: int = 0) -> CheckIn:
+        """Report what is new, collect and carry out orders; wait for some if asked to.
 
         Raises UnavailableError when the relay cannot be reached (the next check-in goes on where
         this one stopped) and RefusedError when the device is not enrolled.
@@ -194,7 +194,7 @@ class SimulatedDevice:
             sent = visit.run_commands()  # those that a crash or a lost connection left over
             if self.state.ended:
                 return CheckIn(0, 0, sent, 0.0, self.state.ended)
-            waiting, poll_after = visit.poll()
+            waiting, poll_after = visit.poll(wait_seconds)
             taken, refused = visit.collect() if waiting else (0, 0)
             visit.refresh_trust()
             sent += visit.report()

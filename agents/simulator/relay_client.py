@@ -122,15 +122,19 @@ class RelayClient:
         _expect(answer, 200)
         return codec.read(PollToken, answer.body)
 
-    def poll(self, token: PollToken) -> Polled:
-        """Ask whether orders wait; UnauthenticatedError when the token has to be renewed."""
+    def poll(self, token: PollToken, epoch: int, after: int, wait_seconds: int = 0) -> Polled:
+        """Ask whether orders beyond *after* of *epoch* wait, for at most *wait_seconds*.
+
+        Raises UnauthenticatedError when the token has to be renewed.
+        """
         headers = {"Authorization": f"Bearer {token.token}"}
-        answer = self._send("GET", "/poll", headers=headers)
+        path = f"/poll?after={after}&epoch={epoch}" + (f"&wait={wait_seconds}" * (wait_seconds > 0))
+        answer = self._send("GET", path, b"", headers, TIMEOUT_SECONDS + wait_seconds)
         _expect(answer, 200, 204)
-        after = _seconds(answer.headers.get("sekisho-poll-after"))
+        next_poll = _seconds(answer.headers.get("sekisho-poll-after"))
         if answer.status == 204:
-            return Polled(False, after)
-        return Polled(codec.read(PollAnswer, answer.body).orders_waiting > 0, after)
+            return Polled(False, next_poll)
+        return Polled(codec.read(PollAnswer, answer.body).orders_waiting > 0, next_poll)
 
     def fetch_orders(self, identity: Identity, epoch: int, after: int) -> SealedOrders:
         """Return what the relay holds beyond order *after* of *epoch*."""
@@ -162,13 +166,19 @@ class RelayClient:
         return self._send(method, path, body, headers)
 
     def _send(
-        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: dict[str, str] | None = None,
+        timeout: int = TIMEOUT_SECONDS,
     ) -> Answer:
         request = self._http.build_request(
             method,
             self.url + PATH + path,
             content=body,
             headers={"Accept-Encoding": "identity"} | _content_type(body) | (headers or {}),
+            timeout=timeout,
         )
         try:
             return self._read(self._http.send(request, stream=True))

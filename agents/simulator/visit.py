@@ -34,17 +34,18 @@ class Visit:
     clock: Callable[[], datetime]
     timing: Timing
 
-    def poll(self) -> tuple[bool, float]:
+    def poll(self, wait_seconds: int = 0) -> tuple[bool, float]:
         """Return whether orders wait, and the seconds to the next poll.
 
         A token that no longer holds is renewed once.
         """
+        member = self.file.read().member()
+        place = (member.epoch, member.order_seq, wait_seconds)
         try:
-            polled = self.relay.poll(self._token())
+            polled = self.relay.poll(self._token(), *place)
         except (UnauthenticatedError, ForbiddenError):
-            polled = self.relay.poll(self._new_token())
-        default = float(self.file.read().member().poll_seconds)
-        return polled.orders_waiting, polled.poll_after_seconds or default
+            polled = self.relay.poll(self._new_token(), *place)
+        return polled.orders_waiting, polled.poll_after_seconds or float(member.poll_seconds)
 
     def _token(self) -> PollToken:
         token = self.file.read().token
