@@ -15,6 +15,7 @@ class Device(Base):
     """A phone or tablet that has enrolled."""
 
     __tablename__ = "device"
+    __table_args__ = (Index(None, "name", "id"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str]
@@ -32,6 +33,8 @@ class Device(Base):
     enrolled_at: Mapped[datetime]
     left_at: Mapped[datetime | None]
     policy_id: Mapped[UUID] = mapped_column(ForeignKey("policy.id"), index=True)
+    ordered_policy: Mapped[str] = mapped_column(Unicode(64), default="")
+    """``POLICY ID/VERSION`` that it was last ordered to apply."""
     certificate_serial: Mapped[str] = mapped_column(Unicode(64))
     # The agent protocol's counters, see contracts/agent.py.
     signing_key: Mapped[dict[str, Any]]

@@ -1,7 +1,8 @@
 """What a policy asks of a device. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -53,3 +54,18 @@ def write_requirements(requirements: Requirements) -> dict[str, Any]:
     """Return *requirements* as JSON fields."""
     fields: dict[str, Any] = _ADAPTER.dump_python(requirements, mode="json")
     return fields
+
+
+def asked_since(history: Sequence[tuple[datetime, Requirements]]) -> dict[str, datetime]:
+    """Return for each criterion since when it asks what the last version asks.
+
+    *history* holds when each version was made and what it asks, oldest first, at least one.
+    """
+    last_at, last = history[-1]
+    since = dict.fromkeys(Requirements.__dataclass_fields__, last_at)
+    for name in since:
+        for made_at, asked in reversed(history):
+            if getattr(asked, name) != getattr(last, name):
+                break
+            since[name] = made_at
+    return since

@@ -1,0 +1,107 @@
+"""Judges devices and keeps the judgement, so that everything which shows a state reads the same."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from management.compliance.judgement import AskedPolicy, Judgement, State, write_violation
+from management.compliance.models import DeviceJudgement
+from management.compliance.queries import for_device, wish_of
+from management.compliance.rules import judge, kept_since
+from management.devices.models import Device, DeviceFacts
+from management.devices.rules import read_facts
+from management.work.service import enqueue
+
+DECIDE = "mail_access.decide"
+BATCH = 200
+"""Most devices in one statement or one piece of work."""
+
+
+def rejudge(session: Session, device_ids: Iterable[UUID], now: datetime) -> list[UUID]:
+    """Judge these devices and store the answers; return those whose answer changed.
+
+    Mail access of the changed ones is decided in the background.
+    """
+    wanted = list(dict.fromkeys(device_ids))
+    wishes: dict[UUID, AskedPolicy] = {}
+    changed: list[UUID] = []
+    session.flush()
+    for start in range(0, len(wanted), BATCH):
+        changed += _judge_some(session, wanted[start : start + BATCH], wishes, now)
+    for start in range(0, len(changed), BATCH):
+        _decide_mail(session, changed[start : start + BATCH], now)
+    return changed
+
+
+def judge_due(session: Session, now: datetime, limit: int = BATCH) -> list[UUID]:
+    """Judge the devices whose answer time alone may have changed; return those it did.
+
+    Call it again as long as `due` finds some.
+    """
+    return rejudge(session, due(session, now, limit), now)
+
+
+def due(session: Session, now: datetime, limit: int = BATCH) -> Sequence[UUID]:
+    """Return the devices to judge again because of the time, longest due first."""
+    return session.scalars(
+        select(DeviceJudgement.device_id)
+        .where(DeviceJudgement.next_due_at <= now)
+        .order_by(DeviceJudgement.next_due_at)
+        .limit(limit)
+    ).all()
+
+
+def _judge_some(
+    session: Session, device_ids: list[UUID], wishes: dict[UUID, AskedPolicy], now: datetime
+) -> list[UUID]:
+    found = session.execute(
+        select(Device, DeviceFacts, DeviceJudgement)
+        .outerjoin(DeviceFacts, DeviceFacts.device_id == Device.id)
+        .outerjoin(DeviceJudgement, DeviceJudgement.device_id == Device.id)
+        .where(Device.id.in_(device_ids))
+        .execution_options(populate_existing=True)
+    ).tuples()
+    changed = []
+    for device, known, row in found:
+        if device.policy_id not in wishes:
+            wishes[device.policy_id] = wish_of(session, device.policy_id)
+        facts = read_facts(known.facts) if known else {}
+        judged = judge(facts, for_device(wishes[device.policy_id], device, facts), now)
+        if _store(session, device.id, row, judged, now):
+            changed.append(device.id)
+    session.flush()
+    return changed
+
+
+def _store(
+    session: Session,
+    device_id: UUID,
+    row: DeviceJudgement | None,
+    judged: Judgement,
+    now: datetime,
+) -> bool:
+    """Keep the judgement; return whether it says something else than before."""
+    before = (State(row.state), row.since) if row else None
+    fields = {
+        "state": judged.state.value,
+        "since": kept_since(before, judged, now),
+        "violations": [write_violation(violation) for violation in judged.violations],
+        "missing": [kind.value for kind in judged.missing],
+        "policy_id": UUID(judged.policy_id),
+        "policy_version": judged.policy_version,
+    }
+    changed = row is None or any(getattr(row, name) != value for name, value in fields.items())
+    row = row or DeviceJudgement(device_id=device_id)
+    for name, value in fields.items():
+        setattr(row, name, value)
+    row.judged_at, row.next_due_at = now, judged.next_due_at
+    session.add(row)
+    return changed
+
+
+def _decide_mail(session: Session, device_ids: list[UUID], now: datetime) -> None:
+    payload = {"device_ids": [str(device_id) for device_id in device_ids]}
+    enqueue(session, DECIDE, f"{DECIDE}:{uuid4()}", payload, priority=3, now=now)

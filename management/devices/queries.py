@@ -1,0 +1,256 @@
+"""Reads devices, what is known of them, and the log of who said so."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from management.devices import models
+from management.devices.models import Device, DeviceFacts, DeviceJudgement
+from management.devices.rules import (
+    LAST,
+    EnrolmentState,
+    Fact,
+    FactKind,
+    read_facts,
+)
+from runtime.errors import NotFoundError
+
+PAGE = 50
+MOST = 500
+"""Most rows in one page."""
+STATES = ("healthy", "non_compliant", "out_of_sync", "inactive", "not_enrolled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceFilter:
+    """Which devices are wanted; what is empty filters nothing."""
+
+    state: str = ""
+    """`compliance.rules.State`."""
+    platform: str = ""
+    enrolment: str = ""
+    """`EnrolmentState`."""
+    policy_id: UUID | None = None
+    owner_address: str = ""
+    text: str = ""
+    """Part of the name, the owner, the serial number, the model or the Exchange id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a page of devices ended."""
+
+    name: str
+    device_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ListedDevice:
+    """One row of the list: the device and how it stands."""
+
+    device: Device
+    state: str
+    since: datetime
+    violations: Sequence[Mapping[str, object]]
+    """As `compliance.rules.write_violation` wrote them."""
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where the list goes on after this row."""
+        return Cursor(self.device.name, self.device.id)
+
+
+def get_device(session: Session, device_id: UUID) -> Device:
+    """Return the device; NotFoundError when there is none with this id."""
+    found = session.get(Device, device_id)
+    if found is None:
+        raise NotFoundError("There is no such device.")
+    return found
+
+
+def lock_device(session: Session, device_id: UUID) -> Device:
+    """Return the device as it is now; nobody else writes it until this transaction ends."""
+    session.flush()
+    found = session.scalars(
+        select(Device)
+        .where(Device.id == device_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).first()
+    if found is None:
+        raise NotFoundError("There is no such device.")
+    return found
+
+
+def list_devices(
+    session: Session,
+    wanted: DeviceFilter | None = None,
+    after: Cursor | None = None,
+    limit: int = PAGE,
+) -> list[ListedDevice]:
+    """Return at most *limit* devices in the order of their names, those behind *after*."""
+    query = (
+        _filtered(wanted or DeviceFilter()).order_by(Device.name, Device.id).limit(min(limit, MOST))
+    )
+    if after is not None:
+        query = query.where(
+            Device.name >= after.name,
+            or_(Device.name > after.name, Device.id > after.device_id),
+        )
+    return [
+        ListedDevice(device, judged.state, judged.since, judged.violations)
+        for device, judged in session.execute(query).tuples()
+    ]
+
+
+def count_devices(session: Session, wanted: DeviceFilter | None = None) -> int:
+    """Return how many devices the filter finds."""
+    found = _filtered(wanted or DeviceFilter()).with_only_columns(func.count())
+    return session.scalar(found) or 0
+
+
+def count_states(session: Session, wanted: DeviceFilter | None = None) -> dict[str, int]:
+    """Return how many devices are in each state, all states named."""
+    found = (
+        _filtered(wanted or DeviceFilter())
+        .with_only_columns(DeviceJudgement.state, func.count())
+        .group_by(DeviceJudgement.state)
+    )
+    return {**dict.fromkeys(STATES, 0), **dict(session.execute(found).tuples().all())}
+
+
+def count_platforms(session: Session) -> dict[str, int]:
+    """Return how many enrolled devices there are of each platform."""
+    found = (
+        select(Device.platform, func.count())
+        .where(Device.enrolment_state == EnrolmentState.ENROLLED)
+        .group_by(Device.platform)
+    )
+    return dict(session.execute(found).tuples().all())
+
+
+def get_facts(session: Session, device_id: UUID) -> dict[FactKind, Fact]:
+    """Return what is known of the device now; nothing said yet gives an empty answer."""
+    row = session.get(DeviceFacts, device_id)
+    return {} if row is None else read_facts(row.facts)
+
+
+def list_log(
+    session: Session,
+    device_id: UUID,
+    kind: FactKind | None = None,
+    before_id: int | None = None,
+    limit: int = PAGE,
+) -> Sequence[models.Fact]:
+    """Return what was said of the device, newest first, older than row *before_id*."""
+    query = select(models.Fact).where(models.Fact.device_id == device_id)
+    if kind is not None:
+        query = query.where(models.Fact.kind == kind)
+    if before_id is not None:
+        query = query.where(models.Fact.id < before_id)
+    return session.scalars(query.order_by(models.Fact.id.desc()).limit(min(limit, MOST))).all()
+
+
+def replay_facts(session: Session, device_id: UUID, at: datetime) -> dict[FactKind, Fact]:
+    """Return what was known of the device at a past instant, from the log alone.
+
+    The log tells contact only where a silence began and ended. In between the device was heard at
+    least as often as its policy asked, so it counts as heard at *at*, or at the end of that time.
+    """
+    known: dict[FactKind, Fact] = {}
+    for kind in FactKind:
+        if kind is not FactKind.CONTACT and (row := _said(session, device_id, kind, at)):
+            known[kind] = Fact(row.value["value"], row.source, row.said_at)
+    if (contact := _contact_at(session, device_id, at)) is not None:
+        known[FactKind.CONTACT] = contact
+    return known
+
+
+def rebuild_facts(session: Session, device: Device) -> dict[FactKind, Fact]:
+    """Return the current facts from the log; equal to the stored row, see `DeviceFacts`."""
+    known = replay_facts(session, device.id, datetime.max.replace(tzinfo=device.enrolled_at.tzinfo))
+    if device.contact_at is not None:
+        known[FactKind.CONTACT] = Fact(True, "agent", device.contact_at)
+    return known
+
+
+def _filtered(wanted: DeviceFilter) -> Select[Device, DeviceJudgement]:
+    query = select(Device, DeviceJudgement).join(
+        DeviceJudgement, DeviceJudgement.device_id == Device.id
+    )
+    return query.where(*_conditions(wanted))
+
+
+def _conditions(wanted: DeviceFilter) -> list[ColumnElement[bool]]:
+    equal = (
+        (DeviceJudgement.state, wanted.state),
+        (Device.platform, wanted.platform),
+        (Device.enrolment_state, wanted.enrolment),
+        (Device.policy_id, wanted.policy_id),
+        (Device.owner_address, wanted.owner_address),
+    )
+    conditions: list[ColumnElement[bool]] = [column == value for column, value in equal if value]
+    return [*conditions, *(_holds(word) for word in wanted.text.split()[:8])]
+
+
+def _holds(word: str) -> ColumnElement[bool]:
+    searched = (
+        Device.name,
+        Device.owner_name,
+        Device.owner_address,
+        Device.serial,
+        Device.model,
+        Device.exchange_device_id,
+    )
+    return or_(*(column.icontains(word, autoescape=True) for column in searched))
+
+
+def _said(session: Session, device_id: UUID, kind: FactKind, at: datetime) -> models.Fact | None:
+    """Return the last entry of *kind* that had arrived at an instant."""
+    return session.scalars(
+        select(models.Fact)
+        .where(
+            and_(
+                models.Fact.device_id == device_id,
+                models.Fact.kind == kind,
+                models.Fact.received_at <= at,
+            )
+        )
+        .order_by(models.Fact.received_at.desc(), models.Fact.id.desc())
+        .limit(1)
+    ).first()
+
+
+def _contact_at(session: Session, device_id: UUID, at: datetime) -> Fact | None:
+    entry = _contact_entry(session, device_id, at, before=True)
+    if entry is None:
+        return None
+    if entry.value["value"] == LAST:
+        return Fact(True, entry.source, entry.said_at)
+    following = _contact_entry(session, device_id, at, before=False)
+    device = get_device(session, device_id)
+    end = following.said_at if following is not None else device.contact_at or entry.said_at
+    return Fact(True, entry.source, min(at, end))
+
+
+def _contact_entry(
+    session: Session, device_id: UUID, at: datetime, before: bool
+) -> models.Fact | None:
+    """Return the entry about contact next to an instant: its newest before, or the next after."""
+    said = models.Fact.said_at
+    return session.scalars(
+        select(models.Fact)
+        .where(
+            models.Fact.device_id == device_id,
+            models.Fact.kind == FactKind.CONTACT,
+            said <= at if before else said > at,
+        )
+        .order_by(
+            said.desc() if before else said, models.Fact.id.desc() if before else models.Fact.id
+        )
+        .limit(1)
+    ).first()

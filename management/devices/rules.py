@@ -1,0 +1,92 @@
+"""What can be said of a device, by whom, and how an enrolment stands. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class EnrolmentState(StrEnum):
+    """How the enrolment of a device stands; only the first may use its mailbox."""
+
+    ENROLLED = "enrolled"
+    RETIRED = "retired"
+    """It left, or an administrator ended it."""
+    WIPED = "wiped"
+    """It confirmed a full wipe."""
+    RESET = "reset"
+    """It was set back to the factory state without our order and must enrol again."""
+
+
+class FactKind(StrEnum):
+    """What can be said of a device."""
+
+    ENROLMENT = "enrolment"
+    """An `EnrolmentState`."""
+    ASKED_POLICY = "asked_policy"
+    """Id of the policy that an administrator gave it."""
+    CONTACT = "contact"
+    """True, said at the device's latest signed and sequenced report."""
+    OS_VERSION = "os_version"
+    SECURITY_PATCH = "security_patch"
+    ROOTED = "rooted"
+    ENCRYPTED = "encrypted"
+    PASSCODE_SET = "passcode_set"
+    DEVELOPER_OPTIONS = "developer_options"
+    USB_DEBUGGING = "usb_debugging"
+    UNKNOWN_SOURCES = "unknown_sources"
+    ROAMING = "roaming"
+    AGENT_VERSION = "agent_version"
+    PATTERN_VERSION = "pattern_version"
+    APPLIED_POLICY = "applied_policy"
+    """{"policy_id": text, "version": number}."""
+    PACKAGES = "packages"
+    """Sorted names of the installed packages."""
+    BAD_APPS = "bad_apps"
+    """List of {"sha256", "package", "name", "verdict", "rule", "family", "pattern_version"}."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something said of a device by a source at a time; *value* None: it cannot or does not say."""
+
+    value: Any
+    source: str
+    said_at: datetime
+
+
+Facts = Mapping[FactKind, Fact]
+
+LAST = "last"
+"""Value of a `CONTACT` entry in the log: the last contact before a silence."""
+BACK = "back"
+"""Value of a `CONTACT` entry in the log: the first contact ever, or after a silence."""
+
+
+def read_facts(row: Mapping[str, Any]) -> dict[FactKind, Fact]:
+    """Return the facts of a `DeviceFacts` row; kinds of another release are left out."""
+    known = set(FactKind)
+    return {
+        FactKind(kind): Fact(said["value"], said["source"], datetime.fromisoformat(said["said_at"]))
+        for kind, said in row.items()
+        if kind in known
+    }
+
+
+def write_fact(fact: Fact) -> dict[str, Any]:
+    """Return *fact* as JSON fields."""
+    return {"value": fact.value, "source": fact.source, "said_at": fact.said_at.isoformat()}
+
+
+def news(known: Facts, said: Facts) -> dict[FactKind, Fact]:
+    """Return those of *said* whose value is not the one *known*.
+
+    Said again is no news: the first time it was said stays, because it tells since when it holds.
+    `CONTACT` is not told by value and is left out.
+    """
+    return {
+        kind: fact
+        for kind, fact in said.items()
+        if kind is not FactKind.CONTACT and (kind not in known or known[kind].value != fact.value)
+    }

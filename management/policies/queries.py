@@ -1,0 +1,92 @@
+"""Reads policies and their versions."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from contracts.agent import PolicyDocument
+from management.policies.models import Policy, PolicyVersion
+from management.policies.rules import Requirements, asked_since, read_requirements
+from runtime.errors import NotFoundError
+
+
+def get_policy(session: Session, policy_id: UUID) -> Policy:
+    """Return the policy; NotFoundError when there is none with this id."""
+    found = session.get(Policy, policy_id)
+    if found is None:
+        raise NotFoundError("There is no such policy.")
+    return found
+
+
+def find_policy_by_name(session: Session, name: str) -> Policy | None:
+    """Return the policy with exactly this name."""
+    return session.scalars(select(Policy).where(Policy.name == name)).first()
+
+
+def list_policies(session: Session) -> Sequence[Policy]:
+    """Return all policies by name; there are few."""
+    return session.scalars(select(Policy).order_by(Policy.name)).all()
+
+
+def default_policy(session: Session) -> Policy:
+    """Return the policy that new invitations get; NotFoundError before set-up."""
+    found = session.scalars(select(Policy).where(Policy.is_default)).first()
+    if found is None:
+        raise NotFoundError("There is no default policy yet; run the set-up.")
+    return found
+
+
+def get_version(session: Session, policy_id: UUID, version: int) -> PolicyVersion:
+    """Return one version; NotFoundError when there is none."""
+    found = session.get(PolicyVersion, (policy_id, version))
+    if found is None:
+        raise NotFoundError("There is no such version of the policy.")
+    return found
+
+
+def current_version(session: Session, policy_id: UUID) -> PolicyVersion:
+    """Return the version that holds now."""
+    return get_version(session, policy_id, get_policy(session, policy_id).current_version)
+
+
+def version_at(session: Session, policy_id: UUID, at: datetime) -> PolicyVersion | None:
+    """Return the version that held at an instant; None before the policy existed."""
+    return session.scalars(
+        select(PolicyVersion)
+        .where(PolicyVersion.policy_id == policy_id, PolicyVersion.created_at <= at)
+        .order_by(PolicyVersion.version.desc())
+        .limit(1)
+    ).first()
+
+
+def list_versions(session: Session, policy_id: UUID) -> Sequence[PolicyVersion]:
+    """Return all versions, newest first."""
+    return session.scalars(
+        select(PolicyVersion)
+        .where(PolicyVersion.policy_id == policy_id)
+        .order_by(PolicyVersion.version.desc())
+    ).all()
+
+
+def wishes(session: Session, version: PolicyVersion) -> tuple[Requirements, dict[str, datetime]]:
+    """Return what *version* asks, and for each criterion since when it asks just that."""
+    earlier = session.scalars(
+        select(PolicyVersion)
+        .where(
+            PolicyVersion.policy_id == version.policy_id,
+            PolicyVersion.version <= version.version,
+        )
+        .order_by(PolicyVersion.version)
+    )
+    history = [(row.created_at, read_requirements(row.requirements)) for row in earlier]
+    return history[-1][1], asked_since(history)
+
+
+def document(policy: Policy, version: PolicyVersion) -> PolicyDocument:
+    """Return the version as devices get it."""
+    return PolicyDocument(
+        policy_id=policy.id, version=version.version, name=policy.name, settings=version.settings
+    )
