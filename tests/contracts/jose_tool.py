@@ -17,12 +17,12 @@ SIGNER: Jwk = {  # RFC 7515, appendix A.3.1
     "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
     "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
 }
-RECIPIENT: Jwk = {  # RFC 7518, appendix C, Bob's
+RECIPIENT: Jwk = {  # RFC 7517, appendix A.2
     "kty": "EC",
     "crv": "P-256",
-    "x": "weNJy2HscCSM6AEDTDg04biOvhFhyyWvOHQfeF_PxMQ",
-    "y": "e8lnCO-AlStT-NJVX-crhB7QRYhiix03illJOVAOyck",
-    "d": "VEmDZpDXXK8p8N0Cndsx924q6nS1RXFASRl6BfUqdQw",
+    "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+    "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+    "d": "870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE",
 }
 
 
