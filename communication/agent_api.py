@@ -1,0 +1,134 @@
+"""Routes that agents call. Every answer is small and every body is opaque: sealed for management.
+
+Except for the trust statement and the first post of an enrolment, every request is signed
+(`contracts.request_signature`, tag ``sekisho-agent``). A 202 is sent only once it is on disk.
+"""
+
+import time
+from datetime import UTC, datetime
+from uuid import UUID
+
+from flask import Blueprint, Response, current_app, request
+from flask.typing import ResponseReturnValue
+
+from communication import poll_token
+from communication.device_identity import nonce_until
+from communication.parts import Parts
+from contracts import codec, keys
+from contracts.agent import EnrolmentPost, PollToken, ReportPost, SealedOrders
+from runtime.clock import utc_now
+from runtime.errors import MalformedMessageError, NotFoundError, UnavailableError
+
+bp = Blueprint("agent", __name__, url_prefix="/agent/v1")
+ORDERS = 50
+ORDERS_BYTES = 3 * 1024 * 1024
+"""Most that one answer carries; the agent asks again from where it ends."""
+ASK_AGAIN_SECONDS = 5
+REPORT_BYTES = 3 * 1024 * 1024
+ENROLMENT_BYTES = 64 * 1024
+
+
+@bp.get("/trust")
+def trust() -> ResponseReturnValue:
+    """Return management's signed statement: a compact JWS, as text/plain. Unsigned request."""
+    statement = _parts().mailbox.find_trust()
+    if statement is None:
+        raise UnavailableError("Management has not told this server yet which keys hold.")
+    return Response(statement, content_type="text/plain; charset=us-ascii")
+
+
+@bp.post("/enrolments")
+def post_enrolment() -> ResponseReturnValue:
+    """Keep an `EnrolmentPost` (at most 64 KiB); 202 with Retry-After, also for a repeat.
+
+    The request itself is not signed (the key is not known yet); what is sealed inside is. 429 when
+    one address or all together posted too many; 401 when another key began this enrolment.
+    """
+    post = codec.read(EnrolmentPost, request.get_data(), ENROLMENT_BYTES)
+    key = keys.public_jwk(keys.read_public(post.signing_key))
+    parts, now = _parts(), utc_now()
+    parts.count_enrolment(request.remote_addr or "", now)
+    with parts.mailbox.writing("enrolment") as mailbox:
+        mailbox.put_enrolment(post.enrolment_id, key, post.sealed, now)
+    parts.inbound_came()
+    return _ask_again()
+
+
+@bp.get("/enrolments/<uuid:enrolment_id>")
+def enrolment(enrolment_id: UUID) -> ResponseReturnValue:
+    """Return 200 `SealedOrders` with management's answer, or 202 with Retry-After until it is here.
+
+    Signed with the key of the enrolment, keyid = the enrolment's id. 401 when this server does not
+    know the enrolment (any more): then the agent posts it again.
+    """
+    parts = _parts()
+    parts.identity.enrolment(request, enrolment_id)
+    answer = parts.mailbox.list_orders(enrolment_id, 0, 0, 1, ORDERS_BYTES)
+    return _json(SealedOrders(orders=answer)) if answer else _ask_again()
+
+
+@bp.post("/token")
+def token() -> ResponseReturnValue:
+    """Return a `PollToken` for the device that signed (keyid = its device id)."""
+    parts = _parts()
+    _, known, _ = parts.identity.device(request)
+    expires = int(time.time()) + parts.settings.token_seconds
+    text = poll_token.issue(parts.token_key, known.slot, expires)
+    return _json(PollToken(token=text, expires_at=datetime.fromtimestamp(expires, UTC)))
+
+
+@bp.get("/orders")
+def orders() -> ResponseReturnValue:
+    """Return `SealedOrders` above ``?after=`` of ``?epoch=``, oldest first; signed.
+
+    At most 50 orders or 3 MiB, but at least one if there is any: ask again until none comes.
+    Without an epoch everything that waits counts as above.
+    """
+    parts = _parts()
+    device, _, _ = parts.identity.device(request)
+    epoch, after = _whole_number("epoch"), _whole_number("after")
+    found = parts.mailbox.list_orders(device, epoch, after, ORDERS, ORDERS_BYTES)
+    return _json(SealedOrders(orders=found))
+
+
+@bp.post("/reports")
+def post_report() -> ResponseReturnValue:
+    """Keep a `ReportPost` (at most 3 MiB) for management; 202 once it is on disk.
+
+    Exactly the same report again is stored once and answered 202 too. 429 when too many reports of
+    this device wait, 507 when there is no room at all: keep the report and try again later.
+    """
+    parts = _parts()
+    device, _, signed = parts.identity.device(request)
+    post = codec.read(ReportPost, request.get_data(), REPORT_BYTES)
+    with parts.mailbox.writing("report") as mailbox:
+        mailbox.use_nonce(signed.key_id, signed.nonce, nonce_until(signed))
+        mailbox.put_report(device, post.epoch, post.seq, post.sealed, utc_now())
+    parts.inbound_came()
+    return Response(status=202)
+
+
+def _ask_again() -> Response:
+    return Response(status=202, headers={"Retry-After": str(ASK_AGAIN_SECONDS)})
+
+
+def _json(message: object) -> Response:
+    return Response(codec.write(message), content_type="application/json")
+
+
+def _whole_number(name: str) -> int:
+    text = request.args.get(name, "0")
+    if not text.isdecimal() or len(text) > 16 or int(text) > 2**53:
+        raise MalformedMessageError(f"{name} must be a whole number from 0 to 2^53.")
+    return int(text)
+
+
+def _parts() -> Parts:
+    found: Parts = current_app.extensions["sekisho"]
+    return found
+
+
+@bp.route("/<path:path>")
+def nothing(path: str) -> ResponseReturnValue:
+    """Say that no such route exists, in the same words as all other problems."""
+    raise NotFoundError("Agents have nothing to ask for here.")

@@ -1,0 +1,64 @@
+"""An HTTP answer as plain values, and errors as RFC 9457 problems."""
+
+import http
+import json
+from typing import NamedTuple
+
+from communication.limits import FullError, TooManyError
+from contracts.request_signature import ClockSkewError
+from runtime.errors import (
+    ForbiddenError,
+    MalformedMessageError,
+    NotFoundError,
+    RefusedError,
+    SekishoError,
+    TooLargeError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+
+Header = tuple[str, str]
+CLOCK_SKEW = "urn:sekisho:clock-skew"
+_STATUSES: dict[type[SekishoError], int] = {
+    MalformedMessageError: 400,
+    UnauthenticatedError: 401,
+    ForbiddenError: 403,
+    NotFoundError: 404,
+    RefusedError: 409,
+    TooLargeError: 413,
+    TooManyError: 429,
+    UnavailableError: 503,
+    FullError: 507,
+}
+
+
+class Answer(NamedTuple):
+    """Status, headers, body."""
+
+    status: int
+    headers: list[Header]
+    body: bytes
+
+
+def problem(status: int, detail: str, *headers: Header, kind: str = "about:blank") -> Answer:
+    """Return *detail* as problem+json."""
+    said = {
+        "type": kind,
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
+    body = json.dumps(said, ensure_ascii=False).encode()
+    return Answer(status, [("Content-Type", "application/problem+json"), *headers], body)
+
+
+def from_error(error: SekishoError) -> Answer:
+    """Return what *error* says; an agent whose clock is off gets its own problem type."""
+    status = next((s for kind, s in _STATUSES.items() if isinstance(error, kind)), 500)
+    if isinstance(error, ClockSkewError):
+        return problem(status, str(error), kind=CLOCK_SKEW)
+    if isinstance(error, TooManyError):
+        return problem(status, str(error), ("Retry-After", str(error.retry_after)))
+    if status in (503, 507):
+        return problem(status, str(error), ("Retry-After", "300"))
+    return problem(status, str(error))

@@ -1,0 +1,83 @@
+"""What a poll must know, in memory: which slots are open, what waits for them, who was here.
+
+Filled from the mailbox at start and after each change by management; the mailbox is the truth.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from uuid import UUID
+
+from communication.mailbox import Mailbox
+
+CLOSED, OPEN = 1, 2
+Position = tuple[int, int]
+"""(epoch, seq)."""
+
+
+class Board:
+    """See the module. Readers take no lock: each look is one operation on a built-in type."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+        self._lock = threading.Lock()
+        self._states = bytearray(1)
+        self._devices: dict[int, UUID] = {}
+        self._slots: dict[UUID, int] = {}
+        self._highest: dict[int, Position] = {}
+        self._beats: dict[int, int] = {}
+        self.polls = 0
+        """Since the start."""
+        self.on_orders: Callable[[int], None] = lambda slot: None
+        """Called with the slot for which something new waits."""
+        self.read_devices()
+        self.read_orders(self._slots)
+
+    def state(self, slot: int) -> int:
+        """Return OPEN, CLOSED (the device may no longer), or 0 for a slot nobody has."""
+        return self._states[slot] if slot < len(self._states) else 0
+
+    def device(self, slot: int) -> UUID:
+        """Return who has the slot."""
+        return self._devices[slot]
+
+    def waits(self, slot: int, position: Position) -> bool:
+        """Return whether an order above *position* waits."""
+        highest = self._highest.get(slot)
+        return highest is not None and highest > position
+
+    def beat(self, slot: int, microseconds: int) -> None:
+        """Note that the device polled."""
+        self._beats[slot] = microseconds
+        self.polls += 1
+
+    def take_beats(self) -> dict[int, int]:
+        """Return the polls noted since the last call."""
+        beats, self._beats = self._beats, {}
+        return beats
+
+    def read_devices(self) -> None:
+        """Follow a change of the known devices."""
+        with self._lock:
+            found = self._mailbox.slots()
+            states = bytearray(max((slot for slot, _, _ in found), default=0) + 1)
+            for slot, _, active in found:
+                states[slot] = OPEN if active else CLOSED
+            self._devices = {slot: device for slot, device, _ in found}
+            self._slots = {device: slot for slot, device, _ in found}
+            self._states = states
+
+    def read_orders(self, recipients: Iterable[UUID]) -> None:
+        """Follow a change of the orders that wait for *recipients*."""
+        for recipient in set(recipients):
+            slot = self._slots.get(recipient)
+            if slot is not None and self._follow(slot, recipient):
+                self.on_orders(slot)
+
+    def _follow(self, slot: int, recipient: UUID) -> bool:
+        with self._lock:
+            before, now = self._highest.get(slot), self._mailbox.highest_order(recipient)
+            if now is None:
+                self._highest.pop(slot, None)
+                return False
+            self._highest[slot] = now
+            return before is None or now > before

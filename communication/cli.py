@@ -1,0 +1,56 @@
+"""`sekisho communication`: the communication server and its pairing."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from communication import pairing, server, settings
+from runtime import logs
+from runtime.errors import SekishoError
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def communication(context: click.Context) -> None:
+    """Run the communication server, which devices talk to."""
+    if context.invoked_subcommand is None:
+        context.invoke(run)
+
+
+@communication.command()
+@click.option("--with-parent", is_flag=True, help="End when the process that started this ends.")
+def run(with_parent: bool = False) -> None:
+    """Serve devices and management until told to stop (the default)."""
+    try:
+        chosen = settings.load()
+        logs.start("communication", chosen.log_level)
+        server.run(chosen, with_parent)
+    except SekishoError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@communication.command()
+@click.option("--management-key", type=click.File(encoding="utf-8"), required=True)
+@click.option("--certificate", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--key", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--name", "names", multiple=True, help="Name or address of this server.")
+def pair(management_key: TextIO, certificate: Path, key: Path, names: tuple[str, ...]) -> None:
+    """Pin the management server whose public link key (JWK) is given; print what it must pin.
+
+    CERTIFICATE (PEM, with its chain) and KEY are what devices see.
+    """
+    try:
+        chosen = settings.load()
+        link_certificate = pairing.prepare(
+            chosen.folder,
+            json.load(management_key),
+            list(names) or [chosen.public_name],
+            certificate.read_text(encoding="ascii"),
+            key.read_text(encoding="ascii"),
+        )
+    except (SekishoError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+    sys.stdout.write(link_certificate)

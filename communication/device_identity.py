@@ -1,0 +1,136 @@
+"""Who signed a request: a device, an enrolment that is not a device yet, or management."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from flask import Request
+from joserfc.jwk import ECKey
+
+from communication import wsgi
+from communication.limits import Rate
+from communication.mailbox import Known, Mailbox
+from contracts import keys, request_signature
+from contracts.request_signature import Signed
+from runtime.errors import (
+    ConfigurationError,
+    ForbiddenError,
+    MalformedMessageError,
+    UnauthenticatedError,
+)
+
+NONCE_KEPT = 2 * request_signature.MAXIMUM_SKEW + timedelta(minutes=1)
+NOT_PAIRED = (
+    "This server is not paired: it knows no management server. Pair it with "
+    "'sekisho communication pair' and start it again."
+)
+
+
+class Nonces:
+    """Refuses the second use of a signature that only reads, as long as this process lives.
+
+    What changes something also goes into the mailbox (`use_nonce`) and is refused after a restart.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str], float] = {}
+        self._lock = threading.Lock()
+        self._cleared = 0.0
+
+    def use(self, signed: Signed) -> None:
+        """Raise UnauthenticatedError when this request was made before."""
+        now = time.time()
+        with self._lock:
+            if now - self._cleared > 60:
+                self._cleared = now
+                self._seen = {name: until for name, until in self._seen.items() if until > now}
+            if (signed.key_id, signed.nonce) in self._seen:
+                raise UnauthenticatedError("This request was made before; sign it anew.")
+            self._seen[signed.key_id, signed.nonce] = now + NONCE_KEPT.total_seconds()
+
+
+class Identity:
+    """Checks signatures with the keys that the mailbox and the pairing know."""
+
+    def __init__(self, mailbox: Mailbox, management: ECKey | None, per_minute: int) -> None:
+        self._mailbox, self._management = mailbox, management
+        self._nonces = Nonces()
+        self._rate = Rate(per_minute, "signed requests of one device")
+
+    def device(self, request: Request) -> tuple[UUID, Known, Signed]:
+        """Return the device that signed; ForbiddenError when it may no longer use its mailbox."""
+        found: dict[str, tuple[UUID, Known]] = {}
+
+        def find(key_id: str) -> ECKey | None:
+            device = _uuid(key_id)
+            known = self._mailbox.find_device(device) if device else None
+            if device is None or known is None:
+                return None
+            found[key_id] = device, known
+            return keys.read_public(known.signing_key)
+
+        signed = self._verify(request, find, request_signature.AGENT)
+        device, known = found[signed.key_id]
+        if not known.active:
+            raise ForbiddenError("Management no longer lets this device use its mailbox.")
+        self._rate.count(signed.key_id, time.time())
+        return device, known, signed
+
+    def enrolment(self, request: Request, enrolment: UUID) -> Signed:
+        """Return who signed with the key that began *enrolment*."""
+
+        def find(key_id: str) -> ECKey | None:
+            key = self._mailbox.find_enrolment_key(enrolment)
+            return keys.read_public(key) if key and _uuid(key_id) == enrolment else None
+
+        signed = self._verify(request, find, request_signature.AGENT)
+        self._rate.count(signed.key_id, time.time())
+        return signed
+
+    def management(self, request: Request) -> Signed:
+        """Return the signature of the one management server that this relay is paired with."""
+        if self._management is None:
+            raise ForbiddenError(NOT_PAIRED)
+        key, name = self._management, keys.thumbprint(self._management)
+        return self._verify(
+            request, lambda key_id: key if key_id == name else None, request_signature.LINK
+        )
+
+    def _verify(self, request: Request, find: Callable[[str], ECKey | None], tag: str) -> Signed:
+        signed = request_signature.verify_request(
+            request.method,
+            "https://relay" + request.environ[wsgi.TARGET],
+            {name: value for name, value in request.headers.items() if value},
+            request.get_data(),
+            find,
+            tag,
+            datetime.now(UTC),
+        )
+        self._nonces.use(signed)
+        return signed
+
+
+def nonce_until(signed: Signed) -> datetime:
+    """Return until when *signed* would be taken again if nobody kept its nonce."""
+    return signed.created_at + NONCE_KEPT
+
+
+def read_management_key(path: Path) -> ECKey | None:
+    """Return management's pinned link key, or None before pairing."""
+    if not path.exists():
+        return None
+    try:
+        return keys.read_public(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, MalformedMessageError) as error:
+        raise ConfigurationError(f"{path.name} holds no key: {error}. Pair again.") from None
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

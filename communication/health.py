@@ -1,0 +1,60 @@
+"""Whether this server is well, and its numbers for Prometheus."""
+
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+
+from prometheus_client.core import REGISTRY, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from communication.parts import Parts
+from runtime.health import Check
+
+LEAST_FREE_BYTES = 100 * 1024 * 1024
+
+
+def checks(parts: Parts) -> dict[str, Check]:
+    """Return what must be content for `/healthz` to say 200."""
+
+    def mailbox() -> str | None:
+        try:
+            parts.mailbox.counts()
+        except sqlite3.Error as error:
+            return f"The mailbox cannot be read: {error}."
+        return None
+
+    def room() -> str | None:
+        free = shutil.disk_usage(parts.mailbox.path.parent).free
+        return None if free > LEAST_FREE_BYTES else f"Only {free} bytes are free on its disk."
+
+    return {"mailbox": mailbox, "room": room}
+
+
+class Numbers(Collector):
+    """Read when somebody asks, so that a poll pays nothing for them."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the numbers."""
+        inbound, outbound, devices, _ = self._parts.mailbox.counts()
+        came = self._parts.management_at
+        for name, says, value in (
+            ("inbound_waiting", "Messages that wait for management", inbound),
+            ("outbound_waiting", "Orders that wait for devices or to be discarded", outbound),
+            ("devices_known", "Devices known", devices),
+            ("polls", "Polls answered since the start", self._parts.board.polls),
+            ("management_silence_seconds", "Since management last called; -1: never", _ago(came)),
+        ):
+            yield GaugeMetricFamily(f"sekisho_communication_{name}", says, value)
+
+
+def _ago(seconds: float) -> float:
+    return time.time() - seconds if seconds else -1.0
+
+
+def register(parts: Parts) -> None:
+    """Offer the numbers to `runtime.health.metrics`."""
+    REGISTRY.register(Numbers(parts))

@@ -1,0 +1,55 @@
+"""How often anybody may ask, and the answers to who asks too often or sends too much."""
+
+import ipaddress
+import threading
+
+from runtime.errors import SekishoError
+
+
+class TooManyError(SekishoError):
+    """Whoever asks has asked or left too much for now (429)."""
+
+    def __init__(self, sentence: str, retry_after: int = 60) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
+class FullError(SekishoError):
+    """There is no room on this server until what waits here was collected (507)."""
+
+
+class Rate:
+    """At most *allowed* calls a minute for each name, counted in fixed minutes."""
+
+    def __init__(self, allowed: int, what: str) -> None:
+        self.allowed, self.what = allowed, what
+        self._minute = 0
+        self._counts: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def count(self, name: str, seconds: float) -> None:
+        """Count one call at *seconds*; raises TooManyError above the limit."""
+        minute = int(seconds // 60)
+        with self._lock:
+            if minute != self._minute:
+                self._minute = minute
+                self._counts.clear()
+            count = self._counts[name] = self._counts.get(name, 0) + 1
+        if count > self.allowed:
+            raise TooManyError(
+                f"More than {self.allowed} {self.what} in a minute; try again in the next one.",
+                retry_after=60 - int(seconds % 60),
+            )
+
+
+def neighbourhood(address: str) -> str:
+    """Return what counts as one asker: the IPv4 address, or the /64 of an IPv6 address."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))

@@ -1,0 +1,68 @@
+"""What the routes of one running communication server share."""
+
+import asyncio
+import threading
+from datetime import datetime
+
+from communication.board import Board
+from communication.device_identity import Identity
+from communication.limits import Rate, neighbourhood
+from communication.mailbox import Mailbox
+from communication.settings import Settings
+
+HELD_LINKS = 8
+"""Most calls of management that wait for something inbound at once."""
+
+
+class Parts:
+    """See the module; `current_app.extensions["sekisho"]`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        mailbox: Mailbox,
+        board: Board,
+        identity: Identity,
+        token_key: bytes,
+        started_at: datetime,
+    ) -> None:
+        self.settings, self.mailbox, self.board = settings, mailbox, board
+        self.identity, self.token_key, self.started_at = identity, token_key, started_at
+        self.management_at = 0.0
+        """When management last came, in seconds since 1970."""
+        self._enrolments = Rate(settings.enrolments_per_minute, "enrolments from one address")
+        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._lock = threading.Lock()
+
+    def count_enrolment(self, address: str, now: datetime) -> None:
+        """Raise TooManyError when *address* began too many enrolments in this minute."""
+        self._enrolments.count(neighbourhood(address), now.timestamp())
+
+    def management_came(self, seconds: float) -> None:
+        """Note that management called."""
+        self.management_at = seconds
+
+    def inbound_came(self) -> None:
+        """Wake whoever waits for something inbound."""
+        with self._lock:
+            waiting = list(self._waiting)
+        for loop, event in waiting:
+            loop.call_soon_threadsafe(event.set)
+
+    async def wait_for_inbound(self, seconds: int) -> None:
+        """Return when something came, or after *seconds*, or at once when too many wait."""
+        me = asyncio.get_running_loop(), asyncio.Event()
+        with self._lock:
+            if len(self._waiting) >= HELD_LINKS:
+                return
+            self._waiting.add(me)
+        try:
+            if self.mailbox.list_inbound(1, 0):  # it came before we could be woken
+                return
+            async with asyncio.timeout(seconds):
+                await me[1].wait()
+        except TimeoutError:
+            pass
+        finally:
+            with self._lock:
+                self._waiting.discard(me)
