@@ -26,6 +26,8 @@ class Connector(Base):
     waiting: Mapped[int] = mapped_column(default=0)
     issue: Mapped[int] = mapped_column(default=0)
     """Of the wanted list, see contracts/connector.py."""
+    passed_at: Mapped[datetime | None]
+    """When it last reported everything the mail server knows."""
 
 
 class PairingCode(Base):
@@ -67,13 +69,20 @@ class Partnership(Base):
     seen_at: Mapped[datetime]
     gone_at: Mapped[datetime | None]
     device_id: Mapped[UUID | None] = mapped_column(ForeignKey("device.id"), index=True)
+    match: Mapped[str] = mapped_column(Unicode(20), default="none")
+    """`mail_access.rules.Match`; an unsure one shows its device and trusts it in nothing."""
     match_reason: Mapped[str] = mapped_column(Unicode(1000), default="")
+    grace_key: Mapped[str] = mapped_column(index=True)
+    """The user's `UnmanagedGrace`, see `mail_access.rules.grace_key`."""
     wanted: Mapped[str] = mapped_column(Unicode(10), default="leave")
     """`contracts.connector.Access`."""
     wanted_because: Mapped[str] = mapped_column(Unicode(4000), default="")
     wanted_since: Mapped[datetime]
     next_due_at: Mapped[datetime | None] = mapped_column(index=True)
     """When time alone changes what is wanted (grace ends)."""
+    held_at: Mapped[datetime | None] = mapped_column(index=True)
+    """Since when a block waits for an administrator's confirmation."""
+    held_because: Mapped[str] = mapped_column(Unicode(4000), default="")
     applied: Mapped[str] = mapped_column(Unicode(10), default="")
     """What the connector last did: an access, or empty."""
     applied_at: Mapped[datetime | None]
@@ -89,6 +98,27 @@ class MailDecision(Base):
     partnership_id: Mapped[int] = mapped_column(BIG, ForeignKey("partnership.id"), index=True)
     at: Mapped[datetime] = mapped_column(index=True)
     event: Mapped[str] = mapped_column(Unicode(20))
-    """``wanted``, ``applied`` or ``failed``."""
+    """``wanted``, ``held``, ``confirmed``, ``matched``, ``applied`` or ``failed``."""
     access: Mapped[str] = mapped_column(Unicode(10))
     because: Mapped[str] = mapped_column(Unicode(4000), default="")
+
+
+class UnmanagedGrace(Base):
+    """Since when a user has unmanaged phones, so that a new DeviceId gains no time."""
+
+    __tablename__ = "unmanaged_grace"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    """When an unmanaged phone of this user was last there (to within an hour)."""
+
+
+class ConnectorNonce(Base):
+    """A nonce that a connector's signature used; it must not come twice."""
+
+    __tablename__ = "connector_nonce"
+
+    connector_id: Mapped[UUID] = mapped_column(ForeignKey("connector.id"), primary_key=True)
+    nonce: Mapped[str] = mapped_column(Unicode(64), primary_key=True)
+    used_at: Mapped[datetime] = mapped_column(index=True)

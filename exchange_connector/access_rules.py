@@ -1,0 +1,100 @@
+"""What to change at the mail server. Pure: wanted and actual lists in, changes out.
+
+A mailbox has two lists of DeviceIds, allowed and blocked (``Set-CASMailbox``), and a block wins. We
+share them with administrators and other tools, so an entry is removed only when we made it
+ourselves, and an entry that somebody else made is never counted as ours.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from contracts.connector import Access
+
+List = Literal["allowed", "blocked"]
+
+BLOCKED_BY_OTHERS = (
+    "The mailbox's block list holds this DeviceId, and this connector did not put it there, so it "
+    "does not take it away. Remove it at the mail server if the phone shall fetch mail."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """The DeviceIds on the two lists of one mailbox."""
+
+    allowed: frozenset[str] = frozenset()
+    blocked: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Everything to add to and remove from the lists of one mailbox, in one call."""
+
+    add: Lists = Lists()
+    remove: Lists = Lists()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return self == Change()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do for one mailbox, and what holds once it is done."""
+
+    change: Change
+    ours: Lists
+    """The entries that are ours once the change is made."""
+    settled: Mapping[str, Access]
+    """DeviceId -> the access that holds then."""
+    problems: Mapping[str, str]
+    """DeviceId -> why its wanted access cannot be had."""
+
+
+def plan(wanted: Mapping[str, Access], actual: Lists, ours: Lists) -> Plan:
+    """Return what brings one mailbox to *wanted* (by DeviceId; ``leave`` and absent are the same).
+
+    *ours* are the entries that we made or were about to make; those that are not in *actual* any
+    more were removed by others or never made, and are forgotten.
+    """
+    ours = Lists(ours.allowed & actual.allowed, ours.blocked & actual.blocked)
+    want = Lists(_of(wanted, "allow"), _of(wanted, "block"))
+    add = Lists(want.allowed - actual.allowed, want.blocked - actual.blocked)
+    remove = Lists(ours.allowed - want.allowed, ours.blocked - want.blocked)
+    foreign = (actual.blocked - ours.blocked) & want.allowed
+    return Plan(
+        change=Change(add, remove),
+        ours=Lists(
+            (ours.allowed - remove.allowed) | add.allowed,
+            (ours.blocked - remove.blocked) | add.blocked,
+        ),
+        settled={one: access for one, access in wanted.items() if one not in foreign},
+        problems=dict.fromkeys(sorted(foreign), BLOCKED_BY_OTHERS),
+    )
+
+
+def _of(wanted: Mapping[str, Access], access: Access) -> frozenset[str]:
+    return frozenset(one for one, asked in wanted.items() if asked == access)
+
+
+def mailboxes_to_visit(
+    wanted: Mapping[tuple[str, str], Access],
+    settled: Mapping[tuple[str, str], Access],
+    ours: Iterable[tuple[str, str]],
+    paused: bool,
+    everything: bool,
+) -> list[str]:
+    """Return the mailboxes whose lists must be read, sorted; none while enforcement is paused.
+
+    Keys are (mailbox, DeviceId). *settled* is what held when we last looked. *everything*: look at
+    all where something is wanted or ours, because others may have changed the lists meanwhile.
+    """
+    if paused:
+        return []
+    pairs = set(ours) | set(wanted)
+    if not everything:
+        kept = {pair for pair in wanted if settled.get(pair) == wanted[pair]}
+        pairs -= kept
+    return sorted({mailbox for mailbox, _ in pairs})

@@ -1,0 +1,195 @@
+"""What Exchange connectors call: ``/connector/v1/*``, every request signed, no session, no cookie.
+
+The contract is `contracts.connector`. A request is signed with tag ``sekisho-connector`` by the key
+of the connector that ``keyid`` names; the pairing request by the very key that it brings, under
+that key's thumbprint. A nonce works once. Errors are RFC 9457 problem+json.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from hashlib import sha256
+from threading import Lock
+from typing import TypeVar
+from uuid import UUID
+
+from flask import Blueprint, Response, request
+from flask.typing import ResponseReturnValue
+from joserfc.jwk import ECKey
+from sqlalchemy.orm import Session
+
+from contracts import codec, request_signature
+from contracts import connector as messages
+from contracts import keys as jwk
+from management.access import public
+from management.mail_access import queries, service
+from management.mail_access.models import Connector
+from management.web import context, reading, transaction, visitor_address
+from management.web_errors import problem
+from runtime.clock import utc_now
+from runtime.errors import ForbiddenError, RefusedError, UnauthenticatedError
+
+bp = Blueprint("connector_api", __name__, url_prefix="/connector/v1")
+"""Exempt from CSRF protection and sessions: a signature, not a cookie, says who asks."""
+
+SIGNED = "every connector request carries a signature, which the view itself checks"
+FAILED_PAIRINGS = 10
+"""Wrong codes a minute, of whomever, before this process stops listening to more of them."""
+T = TypeVar("T")
+
+
+class TooOftenError(RefusedError):
+    """Too many wrong pairing codes came; asking again in a minute may work."""
+
+
+@bp.errorhandler(TooOftenError)
+def _too_often(error: TooOftenError) -> ResponseReturnValue:
+    return problem(429, str(error)), 429, {**_PROBLEM, "Retry-After": "60"}
+
+
+@bp.errorhandler(request_signature.ClockSkewError)
+def _clock_skew(error: request_signature.ClockSkewError) -> ResponseReturnValue:
+    return {**problem(401, str(error)), "type": "urn:sekisho:clock-skew"}, 401, _PROBLEM
+
+
+_PROBLEM = {"Content-Type": "application/problem+json"}
+
+
+@bp.get("/ca")
+@public("a connector compares it with the fingerprint in its pairing code")
+def certificate_authority() -> Response:
+    """Answer the CA certificate (PEM) that certifies this console."""
+    return Response(context().keys.ca_certificate(), mimetype="application/x-pem-file")
+
+
+@bp.post("/pairings")
+@public("the one-time pairing code is the permission")
+def pair() -> Response:
+    """Pair a connector: 201 `Paired`; 401 for a wrong code or signature; 429 after many."""
+    now = utc_now()
+    _failures.check(now)
+    asked = codec.read(messages.PairingRequest, request.get_data())
+    key = jwk.read_public(asked.key)
+    thumbprint = jwk.thumbprint(key)
+    _signature(lambda key_id: key if key_id == thumbprint else None, now)
+    try:
+        with transaction("pair a connector") as session:
+            connector = service.pair(session, context().keys, asked, visitor_address(), now)
+    except UnauthenticatedError:
+        _failures.add(now)
+        raise
+    return _json(messages.Paired(connector_id=connector.id), 201)
+
+
+@bp.post("/partnerships")
+@public(SIGNED)
+def partnerships() -> ResponseReturnValue:
+    """Take a `PartnershipBatch`: 204 once it is stored and decided."""
+    now = utc_now()
+    with _connector("take partnerships", now) as (session, connector):
+        batch = _body(messages.PartnershipBatch)
+        service.take_partnerships(session, connector, batch, now)
+    return "", 204
+
+
+@bp.get("/access")
+@public(SIGNED)
+def access() -> ResponseReturnValue:
+    """Answer `WantedAccess`; 304 when ``If-None-Match`` names what the connector has already."""
+    now = utc_now()
+    with _connector("answer wanted access", now) as (session, connector):
+        seconds = context().settings.connector_seconds
+        body = codec.write(service.wanted_access(session, connector, seconds, now))
+    answer = Response(body, mimetype="application/json")
+    answer.set_etag(sha256(body).hexdigest()[:32])
+    return answer.make_conditional(request)
+
+
+@bp.post("/applied")
+@public(SIGNED)
+def applied() -> ResponseReturnValue:
+    """Take an `AppliedBatch`: 204; repeating one changes nothing."""
+    with _connector("take applied access", utc_now()) as (session, connector):
+        service.take_applied(session, connector, _body(messages.AppliedBatch).applied)
+    return "", 204
+
+
+@bp.post("/status")
+@public(SIGNED)
+def status() -> ResponseReturnValue:
+    """Take a `ConnectorStatus`: 204."""
+    with _connector("take connector status", utc_now()) as (_session, connector):
+        service.take_status(connector, _body(messages.ConnectorStatus))
+    return "", 204
+
+
+@contextmanager
+def _connector(doing: str, now: datetime) -> Iterator[tuple[Session, Connector]]:
+    """Yield the request's transaction and the connector that signed it, whose call is noted."""
+    signed = _signature(_find_key, now)
+    connector_id = UUID(signed.key_id)
+    with transaction("use a nonce") as session:
+        service.use_nonce(session, connector_id, signed.nonce, now)
+    with transaction(doing) as session:
+        connector = service.note_call(session, connector_id, now)
+        if connector.disabled_at is not None:
+            raise ForbiddenError(
+                f"The connector {connector.name} is disabled. Enable it in the console under "
+                "Mail access, Connectors."
+            )
+        yield session, connector
+
+
+def _find_key(key_id: str) -> ECKey | None:
+    try:
+        connector_id = UUID(key_id)
+    except ValueError:
+        return None
+    with reading() as session:
+        connector = queries.find_connector(session, connector_id)
+        return None if connector is None else jwk.read_public(connector.key)
+
+
+def _signature(find_key: Callable[[str], ECKey | None], now: datetime) -> request_signature.Signed:
+    return request_signature.verify_request(
+        request.method,
+        request.url,
+        dict(request.headers),
+        request.get_data(),
+        find_key,
+        request_signature.CONNECTOR,
+        now,
+    )
+
+
+def _body(kind: type[T]) -> T:
+    return codec.read(kind, request.get_data())
+
+
+def _json(message: object, status: int) -> Response:
+    return Response(codec.write(message), status, mimetype="application/json")
+
+
+class _Failures:
+    """Wrong pairing codes within the last minute, in this process."""
+
+    def __init__(self) -> None:
+        self._at: deque[datetime] = deque()
+        self._lock = Lock()
+
+    def check(self, now: datetime) -> None:
+        """Raise TooOftenError while too many are remembered."""
+        with self._lock:
+            while self._at and (now - self._at[0]).total_seconds() > 60:
+                self._at.popleft()
+            if len(self._at) >= FAILED_PAIRINGS:
+                raise TooOftenError("Too many wrong pairing codes. Wait a minute and try again.")
+
+    def add(self, now: datetime) -> None:
+        """Remember one."""
+        with self._lock:
+            self._at.append(now)
+
+
+_failures = _Failures()

@@ -1,0 +1,310 @@
+"""Reads connectors, partnerships and everything a decision about them rests on."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar, cast
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy.orm import Session
+
+from contracts.connector import Access, Wanted
+from management.compliance.judgement import Judgement, State, read_violation
+from management.compliance.models import DeviceJudgement
+from management.devices.models import Device
+from management.devices.rules import EnrolmentState, FactKind
+from management.mail_access.models import Connector, MailDecision, Partnership, UnmanagedGrace
+from management.mail_access.rules import BRAKE_PERIOD, Claim, MailSettings, MatchedDevice, Pause
+from management.policies.models import Policy
+from management.safety import queries as safety
+from runtime.errors import NotFoundError
+
+SETTING = "mail_access"
+KEEP_GONE = timedelta(days=30)
+"""So long a block outlives its partnership, so that removing and adding it again gains nothing."""
+_CHUNK = 500
+_SETTINGS = TypeAdapter(MailSettings)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which partnerships a list shows."""
+
+    text: str = ""
+    """Part of the mailbox, address, DeviceId or model."""
+    wanted: str = ""
+    match: str = ""
+    held: bool = False
+    failed: bool = False
+    with_gone: bool = False
+
+
+def read_mail_settings(session: Session) -> MailSettings:
+    """Return what an administrator chose, else the defaults."""
+    return _SETTINGS.validate_json(safety.read_setting(session, SETTING, "{}"))
+
+
+def write_mail_settings(settings: MailSettings) -> str:
+    """Return *settings* as the text that is stored."""
+    return _SETTINGS.dump_json(settings).decode()
+
+
+def find_pause(session: Session) -> Pause | None:
+    """Return who paused all enforcement, or None."""
+    row = safety.get_enforcement(session)
+    if row.paused_at is None:
+        return None
+    return Pause(row.paused_at, row.paused_by, row.paused_because)
+
+
+# --- connectors ---
+
+
+def find_connector(session: Session, connector_id: UUID) -> Connector | None:
+    """Return the connector or None."""
+    return session.get(Connector, connector_id)
+
+
+def get_connector(session: Session, connector_id: UUID) -> Connector:
+    """Return the connector; NotFoundError when there is none of this id."""
+    found = find_connector(session, connector_id)
+    if found is None:
+        raise NotFoundError("There is no such connector.")
+    return found
+
+
+def list_connectors(session: Session) -> list[Connector]:
+    """Return every connector by name."""
+    return list(session.scalars(select(Connector).order_by(Connector.name, Connector.paired_at)))
+
+
+def list_wanted(session: Session, connector_id: UUID, now: datetime) -> tuple[Wanted, ...]:
+    """Return what this connector should hold; what is left alone is not in it."""
+    rows = session.execute(
+        select(
+            Partnership.mailbox,
+            Partnership.exchange_device_id,
+            Partnership.wanted,
+            Partnership.wanted_because,
+        )
+        .where(
+            Partnership.connector_id == connector_id,
+            Partnership.wanted != "leave",
+            _not_long_gone(now),
+        )
+        .order_by(Partnership.id)
+    )
+    return tuple(
+        Wanted(mailbox=mailbox, device_id=device_id, access=cast(Access, wanted), because=because)
+        for mailbox, device_id, wanted, because in rows
+    )
+
+
+def _not_long_gone(now: datetime) -> ColumnElement[bool]:
+    return or_(Partnership.gone_at.is_(None), Partnership.gone_at > now - KEEP_GONE)
+
+
+# --- what a decision rests on ---
+
+
+def list_claims(session: Session, exchange_ids: Collection[str]) -> dict[str, list[Claim]]:
+    """Return the enrolled devices that report these DeviceIds, oldest enrolment first."""
+    found: dict[str, list[Claim]] = {}
+    for some in _chunks(exchange_ids):
+        rows = session.execute(
+            select(Device.exchange_device_id, Device.id, Device.name, Device.owner_address)
+            .where(
+                Device.exchange_device_id.in_(some),
+                Device.enrolment_state == EnrolmentState.ENROLLED,
+            )
+            .order_by(Device.enrolled_at, Device.id)
+        )
+        for exchange_id, device_id, name, owner in rows:
+            found.setdefault(exchange_id, []).append(Claim(device_id, name, owner))
+    return found
+
+
+def list_matched_devices(
+    session: Session, device_ids: Collection[UUID]
+) -> dict[UUID, MatchedDevice]:
+    """Return these devices with their judgements; one that is not judged yet has None."""
+    found: dict[UUID, MatchedDevice] = {}
+    for some in _chunks(device_ids):
+        rows = session.execute(
+            select(Device, DeviceJudgement, Policy.name)
+            .outerjoin(DeviceJudgement, DeviceJudgement.device_id == Device.id)
+            .outerjoin(Policy, Policy.id == DeviceJudgement.policy_id)
+            .where(Device.id.in_(some))
+        )
+        for device, judged, policy in rows:
+            judgement = None if judged is None else _judgement(judged)
+            found[device.id] = MatchedDevice(
+                device.name, device.enrolled_at, policy or "", judgement
+            )
+    return found
+
+
+def _judgement(row: DeviceJudgement) -> Judgement:
+    return Judgement(
+        state=State(row.state),
+        since=row.since,
+        violations=tuple(read_violation(fields) for fields in row.violations),
+        missing=tuple(FactKind(kind) for kind in row.missing),
+        policy_id=str(row.policy_id),
+        policy_version=row.policy_version,
+        next_due_at=row.next_due_at,
+    )
+
+
+def list_graces(session: Session, keys: Collection[str]) -> dict[str, UnmanagedGrace]:
+    """Return the running graces of these users."""
+    return {
+        grace.key: grace
+        for some in _chunks(keys)
+        for grace in session.scalars(select(UnmanagedGrace).where(UnmanagedGrace.key.in_(some)))
+    }
+
+
+def count_live(session: Session) -> int:
+    """Return how many partnerships the mail servers have."""
+    wanted = select(func.count()).select_from(Partnership).where(Partnership.gone_at.is_(None))
+    return session.scalar(wanted) or 0
+
+
+def count_recent_blocks(session: Session, now: datetime) -> int:
+    """Return how many blocks began within the brake's period without confirmation."""
+    wanted = select(func.count()).where(
+        MailDecision.at > now - BRAKE_PERIOD,
+        MailDecision.event == "wanted",
+        MailDecision.access == "block",
+    )
+    return session.scalar(wanted) or 0
+
+
+# --- which partnerships to decide ---
+
+
+def list_touched_by(session: Session, device_ids: Collection[UUID]) -> list[Partnership]:
+    """Return the partnerships that these devices are, were, or say they are matched to."""
+    found: dict[int, Partnership] = {}
+    for some in _chunks(device_ids):
+        said = select(Device.exchange_device_id).where(
+            Device.id.in_(some), Device.exchange_device_id != ""
+        )
+        wanted = select(Partnership).where(
+            or_(Partnership.device_id.in_(some), Partnership.exchange_device_id.in_(said))
+        )
+        found.update((row.id, row) for row in session.scalars(wanted))
+    return list(found.values())
+
+
+def list_due(session: Session, now: datetime, limit: int) -> list[Partnership]:
+    """Return partnerships that time alone may have changed, longest due first."""
+    wanted = select(Partnership).where(Partnership.next_due_at <= now)
+    return list(session.scalars(wanted.order_by(Partnership.next_due_at).limit(limit)))
+
+
+def list_from(session: Session, after: int, limit: int) -> list[Partnership]:
+    """Return the next partnerships whose id is above *after*."""
+    wanted = select(Partnership).where(Partnership.id > after).order_by(Partnership.id)
+    return list(session.scalars(wanted.limit(limit)))
+
+
+def list_held(session: Session) -> list[Partnership]:
+    """Return the partnerships whose block waits for confirmation."""
+    wanted = select(Partnership).where(Partnership.held_at.is_not(None))
+    return list(session.scalars(wanted.order_by(Partnership.held_at, Partnership.id)))
+
+
+def list_known(
+    session: Session, connector_id: UUID, device_ids: Collection[str]
+) -> dict[tuple[str, str], Partnership]:
+    """Return this connector's partnerships of these DeviceIds by (mailbox, DeviceId)."""
+    return {
+        (row.mailbox, row.exchange_device_id): row
+        for some in _chunks(device_ids)
+        for row in session.scalars(
+            select(Partnership).where(
+                Partnership.connector_id == connector_id,
+                Partnership.exchange_device_id.in_(some),
+            )
+        )
+    }
+
+
+# --- pages ---
+
+
+def get_partnership(session: Session, partnership_id: int) -> Partnership:
+    """Return the partnership; NotFoundError when there is none of this id."""
+    found = session.get(Partnership, partnership_id)
+    if found is None:
+        raise NotFoundError("There is no such partnership.")
+    return found
+
+
+def list_partnerships(
+    session: Session, shown: Filter, after: int = 0, limit: int = 50
+) -> list[tuple[Partnership, str]]:
+    """Return at most *limit* partnerships with the matched device's name, id above *after*."""
+    wanted = (
+        select(Partnership, func.coalesce(Device.name, ""))
+        .outerjoin(Device, Device.id == Partnership.device_id)
+        .where(Partnership.id > after)
+        .order_by(Partnership.id)
+        .limit(limit)
+    )
+    return [(row, name) for row, name in session.execute(_filtered(wanted, shown))]
+
+
+def list_device_partnerships(session: Session, device_id: UUID) -> list[Partnership]:
+    """Return the partnerships matched to one device, for its page."""
+    wanted = select(Partnership).where(Partnership.device_id == device_id)
+    return list(session.scalars(wanted.order_by(Partnership.id)))
+
+
+def list_history(session: Session, partnership_id: int, limit: int = 100) -> list[MailDecision]:
+    """Return the latest changes of one partnership, newest first."""
+    wanted = select(MailDecision).where(MailDecision.partnership_id == partnership_id)
+    return list(session.scalars(wanted.order_by(MailDecision.id.desc()).limit(limit)))
+
+
+def count_wanted(session: Session) -> dict[str, int]:
+    """Return how many live partnerships are wanted ``allow``, ``block`` and ``leave``."""
+    rows = session.execute(
+        select(Partnership.wanted, func.count())
+        .where(Partnership.gone_at.is_(None))
+        .group_by(Partnership.wanted)
+    )
+    return {"allow": 0, "block": 0, "leave": 0, **dict(rows.tuples())}
+
+
+def _filtered(wanted: Select[Partnership, str], shown: Filter) -> Select[Partnership, str]:
+    if shown.text:
+        columns = (
+            Partnership.mailbox,
+            Partnership.user_address,
+            Partnership.exchange_device_id,
+            Partnership.device_model,
+        )
+        text = shown.text.strip()
+        wanted = wanted.where(or_(*(column.icontains(text, autoescape=True) for column in columns)))
+    if shown.wanted:
+        wanted = wanted.where(Partnership.wanted == shown.wanted)
+    if shown.match:
+        wanted = wanted.where(Partnership.match == shown.match)
+    if shown.held:
+        wanted = wanted.where(Partnership.held_at.is_not(None))
+    if shown.failed:
+        wanted = wanted.where(Partnership.applied_error != "")
+    return wanted if shown.with_gone else wanted.where(Partnership.gone_at.is_(None))
+
+
+def _chunks(items: Collection[T]) -> Iterator[Sequence[T]]:
+    """Yield the different *items* in lists that one statement can hold."""
+    all_of_them = list(dict.fromkeys(items))
+    for start in range(0, len(all_of_them), _CHUNK):
+        yield all_of_them[start : start + _CHUNK]

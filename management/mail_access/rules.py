@@ -1,0 +1,332 @@
+"""May this phone fetch mail, and why? Pure: no clock, no database, no network.
+
+A partnership is matched to an enrolled device, the device's judgement decides, and whatever is not
+surely ours counts as unmanaged. Two things hold everywhere: what is unsure never allows, and no
+reason depends on the present moment, so that an unchanged decision reads the same tomorrow.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from contracts.connector import Access
+from management.compliance.judgement import Judgement, State
+
+WARNING_AFTER = timedelta(minutes=5)
+DISCONNECTED_AFTER = timedelta(minutes=9)
+BRAKE_PERIOD = timedelta(hours=1)
+
+
+class Match(StrEnum):
+    """How sure we are that a partnership belongs to an enrolled device."""
+
+    NONE = "none"
+    SURE = "sure"
+    UNSURE = "unsure"
+    BY_HAND = "by_hand"
+    """An administrator said so."""
+    UNMATCHED = "unmatched"
+    """An administrator said that it is none of our devices."""
+
+    @property
+    def is_managed(self) -> bool:
+        """Whether the device's judgement may decide; nothing else ever allows."""
+        return self in (Match.SURE, Match.BY_HAND)
+
+
+class AllowedStates(StrEnum):
+    """Which states of a managed device may fetch mail."""
+
+    HEALTHY_ONLY = "healthy_only"
+    HEALTHY_AND_OUT_OF_SYNC = "healthy_and_out_of_sync"
+    HEALTHY_AND_NON_COMPLIANT = "healthy_and_non_compliant"
+
+    @property
+    def states(self) -> frozenset[State]:
+        """The states of `compliance.rules` that this allows."""
+        found = {State.HEALTHY}
+        if self is not AllowedStates.HEALTHY_ONLY:
+            found.add(State.OUT_OF_SYNC)
+        if self is AllowedStates.HEALTHY_AND_NON_COMPLIANT:
+            found.add(State.NON_COMPLIANT)
+        return frozenset(found)
+
+
+class ConnectorState(StrEnum):
+    """How a connector stands."""
+
+    NORMAL = "normal"
+    WAITING = "waiting"
+    """Paired, and has not called yet."""
+    WARNING = "warning"
+    DISCONNECTED = "disconnected"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailSettings:
+    """What an administrator chose for mail access."""
+
+    automatic: bool = True
+    """Off: every partnership is left alone."""
+    allowed: AllowedStates = AllowedStates.HEALTHY_ONLY
+    block_unmanaged: bool = True
+    unmanaged_grace_days: int = 14
+    """Counted once a user, from the first unmanaged phone."""
+    grace_restarts_after_days: int = 30
+    """So long without an unmanaged phone, and the next one gets its grace anew."""
+    managed_grace_hours: int = 0
+    """So long a non-compliant or inactive device keeps the access it has."""
+    out_of_sync_grace_hours: int = 24
+    """So long a device that has not caught up with its policy keeps the access it has."""
+    block_limit: int = 10
+    """New blocks an hour that need nobody's confirmation..."""
+    block_limit_percent: int = 5
+    """...or this share of all partnerships, whichever is more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An enrolled device that says the partnership's DeviceId is its own."""
+
+    device_id: UUID
+    name: str
+    owner_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The answer of `match_device`; for an unsure match the device is shown, never trusted."""
+
+    match: Match
+    device_id: UUID | None
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A partnership as far as the decision depends on it."""
+
+    match: Match
+    match_because: str
+    wanted: Access
+    """What was wanted until now."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedDevice:
+    """The matched device as far as the decision depends on it."""
+
+    name: str
+    enrolled_at: datetime
+    policy_name: str
+    judgement: Judgement | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """All enforcement is paused."""
+
+    since: datetime
+    by: str
+    because: str
+
+    def sentence(self) -> str:
+        """Say who paused, when and why."""
+        return (
+            f"All enforcement is paused since {_moment(self.since)} by {self.by}: {self.because}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is wanted, everything that explains it, and when time alone changes it."""
+
+    access: Access
+    because: tuple[str, ...]
+    due_at: datetime | None
+
+
+def owner_agrees(mailbox: str, user_address: str, owner_address: str) -> bool:
+    """Tell whether the mailbox is the device owner's.
+
+    The mailbox's address equals the owner's; or its name (the last part of a canonical name) equals
+    the owner's address or the part before the @, unless its address is of another domain.
+    """
+    owner = owner_address.strip().casefold()
+    address = user_address.strip().casefold()
+    name = mailbox.rsplit("/", 1)[-1].strip().casefold()
+    local, _, domain = owner.partition("@")
+    if not owner:
+        return False
+    if address == owner:
+        return True
+    if address and address.partition("@")[2] != domain:
+        return False
+    return bool(local) and name in (owner, local)
+
+
+def match_device(mailbox: str, user_address: str, claims: Sequence[Claim]) -> Matched:
+    """Return to which of the devices that report the DeviceId the partnership belongs.
+
+    A claim by somebody else's device is shown when nothing better is there; it can neither allow
+    nor spoil the owner's own claim.
+    """
+    agreeing = [c for c in claims if owner_agrees(mailbox, user_address, c.owner_address)]
+    if len(agreeing) == 1:
+        sure = agreeing[0]
+        return Matched(
+            Match.SURE,
+            sure.device_id,
+            f"{sure.name} of {sure.owner_address} reports this DeviceId and the mailbox is its "
+            "owner's",
+        )
+    if agreeing:
+        names = ", ".join(sorted(claim.name for claim in agreeing))
+        return Matched(
+            Match.UNSURE,
+            agreeing[0].device_id,
+            f"{len(agreeing)} enrolled devices of this user report this DeviceId ({names}); "
+            "retire all but one or match it by hand",
+        )
+    if claims:
+        other = claims[0]
+        return Matched(
+            Match.UNSURE,
+            other.device_id,
+            f"{other.name} reports this DeviceId, but belongs to {other.owner_address}, not to "
+            "this mailbox; match it by hand if that is right",
+        )
+    return Matched(Match.NONE, None, "no enrolled device reports this DeviceId")
+
+
+def decide(
+    partnership: Standing,
+    device: MatchedDevice | None,
+    settings: MailSettings,
+    unmanaged_since: datetime,
+    pause: Pause | None,
+    now: datetime,
+) -> Decision:
+    """Return what is wanted for one partnership.
+
+    *unmanaged_since* is when the user's grace began, see `grace_start`; it counts only for what is
+    not managed. While enforcement is paused everything stays as it is and is due at once.
+    """
+    if pause is not None:
+        return Decision(partnership.wanted, (pause.sentence(),), now)
+    if not settings.automatic:
+        return Decision("leave", ("automatic allowing and blocking is switched off",), None)
+    if device is None or not partnership.match.is_managed:
+        return _unmanaged(partnership.match_because, settings, unmanaged_since, now)
+    if device.judgement is None:
+        return Decision("leave", (f"{device.name} has not been judged yet",), None)
+    if device.judgement.state is State.NOT_ENROLLED:
+        gone = f"{device.name} is no longer enrolled"
+        return _unmanaged(gone, settings, unmanaged_since, now)
+    return _managed(partnership.wanted, device, device.judgement, settings, now)
+
+
+def _unmanaged(
+    because: str, settings: MailSettings, unmanaged_since: datetime, now: datetime
+) -> Decision:
+    if not settings.block_unmanaged:
+        return Decision("leave", (because, "unmanaged phones are left alone by setting"), None)
+    days = settings.unmanaged_grace_days
+    ends = unmanaged_since + timedelta(days=days)
+    since = f"this user has an unmanaged phone since {_moment(unmanaged_since)}"
+    if now < ends:
+        return Decision(
+            "leave",
+            (because, since, f"the grace of {days} days ends on {_moment(ends)}, then it blocks"),
+            ends,
+        )
+    return Decision(
+        "block", (because, since, f"the grace of {days} days ended on {_moment(ends)}"), None
+    )
+
+
+def _managed(
+    wanted: Access,
+    device: MatchedDevice,
+    judgement: Judgement,
+    settings: MailSettings,
+    now: datetime,
+) -> Decision:
+    reasons = _state_reasons(device, judgement)
+    if judgement.state in settings.allowed.states:
+        return Decision("allow", reasons, None)
+    ends = _managed_grace_end(device, judgement, settings)
+    if now < ends and wanted != "block":  # grace protects an access that one has
+        return Decision(
+            wanted, (*reasons, f"keeps its access until {_moment(ends)}, then it blocks"), ends
+        )
+    return Decision("block", reasons, None)
+
+
+def _managed_grace_end(
+    device: MatchedDevice, judgement: Judgement, settings: MailSettings
+) -> datetime:
+    out_of_sync = judgement.state is State.OUT_OF_SYNC
+    hours = settings.out_of_sync_grace_hours if out_of_sync else settings.managed_grace_hours
+    return max(judgement.since, device.enrolled_at) + timedelta(hours=hours)
+
+
+def _state_reasons(device: MatchedDevice, judgement: Judgement) -> tuple[str, ...]:
+    state = judgement.state.value.replace("_", " ")
+    policy = f"policy {device.policy_name} version {judgement.policy_version}"
+    return (
+        f"{device.name} is {state} since {_moment(judgement.since)} ({policy})",
+        *(
+            f"rule {violation.rule.value}: {violation.because}, since {_moment(violation.since)}"
+            for violation in judgement.violations
+        ),
+    )
+
+
+def grace_start(
+    since: datetime | None, seen_at: datetime | None, settings: MailSettings, now: datetime
+) -> datetime:
+    """Return when the grace of a user who has an unmanaged phone now began.
+
+    *since* and *seen_at* are when it began and when an unmanaged phone of this user was last
+    seen. A new DeviceId starts nothing anew; a long time without any unmanaged phone does.
+    """
+    if since is None or seen_at is None:
+        return now
+    quiet = timedelta(days=settings.grace_restarts_after_days)
+    return now if now - seen_at > quiet else since
+
+
+def grace_key(mailbox: str, user_address: str) -> str:
+    """Return what the grace is counted for: the user's address, else the mailbox."""
+    return (user_address.strip() or mailbox.strip()).casefold()
+
+
+def room_for_blocks(recent: int, partnerships: int, settings: MailSettings) -> int:
+    """Return how many more blocks may act now without an administrator's confirmation.
+
+    *recent* is how many began within `BRAKE_PERIOD`, *partnerships* how many there are.
+    """
+    share = -(-partnerships * settings.block_limit_percent // 100)
+    return max(0, max(settings.block_limit, share) - recent)
+
+
+def connector_state(
+    disabled_at: datetime | None, contact_at: datetime | None, now: datetime
+) -> ConnectorState:
+    """Return how a connector stands that called last at *contact_at*."""
+    if disabled_at is not None:
+        return ConnectorState.DISABLED
+    if contact_at is None:
+        return ConnectorState.WAITING
+    silent = now - contact_at
+    if silent > DISCONNECTED_AFTER:
+        return ConnectorState.DISCONNECTED
+    return ConnectorState.WARNING if silent > WARNING_AFTER else ConnectorState.NORMAL
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,367 @@
+"""Pairs connectors, takes what they report, answers what they should hold; what people decide."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from secrets import choice
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from contracts import connector as messages
+from contracts import keys as jwk
+from contracts.request_signature import MAXIMUM_SKEW
+from management.audit.service import record
+from management.keys import Keys
+from management.mail_access import queries
+from management.mail_access.decisions import decide_due, decide_rows
+from management.mail_access.models import (
+    Connector,
+    ConnectorNonce,
+    MailDecision,
+    PairingCode,
+    Partnership,
+    UnmanagedGrace,
+)
+from management.mail_access.rules import MailSettings, Match, grace_key
+from management.safety import service as safety
+from management.work.service import enqueue
+from runtime.errors import NotFoundError, RefusedError, UnauthenticatedError
+
+CODE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+CODE_LENGTH = 16
+CODE_VALID = timedelta(minutes=15)
+WORK = "mail_access.decide"
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who did something, from where, for the audit trail."""
+
+    name: str
+    address: str = ""
+
+
+# --- pairing ---
+
+
+def make_pairing_code(session: Session, keys: Keys, by: By, now: datetime) -> str:
+    """Return a new one-time code of 16 characters; only its SHA-256 is kept, for 15 minutes."""
+    code = "".join(choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))
+    session.execute(delete(PairingCode).where(PairingCode.expires_at < now - timedelta(days=30)))
+    session.add(
+        PairingCode(
+            code_hash=_code_hash(code),
+            created_at=now,
+            created_by=by.name,
+            expires_at=now + CODE_VALID,
+        )
+    )
+    record(session, keys, by.name, "connector.invite", "pairing code", "", by.address, now=now)
+    return code
+
+
+def pair(
+    session: Session, keys: Keys, asked: messages.PairingRequest, address: str, now: datetime
+) -> Connector:
+    """Return the new connector; the code is used up.
+
+    Raises UnauthenticatedError, the same for a code that is unknown, used or too old.
+    """
+    used = session.execute(
+        update(PairingCode)
+        .where(
+            PairingCode.code_hash == _code_hash(asked.code),
+            PairingCode.used_at.is_(None),
+            PairingCode.expires_at > now,
+        )
+        .values(used_at=now)
+        .returning(PairingCode.created_by)
+    ).scalar_one_or_none()
+    if used is None:
+        raise UnauthenticatedError(
+            "The pairing code is unknown, used or older than 15 minutes. "
+            "Make a new one in the console under Mail access, Connectors."
+        )
+    connector = Connector(
+        name=asked.name[:100],
+        key=jwk.public_jwk(jwk.read_public(asked.key)),
+        paired_at=now,
+        version=asked.version[:50],
+    )
+    session.add(connector)
+    session.flush()
+    actor = f"connector {connector.name}"
+    invited = f"invited by {used}"
+    record(session, keys, actor, "connector.pair", str(connector.id), invited, address, now=now)
+    return connector
+
+
+def _code_hash(code: str) -> str:
+    """Return the hash of what a person may have typed with spaces, hyphens or small letters."""
+    plain = code.replace("-", "").replace(" ", "").upper()
+    return sha256(plain.encode()).hexdigest()
+
+
+def use_nonce(session: Session, connector_id: UUID, nonce: str, now: datetime) -> None:
+    """Use up a signature's nonce; UnauthenticatedError when it came before."""
+    old = now - 2 * MAXIMUM_SKEW
+    session.execute(delete(ConnectorNonce).where(ConnectorNonce.used_at < old))
+    try:
+        with session.begin_nested():
+            session.add(ConnectorNonce(connector_id=connector_id, nonce=nonce, used_at=now))
+    except IntegrityError:
+        raise UnauthenticatedError("This signature was used before.") from None
+
+
+def note_call(session: Session, connector_id: UUID, now: datetime) -> Connector:
+    """Return the connector that calls, locked for this transaction; its contact is now."""
+    connector = session.scalars(
+        select(Connector).where(Connector.id == connector_id).with_for_update()
+    ).one()
+    connector.contact_at = now
+    return connector
+
+
+# --- what connectors report ---
+
+
+def take_partnerships(
+    session: Session, connector: Connector, batch: messages.PartnershipBatch, now: datetime
+) -> int:
+    """Store a batch and decide what is new in it; return how many partnerships were new.
+
+    The last batch of a pass marks what was not in the pass as gone.
+    """
+    session.scalars(select(Connector.id).order_by(Connector.id).with_for_update()).all()
+    known = queries.list_known(
+        session, connector.id, {said.device_id for said in batch.partnerships}
+    )
+    before = len(known)
+    undecided = [
+        row
+        for said in batch.partnerships
+        if (row := _take(session, connector, known, said, batch, now)) is not None
+    ]
+    session.flush()
+    decide_rows(session, undecided, now)
+    if batch.complete:
+        _end_pass(session, connector, batch, now)
+    return len(known) - before
+
+
+def _take(
+    session: Session,
+    connector: Connector,
+    known: dict[tuple[str, str], Partnership],
+    said: messages.Partnership,
+    batch: messages.PartnershipBatch,
+    now: datetime,
+) -> Partnership | None:
+    """Store one partnership; return its row when it must be decided."""
+    key = (said.mailbox, said.device_id)
+    row = known.get(key)
+    must_decide = row is None or row.gone_at is not None or row.user_address != said.user_address
+    if row is None:
+        row = known[key] = _new_row(connector, said, now)
+        session.add(row)
+    for name in _COPIED:
+        setattr(row, name, getattr(said, name))
+    row.pass_id, row.seen_at, row.gone_at = batch.pass_id, batch.seen_at, None
+    return row if must_decide else None
+
+
+_COPIED = (
+    "user_address",
+    "device_type",
+    "device_model",
+    "device_os",
+    "user_agent",
+    "access_state",
+    "access_reason",
+    "first_sync_at",
+)
+
+
+def _new_row(connector: Connector, said: messages.Partnership, now: datetime) -> Partnership:
+    return Partnership(
+        connector_id=connector.id,
+        mailbox=said.mailbox,
+        exchange_device_id=said.device_id,
+        grace_key=grace_key(said.mailbox, said.user_address),
+        match=Match.NONE,
+        first_seen_at=now,
+        wanted="leave",
+        wanted_because="",
+        wanted_since=now,
+        held_because="",
+    )
+
+
+def _end_pass(
+    session: Session, connector: Connector, batch: messages.PartnershipBatch, now: datetime
+) -> None:
+    ours = Partnership.connector_id == connector.id
+    session.execute(
+        update(Partnership)
+        .where(ours, Partnership.pass_id != batch.pass_id, Partnership.gone_at.is_(None))
+        .values(gone_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    unmanaged = select(Partnership.grace_key).where(
+        ours,
+        Partnership.gone_at.is_(None),
+        Partnership.match.not_in((Match.SURE, Match.BY_HAND)),
+    )
+    session.execute(
+        update(UnmanagedGrace)
+        .where(UnmanagedGrace.key.in_(unmanaged), UnmanagedGrace.seen_at < now - timedelta(hours=1))
+        .values(seen_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    connector.passed_at = now
+    decide_due(session, now)
+
+
+def wanted_access(
+    session: Session, connector: Connector, cycle_seconds: int, now: datetime
+) -> messages.WantedAccess:
+    """Return everything this connector should hold, after deciding what fell due."""
+    decide_due(session, now)
+    session.refresh(connector)
+    pause = queries.find_pause(session)
+    return messages.WantedAccess(
+        issue=connector.issue,
+        paused=pause is not None,
+        paused_because=pause.sentence() if pause else "",
+        cycle_seconds=cycle_seconds,
+        wanted=queries.list_wanted(session, connector.id, now),
+    )
+
+
+def take_applied(
+    session: Session, connector: Connector, applied: Sequence[messages.Applied]
+) -> int:
+    """Store what the connector did; return how many said something new. Repeating is harmless."""
+    known = queries.list_known(session, connector.id, {one.device_id for one in applied})
+    number = 0
+    for one in sorted(applied, key=lambda said: said.at):
+        row = known.get((one.mailbox, one.device_id))
+        if row is None or (row.applied_at is not None and one.at <= row.applied_at):
+            continue
+        new = (row.applied, row.applied_error) != (one.access, one.error)
+        row.applied, row.applied_at, row.applied_error = one.access, one.at, one.error
+        if new:
+            number += 1
+            session.add(_application(row, one))
+    return number
+
+
+def _application(row: Partnership, one: messages.Applied) -> MailDecision:
+    return MailDecision(
+        partnership_id=row.id,
+        at=one.at,
+        event="failed" if one.error else "applied",
+        access=one.access,
+        because=one.error,
+    )
+
+
+def take_status(connector: Connector, status: messages.ConnectorStatus) -> None:
+    """Store how the connector says it stands."""
+    unreachable = "" if status.exchange_reachable else "Exchange cannot be reached."
+    connector.version = status.version[:50]
+    connector.problem = status.problem or unreachable
+    connector.waiting = status.waiting
+
+
+# --- what people decide ---
+
+
+def change_settings(
+    session: Session, keys: Keys, settings: MailSettings, by: By, reason: str, now: datetime
+) -> None:
+    """Store the settings and have every partnership decided anew."""
+    text = queries.write_mail_settings(settings)
+    safety.write_setting(session, queries.SETTING, text, by.name, now)
+    record(session, keys, by.name, "mail.settings", text[:255], reason, by.address, now=now)
+    enqueue(session, WORK, f"{WORK}:{uuid4()}", {"everything": True}, priority=3, now=now)
+
+
+def match_by_hand(
+    session: Session,
+    keys: Keys,
+    partnership_id: int,
+    device_id: UUID | None,
+    by: By,
+    reason: str,
+    now: datetime,
+) -> Partnership:
+    """Match a partnership to *device_id*, or to none of our devices, until undone.
+
+    RefusedError without a reason.
+    """
+    row = queries.get_partnership(session, partnership_id)
+    _need(reason)
+    if device_id is not None and not queries.list_matched_devices(session, [device_id]):
+        raise NotFoundError("There is no such device.")
+    row.match = Match.UNMATCHED if device_id is None else Match.BY_HAND
+    row.device_id = device_id
+    word = "unmatched" if device_id is None else "matched"
+    row.match_reason = f"{word} by hand by {by.name}: {reason}"[:1000]
+    return _after_match(session, keys, row, by, reason, now)
+
+
+def match_again(
+    session: Session, keys: Keys, partnership_id: int, by: By, reason: str, now: datetime
+) -> Partnership:
+    """Undo a match by hand: from now on what devices report decides again."""
+    row = queries.get_partnership(session, partnership_id)
+    _need(reason)
+    row.match, row.device_id = Match.NONE, None
+    row.match_reason = f"automatic matching again, by {by.name}: {reason}"[:1000]
+    return _after_match(session, keys, row, by, reason, now)
+
+
+def _after_match(
+    session: Session, keys: Keys, row: Partnership, by: By, reason: str, now: datetime
+) -> Partnership:
+    session.add(
+        MailDecision(
+            partnership_id=row.id, at=now, event="matched", access="", because=row.match_reason
+        )
+    )
+    details: dict[str, Any] = {"match": row.match, "device_id": row.device_id}
+    subject = f"{row.mailbox} {row.exchange_device_id}"
+    record(session, keys, by.name, "mail.match", subject, reason, by.address, details, now)
+    decide_rows(session, [row], now)
+    return row
+
+
+def disable_connector(
+    session: Session, keys: Keys, connector_id: UUID, by: By, reason: str, now: datetime
+) -> None:
+    """Refuse this connector from now on; what it did at the mail server stays."""
+    connector = queries.get_connector(session, connector_id)
+    connector.disabled_at = connector.disabled_at or now
+    subject = f"{connector.name} {connector.id}"
+    record(session, keys, by.name, "connector.disable", subject, reason, by.address, now=now)
+
+
+def enable_connector(
+    session: Session, keys: Keys, connector_id: UUID, by: By, reason: str, now: datetime
+) -> None:
+    """Let a disabled connector work again."""
+    connector = queries.get_connector(session, connector_id)
+    connector.disabled_at = None
+    subject = f"{connector.name} {connector.id}"
+    record(session, keys, by.name, "connector.enable", subject, reason, by.address, now=now)
+
+
+def _need(reason: str) -> None:
+    if not reason.strip():
+        raise RefusedError("Say why: the reason goes into the history and the audit trail.")
