@@ -100,9 +100,13 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Open a transaction that only reads; it is rolled back at the end."""
+        """Open a transaction that only reads; it is rolled back at the end.
+
+        What was read stays usable afterwards (a rollback alone would empty the objects).
+        """
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
+            session.expunge_all()
             session.rollback()
 
     def close(self) -> None:

@@ -21,6 +21,8 @@ class Administrator(Base):
     password_hash: Mapped[str]
     role: Mapped[str] = mapped_column(Unicode(20))
     language: Mapped[str] = mapped_column(Unicode(5), default="")
+    theme: Mapped[str] = mapped_column(Unicode(5), default="")
+    """``light``, ``dark``, or empty: as the browser asks."""
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
     failed_sign_ins: Mapped[int] = mapped_column(default=0)
@@ -34,10 +36,23 @@ class OneTimeLink(Base):
 
     token_hash: Mapped[str] = mapped_column(Unicode(64), primary_key=True)
     purpose: Mapped[str] = mapped_column(Unicode(20))
-    """``setup`` or ``recover``."""
+    """``setup`` (the first owner), ``join`` (a further administrator) or ``recover``."""
+    administrator_id: Mapped[UUID | None] = mapped_column(ForeignKey("administrator.id"))
+    """Whose password and code are set; None for ``setup``, which makes the administrator."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+
+
+class SignInFailure(Base):
+    """Failed sign-ins from one address, which make the next one wait."""
+
+    __tablename__ = "sign_in_failure"
+
+    address: Mapped[str] = mapped_column(Unicode(64), primary_key=True)
+    failures: Mapped[int] = mapped_column(default=0)
+    last_at: Mapped[datetime]
+    locked_until: Mapped[datetime | None]
 
 
 class AdminSession(Base):

@@ -4,14 +4,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from sqlalchemy.engine import URL
 
+from management.access import Role
+from management.app import create_app
 from management.context import Context, open_context
 from management.keys import prepare
 from management.settings import Settings
 from management.signer_rules import Limits
 from management.signer_server import running
 from runtime.clock import utc_now
+from tests.management.clients import ConsoleClient, signed_in_client
 
 
 @pytest.fixture
@@ -41,3 +45,23 @@ def context(home: Path, database_url: URL, signer_limits: Limits) -> Iterator[Co
         opened = open_context(settings)
         yield opened
         opened.database.close()
+
+
+@pytest.fixture
+def app(context: Context) -> Flask:
+    """The console and API on `context`."""
+    app = create_app(context)
+    app.test_client_class = ConsoleClient
+    return app
+
+
+@pytest.fixture
+def console(app: Flask, context: Context) -> ConsoleClient:
+    """A browser in which an owner named ``keeper`` is signed in."""
+    return signed_in_client(app, context, "keeper", Role.OWNER)
+
+
+@pytest.fixture
+def visitor(app: Flask) -> ConsoleClient:
+    """A browser in which nobody is signed in."""
+    return ConsoleClient(app, use_cookies=True)

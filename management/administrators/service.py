@@ -1,0 +1,283 @@
+"""One-time links, sign-in, sessions, tokens, and changes to administrators."""
+
+from datetime import datetime, timedelta
+from hashlib import sha256
+from secrets import token_urlsafe
+from uuid import UUID
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from management.access import Role
+from management.administrators import queries, rules
+from management.administrators.models import (
+    Administrator,
+    AdminSession,
+    ApiToken,
+    OneTimeLink,
+    SignInFailure,
+)
+from management.signer_client import SignerClient
+from runtime.errors import RefusedError
+
+_HASHER = PasswordHasher()
+NO_PASSWORD = "none"  # noqa: S105  (no argon2 hash: nothing matches it)
+_DUMMY = _HASHER.hash(token_urlsafe())
+TOKEN_LIVES = timedelta(days=365)
+
+
+# --- one-time links ---
+
+
+def make_setup_link(session: Session, now: datetime) -> str:
+    """Return a token for the first administrator's link; earlier ones die.
+
+    RefusedError once there is an administrator.
+    """
+    if queries.count_administrators(session):
+        raise RefusedError("There is an administrator already; use `sekisho admin recover`.")
+    session.execute(delete(OneTimeLink).where(OneTimeLink.purpose == "setup"))
+    return _make_link(session, "setup", None, now)
+
+
+def make_join_link(session: Session, administrator: Administrator, now: datetime) -> str:
+    """Return a token with which a new administrator sets password and code."""
+    return _make_link(session, "join", administrator.id, now)
+
+
+def make_recovery_link(
+    session: Session, signer: SignerClient, administrator: Administrator, now: datetime
+) -> str:
+    """Return a token for a link that sets a new password and code; the old ones end at once."""
+    administrator.password_hash = NO_PASSWORD
+    administrator.failed_sign_ins, administrator.locked_until = 0, None
+    administrator.disabled_at = None
+    signer.forget_totp(administrator.id)
+    end_sessions(session, administrator.id)
+    session.execute(delete(OneTimeLink).where(OneTimeLink.administrator_id == administrator.id))
+    return _make_link(session, "recover", administrator.id, now)
+
+
+def _make_link(session: Session, purpose: str, owner: UUID | None, now: datetime) -> str:
+    token = token_urlsafe(32)
+    session.add(
+        OneTimeLink(
+            token_hash=queries.hash_of(token),
+            purpose=purpose,
+            administrator_id=owner,
+            created_at=now,
+            expires_at=now + rules.LINK_LIVES,
+        )
+    )
+    session.flush()
+    return token
+
+
+def link_owner(link: OneTimeLink) -> UUID:
+    """Return the id of the administrator whom *link* is for; for ``setup`` it follows from it."""
+    if link.administrator_id is not None:
+        return link.administrator_id
+    return UUID(bytes=sha256(link.token_hash.encode()).digest()[:16], version=4)
+
+
+def use_link(
+    session: Session, token: str, name: str, password: str, now: datetime
+) -> Administrator | None:
+    """Spend the link: make or re-arm its administrator; None when it is dead already.
+
+    The UPDATE decides between two people who use one link at once.
+    """
+    spent = session.execute(
+        update(OneTimeLink)
+        .where(
+            OneTimeLink.token_hash == queries.hash_of(token),
+            OneTimeLink.used_at.is_(None),
+            OneTimeLink.expires_at > now,
+        )
+        .values(used_at=now)
+    )
+    link = session.get(OneTimeLink, queries.hash_of(token))
+    if spent.rowcount != 1 or link is None:  # type: ignore[attr-defined]
+        return None
+    if link.purpose != "setup":
+        administrator = queries.get_administrator(session, link_owner(link))
+    else:
+        administrator = add_administrator(session, name, Role.OWNER, now, link_owner(link))
+    administrator.password_hash = _HASHER.hash(password)
+    session.flush()
+    return administrator
+
+
+# --- administrators ---
+
+
+def add_administrator(
+    session: Session, name: str, role: Role, now: datetime, owner_id: UUID | None = None
+) -> Administrator:
+    """Return a new administrator who cannot sign in before their link was used."""
+    if queries.find_administrator(session, name) is not None:
+        raise RefusedError("There is an administrator of this name already; choose another name.")
+    administrator = Administrator(
+        name=rules.normal_name(name), password_hash=NO_PASSWORD, role=role.value, created_at=now
+    )
+    if owner_id is not None:
+        administrator.id = owner_id
+    session.add(administrator)
+    session.flush()
+    return administrator
+
+
+def change_role(session: Session, administrator: Administrator, role: Role) -> None:
+    """Give *administrator* another role; RefusedError when no owner would be left."""
+    if role is not Role.OWNER:
+        _keep_an_owner(session, administrator)
+    administrator.role = role.value
+
+
+def disable(session: Session, administrator: Administrator, now: datetime) -> None:
+    """End *administrator*'s access; RefusedError when no owner would be left."""
+    _keep_an_owner(session, administrator)
+    administrator.disabled_at = now
+    end_sessions(session, administrator.id)
+
+
+def enable(administrator: Administrator) -> None:
+    """Give access back to a disabled administrator."""
+    administrator.disabled_at = None
+
+
+def _keep_an_owner(session: Session, leaving: Administrator) -> None:
+    others = session.scalar(
+        select(func.count())
+        .select_from(Administrator)
+        .where(
+            Administrator.role == Role.OWNER.value,
+            Administrator.disabled_at.is_(None),
+            Administrator.id != leaving.id,
+        )
+    )
+    if leaving.role == Role.OWNER.value and not others:
+        raise RefusedError("This is the only owner. Make somebody else an owner first.")
+
+
+def change_password(administrator: Administrator, password: str) -> None:
+    """Set a new password; rules.password_problem was asked before."""
+    administrator.password_hash = _HASHER.hash(password)
+
+
+# --- sign-in ---
+
+
+def password_matches(administrator: Administrator | None, password: str) -> bool:
+    """Compare; for nobody, or without a password, as slow as for somebody, and False."""
+    known = administrator is not None and administrator.password_hash != NO_PASSWORD
+    stored = administrator.password_hash if administrator is not None and known else _DUMMY
+    try:
+        _HASHER.verify(stored, password[: rules.LONGEST_PASSWORD])
+    except (VerificationError, InvalidHashError):
+        return False
+    return known
+
+
+def wait_for(session: Session, name: str, address: str, now: datetime) -> timedelta:
+    """Return how long *name* or *address* still has to wait; zero: may try."""
+    account = queries.find_administrator(session, name)
+    place = session.get(SignInFailure, address)
+    until = [
+        row.locked_until
+        for row in (account, place)
+        if row is not None and row.locked_until is not None
+    ]
+    return max([timedelta(), *(moment - now for moment in until)])
+
+
+def note_failure(session: Session, name: str, address: str, now: datetime) -> None:
+    """Count a failed sign-in and make the account and the address wait longer each time."""
+    account = queries.find_administrator(session, name)
+    if account is not None:
+        account.failed_sign_ins += 1
+        wait = rules.wait_after(account.failed_sign_ins, rules.FREE_FAILURES_OF_ACCOUNT)
+        account.locked_until = now + wait if wait else None
+    place = session.get(SignInFailure, address)
+    if place is None:
+        place = SignInFailure(address=address, failures=0, last_at=now)
+        session.add(place)
+    if place.last_at + rules.FORGET_FAILURES_AFTER < now:
+        place.failures = 0
+    place.failures, place.last_at = place.failures + 1, now
+    wait = rules.wait_after(place.failures, rules.FREE_FAILURES_OF_ADDRESS)
+    place.locked_until = now + wait if wait else None
+    session.flush()
+
+
+def begin_session(
+    session: Session, administrator: Administrator, address: str, now: datetime
+) -> str:
+    """Return the cookie's random id of a fresh session; failures are forgiven, old rows go."""
+    administrator.failed_sign_ins, administrator.locked_until = 0, None
+    session.execute(delete(SignInFailure).where(SignInFailure.address == address))
+    session.execute(delete(AdminSession).where(AdminSession.expires_at < now))
+    raw_id = token_urlsafe(32)
+    session.add(
+        AdminSession(
+            id_hash=queries.hash_of(raw_id),
+            administrator_id=administrator.id,
+            data={},
+            address=address,
+            created_at=now,
+            seen_at=now,
+            expires_at=now + rules.ABSOLUTE,
+        )
+    )
+    session.flush()
+    return raw_id
+
+
+def end_session(session: Session, id_hash: str) -> None:
+    """Sign one browser out."""
+    session.execute(delete(AdminSession).where(AdminSession.id_hash == id_hash))
+
+
+def end_sessions(session: Session, administrator_id: UUID, but: str = "") -> None:
+    """Sign an administrator out everywhere, except in the session *but*."""
+    session.execute(
+        delete(AdminSession).where(
+            AdminSession.administrator_id == administrator_id, AdminSession.id_hash != but
+        )
+    )
+
+
+# --- API tokens ---
+
+
+def make_token(
+    session: Session,
+    administrator: Administrator,
+    name: str,
+    now: datetime,
+    lives: timedelta = TOKEN_LIVES,
+) -> str:
+    """Return a new API token; it is shown once and stored only as a hash."""
+    token = f"sekisho_{token_urlsafe(32)}"
+    session.add(
+        ApiToken(
+            token_hash=queries.hash_of(token),
+            administrator_id=administrator.id,
+            name=name[:100],
+            created_at=now,
+            expires_at=now + lives,
+        )
+    )
+    session.flush()
+    return token
+
+
+def revoke_token(session: Session, administrator_id: UUID, token_hash: str, now: datetime) -> None:
+    """End one of an administrator's own tokens."""
+    session.execute(
+        update(ApiToken)
+        .where(ApiToken.token_hash == token_hash, ApiToken.administrator_id == administrator_id)
+        .values(revoked_at=now)
+    )

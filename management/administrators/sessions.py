@@ -1,0 +1,136 @@
+"""Browser sessions: of administrators in the database, of visitors in a signed cookie."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from flask import Flask, g, request
+from flask import session as browser_session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+from flask.wrappers import Request, Response
+from sqlalchemy.orm import Session
+
+from management.access import Identity
+from management.administrators import queries
+from management.administrators.models import AdminSession
+from management.context import Context
+from management.web import reading
+from runtime.clock import utc_now
+from runtime.errors import UnauthenticatedError
+
+COOKIE = "__Host-sekisho"
+NOTE_EVERY = timedelta(minutes=1)
+"""How often a request moves ``seen_at``: a read stays a read most of the time."""
+
+
+class ConsoleSession(SecureCookieSession):
+    """What Flask calls the session, and who is signed in by it."""
+
+    def __init__(self, initial: Mapping[str, Any] | None = None) -> None:
+        super().__init__(initial)
+        self.identity: Identity | None = None
+        self.id_hash = ""
+        self.theme = ""
+        self.seen_at: datetime | None = None
+
+
+class ConsoleSessions(SecureCookieSessionInterface):
+    """Opens and keeps sessions. Visitors (sign-in page) hold theirs in a cookie, so that nobody
+    can fill a table without signing in.
+    """
+
+    session_class = ConsoleSession
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return the administrator's session, else the visitor's."""
+        raw_id = request.cookies.get(COOKIE, "")
+        if raw_id and (found := _find(_context(app), raw_id)) is not None:
+            return found
+        return super().open_session(app, request)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Store what changed and send the cookie that belongs to it."""
+        if (began := g.get("began_session")) is not None:
+            response.set_cookie(COOKIE, began, secure=True, httponly=True, samesite="Strict")
+            self._drop_visitor(app, response)
+            return
+        current = cast(ConsoleSession, session)
+        if g.get("ended_session"):
+            response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="Strict")
+            current.id_hash = ""
+        if current.id_hash:
+            _keep(_context(app), current)
+            response.vary.add("Cookie")
+            return
+        super().save_session(app, session, response)
+
+    def _drop_visitor(self, app: Flask, response: Response) -> None:
+        response.delete_cookie(
+            self.get_cookie_name(app), secure=True, httponly=True, samesite="Strict"
+        )
+
+
+def begin(raw_id: str) -> None:
+    """Let the answer carry the cookie of a session that `service.begin_session` made."""
+    g.began_session = raw_id
+
+
+def end() -> None:
+    """Let the answer take the cookie away."""
+    g.ended_session = True
+
+
+def identify() -> None:
+    """Put who asks into ``g.identity``: by API token under /api/, else by session."""
+    current = cast(ConsoleSession, browser_session)
+    g.identity = _by_token() if request.path.startswith("/api/") else current.identity
+    g.theme = current.theme
+
+
+def current_id_hash() -> str:
+    """Return the stored id of this request's session; empty for visitors."""
+    return cast(ConsoleSession, browser_session).id_hash
+
+
+def _context(app: Flask) -> Context:
+    return cast(Context, app.extensions["sekisho"])
+
+
+def _find(context: Context, raw_id: str) -> ConsoleSession | None:
+    with context.database.reading() as session:
+        found = queries.find_session(session, raw_id, utc_now())
+        if found is None:
+            return None
+        row, administrator = found
+        opened = ConsoleSession(row.data)
+        opened.identity = queries.identity_of(administrator)
+        opened.theme = administrator.theme
+        opened.id_hash, opened.seen_at = row.id_hash, row.seen_at
+        return opened
+
+
+def _keep(context: Context, current: ConsoleSession) -> None:
+    now = utc_now()
+    stale = current.seen_at is None or now - current.seen_at >= NOTE_EVERY
+    if not (stale or current.modified):
+        return
+    with context.database.transaction("keep the browser session") as session:
+        _store(session, current, now)
+
+
+def _store(session: Session, current: ConsoleSession, now: datetime) -> None:
+    row = session.get(AdminSession, current.id_hash)
+    if row is not None:  # else: signed out elsewhere meanwhile
+        row.seen_at = now
+        row.data = dict(current)
+
+
+def _by_token() -> Identity | None:
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token:
+        return None
+    with reading() as session:
+        owner = queries.find_token_owner(session, token.strip(), utc_now())
+        if owner is None:
+            raise UnauthenticatedError("This API token is not valid (any more). Make a new one.")
+        return queries.identity_of(owner)

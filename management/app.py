@@ -1,0 +1,156 @@
+"""Builds the Flask app of the console and the API: wiring, no rules."""
+
+from datetime import timedelta
+from importlib import import_module
+
+from flask import Flask, Response, abort, g, request, send_from_directory, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import Babel
+from flask_wtf.csrf import CSRFProtect
+
+from management import assets, menu, shown, web_errors, words
+from management.access import Permission, public, who_asks
+from management.administrators import sessions
+from management.context import Context
+from management.safety import queries as safety
+from management.web import reading
+from runtime.errors import ForbiddenError
+
+# One line for each part of the console; each module has a blueprint ``bp``.
+VIEWS = (
+    "management.administrators.views",
+    "management.overview.views",
+)
+
+LARGEST_BODY_BYTES = 1024 * 1024
+FOREVER = 365 * 24 * 3600
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Strict-Transport-Security": "max-age=31536000",
+}
+SIGNED_OTHERWISE = ("/api/", "/connector/")
+"""Callers prove themselves without a cookie there, so no other site can borrow one."""
+
+csrf = CSRFProtect()
+
+
+def create_app(context: Context) -> Flask:
+    """Return the console and API on *context*.
+
+    ConfigurationError when the packages' style files are missing.
+    """
+    app = Flask(__name__, static_folder=None)
+    app.config.update(
+        SECRET_KEY=context.keys.mac(b"signs the visitors' cookies of the console"),
+        SESSION_COOKIE_NAME="__Host-sekisho-visitor",
+        SESSION_COOKIE_SECURE=True,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Strict",
+        PERMANENT_SESSION_LIFETIME=timedelta(hours=1),
+        MAX_CONTENT_LENGTH=LARGEST_BODY_BYTES,
+        MAX_FORM_MEMORY_SIZE=LARGEST_BODY_BYTES,
+        WTF_CSRF_CHECK_DEFAULT=False,
+        WTF_CSRF_SSL_STRICT=False,
+        WTF_CSRF_TIME_LIMIT=None,
+        BABEL_DEFAULT_LOCALE="en",
+        BABEL_DEFAULT_TIMEZONE="UTC",
+    )
+    app.extensions["sekisho"] = context
+    app.session_interface = sessions.ConsoleSessions()
+    app.url_map.strict_slashes = False
+    web_errors.register(app)
+    Babel(app, locale_selector=shown.language, timezone_selector=shown.zone)
+    csrf.init_app(app)
+    app.before_request(_prove_who_asks)
+    app.after_request(_with_headers)
+    _words_for_templates(app, assets.version())
+    app.add_url_rule("/static/<version>/<path:name>", "static", _static)
+    for module in VIEWS:
+        app.register_blueprint(import_module(module).bp)
+    return app
+
+
+def _prove_who_asks() -> None:
+    if request.endpoint == "static":
+        g.identity = None
+        return
+    sessions.identify()
+    if request.method in {"GET", "HEAD", "OPTIONS"} or request.path.startswith(SIGNED_OTHERWISE):
+        return
+    _refuse_other_sites()
+    csrf.protect()
+
+
+def _refuse_other_sites() -> None:
+    """Refuse a change that a page of another site sends (Fetch Metadata; else Origin)."""
+    site = request.headers.get("Sec-Fetch-Site", "")
+    origin = request.headers.get("Origin", "")
+    foreign = site not in {"", "same-origin", "none"}
+    if foreign or (not site and origin and origin != request.host_url.rstrip("/")):
+        raise ForbiddenError("This change was sent by another site.")
+
+
+def _with_headers(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store"
+        response.vary.update(["Cookie", "HX-Request", "Accept-Language"])
+    return response
+
+
+@public("style and script, the same for everybody")
+def _static(version: str, name: str) -> ResponseReturnValue:
+    if version != assets.version():
+        abort(404)
+    answer = send_from_directory(assets.STATIC, name, max_age=FOREVER)
+    answer.headers["Cache-Control"] = f"public, max-age={FOREVER}, immutable"
+    return answer
+
+
+def _words_for_templates(app: Flask, version: str) -> None:
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    app.jinja_env.globals.update(
+        asset=lambda name: url_for("static", version=version, name=name),
+        menu=menu.entries,
+        words=words,
+        say=words.word,
+        Permission=Permission,
+        moment=shown.moment,
+        ago=shown.ago,
+        number=shown.number,
+        percent=shown.percent,
+        here=shown.here,
+        qr=shown.qr,
+    )
+    app.context_processor(_about_the_visitor)
+
+
+def _about_the_visitor() -> dict[str, object]:
+    """Give every page who looks at it, and whether enforcement is paused."""
+    identity = who_asks()
+    return {
+        "identity": identity,
+        "language": shown.language(),
+        "theme": shown.theme(),
+        "enforcement": None if identity is None else _enforcement(),
+        "may": lambda permission: identity is not None and identity.may(Permission(permission)),
+    }
+
+
+def _enforcement() -> object:
+    if "enforcement" not in g:
+        with reading() as session:
+            g.enforcement = safety.get_enforcement(session)
+            session.expunge_all()
+    return g.enforcement

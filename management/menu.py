@@ -1,0 +1,55 @@
+"""The console's menu. Each feature adds its entry here; what a role may not see is left out."""
+
+from dataclasses import dataclass
+
+from flask import current_app, request
+from flask_babel import lazy_gettext as _l
+from flask_babel.speaklater import LazyString
+
+from management.access import Permission, who_asks
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the menu: where it leads, its words, its Bootstrap icon, who sees it."""
+
+    endpoint: str
+    label: LazyString
+    icon: str
+    permission: Permission = Permission.VIEW
+
+    def is_here(self) -> bool:
+        """Return whether the page on show belongs to this entry (same blueprint)."""
+        return request.blueprint == self.endpoint.partition(".")[0]
+
+
+MENU = (
+    Entry("overview.dashboard", _l("Dashboard"), "speedometer2"),
+    Entry("devices.index", _l("Devices"), "phone"),
+    Entry("enrolment.index", _l("Invitations"), "person-plus"),
+    Entry("policies.index", _l("Policies"), "shield-check"),
+    Entry("apps.index", _l("Apps"), "bag"),
+    Entry("mail_access.index", _l("Mail access"), "envelope-check"),
+    Entry("updates.index", _l("Updates"), "arrow-repeat"),
+    Entry("relays.index", _l("Relays"), "hdd-network"),
+    Entry("audit.index", _l("Audit trail"), "journal-text", Permission.READ_AUDIT),
+    Entry("safety.index", _l("Safety"), "shield-exclamation"),
+    Entry(
+        "administrators.index",
+        _l("Administrators"),
+        "people",
+        Permission.MANAGE_ADMINISTRATORS,
+    ),
+)
+
+
+def entries() -> list[Entry]:
+    """Return the entries that whoever asks may see."""
+    identity = who_asks()
+    return [
+        entry
+        for entry in MENU
+        if entry.endpoint in current_app.view_functions
+        and identity is not None
+        and identity.may(entry.permission)
+    ]

@@ -1,0 +1,84 @@
+"""In which language, zone and theme a page is shown, and how it writes times and numbers."""
+
+from datetime import datetime
+from io import BytesIO
+
+import segno
+from flask import g, request
+from flask_babel import (
+    format_datetime,
+    format_decimal,
+    format_percent,
+    format_timedelta,
+    get_timezone,
+)
+from markupsafe import Markup
+from pytz import all_timezones_set
+
+from management.access import who_asks
+from runtime.clock import utc_now
+
+LANGUAGES = ("en", "ja")
+THEMES = ("light", "dark")
+
+
+def language() -> str:
+    """Return the account's language, else the cookie's, else the best the browser asks for."""
+    identity = who_asks()
+    chosen = (identity.language if identity else "") or request.cookies.get("language", "")
+    if chosen in LANGUAGES:
+        return chosen
+    return request.accept_languages.best_match(LANGUAGES, "en") or "en"
+
+
+def theme() -> str:
+    """Return ``light``, ``dark``, or nothing: as the browser prefers."""
+    chosen = g.get("theme") or request.cookies.get("theme", "")
+    return chosen if chosen in THEMES else ""
+
+
+def zone() -> str:
+    """Return the browser's time zone once it said it, else UTC."""
+    said = request.cookies.get("zone", "")
+    return said if said in all_timezones_set else "UTC"
+
+
+def moment(at: datetime) -> str:
+    """Return an instant in the visitor's zone, to the minute, with the zone's name."""
+    local = at.astimezone(get_timezone())
+    return f"{format_datetime(at, 'medium')} {local.tzname()}"
+
+
+def ago(at: datetime) -> str:
+    """Return how long ago *at* was (or in how long it will be), in words."""
+    return str(format_timedelta(at - utc_now(), add_direction=True, threshold=1))
+
+
+def number(value: int) -> str:
+    """Return a number with the language's separators."""
+    return format_decimal(value)
+
+
+def percent(share: float) -> str:
+    """Return a share of 1 as a percentage with one digit."""
+    return format_percent(share, "0.0%")
+
+
+def here() -> str:
+    """Return this page's own address, to come back to after a change."""
+    return request.full_path.rstrip("?") if request.method == "GET" else "/"
+
+
+def own_path(path: str) -> str:
+    """Return *path* if it is an address of this console, else the dashboard's: no open redirect."""
+    inside = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if inside else "/"
+
+
+def qr(text: str) -> Markup:
+    """Return *text* as a QR code, an SVG with a view box that style sheets size."""
+    out = BytesIO()
+    segno.make(text, error="m").save(
+        out, kind="svg", xmldecl=False, svgns=False, omitsize=True, border=0, nl=False
+    )
+    return Markup(out.getvalue().decode())  # noqa: S704  (segno wrote it, the text is only bars)

@@ -1,0 +1,76 @@
+// The console's own script. Every page works without it; it adds keys, live help and the zone.
+"use strict";
+
+const root = document.documentElement;
+const typing = (element) => /^(INPUT|TEXTAREA|SELECT)$/.test(element?.tagName) || element?.isContentEditable;
+
+// The server writes times in the browser's zone once it knows which one that is.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone && !document.cookie.includes(`zone=${zone}`)) {
+  document.cookie = `zone=${zone};path=/;max-age=31536000;samesite=strict;secure`;
+}
+
+// Without a choice of theme the browser's own holds; the server cannot know it.
+if (root.dataset.skTheme === "auto") {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const follow = () => { root.dataset.bsTheme = dark.matches ? "dark" : "light"; };
+  dark.addEventListener("change", follow);
+  follow();
+}
+
+const rows = () => [...document.querySelectorAll(".sk-rows tr")].filter((row) => row.querySelector("a"));
+
+function step(direction) {
+  const all = rows();
+  if (!all.length) return;
+  const here = all.findIndex((row) => row.contains(document.activeElement));
+  const next = here < 0 ? (direction > 0 ? 0 : all.length - 1) : here + direction;
+  const row = all[Math.max(0, Math.min(all.length - 1, next))];
+  row.querySelector("a").focus();
+  row.scrollIntoView({ block: "nearest" });
+}
+
+const KEYS = {
+  "/": () => document.querySelector("[data-sk-search]")?.focus(),
+  j: () => step(1),
+  k: () => step(-1),
+  "?": () => document.getElementById("sk-help")?.showModal(),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  if (document.querySelector("dialog[open]") || !KEYS[event.key]) return;
+  event.preventDefault();
+  KEYS[event.key]();
+});
+
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-sk-open]");
+  if (opener) document.getElementById(opener.dataset.skOpen)?.showModal();
+  const copier = event.target.closest("[data-sk-copy]");
+  if (copier) copy(copier);
+});
+
+async function copy(button) {
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.skCopy).textContent.trim());
+  say(button.dataset.skDone);
+}
+
+// A button that cannot be taken back waits until its word is typed.
+document.addEventListener("input", (event) => {
+  const expected = event.target.dataset?.skConfirm;
+  if (expected === undefined) return;
+  event.target.form.querySelector("[type=submit]").disabled = event.target.value.trim() !== expected;
+});
+
+function say(text) {
+  const place = document.getElementById("sk-toast");
+  place.textContent = text;
+  place.hidden = false;
+  setTimeout(() => { place.hidden = true; }, 8000);
+}
+
+document.addEventListener("htmx:responseError", (event) => {
+  say(event.detail.xhr.responseText || root.dataset.skFailed);
+});
+document.addEventListener("htmx:sendError", () => say(root.dataset.skOffline));

@@ -1,0 +1,125 @@
+"""How the console says each state: its tone (colour), icon and word, always all three."""
+
+from dataclasses import dataclass
+
+from flask_babel import lazy_gettext as _l
+from flask_babel.speaklater import LazyString
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A state for people. *tone* is ``ok``, ``warn``, ``bad``, ``idle`` or ``info``."""
+
+    tone: str
+    icon: str
+    label: LazyString | str
+
+
+DEVICE_STATES = {
+    "healthy": Word("ok", "check-circle", _l("Healthy")),
+    "non_compliant": Word("bad", "x-octagon", _l("Not compliant")),
+    "out_of_sync": Word("warn", "exclamation-triangle", _l("Out of sync")),
+    "inactive": Word("idle", "moon", _l("Inactive")),
+    "not_enrolled": Word("idle", "dash-circle", _l("Not enrolled")),
+}
+COMMAND_STATES = {
+    "queued": Word("info", "hourglass-split", _l("Queued")),
+    "sent": Word("info", "send", _l("Sent")),
+    "acknowledged": Word("info", "inbox", _l("Acknowledged")),
+    "done": Word("ok", "check-circle", _l("Done")),
+    "failed": Word("bad", "x-octagon", _l("Failed")),
+    "expired": Word("warn", "clock-history", _l("Expired")),
+    "cancelled": Word("idle", "dash-circle", _l("Cancelled")),
+}
+COMMANDS = {
+    "lock": Word("info", "lock", _l("Lock")),
+    "unlock": Word("info", "unlock", _l("Unlock")),
+    "wipe": Word("bad", "trash3", _l("Wipe everything")),
+    "selective_wipe": Word("bad", "eraser", _l("Wipe company data")),
+    "reset_passcode": Word("warn", "key", _l("Reset the passcode")),
+    "locate": Word("info", "geo-alt", _l("Locate")),
+    "scan_now": Word("info", "search", _l("Scan now")),
+    "update_now": Word("info", "arrow-repeat", _l("Update now")),
+    "message": Word("info", "chat-text", _l("Send a message")),
+}
+VERDICTS = {
+    "clean": Word("ok", "check-circle", _l("Clean")),
+    "unwanted": Word("warn", "exclamation-circle", _l("Unwanted")),
+    "suspicious": Word("warn", "exclamation-triangle", _l("Suspicious")),
+    "malicious": Word("bad", "x-octagon", _l("Malicious")),
+    "unscannable": Word("idle", "question-circle", _l("Unscannable")),
+    "": Word("idle", "question-circle", _l("Not scanned")),
+}
+MAIL_ACCESS = {
+    "allow": Word("ok", "envelope-check", _l("Allowed")),
+    "block": Word("bad", "envelope-slash", _l("Blocked")),
+    "leave": Word("idle", "envelope", _l("Left alone")),
+    "": Word("idle", "dash-circle", _l("Nothing yet")),
+}
+JOB_STATES = {
+    "queued": Word("info", "hourglass-split", _l("Queued")),
+    "running": Word("info", "play-circle", _l("Running")),
+    "done": Word("ok", "check-circle", _l("Done")),
+    "failed": Word("bad", "x-octagon", _l("Failed")),
+    "nothing new": Word("ok", "check-circle", _l("Nothing new")),
+    "updated": Word("ok", "check-circle", _l("Updated")),
+}
+INVITATION_STATES = {
+    "active": Word("info", "hourglass-split", _l("Waiting")),
+    "used": Word("ok", "check-circle", _l("Used")),
+    "expired": Word("warn", "clock-history", _l("Expired")),
+    "cancelled": Word("idle", "dash-circle", _l("Cancelled")),
+}
+ENROLMENT_STATES = {
+    "enrolled": Word("ok", "check-circle", _l("Enrolled")),
+    "retired": Word("idle", "dash-circle", _l("Retired")),
+    "wiped": Word("bad", "trash3", _l("Wiped")),
+    "reset": Word("warn", "arrow-counterclockwise", _l("Reset")),
+}
+FACTS = {
+    "enrolment": _l("Enrolment"),
+    "contact": _l("Contact"),
+    "os_version": _l("System version"),
+    "security_patch": _l("Security patch"),
+    "rooted": _l("Rooted"),
+    "encrypted": _l("Storage encrypted"),
+    "passcode_set": _l("Screen lock set"),
+    "developer_options": _l("Developer options"),
+    "usb_debugging": _l("USB debugging"),
+    "unknown_sources": _l("Unknown sources"),
+    "roaming": _l("Roaming"),
+    "agent_version": _l("Agent version"),
+    "pattern_version": _l("Pattern version"),
+    "applied_policy": _l("Applied policy"),
+    "packages": _l("Installed apps"),
+    "bad_apps": _l("Apps with a verdict"),
+}
+RULES = {
+    "enrolled": _l("Is enrolled"),
+    "in_contact": _l("Is in contact"),
+    "not_rooted": _l("Is not rooted"),
+    "encrypted": _l("Storage is encrypted"),
+    "passcode_set": _l("A screen lock is set"),
+    "no_developer_options": _l("Developer options are off"),
+    "no_usb_debugging": _l("USB debugging is off"),
+    "no_unknown_sources": _l("Unknown sources are forbidden"),
+    "minimum_os": _l("System is new enough"),
+    "patch_age": _l("Security patch is new enough"),
+    "no_bad_app": _l("No app with a bad verdict"),
+    "no_forbidden_app": _l("No forbidden app"),
+    "required_app": _l("Required apps are installed"),
+    "policy_applied": _l("Policy is applied"),
+}
+ROLES = {
+    "owner": _l("Owner"),
+    "administrator": _l("Administrator"),
+    "operator": _l("Operator"),
+    "read_only": _l("Read only"),
+}
+PLATFORMS = {"android": "Android", "ios": "iOS"}
+OWNERSHIP = {"company": _l("Company"), "personal": _l("Personal")}
+
+
+def word(words: dict[str, Word], state: str | None) -> Word:
+    """Return how to say *state*; one of another release is said as it is."""
+    return words.get(state or "", Word("idle", "question-circle", state or "?"))

@@ -1,0 +1,65 @@
+"""Browsers for tests: Flask's test client over HTTPS, which sends the CSRF token as pages do."""
+
+import re
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from management.access import Role
+from management.administrators import service
+from management.administrators.sessions import COOKIE
+from management.context import Context
+from runtime.clock import utc_now
+
+PASSWORD = "the moon rises over the pass"
+BASE = "https://localhost"
+_TOKEN = re.compile(r'"X-CSRFToken": "([^"]+)"')
+
+
+class ConsoleClient(FlaskClient):
+    """Sends the CSRF token with each change, unless ``forged=True``."""
+
+    token = ""
+
+    def open(self, *args: Any, forged: bool = False, **kwargs: Any) -> TestResponse:
+        kwargs.setdefault("base_url", BASE)
+        if not forged and kwargs.get("method", "GET") not in {"GET", "HEAD"}:
+            headers = dict(kwargs.pop("headers", None) or {})
+            kwargs["headers"] = {"X-CSRFToken": self._csrf_token(), **headers}
+        answer = super().open(*args, **kwargs)
+        if any(text.startswith(f"{COOKIE}=") for text in answer.headers.getlist("Set-Cookie")):
+            self.token = ""  # another session: it has another token
+        return answer
+
+    def _csrf_token(self) -> str:
+        if not self.token:
+            found = None
+            for page in ("/account", "/sign-in"):
+                found = found or _TOKEN.search(super().open(page, base_url=BASE).text)
+            self.token = found[1] if found else ""
+        return self.token
+
+
+def signed_in_client(app: Flask, context: Context, name: str, role: Role) -> ConsoleClient:
+    """Return a browser in which a fresh administrator of *role* is signed in."""
+    now = utc_now()
+    with context.database.transaction("sign a test's administrator in") as session:
+        administrator = service.add_administrator(session, name, role, now)
+        service.change_password(administrator, PASSWORD)
+        raw_id = service.begin_session(session, administrator, "127.0.0.1", now)
+    client = ConsoleClient(app, use_cookies=True)
+    client.set_cookie(COOKIE, raw_id, domain="localhost", secure=True)
+    return client
+
+
+def api_client(app: Flask, context: Context, name: str, role: Role) -> ConsoleClient:
+    """Return a program's client that sends an API token of a fresh administrator of *role*."""
+    now = utc_now()
+    with context.database.transaction("make a test's API token") as session:
+        administrator = service.add_administrator(session, name, role, now)
+        token = service.make_token(session, administrator, "test", now)
+    client = ConsoleClient(app, use_cookies=False)
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    return client
