@@ -9,7 +9,7 @@ from agents.simulator.relay_client import Identity, RelayClient
 from agents.simulator.state import DeviceState, KeptReport, StateFile
 from contracts import keys
 from contracts.agent import CommandKind, CommandResult, PollToken, ReportPost, RunCommand
-from runtime.errors import ForbiddenError, RefusedError, SekishoError, UnauthenticatedError
+from runtime.errors import RefusedError, SekishoError, UnauthenticatedError
 
 WIPE_TRIES = 3
 """How often a wipe waits for its report to be stored; then it happens all the same."""
@@ -43,7 +43,7 @@ class Visit:
         place = (member.epoch, member.order_seq, wait_seconds)
         try:
             polled = self.relay.poll(self._token(), *place)
-        except (UnauthenticatedError, ForbiddenError):
+        except UnauthenticatedError:
             polled = self.relay.poll(self._new_token(), *place)
         return polled.orders_waiting, polled.poll_after_seconds or float(member.poll_seconds)
 
