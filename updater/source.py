@@ -15,7 +15,7 @@ import httpcore
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, SlowRetrievalError
 from tuf.ngclient.fetcher import FetcherInterface
 
-from runtime.errors import ConfigurationError
+from runtime.errors import MalformedMessageError
 from updater.deadline import Deadline, DeadlineNetwork
 from updater.limits import Limits
 
@@ -29,7 +29,7 @@ ACCEPTED = (
 def read_address(text: str) -> str:
     """Return the source's address as a URL without a slash at its end.
 
-    ConfigurationError says what is accepted when *text* is something else.
+    MalformedMessageError says what is accepted when *text* is something else.
     """
     text = text.strip()
     if text.startswith("/") and not text.startswith("//"):
@@ -38,14 +38,14 @@ def read_address(text: str) -> str:
         parts = urlsplit(text)
         _ = parts.port  # reading it checks it
     except ValueError as error:
-        raise ConfigurationError(f"The address cannot be read: {error}. {ACCEPTED}") from None
+        raise MalformedMessageError(f"The address cannot be read: {error}. {ACCEPTED}") from None
     if parts.query or parts.fragment or parts.username is not None:
-        raise ConfigurationError(
+        raise MalformedMessageError(
             "The address of an update source has no user name, question mark or hash sign."
             f" {ACCEPTED}"
         )
     if not _is_accepted(parts.scheme, parts.hostname, parts.path):
-        raise ConfigurationError(f"This is no address of an update source. {ACCEPTED}")
+        raise MalformedMessageError(f"This is no address of an update source. {ACCEPTED}")
     return text.rstrip("/")
 
 

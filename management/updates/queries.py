@@ -6,6 +6,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from management.devices.models import Device
+from management.devices.rules import EnrolmentState
 from management.settings import Settings
 from management.updates.models import InstalledPatternSet, UpdateRun, UpdateSource
 from management.updates.rules import RunState
@@ -88,3 +90,11 @@ def find_last_update(session: Session) -> UpdateRun | None:
     fine = UpdateRun.state.in_((RunState.UPDATED, RunState.NOTHING_NEW))
     wanted = select(UpdateRun).where(fine).order_by(UpdateRun.finished_at.desc()).limit(1)
     return session.scalars(wanted).first()
+
+
+def list_enrolled_after(session: Session, after: UUID | None, limit: int) -> list[Device]:
+    """Return the next *limit* enrolled devices in the order of their ids."""
+    wanted = select(Device).where(Device.enrolment_state == EnrolmentState.ENROLLED)
+    if after is not None:
+        wanted = wanted.where(Device.id > after)
+    return list(session.scalars(wanted.order_by(Device.id).limit(limit)))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from patterns.pattern_set import version_key
-from runtime.errors import ConfigurationError
+from runtime.errors import MalformedMessageError
 
 SHIPPED = "shipped"
 """The source of the pattern set inside the release."""
@@ -44,14 +44,14 @@ class Timing:
 
 
 def check_timing(timing: Timing) -> None:
-    """Raise ConfigurationError unless *timing* names a moment that exists every time."""
+    """Raise MalformedMessageError unless *timing* names a moment that exists every time."""
     last_day = 7 if timing.schedule == Schedule.WEEKLY else 28
     if not 1 <= timing.day <= last_day:
-        raise ConfigurationError(f"The day must be between 1 and {last_day}.")
+        raise MalformedMessageError(f"The day must be between 1 and {last_day}.")
     if not 0 <= timing.hour <= 23:
-        raise ConfigurationError("The hour must be between 0 and 23.")
+        raise MalformedMessageError("The hour must be between 0 and 23.")
     if not 0 <= timing.window_minutes <= 720:
-        raise ConfigurationError("The start window must be between 0 and 720 minutes.")
+        raise MalformedMessageError("The start window must be between 0 and 720 minutes.")
 
 
 def latest_moment(timing: Timing, seed: str, now: datetime) -> datetime | None:

@@ -66,7 +66,7 @@ def save_source(
 ) -> UpdateSource:
     """Take patterns from *address* from now on, trusting what *root* (root.json) leads to.
 
-    Raises ConfigurationError or MalformedMessageError with a sentence when either is not right.
+    MalformedMessageError or TooLargeError say what is not right with either.
     """
     url, summary = read_address(address), read_root(root)
     source = locked_source(session)
@@ -78,7 +78,7 @@ def save_source(
 
 
 def save_timing(session: Session, keys: Keys, timing: Timing, by: str, now: datetime) -> None:
-    """Look for updates by *timing* from now on; ConfigurationError when it names no moment."""
+    """Look for updates by *timing* from now on; MalformedMessageError when it names no moment."""
     check_timing(timing)
     source = locked_source(session)
     source.schedule, source.day = timing.schedule.value, timing.day

@@ -1,0 +1,170 @@
+"""Publishes pattern sets to an update source; `updater.repository` knows its files."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from securesystemslib.signer import CryptoSigner
+from tuf.api.metadata import Root, Snapshot, TargetFile, Targets, Timestamp
+
+from patterns import pattern_set
+from runtime.errors import NotFoundError, RefusedError
+from updater.lock import exclusive
+from updater.repository import (
+    LIFETIME,
+    Lists,
+    Repository,
+    copy_target,
+    read_lists,
+    write_next,
+    write_next_snapshot,
+    write_next_timestamp,
+    write_root,
+)
+from updater.trust import PREFIX, SUFFIX
+
+ROOT_KEYS = 3
+ROOT_THRESHOLD = 2
+"""Two of three root keys must sign: one may be lost, one may be stolen."""
+PUBLISHING = "Another publication to this source"
+
+
+def create(repository: Repository, now: datetime) -> Path:
+    """Make the repository and its keys; return the root.json that servers are to trust.
+
+    RefusedError when something is there already or the keys would lie inside what is published.
+    """
+    _check_apart(repository)
+    if repository.folder.exists() and any(repository.folder.iterdir()):
+        raise RefusedError(f"{repository.folder} is not empty. Name a new folder.")
+    repository.targets.mkdir(parents=True)
+    repository.metadata.mkdir()
+    root = Root(version=1, consistent_snapshot=True)
+    signers = [repository.keys.make(Root.type) for _ in range(ROOT_KEYS)]
+    for signer in signers:
+        root.add_key(signer.public_key, Root.type)
+    root.roles[Root.type].threshold = ROOT_THRESHOLD
+    for role in (Targets.type, Snapshot.type, Timestamp.type):
+        root.add_key(repository.keys.make(role).public_key, role)
+    path = write_root(repository, root, list(signers), now)
+    write_next(repository, _nothing_yet(root), now)
+    return path
+
+
+def publish(repository: Repository, archive: Path, now: datetime) -> str:
+    """Add the pattern set in file *archive* and sign anew; return its version.
+
+    RefusedError when that version or a newer one is published already.
+    """
+    manifest, _files = pattern_set.read_archive(archive)
+    name = f"{PREFIX}{manifest.version}{SUFFIX}"
+    with exclusive(repository.folder, PUBLISHING):
+        lists = read_lists(repository)
+        _check_newer(manifest.version, lists.targets)
+        target = TargetFile.from_file(name, str(archive), ["sha256"])
+        target.unrecognized_fields["custom"] = {
+            "version": manifest.version,
+            "rules": manifest.rules,
+        }
+        digest = target.hashes["sha256"]
+        stored = repository.targets / PREFIX / f"{digest}.{manifest.version}{SUFFIX}"
+        copy_target(archive, stored, digest)
+        lists.targets.targets[name] = target
+        write_next(repository, lists, now)
+    return manifest.version
+
+
+def sign_timestamp(repository: Repository, now: datetime) -> datetime:
+    """Say anew that what is published is current; return until when that holds.
+
+    The snapshot is signed anew with it when less than half of its time is left. Wants the
+    timestamp and snapshot keys only; run it daily.
+    """
+    with exclusive(repository.folder, PUBLISHING):
+        lists = read_lists(repository)
+        if lists.snapshot.expires - now < LIFETIME[Snapshot.type] / 2:
+            write_next_snapshot(repository, lists, now)
+        write_next_timestamp(repository, lists, now)
+    return lists.timestamp.expires
+
+
+def renew_root(repository: Repository, now: datetime, replace: Sequence[str] = ()) -> Path:
+    """Write the next root.json and sign everything anew; servers follow by themselves.
+
+    *replace* names keys that fresh ones take the place of: a role (targets, snapshot, timestamp)
+    or the first characters of a key's id, as in its file's name. At least two of the present root
+    keys must be in the folder.
+    """
+    with exclusive(repository.folder, PUBLISHING):
+        lists = read_lists(repository)
+        root = lists.root
+        before = root.roles[Root.type]
+        signers = repository.keys.get(Root.type, before.keyids, before.threshold)
+        for name in replace:
+            signers += _replace_key(repository, root, name)
+        root.version += 1
+        path = write_root(repository, root, list(signers), now)
+        write_next(repository, lists, now)
+    return path
+
+
+def describe(repository: Repository) -> list[str]:
+    """Return what is published and until when each list holds, a line each."""
+    lists = read_lists(repository)
+    signed = (lists.root, lists.targets, lists.snapshot, lists.timestamp)
+    until = [f"{s.type} {s.version}, valid until {s.expires:%Y-%m-%d %H:%M} UTC" for s in signed]
+    sets = [
+        f"{name}, {target.length} bytes, {(target.custom or {}).get('rules', 0)} rules"
+        for name, target in sorted(lists.targets.targets.items())
+    ]
+    return [*until, *(sets or ["no pattern set yet"])]
+
+
+def _check_apart(repository: Repository) -> None:
+    keys, folder = repository.keys.folder.resolve(), repository.folder.resolve()
+    if keys == folder or folder in keys.parents:
+        raise RefusedError(
+            "The keys must not lie inside the folder that is published. Name another with --keys."
+        )
+
+
+def _nothing_yet(root: Root) -> Lists:
+    """Return lists of version 0, so that the next ones are the first."""
+    lists = Lists(root, Targets(), Snapshot(), Timestamp())
+    for signed in (lists.targets, lists.snapshot, lists.timestamp):
+        signed.version = 0
+    return lists
+
+
+def _check_newer(version: str, targets: Targets) -> None:
+    published = [name.removeprefix(PREFIX).removesuffix(SUFFIX) for name in targets.targets]
+    newest = max(published, key=pattern_set.version_key, default=None)
+    if newest and pattern_set.version_key(version) <= pattern_set.version_key(newest):
+        raise RefusedError(
+            f"Version {newest} is published already, and {version} is not newer. Build the set"
+            " with a higher version."
+        )
+
+
+def _replace_key(repository: Repository, root: Root, name: str) -> list[CryptoSigner]:
+    """Put a fresh key in the place of *name* in *root*; return it if it is a root key."""
+    role, key_id = _found_key(root, name)
+    fresh = repository.keys.make(role)
+    root.add_key(fresh.public_key, role)
+    root.revoke_key(key_id, role)
+    return [fresh] if role == Root.type else []
+
+
+def _found_key(root: Root, name: str) -> tuple[str, str]:
+    found = [
+        (role, key_id)
+        for role, keys in root.roles.items()
+        for key_id in keys.keyids
+        if role == name or (len(name) >= 4 and key_id.startswith(name))
+    ]
+    if len(found) != 1:
+        raise NotFoundError(
+            f"{name!r} is not one key of this source. Name targets, snapshot, timestamp, or the"
+            " first 8 characters of a root key's id, as in its file's name."
+        )
+    return found[0]
