@@ -1,8 +1,10 @@
 """What every edge of the management server (web, jobs, command line) works with."""
 
 from dataclasses import dataclass
-from typing import Any
 
+from sqlalchemy.engine import URL, make_url
+
+from management import tables
 from management.database import Database, sqlite_url
 from management.keys import Keys
 from management.settings import Settings
@@ -21,10 +23,17 @@ class Context:
 
 def open_context(settings: Settings) -> Context:
     """Return a context on the data folder that *settings* name."""
-    url: Any = settings.database_url or sqlite_url(settings.home / "sekisho.db")
+    tables.load()
     return Context(
         settings,
-        Database(url),
+        Database(database_url(settings)),
         Keys(settings.home / "keys"),
         SignerClient(settings.home / "signer" / "signer.sock"),
     )
+
+
+def database_url(settings: Settings) -> URL:
+    """Return where the management database is: as set, else the embedded one."""
+    if settings.database_url:
+        return make_url(settings.database_url)
+    return sqlite_url(settings.home / "sekisho.db")

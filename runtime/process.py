@@ -8,11 +8,15 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
-def die_with_parent() -> None:
-    """Let the kernel end this process when its parent dies (Linux), so that none is left over."""
+def die_with_parent(parent: int | None = None) -> None:
+    """Let the kernel end this process when its parent dies (Linux), so that none is left over.
+
+    *parent* is the parent's process id, where the caller knows it: in a container it may be 1.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() == 1:  # the parent was gone already
+    gone = os.getppid() == 1 if parent is None else os.getppid() != parent
+    if gone:  # before the kernel knew
         os.kill(os.getpid(), signal.SIGKILL)
 
 

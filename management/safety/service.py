@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from management.safety.models import Enforcement, Setting
-from management.safety.rules import MOST_BACK, freeze_reason
+from management.safety.rules import freeze_reason
 from runtime.errors import TooLargeError
 
 CLOCK = "clock watch"
@@ -34,20 +34,18 @@ def resume(session: Session, by: str, now: datetime) -> Enforcement:
     return row
 
 
-def note_clock(session: Session, now: datetime) -> str | None:
-    """Remember the clock; pause enforcement when it is behind what was seen before.
+def note_clock(session: Session, now: datetime, jumped: str | None = None) -> str | None:
+    """Remember the clock; pause enforcement if it *jumped* or is behind what was seen before.
 
-    Returns why it was paused, or None. The first look at a clock that went back freezes, the
+    Returns why it was paused, or None. Only the first look at a clock that went back freezes; the
     following ones go on from there.
     """
     row = _locked_row(session)
     seen, row.clock_seen_at = row.clock_seen_at, now
-    if seen is None or seen - now <= MOST_BACK:
-        return None
-    reason = freeze_reason(now - seen)
-    if reason is not None:
-        pause(session, CLOCK, reason, now)
-    return reason
+    because = jumped or (freeze_reason(now - seen) if seen is not None and seen > now else None)
+    if because is not None:
+        pause(session, CLOCK, because, now)
+    return because
 
 
 def write_setting(session: Session, name: str, value: str, by: str, now: datetime) -> None:

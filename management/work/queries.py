@@ -1,5 +1,6 @@
 """Reads the job table."""
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -21,6 +22,18 @@ def get_job(session: Session, job_id: UUID) -> Job:
 def find_by_key(session: Session, key: str) -> Job | None:
     """Return the job queued under *key*, whatever became of it."""
     return session.scalars(select(Job).where(Job.key == key)).first()
+
+
+def is_due(session: Session, now: datetime) -> bool:
+    """Tell whether some job could be claimed now; asking takes no lock."""
+    due = select(Job.id).where(Job.state == JobState.QUEUED, Job.run_after <= now).limit(1)
+    return session.scalars(due).first() is not None
+
+
+def has_expired(session: Session, now: datetime) -> bool:
+    """Tell whether some worker went silent; asking takes no lock."""
+    lost = select(Job.id).where(Job.state == JobState.RUNNING, Job.lease_until < now).limit(1)
+    return session.scalars(lost).first() is not None
 
 
 def count_states(session: Session) -> dict[str, int]:

@@ -132,6 +132,17 @@ def fail(
     return True
 
 
+def give_back(session: Session, job_id: UUID, owner: str, now: datetime | None = None) -> bool:
+    """Queue the job again at once, as if it was never taken: this process is being stopped."""
+    values = {
+        "state": JobState.QUEUED,
+        "run_after": now or utc_now(),
+        "attempts": Job.attempts - 1,
+        **_FREE,
+    }
+    return _changed(session, update(Job).where(_held(job_id, owner)).values(values))
+
+
 def return_expired(session: Session, now: datetime | None = None) -> int:
     """Queue again the jobs whose worker went silent; return how many."""
     now = now or utc_now()

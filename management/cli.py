@@ -1,0 +1,222 @@
+"""Operator commands of the management server; each calls one service function."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from management import settings
+from runtime import health, logs
+from runtime.clock import utc_now
+from runtime.errors import ConfigurationError, RefusedError, UnavailableError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+    from management.context import Context
+
+COMMAND_LINE = "command line"
+"""The actor in the audit trail."""
+
+
+@click.group()
+def management() -> None:
+    """Run one process of the management server."""
+    os.umask(0o077)
+
+
+@management.command()
+def web() -> None:
+    """Serve the console and the API over HTTPS."""
+    from management import web_server
+
+    loaded = settings.load()
+    logs.start("management", loaded.log_level)
+    web_server.serve(loaded)
+
+
+@management.command()
+def jobs() -> None:
+    """Do background work: schedules, visits to relays, queued jobs."""
+    from management import jobs as jobs_process
+
+    loaded = settings.load()
+    logs.start("jobs", loaded.log_level)
+    stopping = _stop_on_signal()
+    jobs_process.run(loaded, stopping)
+
+
+@management.command()
+def signer() -> None:
+    """Sign orders, within limits of its own."""
+    from management.signer_rules import Limits
+    from management.signer_server import listening
+    from runtime.settings import load
+
+    loaded = settings.load()
+    logs.start("signer", loaded.log_level)
+    stopping = _stop_on_signal()
+    with listening(loaded.home / "signer", load(Limits, "signer")) as server:
+        _serve_health(loaded.signer_health_port, {"signer": lambda: None})
+        thread = threading.Thread(target=server.serve_forever, args=(0.2,), name="signer")
+        thread.start()
+        stopping.wait()
+        server.shutdown()
+        thread.join()
+
+
+@click.group()
+def database() -> None:
+    """Look after the management database."""
+    os.umask(0o077)
+
+
+@database.command()
+def upgrade() -> None:
+    """Create the tables, or bring them to this release."""
+    from management.migrations import run
+
+    run.upgrade(_database_url())
+    click.echo(f"The database is of revision {run.head()}, which is this release's.")
+
+
+@database.command()
+def check() -> None:
+    """Compare the tables with what this release expects; exit status 1 when they differ."""
+    from management.database import Database
+    from management.migrations import run
+
+    url = _database_url()
+    opened = Database(url)
+    try:
+        run.require_current(opened)
+    finally:
+        opened.close()
+    found = run.differences(url)
+    for difference in found:
+        click.echo(difference)
+    if found:
+        sys.exit(1)
+    click.echo("The tables are as this release expects them.")
+
+
+@database.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def backup(file: Path) -> None:
+    """Write database and keys into FILE (a tar archive), while everything runs.
+
+    The archive holds every secret of this server: keep it as safe as the server itself.
+    """
+    from management import backups
+
+    loaded = settings.load()
+    names = backups.write(loaded.home, file, embedded=not loaded.database_url)
+    click.echo(f"{file}: {', '.join(names)}")
+    if loaded.database_url:
+        click.echo("The database is not in it; back it up with its server's own tools.")
+
+
+@database.command()
+@click.argument("name")
+def revision(name: str) -> None:
+    """Write the migration for changed tables (for developers)."""
+    from management.migrations import run
+
+    click.echo(run.write_revision(_database_url(), name))
+
+
+@click.command()
+@click.argument("because")
+def pause(because: str) -> None:
+    """Pause mail blocks and wipes at once, giving the reason."""
+    from management.audit import service as audit
+    from management.safety import service as safety
+
+    context = _open()
+    now = utc_now()
+    with context.database.transaction("pause") as session:
+        safety.pause(session, COMMAND_LINE, because, now)
+        audit.record(
+            session, context.keys, COMMAND_LINE, "enforcement.pause", "enforcement", because
+        )
+    _tell_signer(context, because)
+    click.echo("Enforcement is paused. `sekisho resume` lifts it.")
+
+
+@click.command()
+@click.argument("because", default="")
+def resume(because: str) -> None:
+    """Let mail blocks and wipes act again."""
+    from management.audit import service as audit
+    from management.safety import service as safety
+
+    context = _open()
+    with context.database.transaction("resume") as session:
+        safety.resume(session, COMMAND_LINE, utc_now())
+        audit.record(
+            session, context.keys, COMMAND_LINE, "enforcement.resume", "enforcement", because
+        )
+    _tell_signer(context, "")
+    click.echo("Enforcement acts again.")
+
+
+@click.command()
+def verify() -> None:
+    """Prove that nobody changed the audit trail; exit status 1 names the first broken entry."""
+    from management.audit import service as audit
+
+    context = _open()
+    with context.database.reading() as session:
+        problems = audit.verify(session, context.keys)
+    for problem in problems:
+        click.echo(problem)
+    if problems:
+        sys.exit(1)
+    click.echo("The audit trail is whole.")
+
+
+def _open() -> "Context":
+    from management.context import open_context
+    from management.migrations.run import require_current
+
+    context = open_context(settings.load())
+    require_current(context.database)
+    return context
+
+
+def _database_url() -> "str | URL":
+    from management.context import database_url
+
+    return database_url(settings.load())
+
+
+def _tell_signer(context: "Context", because: str) -> None:
+    """Pause (or with an empty reason resume) the signer too; say so when it does not answer."""
+    try:
+        if because:
+            context.signer.pause(because)
+        else:
+            context.signer.resume()
+    except (UnavailableError, RefusedError) as error:
+        click.echo(f"The database holds it, but the signer was not told: {error}", err=True)
+
+
+def _stop_on_signal() -> threading.Event:
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
+
+
+def _serve_health(port: int, checks: Mapping[str, health.Check]) -> None:
+    try:
+        health.serve(port, checks)
+    except OSError as error:
+        raise ConfigurationError(
+            f"/healthz cannot listen on port {port} ({error.strerror}); choose another."
+        ) from None

@@ -1,0 +1,62 @@
+"""Which function does which kind of background work, by name, so that nothing is imported early."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from runtime.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from management.context import Context
+
+Progress = Callable[[str], None]
+Handler = Callable[["Context", dict[str, Any], Progress], None]
+Visit = Callable[["Context"], None]
+
+HANDLERS = {
+    "commands.dispatch": "management.commands.work:dispatch",
+    "apps.scan": "management.apps.work:scan",
+    "apps.retro_hunt": "management.apps.work:retro_hunt",
+    "updates.run": "management.updates.work:run",
+    "mail_access.decide": "management.mail_access.work:decide",
+}
+"""Queued work: kind -> function taking context, payload and progress; it must bear repetition."""
+
+LOOPS = {
+    "visit relays": "management.relays.visit:visit_all",
+    "judge devices": "management.compliance.work:judge_due",
+}
+"""What threads of the jobs process do again and again: name -> function taking the context."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """Work that is queued once in each slot of *every*."""
+
+    kind: str
+    every: timedelta
+
+
+SCHEDULE = (
+    Scheduled("commands.dispatch", timedelta(minutes=5)),
+    Scheduled("mail_access.decide", timedelta(minutes=5)),
+    Scheduled("updates.run", timedelta(minutes=15)),
+)
+"""``updates.run`` asks itself whether the administrator's schedule says so; the others catch up."""
+
+
+def find_handler(kind: str) -> Handler:
+    """Return the function for *kind*; ConfigurationError when this release has none."""
+    where = HANDLERS.get(kind)
+    if where is None:
+        raise ConfigurationError(f"This release does not know work of kind {kind!r}.")
+    found: Handler = resolve(where)
+    return found
+
+
+def resolve(where: str) -> Any:
+    """Return what ``module:name`` names."""
+    module, _, name = where.partition(":")
+    return getattr(import_module(module), name)

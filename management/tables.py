@@ -1,0 +1,10 @@
+"""Knows every feature's tables: foreign keys between features need all of them in memory."""
+
+from importlib import import_module
+from pathlib import Path
+
+
+def load() -> None:
+    """Import every feature's ``models``, so that `Base.metadata` is whole."""
+    for path in sorted(Path(__file__).parent.glob("*/models.py")):
+        import_module(f"management.{path.parent.name}.models")

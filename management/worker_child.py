@@ -1,0 +1,46 @@
+"""What runs in a worker's child process: one job at a time, with a context of its own."""
+
+import logging
+import os
+import signal
+from multiprocessing.connection import Connection
+from typing import Any
+
+from management.context import Context, open_context
+from management.handlers import find_handler
+from management.settings import Settings
+from runtime import logs
+from runtime.errors import SekishoError
+from runtime.process import die_with_parent
+
+log = logging.getLogger(__name__)
+LONGEST_PROGRESS = 1000
+_here: dict[str, Any] = {}
+
+
+def start(settings: Settings, parent: int, reports: Connection) -> None:
+    """Prepare this process; its first report is its process id."""
+    die_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, also on Ctrl-C
+    logs.start("worker", settings.log_level)
+    _here["context"], _here["reports"] = open_context(settings), reports
+    reports.send_bytes(str(os.getpid()).encode())
+
+
+def run(kind: str, payload: dict[str, Any]) -> str:
+    """Do one job; return an empty text, or in a sentence why it failed."""
+    context: Context = _here["context"]
+    try:
+        find_handler(kind)(context, payload, _progress)
+    except SekishoError as error:
+        log.warning("A job failed.", extra={"kind": kind, "because": str(error)})
+        return str(error)
+    except Exception as error:
+        log.exception("A job broke.", extra={"kind": kind})
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _progress(sentence: str) -> None:
+    """Tell the parent, which writes it down: this process may hold the write lock itself."""
+    _here["reports"].send_bytes(sentence[:LONGEST_PROGRESS].encode("utf-8", "replace"))
