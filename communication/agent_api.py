@@ -14,6 +14,7 @@ from flask.typing import ResponseReturnValue
 from communication import poll_token
 from communication.device_identity import nonce_until
 from communication.parts import Parts
+from communication.responses import empty, message_response
 from contracts import codec, keys
 from contracts.agent import EnrolmentPost, PollToken, ReportPost, SealedOrders
 from runtime.clock import utc_now
@@ -63,8 +64,8 @@ def enrolment(enrolment_id: UUID) -> ResponseReturnValue:
     """
     parts = _parts()
     parts.identity.enrolment(request, enrolment_id)
-    answer = parts.mailbox.list_orders(enrolment_id, 0, 0, 1, ORDERS_BYTES)
-    return _json(SealedOrders(orders=answer)) if answer else _ask_again()
+    answer = parts.mailbox.list_answers(enrolment_id)
+    return message_response(SealedOrders(orders=answer)) if answer else _ask_again()
 
 
 @bp.post("/token")
@@ -74,7 +75,7 @@ def token() -> ResponseReturnValue:
     _, known, _ = parts.identity.device(request)
     expires = int(time.time()) + parts.settings.token_seconds
     text = poll_token.issue(parts.token_key, known.slot, expires)
-    return _json(PollToken(token=text, expires_at=datetime.fromtimestamp(expires, UTC)))
+    return message_response(PollToken(token=text, expires_at=datetime.fromtimestamp(expires, UTC)))
 
 
 @bp.get("/orders")
@@ -88,7 +89,7 @@ def orders() -> ResponseReturnValue:
     device, _, _ = parts.identity.device(request)
     epoch, after = _whole_number("epoch"), _whole_number("after")
     found = parts.mailbox.list_orders(device, epoch, after, ORDERS, ORDERS_BYTES)
-    return _json(SealedOrders(orders=found))
+    return message_response(SealedOrders(orders=found))
 
 
 @bp.post("/reports")
@@ -105,15 +106,11 @@ def post_report() -> ResponseReturnValue:
         mailbox.use_nonce(signed.key_id, signed.nonce, nonce_until(signed))
         mailbox.put_report(device, post.epoch, post.seq, post.sealed, utc_now())
     parts.inbound_came()
-    return Response(status=202)
+    return empty(202)
 
 
 def _ask_again() -> Response:
-    return Response(status=202, headers={"Retry-After": str(ASK_AGAIN_SECONDS)})
-
-
-def _json(message: object) -> Response:
-    return Response(codec.write(message), content_type="application/json")
+    return empty(202, ("Retry-After", str(ASK_AGAIN_SECONDS)))
 
 
 def _whole_number(name: str) -> int:

@@ -7,9 +7,15 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from communication import agent_api, answer, link_api, open_pages
-from communication.answer import Answer
 from communication.parts import Parts
+from communication.responses import from_answer
 from runtime.errors import SekishoError
+
+_SENTENCES = {
+    404: "This server has nothing at this address.",
+    405: "This address does not take this method.",
+    500: "This server failed; its log says why. Try again later.",
+}
 
 
 def devices_app(parts: Parts) -> Flask:
@@ -42,23 +48,21 @@ def _app(parts: Parts, *blueprints: Blueprint) -> Flask:
 
 
 def _ours(error: SekishoError) -> ResponseReturnValue:
-    return _response(answer.from_error(error))
+    return from_answer(answer.from_error(error))
 
 
 def _of_http(error: HTTPException) -> ResponseReturnValue:
-    said = error.description or "This cannot be answered."
-    return _response(answer.problem(error.code or 500, said)) if not error.response else error
+    code = error.code or 500
+    if error.response is not None or code < 400:  # a redirect
+        return error
+    return from_answer(answer.problem(code, _SENTENCES.get(code, error.description or "")))
 
 
 def _of_disk(error: sqlite3.OperationalError) -> ResponseReturnValue:
     said = answer.problem(
         503, f"The mailbox cannot be written now ({error}); try again later.", ("Retry-After", "60")
     )
-    return _response(said)
-
-
-def _response(said: Answer) -> Response:
-    return Response(said.body, said.status, said.headers)
+    return from_answer(said)
 
 
 def _careful(response: Response) -> Response:

@@ -9,7 +9,7 @@ import click
 
 from communication import pairing, server, settings
 from runtime import logs
-from runtime.errors import SekishoError
+from runtime.errors import ConfigurationError
 
 
 @click.group(invoke_without_command=True)
@@ -21,15 +21,11 @@ def communication(context: click.Context) -> None:
 
 
 @communication.command()
-@click.option("--with-parent", is_flag=True, help="End when the process that started this ends.")
-def run(with_parent: bool = False) -> None:
+def run() -> None:
     """Serve devices and management until told to stop (the default)."""
-    try:
-        chosen = settings.load()
-        logs.start("communication", chosen.log_level)
-        server.run(chosen, with_parent)
-    except SekishoError as error:
-        raise click.ClickException(str(error)) from None
+    chosen = settings.load()
+    logs.start("communication", chosen.log_level)
+    server.run(chosen)
 
 
 @communication.command()
@@ -42,15 +38,11 @@ def pair(management_key: TextIO, certificate: Path, key: Path, names: tuple[str,
 
     CERTIFICATE (PEM, with its chain) and KEY are what devices see.
     """
+    chosen = settings.load()
     try:
-        chosen = settings.load()
-        link_certificate = pairing.prepare(
-            chosen.folder,
-            json.load(management_key),
-            list(names) or [chosen.public_name],
-            certificate.read_text(encoding="ascii"),
-            key.read_text(encoding="ascii"),
-        )
-    except (SekishoError, ValueError) as error:
-        raise click.ClickException(str(error)) from None
-    sys.stdout.write(link_certificate)
+        pinned = json.load(management_key)
+        texts = certificate.read_text(encoding="ascii"), key.read_text(encoding="ascii")
+    except ValueError as error:
+        raise ConfigurationError(f"One of the files cannot be read: {error}.") from None
+    names_here = list(names) or [chosen.public_name]
+    sys.stdout.write(pairing.prepare(chosen.folder, pinned, names_here, *texts))

@@ -1,6 +1,7 @@
 """Who signed a request: a device, an enrolment that is not a device yet, or management."""
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -12,10 +13,11 @@ from flask import Request
 from joserfc.jwk import ECKey
 
 from communication import wsgi
-from communication.limits import Rate
-from communication.mailbox import Known, Mailbox
+from communication.limits import Rate, neighbourhood
+from communication.mailbox import Mailbox
+from communication.mailbox_register import Known
 from contracts import keys, request_signature
-from contracts.request_signature import Signed
+from contracts.request_signature import ClockSkewError, Signed
 from runtime.errors import (
     ConfigurationError,
     ForbiddenError,
@@ -23,6 +25,9 @@ from runtime.errors import (
     UnauthenticatedError,
 )
 
+log = logging.getLogger(__name__)
+REFUSED_PER_MINUTE = 600
+"""A whole office may stand behind one address."""
 NONCE_KEPT = 2 * request_signature.MAXIMUM_SKEW + timedelta(minutes=1)
 NOT_PAIRED = (
     "This server is not paired: it knows no management server. Pair it with "
@@ -60,6 +65,7 @@ class Identity:
         self._mailbox, self._management = mailbox, management
         self._nonces = Nonces()
         self._rate = Rate(per_minute, "signed requests of one device")
+        self._refused = Rate(REFUSED_PER_MINUTE, "wrong signatures from one address")
 
     def device(self, request: Request) -> tuple[UUID, Known, Signed]:
         """Return the device that signed; ForbiddenError when it may no longer use its mailbox."""
@@ -101,16 +107,25 @@ class Identity:
         )
 
     def _verify(self, request: Request, find: Callable[[str], ECKey | None], tag: str) -> Signed:
-        signed = request_signature.verify_request(
-            request.method,
-            "https://relay" + request.environ[wsgi.TARGET],
-            {name: value for name, value in request.headers.items() if value},
-            request.get_data(),
-            find,
-            tag,
-            datetime.now(UTC),
-        )
-        self._nonces.use(signed)
+        who = neighbourhood(request.remote_addr or "")
+        self._refused.check(who, time.time())
+        try:
+            signed = request_signature.verify_request(
+                request.method,
+                "https://relay" + request.environ[wsgi.TARGET],
+                dict(request.headers.items()),
+                request.get_data(),
+                find,
+                tag,
+                datetime.now(UTC),
+            )
+            self._nonces.use(signed)
+        except ClockSkewError:
+            raise
+        except UnauthenticatedError as error:
+            log.warning("A request of %s was refused: %s", who, error)
+            self._refused.count(who, time.time())
+            raise
         return signed
 
 

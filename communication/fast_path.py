@@ -98,6 +98,11 @@ class Poll:
         if self._loop is not None and slot in self._waiting:
             self._loop.call_soon_threadsafe(self._wake, slot)
 
+    def let_go(self) -> None:
+        """Answer all polls that wait, from whatever thread: the server stops."""
+        for slot in list(self._waiting):
+            self._wake_from_anywhere(slot)
+
     def _wake(self, slot: int) -> None:
         if event := self._waiting.get(slot):
             event.set()

@@ -7,6 +7,7 @@ a time limit, so a slow sender holds a socket and never a thread; then Flask run
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any, Protocol
@@ -55,20 +56,29 @@ class Front:
         fast: Mapping[str, FastAnswer] | None = None,
     ) -> None:
         self._app, self._pool, self._limits, self._fast = app, pool, body_limits, fast or {}
+        self.answered: Counter[int] = Counter()
+        """How many answers of each status."""
         self._working = 0
         self._bodies: dict[str, int] = {}
 
     async def serve(self, scope: Scope, protocol: Any) -> None:
         """Answer one request."""
-        fast = self._fast.get(scope.path)
-        if fast is not None and scope.method == "GET":
-            answer = await fast(scope.headers.get("authorization"), scope.query_string)
-        else:
-            answer = await self._serve_slowly(scope, protocol)
+        try:
+            answer = await self._answer(scope, protocol)
+        except Exception:  # the edge: log and go on
+            log.exception("A request to %s failed.", scope.path[:100])
+            answer = problem(500, "This server failed; its log says why. Try again later.")
+        self.answered[answer.status] += 1
         if answer.body and scope.method != "HEAD":
             protocol.response_bytes(answer.status, answer.headers, answer.body)
         else:
             protocol.response_empty(answer.status, answer.headers)
+
+    async def _answer(self, scope: Scope, protocol: Any) -> Answer:
+        fast = self._fast.get(scope.path)
+        if fast is not None and scope.method == "GET":
+            return await fast(scope.headers.get("authorization"), scope.query_string)
+        return await self._serve_slowly(scope, protocol)
 
     async def _serve_slowly(self, scope: Scope, protocol: Any) -> Answer:
         who = neighbourhood(scope.client.rpartition(":")[0].strip("[]"))
@@ -78,9 +88,6 @@ class Front:
             return await self._run(wsgi.environ(scope, body))
         except _Refused as refused:
             return refused.answer
-        except Exception:  # the edge: log and go on
-            log.exception("A request to %s failed.", scope.path[:100])
-            return problem(500, "This server failed; its log says why. Try again later.")
         finally:
             self._let_go(who, held[0])
 

@@ -3,11 +3,12 @@
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from prometheus_client.core import REGISTRY, GaugeMetricFamily, Metric
+from prometheus_client.core import REGISTRY, CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from communication.front import Front
 from communication.parts import Parts
 from runtime.health import Check
 
@@ -34,8 +35,8 @@ def checks(parts: Parts) -> dict[str, Check]:
 class Numbers(Collector):
     """Read when somebody asks, so that a poll pays nothing for them."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, parts: Parts, fronts: Mapping[str, Front]) -> None:
+        self._parts, self._fronts = parts, fronts
 
     def collect(self) -> Iterator[Metric]:
         """Yield the numbers."""
@@ -49,12 +50,19 @@ class Numbers(Collector):
             ("management_silence_seconds", "Since management last called; -1: never", _ago(came)),
         ):
             yield GaugeMetricFamily(f"sekisho_communication_{name}", says, value)
+        answers = CounterMetricFamily(
+            "sekisho_communication_answers", "Answers given", labels=("port", "status")
+        )
+        for port, front in self._fronts.items():
+            for status, count in dict(front.answered).items():
+                answers.add_metric((port, str(status)), count)
+        yield answers
 
 
 def _ago(seconds: float) -> float:
     return time.time() - seconds if seconds else -1.0
 
 
-def register(parts: Parts) -> None:
+def register(parts: Parts, fronts: Mapping[str, Front]) -> None:
     """Offer the numbers to `runtime.health.metrics`."""
-    REGISTRY.register(Numbers(parts))
+    REGISTRY.register(Numbers(parts, fronts))

@@ -29,12 +29,21 @@ class Rate:
 
     def count(self, name: str, seconds: float) -> None:
         """Count one call at *seconds*; raises TooManyError above the limit."""
+        self._add(name, seconds, 1)
+
+    def check(self, name: str, seconds: float) -> None:
+        """Raise TooManyError when the limit has been passed, without counting."""
+        self._add(name, seconds, 0)
+
+    def _add(self, name: str, seconds: float, calls: int) -> None:
         minute = int(seconds // 60)
         with self._lock:
             if minute != self._minute:
                 self._minute = minute
                 self._counts.clear()
-            count = self._counts[name] = self._counts.get(name, 0) + 1
+            count = self._counts.get(name, 0) + calls
+            if calls:
+                self._counts[name] = count
         if count > self.allowed:
             raise TooManyError(
                 f"More than {self.allowed} {self.what} in a minute; try again in the next one.",

@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from importlib import metadata
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, current_app, request
 from flask.typing import ResponseReturnValue
 
 from communication import wsgi
@@ -16,6 +16,7 @@ from communication.answer import Answer
 from communication.device_identity import nonce_until
 from communication.mailbox import Mailbox
 from communication.parts import Parts
+from communication.responses import empty, message_response
 from contracts import codec
 from contracts.link import (
     BATCH,
@@ -42,7 +43,7 @@ def status() -> ResponseReturnValue:
     """Return `RelayStatus`: also how management notices that a relay lost its mailbox."""
     parts, _ = _management()
     inbound, outbound, devices, as_of = parts.mailbox.counts()
-    return _json(
+    return message_response(
         RelayStatus(
             version=metadata.version("sekisho"),
             started_at=parts.started_at,
@@ -70,7 +71,7 @@ def inbound() -> ResponseReturnValue:
             wait=lambda: parts.wait_for_inbound(wait),
             look=lambda: _batch(parts.mailbox, limit),
         )
-    return _json(InboundBatch(items=found))
+    return message_response(InboundBatch(items=found))
 
 
 def _batch(mailbox: Mailbox, limit: int) -> Answer:
@@ -86,24 +87,27 @@ def taken() -> ResponseReturnValue:
     with parts.mailbox.writing("taken") as mailbox:
         _use_nonce(mailbox, signed)
         mailbox.forget_inbound(message.ids)
-    return Response(status=204)
+    return empty(204)
 
 
 @bp.post("/outbound")
 def outbound() -> ResponseReturnValue:
-    """Keep and discard what `OutboundBatch` names, all or nothing. 204 once on disk.
+    """Discard, then keep what `OutboundBatch` names; 204 once both are on disk.
 
-    Discards are carried out first. 507 when devices left too much uncollected.
+    507 when devices left too much uncollected: then nothing of the batch was kept, but its discards
+    hold, so that room is made.
     """
     parts, signed = _management()
     message = codec.read(OutboundBatch, request.get_data())
-    with parts.mailbox.writing("outbound") as mailbox:
+    with parts.mailbox.writing("discards") as mailbox:
         _use_nonce(mailbox, signed)
         mailbox.discard(message.discards)
-        mailbox.put_outbound(message.items)
-    parts.board.read_orders(item.recipient for item in message.items)
     parts.board.read_orders(gone.recipient for gone in message.discards)
-    return Response(status=204)
+    if message.items:
+        with parts.mailbox.writing("orders") as mailbox:
+            mailbox.put_outbound(message.items)
+        parts.board.read_orders(item.recipient for item in message.items)
+    return empty(204)
 
 
 @bp.post("/devices")
@@ -116,7 +120,7 @@ def devices() -> ResponseReturnValue:
         mailbox.put_devices(message.devices, message.as_of)
     parts.board.read_devices()
     parts.board.read_orders(device.device_id for device in message.devices)
-    return Response(status=204)
+    return empty(204)
 
 
 @bp.put("/trust")
@@ -127,7 +131,7 @@ def trust() -> ResponseReturnValue:
     with parts.mailbox.writing("trust") as mailbox:
         _use_nonce(mailbox, signed)
         mailbox.put_trust(message.statement)
-    return Response(status=204)
+    return empty(204)
 
 
 @bp.get("/seen")
@@ -137,7 +141,7 @@ def seen() -> ResponseReturnValue:
     At most 10,000; ask again from the last one's instant. Polls are noted every few seconds.
     """
     parts, _ = _management()
-    return _json(SeenBatch(devices=parts.mailbox.list_seen(_instant("since"))))
+    return message_response(SeenBatch(devices=parts.mailbox.list_seen(_instant("since"))))
 
 
 def _management() -> tuple[Parts, Signed]:
@@ -149,10 +153,6 @@ def _management() -> tuple[Parts, Signed]:
 
 def _use_nonce(mailbox: Mailbox, signed: Signed) -> None:
     mailbox.use_nonce(signed.key_id, signed.nonce, nonce_until(signed))
-
-
-def _json(message: object) -> Response:
-    return Response(codec.write(message), content_type="application/json")
 
 
 def _whole_number(name: str, default: int, most: int) -> int:

@@ -7,27 +7,24 @@ how the mailbox is stored.
 
 import hashlib
 import json
-import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from communication import mailbox_schema
 from communication.limits import FullError, TooManyError
-from contracts.link import Discard, Inbound, KnownDevice, Outbound, Seen
+from communication.mailbox_register import Register
+from communication.mailbox_store import instant, microseconds
+from contracts.link import Discard, Inbound, Outbound
 from runtime.errors import UnauthenticatedError
-from runtime.process import crash_point
 
 ENROLMENT_KEPT = timedelta(days=7)
 """How long an enrolment that was posted may be asked about."""
 UNANSWERED_KEPT = timedelta(hours=1)
 """How long one that management took and did not answer is safe from making room for others."""
-SEEN_BATCH = 10_000
+ORDER, ANSWER = "order", "enrolment_answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,52 +38,12 @@ class Limits:
     enrolments: int
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A device as the mailbox knows it; ``slot`` is never used again for another key."""
-
-    slot: int
-    signing_key: dict[str, str]
-    active: bool
-
-
-class Mailbox:
+class Mailbox(Register):
     """See the module."""
 
     def __init__(self, path: Path, limits: Limits) -> None:
-        self.path, self.limits = path, limits
-        self._lock = threading.RLock()
-        self._writer = mailbox_schema.connect(path)
-        self._readers = threading.local()
-        mailbox_schema.prepare(self._writer)
-
-    @contextmanager
-    def writing(self, name: str) -> Iterator["Mailbox"]:
-        """Commit what the block writes at its end, all or nothing, and only one block at a time."""
-        with self._lock:
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield self
-            except BaseException:
-                self._writer.execute("ROLLBACK")
-                raise
-            crash_point(f"before commit {name}")
-            self._writer.execute("COMMIT")
-            crash_point(f"after commit {name}")
-
-    def close(self) -> None:
-        """Let go of the file; readers of other threads close with their threads."""
-        with self._lock:
-            self._writer.close()
-
-    def _read(self, statement: str, *values: Any) -> list[Any]:
-        if not hasattr(self._readers, "connection"):
-            self._readers.connection = mailbox_schema.connect(self.path, cache_kib=256)
-        found: list[Any] = self._readers.connection.execute(statement, values).fetchall()
-        return found
-
-    def _one(self, statement: str, *values: Any) -> Any:
-        return self._writer.execute(statement, values).fetchone()
+        super().__init__(path)
+        self.limits = limits
 
     # --- inbound: to management ---
 
@@ -121,10 +78,12 @@ class Mailbox:
         if known and json.loads(known[0]) != signing_key:
             raise UnauthenticatedError("This enrolment was begun with another key.")
         if not known:
+            if self.find_device(enrolment):
+                raise UnauthenticatedError("An enrolment needs an id of its own, made at random.")
             self._make_room(now)
             self._writer.execute(
                 "INSERT INTO enrolment VALUES (?, ?, ?)",
-                (enrolment.bytes, json.dumps(signing_key), _microseconds(now)),
+                (enrolment.bytes, json.dumps(signing_key), microseconds(now)),
             )
         key = ("enrolment", enrolment.bytes, 1, 0, _hash(sealed))
         if self._waits(key[:2]):
@@ -147,7 +106,7 @@ class Mailbox:
         self._writer.execute(
             "INSERT INTO inbound (kind, sender, epoch, seq, hash, received_at, size, sealed)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (*key, _microseconds(now), len(sealed), sealed),
+            (*key, microseconds(now), len(sealed), sealed),
         )
 
     def _make_room(self, now: datetime) -> None:
@@ -158,9 +117,9 @@ class Mailbox:
             "SELECT enrolment_id FROM enrolment AS e WHERE posted_at < ?"
             " AND NOT EXISTS (SELECT 1 FROM inbound"
             "   WHERE kind='enrolment' AND sender=e.enrolment_id)"
-            " AND NOT EXISTS (SELECT 1 FROM outbound WHERE recipient=e.enrolment_id)"
+            " AND NOT EXISTS (SELECT 1 FROM outbound WHERE recipient=e.enrolment_id AND kind=?)"
             " ORDER BY posted_at LIMIT 1",
-            _microseconds(now - UNANSWERED_KEPT),
+            *(microseconds(now - UNANSWERED_KEPT), ANSWER),
         )
         if gone is None:
             raise TooManyError(
@@ -184,7 +143,7 @@ class Mailbox:
         )
         return tuple(
             Inbound(
-                id=id_, kind=kind, sender=UUID(bytes=sender), received_at=_instant(at), sealed=text
+                id=id_, kind=kind, sender=UUID(bytes=sender), received_at=instant(at), sealed=text
             )
             for id_, kind, sender, at, text in rows
         )
@@ -204,17 +163,12 @@ class Mailbox:
         """
         for item in items:
             self._writer.execute(
-                "INSERT INTO outbound (recipient, epoch, seq, kind, size, sealed)"
+                "INSERT INTO outbound (recipient, kind, epoch, seq, size, sealed)"
                 " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE"
-                " SET kind=excluded.kind, size=excluded.size, sealed=excluded.sealed"
-                " WHERE sealed != excluded.sealed",
+                " SET size=excluded.size, sealed=excluded.sealed WHERE sealed != excluded.sealed",
                 (
-                    item.recipient.bytes,
-                    item.epoch,
-                    item.seq,
-                    item.kind,
-                    len(item.sealed),
-                    item.sealed,
+                    *(item.recipient.bytes, item.kind, item.epoch, item.seq),
+                    *(len(item.sealed), item.sealed),
                 ),
             )
         (held,) = self._one("SELECT bytes FROM held WHERE name='outbound'")
@@ -232,11 +186,11 @@ class Mailbox:
     def list_orders(
         self, recipient: UUID, epoch: int, after: int, limit: int, maximum_bytes: int
     ) -> tuple[str, ...]:
-        """Return the sealed orders above (*epoch*, *after*) in order, at least one if any."""
+        """Return a device's sealed orders above (*epoch*, *after*), oldest first, at least one."""
         rows = self._read(
-            "SELECT size, sealed FROM outbound WHERE recipient=? AND (epoch, seq) > (?, ?)"
-            " ORDER BY epoch, seq LIMIT ?",
-            *(recipient.bytes, epoch, after, limit),
+            "SELECT size, sealed FROM outbound WHERE recipient=? AND kind=?"
+            " AND (epoch, seq) > (?, ?) ORDER BY epoch, seq LIMIT ?",
+            *(recipient.bytes, ORDER, epoch, after, limit),
         )
         chosen: list[str] = []
         size = 0
@@ -248,130 +202,51 @@ class Mailbox:
         return tuple(chosen)
 
     def count_orders(self, recipient: UUID, epoch: int, after: int) -> int:
-        """Return how many orders wait above (*epoch*, *after*)."""
+        """Return how many orders wait for a device above (*epoch*, *after*)."""
         ((count,),) = self._read(
-            "SELECT count(*) FROM outbound WHERE recipient=? AND (epoch, seq) > (?, ?)",
-            *(recipient.bytes, epoch, after),
+            "SELECT count(*) FROM outbound WHERE recipient=? AND kind=? AND (epoch, seq) > (?, ?)",
+            *(recipient.bytes, ORDER, epoch, after),
         )
         return int(count)
 
     def highest_order(self, recipient: UUID) -> tuple[int, int] | None:
         """Return (epoch, seq) of the newest order that waits for *recipient*."""
         rows = self._read(
-            "SELECT epoch, seq FROM outbound WHERE recipient=? ORDER BY epoch DESC, seq DESC"
-            " LIMIT 1",
-            recipient.bytes,
+            "SELECT epoch, seq FROM outbound WHERE recipient=? AND kind=?"
+            " ORDER BY epoch DESC, seq DESC LIMIT 1",
+            *(recipient.bytes, ORDER),
         )
         return (rows[0][0], rows[0][1]) if rows else None
 
-    # --- who may use the mailbox ---
-
-    def put_devices(self, devices: Iterable[KnownDevice], as_of: datetime) -> None:
-        """Remember devices; one with a new key gets a new slot, which ends its old tokens."""
-        for device in devices:
-            key = json.dumps(device.signing_key, sort_keys=True)
-            self._writer.execute(
-                "DELETE FROM device WHERE device_id=? AND signing_key != ?",
-                (device.device_id.bytes, key),
-            )
-            self._writer.execute(
-                "INSERT INTO device (device_id, signing_key, active, as_of) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET active=excluded.active, as_of=excluded.as_of",
-                (device.device_id.bytes, key, device.active, _microseconds(as_of)),
-            )
-        self._say("devices_as_of", str(_microseconds(as_of)))
-
-    def find_device(self, device: UUID) -> Known | None:
-        """Return what is known of the device."""
+    def list_answers(self, enrolment: UUID) -> tuple[str, ...]:
+        """Return management's answer to an enrolment; never a device's orders under that id."""
         rows = self._read(
-            "SELECT slot, signing_key, active FROM device WHERE device_id=?", device.bytes
+            "SELECT sealed FROM outbound WHERE recipient=? AND kind=?"
+            " ORDER BY epoch DESC, seq DESC LIMIT 1",
+            *(enrolment.bytes, ANSWER),
         )
-        return Known(rows[0][0], json.loads(rows[0][1]), bool(rows[0][2])) if rows else None
+        return tuple(sealed for (sealed,) in rows)
 
-    def slots(self) -> list[tuple[int, UUID, bool]]:
-        """Return (slot, device, active) of every device."""
-        rows = self._read("SELECT slot, device_id, active FROM device")
-        return [(slot, UUID(bytes=device), bool(active)) for slot, device, active in rows]
+    # --- housekeeping ---
 
     def find_enrolment_key(self, enrolment: UUID) -> dict[str, str] | None:
         """Return the key that began the enrolment."""
         rows = self._read("SELECT signing_key FROM enrolment WHERE enrolment_id=?", enrolment.bytes)
         return dict(json.loads(rows[0][0])) if rows else None
 
-    def use_nonce(self, key_id: str, nonce: str, until: datetime) -> None:
-        """Raise UnauthenticatedError when this request was carried out before."""
-        try:
-            self._writer.execute(
-                "INSERT INTO nonce VALUES (?, ?, ?)", (key_id, nonce, _microseconds(until))
-            )
-        except sqlite3.IntegrityError:
-            raise UnauthenticatedError("This request was made before; sign it anew.") from None
-
-    # --- what management said, and what it may ask ---
-
-    def put_trust(self, statement: str) -> None:
-        """Keep management's signed statement about itself."""
-        self._say("trust", statement)
-
-    def find_trust(self) -> str | None:
-        """Return the statement, or None before management left one."""
-        rows = self._read("SELECT value FROM said WHERE name='trust'")
-        return str(rows[0][0]) if rows else None
-
-    def _say(self, name: str, value: str) -> None:
-        self._writer.execute(
-            "INSERT INTO said VALUES (?, ?) ON CONFLICT DO UPDATE SET value=excluded.value",
-            (name, value),
-        )
-
-    def counts(self) -> tuple[int, int, int, datetime | None]:
-        """Return how much waits inbound and outbound, how many devices are known, as of when."""
-        ((inbound, outbound, devices, as_of),) = self._read(
-            "SELECT (SELECT count(*) FROM inbound), (SELECT count(*) FROM outbound),"
-            " (SELECT count(*) FROM device),"
-            " (SELECT value FROM said WHERE name='devices_as_of')"
-        )
-        return inbound, outbound, devices, _instant(int(as_of)) if as_of else None
-
-    def put_seen(self, beats: dict[int, int]) -> None:
-        """Note when devices polled: slot to microseconds since 1970."""
-        self._writer.executemany(
-            "INSERT INTO seen VALUES (?, ?) ON CONFLICT DO UPDATE SET at=excluded.at",
-            sorted(beats.items()),
-        )
-
-    def list_seen(self, since: datetime) -> tuple[Seen, ...]:
-        """Return the devices that polled after *since*, oldest first, at most SEEN_BATCH."""
-        rows = self._read(
-            "SELECT device_id, at FROM seen JOIN device USING (slot) WHERE at > ?"
-            " ORDER BY at LIMIT ?",
-            *(_microseconds(since), SEEN_BATCH),
-        )
-        return tuple(Seen(device_id=UUID(bytes=id_), polled_at=_instant(at)) for id_, at in rows)
-
     def forget_old(self, now: datetime) -> None:
         """Forget nonces that are too old to matter and enrolments nobody asks about any more."""
-        self._writer.execute("DELETE FROM nonce WHERE until < ?", (_microseconds(now),))
+        self._writer.execute("DELETE FROM nonce WHERE until < ?", (microseconds(now),))
         self._writer.execute("DELETE FROM seen WHERE slot NOT IN (SELECT slot FROM device)")
-        old = _microseconds(now - ENROLMENT_KEPT)
+        old = microseconds(now - ENROLMENT_KEPT)
         gone = self._writer.execute(
             "DELETE FROM enrolment WHERE posted_at < ? RETURNING enrolment_id", (old,)
         ).fetchall()
         self._writer.executemany(
-            "DELETE FROM outbound WHERE recipient=? AND kind='enrolment_answer'", gone
+            f"DELETE FROM outbound WHERE recipient=? AND kind='{ANSWER}'",  # noqa: S608
+            gone,
         )
 
 
 def _hash(sealed: str) -> bytes:
     return hashlib.sha256(sealed.encode()).digest()
-
-
-_START = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _microseconds(at: datetime) -> int:
-    return (at - _START) // timedelta(microseconds=1)
-
-
-def _instant(microseconds: int) -> datetime:
-    return _START + timedelta(microseconds=microseconds)

@@ -21,12 +21,12 @@ CREATE TABLE inbound (
 ) STRICT;
 CREATE TABLE outbound (
     recipient BLOB NOT NULL,
+    kind TEXT NOT NULL,
     epoch INTEGER NOT NULL,
     seq INTEGER NOT NULL,
-    kind TEXT NOT NULL,
     size INTEGER NOT NULL,
     sealed TEXT NOT NULL,
-    PRIMARY KEY (recipient, epoch, seq)
+    PRIMARY KEY (recipient, kind, epoch, seq)
 ) STRICT;
 CREATE TABLE device (
     slot INTEGER PRIMARY KEY AUTOINCREMENT,

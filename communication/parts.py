@@ -6,6 +6,7 @@ from datetime import datetime
 
 from communication.board import Board
 from communication.device_identity import Identity
+from communication.fast_path import Poll
 from communication.limits import Rate, neighbourhood
 from communication.mailbox import Mailbox
 from communication.settings import Settings
@@ -24,10 +25,12 @@ class Parts:
         board: Board,
         identity: Identity,
         token_key: bytes,
+        poll: Poll,
         started_at: datetime,
     ) -> None:
         self.settings, self.mailbox, self.board = settings, mailbox, board
-        self.identity, self.token_key, self.started_at = identity, token_key, started_at
+        self.identity, self.token_key, self.poll = identity, token_key, poll
+        self.started_at = started_at
         self.management_at = 0.0
         """When management last came, in seconds since 1970."""
         self._enrolments = Rate(settings.enrolments_per_minute, "enrolments from one address")

@@ -1,6 +1,7 @@
 """The running communication server: its ports, its housekeeping, its end."""
 
 import logging
+import resource
 import signal
 import sqlite3
 import threading
@@ -19,10 +20,10 @@ from communication.settings import Settings
 from contracts import codec
 from runtime.clock import utc_now
 from runtime.health import serve as serve_health
-from runtime.process import die_with_parent
 
 log = logging.getLogger(__name__)
-THREADS = 8
+THREADS = {"devices": 8, "link": 2, "plain": 1}
+"""So that a crowd of devices cannot keep management out."""
 FLUSH_SECONDS = 5.0
 FORGET_SECONDS = 600.0
 DEVICE_BODIES = {
@@ -32,13 +33,12 @@ DEVICE_BODIES = {
 }
 
 
-def run(settings: Settings, with_parent: bool) -> None:
+def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; ConfigurationError when something needed is missing."""
-    if with_parent:
-        die_with_parent()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    _allow_connections()
     parts = _open(settings)
     listeners = _listen(parts)
     serve_health(settings.health_port, health.checks(parts))
@@ -47,6 +47,8 @@ def run(settings: Settings, with_parent: bool) -> None:
         *(settings.devices_port, settings.link_port, settings.http_port),
     )
     _keep_house(parts, stop)
+    parts.poll.let_go()
+    parts.inbound_came()
     for listener in listeners:
         listener.end()
     _flush(parts)
@@ -68,20 +70,18 @@ def _open(settings: Settings) -> Parts:
     management = read_management_key(settings.folder / pairing.MANAGEMENT)
     identity = Identity(mailbox, management, settings.requests_per_minute)
     token_key = (settings.folder / pairing.TOKEN_KEY).read_bytes()
-    parts = Parts(settings, mailbox, Board(mailbox), identity, token_key, utc_now())
-    health.register(parts)
-    return parts
+    board = Board(mailbox)
+    poll = Poll(mailbox, board, token_key, settings.poll_seconds, settings.held_polls)
+    return Parts(settings, mailbox, board, identity, token_key, poll, utc_now())
 
 
 def _listen(parts: Parts) -> list[Listener]:
     settings, folder = parts.settings, parts.settings.folder
-    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="request")
-    poll = Poll(
-        parts.mailbox, parts.board, parts.token_key, settings.poll_seconds, settings.held_polls
-    )
-    devices = Front(app.devices_app(parts), pool, DEVICE_BODIES, {fast_path.PATH: poll.answer})
-    link = Front(app.link_app(parts), pool, {"*": codec.MAXIMUM_BYTES})
-    plain = Front(app.plain_app(parts), pool, {"*": 0})
+    poll = {fast_path.PATH: parts.poll.answer}
+    devices = Front(app.devices_app(parts), _threads("devices"), DEVICE_BODIES, poll)
+    link = Front(app.link_app(parts), _threads("link"), {"*": codec.MAXIMUM_BYTES})
+    plain = Front(app.plain_app(parts), _threads("plain"), {"*": 0})
+    health.register(parts, {"devices": devices, "link": link, "plain": plain})
     wanted = (
         (settings.devices_port, devices, pairing.TLS_CERTIFICATE, pairing.TLS_KEY),
         (settings.link_port, link, pairing.LINK_CERTIFICATE, pairing.LINK_KEY),
@@ -94,6 +94,16 @@ def _listen(parts: Parts) -> list[Listener]:
         listener.begin(front.serve)
         listeners.append(listener)
     return listeners
+
+
+def _threads(port: str) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS[port], thread_name_prefix=port)
+
+
+def _allow_connections() -> None:
+    """Take as many open sockets as the system lets us have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _keep_house(parts: Parts, stop: threading.Event) -> None:
