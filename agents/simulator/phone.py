@@ -1,8 +1,10 @@
 """The phone that is simulated: what it is, what is on it, and what commands do to it. No I/O."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import get_type_hints
+from typing import TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,6 +19,7 @@ SETTABLE = tuple(
 )
 """The posture fields that a user of the simulator may change."""
 
+T = TypeVar("T")
 _POSTURE = TypeAdapter(Posture)
 _WORDS = {"true": True, "false": False, "unknown": None}
 
@@ -67,12 +70,18 @@ def set_posture(phone: Phone, changes: dict[str, str]) -> None:
             f"A phone has no {', '.join(strange)}. It has: {', '.join(sorted(SETTABLE))}."
         )
     said = {name: _said(name, word) for name, word in changes.items()}
-    merged = {name: getattr(phone.posture, name) for name in Posture.__dataclass_fields__} | said
+    now = _POSTURE.dump_python(phone.posture, mode="json")
+    phone.posture = checked(Posture, now | said)
+
+
+def checked(kind: type[T], fields: Mapping[str, object]) -> T:
+    """Return *fields* as *kind*; MalformedMessageError names what no phone or app can be."""
     try:
-        phone.posture = _POSTURE.validate_python(merged, strict=True)
+        made: T = TypeAdapter(kind).validate_json(json.dumps(fields), strict=True)
+        return made
     except ValidationError as error:
-        places = "; ".join(f"{p['loc'][0]}: {p['msg']}" for p in error.errors(include_url=False))
-        raise MalformedMessageError(f"The phone cannot be like that. {places}.") from None
+        wrong = "; ".join(f"{p['loc'][0]}: {p['msg']}" for p in error.errors(include_url=False))
+        raise MalformedMessageError(f"This cannot be simulated. {wrong}.") from None
 
 
 def _said(name: str, word: str) -> bool | str | None:

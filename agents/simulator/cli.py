@@ -1,0 +1,172 @@
+"""`sekisho simulate`: phones in software, each in a folder of its own."""
+
+import json
+import signal
+import threading
+from datetime import timedelta
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from agents.simulator import phone
+from agents.simulator import show as shown
+from agents.simulator.device import CheckIn, SimulatedDevice
+from contracts.agent import DeviceDescription, InstalledApp
+from runtime.errors import SekishoError
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+state_option = click.option(
+    "--state",
+    "device",
+    required=True,
+    type=_FOLDER,
+    callback=lambda context, option, folder: SimulatedDevice(folder),
+    help="Folder that holds this one device.",
+)
+
+
+@click.group()
+def simulate() -> None:
+    """Be a phone: enrol, check in, break rules. Each --state folder is one device."""
+
+
+@simulate.command()
+@state_option
+@click.option("--qr", required=True, help="Text of the enrolment code: sekisho://enrol?...")
+@click.option("--platform", type=click.Choice(["android", "ios"]), default="android")
+@click.option("--ownership", type=click.Choice(["company", "personal"]), default="company")
+@click.option("--manufacturer", default="")
+@click.option("--model", default="Simulated phone", show_default=True)
+@click.option("--serial", default="")
+@click.option("--imei", default="")
+@click.option("--exchange-device-id", default="", help="DeviceId its mail client claims.")
+@click.option("--user", default="", help="User name, where the invitation asks for one.")
+@click.option("--password", default="", help="Password of that user.")
+@click.option("--wait", default=120, show_default=True, help="Seconds to wait for an answer.")
+def enrol(
+    device: SimulatedDevice, qr: str, user: str, password: str, wait: int, **about: str
+) -> None:
+    """Enrol this device with the code from an invitation."""
+    description = phone.checked(DeviceDescription, about)
+    device_id = device.enrol(qr, description, user, password, timedelta(seconds=wait))
+    member = device.state.member()
+    click.echo(f"Enrolled as {device_id}.")
+    click.echo(f"Policy: {member.policy.name}, version {member.policy.version}.")
+
+
+@simulate.command("check-in")
+@state_option
+def check_in(device: SimulatedDevice) -> None:
+    """Report what is new, collect and carry out orders."""
+    _tell(device.check_in())
+
+
+@simulate.command()
+@state_option
+@click.option("--every", type=click.FloatRange(0.1), help="Seconds; else as the relay says.")
+def run(device: SimulatedDevice, every: float | None) -> None:
+    """Check in again and again until stopped (Ctrl-C) or no longer managed."""
+    device.state.member()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    device.run(stop, every, _tell)
+
+
+@simulate.command("set")
+@state_option
+@click.argument("changes", nargs=-1, required=True, metavar="NAME=VALUE...")
+def set_(device: SimulatedDevice, changes: tuple[str, ...]) -> None:
+    """Change the phone: rooted=true os_version=14 passcode_set=unknown ...
+
+    It is reported at the next check-in.
+    """
+    pairs = [change.partition("=") for change in changes]
+    if bad := [name for name, sign, _ in pairs if not sign]:
+        raise click.UsageError(f"{', '.join(bad)}: write NAME=VALUE, for example rooted=true.")
+    device.set(**{name: value for name, _, value in pairs})
+    click.echo("Changed; reported at the next check-in.")
+
+
+@simulate.command()
+@state_option
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--package", default="", help="Package name; default: the file's name.")
+@click.option("--name", default="", help="The name that users see.")
+@click.option("--version", default="", help="Version name.")
+@click.option("--sha256", default="", help="For an app without a file: the SHA-256 of its APK.")
+@click.option("--signer", default=None, help="SHA-256 of the signer's certificate (hex).")
+def install(device: SimulatedDevice, files: tuple[Path, ...], **about: Any) -> None:
+    """Put apps on the phone: APK files, or one app described by options.
+
+    The phone only claims to have them; the file stays where it is and is not opened as an app.
+    """
+    if not files and not (about["package"] and about["sha256"]):
+        raise click.UsageError("Name an APK file, or --package and --sha256.")
+    if len(files) > 1 and (about["package"] or about["sha256"]):
+        raise click.UsageError("--package and --sha256 describe one app; name one file.")
+    apps = [_app(path, about) for path in files] or [_app(None, about)]
+    device.install(*apps)
+    for app in apps:
+        click.echo(f"Installed {app.package} {app.version} ({app.sha256}).")
+
+
+@simulate.command()
+@state_option
+@click.argument("packages", nargs=-1, required=True)
+def uninstall(device: SimulatedDevice, packages: tuple[str, ...]) -> None:
+    """Remove apps by package name."""
+    for package in packages:
+        device.uninstall(package)
+        click.echo(f"Removed {package}.")
+
+
+@simulate.command()
+@state_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def show(device: SimulatedDevice, as_json: bool) -> None:
+    """Show the phone, its enrolment and what happened."""
+    state = device.state
+    if as_json:
+        click.echo(json.dumps(shown.as_fields(state), ensure_ascii=False, indent=2))
+    else:
+        click.echo(shown.as_text(state))
+
+
+@simulate.command()
+@state_option
+@click.option("--reason", default="", help="Management reads it.")
+@click.option("--anyway", is_flag=True, help="Also when the relay cannot be reached.")
+def leave(device: SimulatedDevice, reason: str, anyway: bool) -> None:
+    """Remove the agent: say so and forget the enrolment."""
+    device.leave(reason, anyway)
+    click.echo("The device is no longer managed.")
+
+
+def _app(path: Path | None, about: dict[str, Any]) -> InstalledApp:
+    given = {**about, "signer_sha256": about["signer"]}
+    del given["signer"]
+    if path is not None:
+        with path.open("rb") as file:
+            given["sha256"] = file_digest(file, "sha256").hexdigest()
+        given["package"] = given["package"] or path.stem
+    return phone.checked(InstalledApp, given)
+
+
+def _tell(outcome: CheckIn | SekishoError) -> None:
+    if isinstance(outcome, SekishoError):
+        click.echo(str(outcome), err=True)
+        return
+    click.echo(
+        f"Checked in: {_count(outcome.reports_sent, 'report')} sent, "
+        f"{_count(outcome.orders_taken, 'order')} taken"
+        + (f", {outcome.orders_refused} REFUSED" if outcome.orders_refused else "")
+        + f". Next in {outcome.poll_after_seconds:.0f} s."
+        + (f" {outcome.ended}" if outcome.ended else "")
+    )
+
+
+def _count(number: int, thing: Literal["report", "order"]) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
