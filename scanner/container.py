@@ -1,0 +1,314 @@
+"""A ZIP reader that sees what any Android version may see, and more.
+
+Entries come from every central directory and from every local header; sizes, flags and methods
+are not believed. Each contradiction is evidence, for honest tools write none.
+"""
+
+import bisect
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from scanner.evidence import Evidence, Finding
+from scanner.unpacking import Unpacked, inflate_alone, unpack
+from scanner.zip_records import (
+    DESCRIPTOR_FLAG,
+    ENCRYPTED_FLAG,
+    END_BYTES,
+    LOCAL,
+    STORED,
+    Buffer,
+    Directory,
+    Record,
+    directories,
+    local_record,
+)
+
+ODD = {
+    "container_code_before_archive": ("high", "Byte code stands before the archive (Janus)"),
+    "container_names_differ": ("medium", "Directory and local header name the entry differently"),
+    "container_methods_differ": ("medium", "Directory and local header differ in the method"),
+    "container_encryption_flag": ("medium", "The entry is marked as encrypted"),
+    "container_unknown_method": ("medium", "The entry has an unknown compression method"),
+    "container_sizes_lie": ("medium", "The entry's size is not what is said"),
+    "container_checksum_wrong": ("medium", "The entry's checksum is wrong"),
+    "container_duplicate_entry": ("medium", "Two entries of one name"),
+    "container_duplicate_harmless": ("note", "Two entries of one name"),
+    "container_hidden_entry": ("medium", "An entry that the directory does not list"),
+    "container_leftover_entry": ("note", "An entry that the directory does not list"),
+    "container_several_directories": ("medium", "More than one central directory"),
+    "container_count_wrong": ("medium", "The directory's count of entries is wrong"),
+    "container_bytes_before_archive": ("medium", "The archive does not begin where it says"),
+}
+CATEGORY = "evasive-container"
+TECHNIQUE = "T1406"
+OUTSIDE = "(outside the entries)"
+START = "(before the archive)"
+_CODE = (b"dex\n", b"\x7fELF", LOCAL, b"\x03\x00\x08\x00")
+
+
+class Part(NamedTuple):
+    """Bytes of the archive that belong together, unpacked."""
+
+    name: str
+    data: bytes
+    raw_name: bytes = b""
+    is_listed: bool = True
+    """Whether a central directory names it, and this is its first reading."""
+    places: tuple[tuple[int, int], ...] = ()
+    """For what stands outside the entries: offset in *data* -> offset in the archive."""
+
+    def offset(self, at: int) -> int:
+        """Return where the byte *at* of the data stands: in the entry, or in the archive."""
+        if not self.places:
+            return at
+        mine, theirs = self.places[bisect.bisect_right(self.places, (at, 1 << 62)) - 1]
+        return theirs + at - mine
+
+
+class Archive:
+    """One ZIP archive at *place* in the file (empty: the file itself)."""
+
+    def __init__(self, data: Buffer, place: str, evidence: Evidence) -> None:
+        self._data = data
+        self._place = place
+        self._evidence = evidence
+        self._spans: list[tuple[int, int]] = []
+        self._heads: set[int] = set()
+        room = max(1, evidence.limits.entries - evidence.entries)
+        self.directories = list(directories(data, room + 1))
+
+    def read(self, name: bytes) -> bytes | None:
+        """Return the first listed entry called *name*, or None when it is missing or damaged."""
+        for directory in self.directories:
+            for record in directory.records:
+                if record.name == name and (local := self._local(record, directory)):
+                    found = unpack(
+                        self._data, record, local.data_at, self._room(), self._evidence.limits
+                    )
+                    return None if found[0].damage else found[0].data
+        return None
+
+    def parts(self) -> Iterator[Part]:
+        """Yield every part of the archive once; what cannot be read is noted as skipped."""
+        self._check_directories()
+        names: dict[bytes, int] = {}
+        done: set[int] = set()
+        for directory in self.directories:
+            for record in directory.records:
+                if not self._may_go_on():
+                    return
+                if record.at + directory.shift in done:
+                    continue
+                done.add(record.at + directory.shift)
+                yield from self._listed(record, directory, names)
+        yield from self._before()
+        yield from self._hidden()
+        yield from self._outside()
+
+    # --- entries that a directory lists ---
+
+    def _listed(
+        self, record: Record, directory: Directory, names: dict[bytes, int]
+    ) -> Iterator[Part]:
+        local = self._local(record, directory)
+        if local is None:
+            self._evidence.skip(f"{self._where(record.name)}: it has no local header.")
+            return
+        self._heads.add(local.at)
+        names[record.name] = names.get(record.name, 0) + 1
+        if names[record.name] == 2:
+            harmless = not _matters(record.name)
+            kind = "container_duplicate_harmless" if harmless else "container_duplicate_entry"
+            self._odd(kind, record.name, "The name stands twice in the directory.")
+        self._compare(record, local)
+        yield from self._readings(record, local)
+
+    def _local(self, record: Record, directory: Directory) -> Record | None:
+        return local_record(self._data, record.at) or local_record(
+            self._data, record.at + directory.shift
+        )
+
+    def _readings(self, record: Record, local: Record) -> Iterator[Part]:
+        limits = self._evidence.limits
+        readings = unpack(self._data, record, local.data_at, self._room(), limits)
+        if local.method != record.method:
+            readings += unpack(
+                self._data,
+                record._replace(method=local.method),
+                local.data_at,
+                self._room(),
+                limits,
+            )
+        used = readings[0].used_bytes
+        self._spans.append((local.data_at, local.data_at + used))
+        self._check(record, readings)
+        for index, reading in enumerate(readings):
+            self._evidence.unpacked_bytes += len(reading.data)
+            yield Part(_text(record.name), reading.data, record.name, index == 0)
+
+    def _compare(self, record: Record, local: Record) -> None:
+        if local.name != record.name:
+            self._odd(
+                "container_names_differ", record.name, f"The local header says {_text(local.name)}."
+            )
+        if local.method != record.method:
+            self._odd(
+                "container_methods_differ",
+                record.name,
+                f"Method {record.method} in the directory, {local.method} in the local header.",
+            )
+        if (record.flags | local.flags) & ENCRYPTED_FLAG:
+            self._odd("container_encryption_flag", record.name, "Android ignores the mark.")
+        if record.method not in (0, 8):
+            self._odd("container_unknown_method", record.name, f"Method {record.method:#06x}.")
+
+    def _check(self, record: Record, readings: list[Unpacked]) -> None:
+        first = readings[0]
+        if first.damage:
+            self._evidence.skip(f"{self._where(record.name)}: {first.damage}.")
+            return
+        told, found = (
+            (record.packed_bytes, record.size_bytes),
+            (first.used_bytes, len(first.data)),
+        )
+        if told != found:
+            self._odd(
+                "container_sizes_lie",
+                record.name,
+                f"The directory says {told[0]} packed and {told[1]} unpacked bytes, "
+                f"it has {found[0]} and {found[1]}.",
+            )
+        elif zlib.crc32(first.data) != record.crc:
+            self._odd("container_checksum_wrong", record.name, f"{record.crc:08x} is said.")
+
+    # --- what no directory lists ---
+
+    def _before(self) -> Iterator[Part]:
+        """Yield byte code in front of the archive (CVE-2017-13156)."""
+        first = min(self._heads, default=0)
+        if first == 0:
+            return
+        head = self._data[:first]
+        if head[:4] == b"dex\n":
+            self._odd("container_code_before_archive", b"", "The file begins with byte code.")
+            yield Part(START, head, is_listed=False)
+        elif any(directory.shift for directory in self.directories):
+            self._odd("container_bytes_before_archive", b"", f"{first} bytes stand before it.")
+
+    def _hidden(self) -> Iterator[Part]:
+        """Yield the entries of local headers that no directory points to."""
+        for start, end in self._gaps():
+            at = start
+            while (at := self._data.find(LOCAL, at, end)) >= 0 and self._may_go_on():
+                local = local_record(self._data, at) if at not in self._heads else None
+                at += 4
+                if local is None or not 0 < len(local.name) < 4096:
+                    continue
+                body = self._unlisted(local, end)
+                at = max(at, local.data_at + body.used_bytes)
+                yield self._found(local, body)
+
+    def _unlisted(self, local: Record, end: int) -> Unpacked:
+        limits, cap = self._evidence.limits, min(self._room(), self._evidence.limits.entry_bytes)
+        if local.method != STORED:
+            body = inflate_alone(self._data, local.data_at, cap, limits)
+        elif local.packed_bytes or not local.flags & DESCRIPTOR_FLAG:
+            body = unpack(self._data, local, local.data_at, cap, limits)[0]
+        else:
+            rest = self._data[local.data_at : min(end, local.data_at + cap)]
+            body = Unpacked(rest, len(rest))
+        self._evidence.unpacked_bytes += len(body.data)
+        return body
+
+    def _found(self, local: Record, body: Unpacked) -> Part:
+        matters = body.data[:4] in _CODE or _matters(local.name)
+        self._odd(
+            "container_hidden_entry" if matters else "container_leftover_entry",
+            local.name,
+            f"A local header at {local.at:#x} leads to {len(body.data)} bytes.",
+        )
+        if body.is_too_large:
+            self._evidence.skip(f"{self._where(local.name)}: {body.damage}.")
+        if not body.damage:
+            self._spans.append((local.data_at, local.data_at + body.used_bytes))
+        return Part(_text(local.name), body.data, local.name, is_listed=False)
+
+    def _outside(self) -> Iterator[Part]:
+        """Yield all bytes that belong to no entry's data as one part."""
+        pieces, places, length = [], [], 0
+        for start, end in self._gaps():
+            piece = self._data[start : min(end, start + max(0, self._room() - length))]
+            if len(piece) < end - start:
+                self._evidence.skip(f"{self._where(b'')}: bytes outside its entries.")
+            places.append((length, start))
+            pieces.append(piece)
+            length += len(piece)
+        self._evidence.unpacked_bytes += length
+        if length:
+            yield Part(OUTSIDE, b"".join(pieces), is_listed=False, places=tuple(places))
+
+    def _gaps(self) -> list[tuple[int, int]]:
+        gaps, at = [], 0
+        for start, end in sorted(self._spans):
+            if start > at:
+                gaps.append((at, start))
+            at = max(at, end)
+        if at < len(self._data):
+            gaps.append((at, len(self._data)))
+        return gaps
+
+    # --- bookkeeping ---
+
+    def _check_directories(self) -> None:
+        if not self.directories:
+            return
+        if len(self.directories) > 1 and len({found.start for found in self.directories}) > 1:
+            self._odd("container_several_directories", b"", f"{len(self.directories)} of them.")
+        main = self.directories[0]
+        if not main.is_cut and main.told not in (len(main.records), len(main.records) & 0xFFFF):
+            self._odd(
+                "container_count_wrong", b"", f"{main.told} said, {len(main.records)} are there."
+            )
+        if main.end_at + END_BYTES > len(self._data):
+            self._evidence.skip(f"{self._where(b'')}: the end record is cut off.")
+
+    def _may_go_on(self) -> bool:
+        evidence = self._evidence
+        evidence.entries += 1
+        reason = ""
+        if evidence.entries > evidence.limits.entries:
+            reason = f"the rest, after {evidence.limits.entries} entries"
+        elif self._room() <= 0:
+            reason = f"the rest, after {evidence.limits.total_bytes} unpacked bytes"
+        elif evidence.is_late():
+            reason = "the rest, because the time was over"
+        if reason:
+            evidence.skip(f"{self._where(b'')}: {reason}.")
+        return not reason
+
+    def _room(self) -> int:
+        return self._evidence.limits.total_bytes - self._evidence.unpacked_bytes
+
+    def _where(self, name: bytes) -> str:
+        return "!/".join(part for part in (self._place, _text(name)) if part) or "archive"
+
+    def _odd(self, rule: str, name: bytes, evidence: str) -> None:
+        severity, title = ODD[rule]
+        self._evidence.find(
+            Finding(
+                rule, severity, self._where(name), evidence, title, CATEGORY, technique=TECHNIQUE
+            )
+        )
+
+
+def _matters(name: bytes) -> bool:
+    """Whether Android reads the entry as code or manifest."""
+    return name.endswith((b".dex", b".so", b".apk", b".jar")) or name in (
+        b"AndroidManifest.xml",
+        b"resources.arsc",
+    )
+
+
+def _text(name: bytes) -> str:
+    return name[:1000].decode("utf-8", "surrogateescape")

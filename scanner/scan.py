@@ -1,0 +1,235 @@
+"""Scan one file: everything in it, archives in archives too. Runs in the child process.
+
+`scanner.isolation.scan_file` is the way in; nothing else may call `scan` on a strange file.
+"""
+
+import zlib
+from typing import Any
+
+from patterns.opened import OpenSet
+from scanner.chunks import BrokenChunkError
+from scanner.container import Archive, Part
+from scanner.dex import BrokenDexError, Dex
+from scanner.evidence import Evidence, Finding, printable
+from scanner.limits import Limits
+from scanner.manifest import Manifest, read_manifest
+from scanner.manifest_rules import behaviours_of, oddities_of, wanted_calls
+from scanner.resources import find_string
+from scanner.signature_rules import findings_of
+from scanner.signatures import SignatureFacts, Verifier
+from scanner.yara_match import Matcher
+from scanner.zip_records import Buffer, looks_like_archive
+
+MANIFEST = b"AndroidManifest.xml"
+RESOURCES = b"resources.arsc"
+GZIP = b"\x1f\x8b\x08"
+_ARCHIVE_ENDINGS = (".apk", ".jar", ".zip", ".aar", ".apks", ".xapk")
+_MAGIC = (
+    (b"dex\n", "dex"),
+    (b"\x7fELF", "elf"),
+    (b"PK\x03\x04", "archive"),
+    (b"\x03\x00\x08\x00", "xml"),
+    (b"\x02\x00\x0c\x00", "resources"),
+)
+
+
+def scan(data: Buffer, patterns: OpenSet, limits: Limits) -> dict[str, Any]:
+    """Return what *data* holds, as JSON fields of `contracts.scan.ScanResult` without verdict."""
+    work = _Scan(patterns, Evidence(limits))
+    work.file(data)
+    return work.answer()
+
+
+class _Scan:
+    def __init__(self, patterns: OpenSet, evidence: Evidence) -> None:
+        self._patterns = patterns
+        self._evidence = evidence
+        self._matcher = Matcher(patterns.yara, evidence)
+        self._wanted = wanted_calls(patterns.behaviours)
+        self._calls: set[str] = set()
+        self._manifest: Manifest | None = None
+        self._has_manifest = False
+        self._label_source = b""
+        self._signatures = SignatureFacts()
+        self._counts: dict[str, int] = {}
+
+    def file(self, data: Buffer) -> None:
+        """Scan the file itself."""
+        if not looks_like_archive(data):
+            self._plain(data)
+            return
+        archive = Archive(data, "", self._evidence)
+        verifier = self._verifier(data, archive)
+        for part in archive.parts():
+            if verifier and part.is_listed:
+                verifier.check(part.raw_name, part.data)
+            self._part(part, "", 0)
+        if verifier:
+            self._signatures = verifier.facts()
+        self._judge_app()
+
+    def answer(self) -> dict[str, Any]:
+        """Return everything found."""
+        app = self._manifest or Manifest("")
+        label = app.label or self._label(app)
+        return {
+            "package": _short(app.package),
+            "label": _short(label),
+            "version_name": _short(app.version_name),
+            "version_code": _short(app.version_code),
+            "minimum_sdk": app.minimum_sdk,
+            "target_sdk": app.target_sdk,
+            "permissions": [_short(name) for name in app.permissions],
+            "signers": [
+                signer._replace(subject=printable(signer.subject, 1000))._asdict()
+                for signer in self._signatures.signers
+            ],
+            "findings": [finding._asdict() for finding in self._evidence.all_findings()],
+            "skipped": self._evidence.skipped,
+            "features": self._features(app),
+        }
+
+    # --- parts ---
+
+    def _plain(self, data: Buffer) -> None:
+        body = data[: self._evidence.limits.entry_bytes]
+        kind = _kind(body)
+        self._matcher.match("file", kind, 0, body)
+        if kind != "dex":
+            self._evidence.skip("The file is no Android package: it is not a ZIP archive.")
+        else:
+            self._dex(body, "file")
+            self._evidence.skip("The file is byte code without an Android package around it.")
+
+    def _part(self, part: Part, place: str, depth: int) -> None:
+        where = f"{place}!/{part.name}" if place else part.name
+        kind = "outside" if part.places else _kind(part.data)
+        if part.data:
+            self._count(kind)
+            self._matcher.match(where, kind, depth, part.data, part.offset)
+        if part.places:
+            return
+        if kind == "dex":
+            self._dex(part.data, where)
+        if depth == 0 and part.raw_name == MANIFEST:
+            self._app_manifest(part.data, where)
+        elif depth == 0 and part.raw_name == RESOURCES and not self._label_source:
+            self._label_source = part.data
+        if part.data[:3] == GZIP:
+            self._gzip(part.data, where, depth)
+        elif looks_like_archive(part.data):
+            self._nested(part, where, depth + 1)
+
+    def _nested(self, part: Part, where: str, depth: int) -> None:
+        if depth > self._evidence.limits.depth:
+            self._evidence.skip(f"{where}: archives in archives, deeper than the limit.")
+            return
+        if not part.name.lower().endswith(_ARCHIVE_ENDINGS):
+            self._disguised(part.data, where)
+        for inner in Archive(part.data, where, self._evidence).parts():
+            self._part(inner, where, depth)
+
+    def _disguised(self, data: bytes, where: str) -> None:
+        """Tell of an app that is named as if it were something else."""
+        if b"classes.dex" in data and b"AndroidManifest.xml" in data:
+            self._evidence.find(
+                Finding(
+                    "disguised_app",
+                    "medium",
+                    where,
+                    "The entry is an Android package, its name says something else.",
+                    "Another app is hidden inside",
+                    "hostile-downloader",
+                    technique="T1406",
+                )
+            )
+
+    def _gzip(self, data: bytes, where: str, depth: int) -> None:
+        if depth >= self._evidence.limits.depth:
+            self._evidence.skip(f"{where}: archives in archives, deeper than the limit.")
+            return
+        stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        limits = self._evidence.limits
+        cap = min(limits.entry_bytes, limits.total_bytes - self._evidence.unpacked_bytes)
+        try:
+            body = stream.decompress(data, max(1, cap))
+        except zlib.error:
+            return  # it only began like gzip; its bytes were matched as they are
+        self._evidence.unpacked_bytes += len(body)
+        if stream.unconsumed_tail:
+            self._evidence.skip(f"{where}: it unpacks to more than the limits.")
+        self._part(Part("(gzip)", body), where, depth + 1)
+
+    def _dex(self, data: bytes, where: str) -> None:
+        try:
+            dex = Dex(data)
+            wanted = [call for call in self._wanted if call not in self._calls]
+            self._calls.update(dex.calls(wanted))
+        except BrokenDexError as error:
+            self._evidence.skip(f"{where}: its tables cannot be read: {error}.")
+            return
+        self._count("classes", dex.classes.rows)
+        self._count("methods", dex.methods.rows)
+
+    # --- the app as a whole ---
+
+    def _verifier(self, data: Buffer, archive: Archive) -> Verifier | None:
+        if not archive.directories:
+            return None
+        body = archive.read(MANIFEST)
+        try:
+            minimum = read_manifest(body).minimum_sdk if body else None
+        except BrokenChunkError:
+            minimum = None
+        return Verifier(data, archive.directories[0], archive.read, minimum or 1)
+
+    def _app_manifest(self, data: bytes, where: str) -> None:
+        self._has_manifest = True
+        try:
+            manifest = read_manifest(data)
+        except BrokenChunkError as error:
+            self._evidence.skip(f"{where}: it cannot be read: {error}.")
+            return
+        if manifest.is_cut:
+            self._evidence.skip(f"{where}: it has more elements than the limits.")
+        for finding in oddities_of(manifest, where):
+            self._evidence.find(finding)
+        self._manifest = self._manifest or manifest
+
+    def _judge_app(self) -> None:
+        if not self._has_manifest:
+            self._evidence.skip("The file is no Android package: it has no AndroidManifest.xml.")
+            return
+        for scheme, problem in self._signatures.unsupported:
+            self._evidence.skip(f"signature {scheme}: {problem}.")
+        if self._manifest is None:
+            return
+        app, patterns = self._manifest, self._patterns
+        for finding in behaviours_of(app, self._calls, patterns.behaviours):
+            self._evidence.find(finding)
+        for finding in findings_of(self._signatures, app.package, patterns.signers):
+            self._evidence.find(finding)
+
+    def _label(self, app: Manifest) -> str:
+        if not app.label_reference:
+            return ""
+        return find_string(self._label_source, app.label_reference) or f"@{app.label_reference:#x}"
+
+    def _features(self, app: Manifest) -> dict[str, Any]:
+        return {
+            "calls": sorted(self._calls),
+            "counts": self._counts,
+            "components": len(app.components),
+            "unpacked_bytes": self._evidence.unpacked_bytes,
+        }
+
+    def _count(self, what: str, number: int = 1) -> None:
+        self._counts[what] = self._counts.get(what, 0) + number
+
+
+def _kind(data: bytes) -> str:
+    return next((kind for magic, kind in _MAGIC if data.startswith(magic)), "other")
+
+
+def _short(text: str) -> str:
+    return printable(text, 255)

@@ -1,0 +1,69 @@
+"""Apply the YARA rules of a pattern set to one part of a file."""
+
+from collections.abc import Callable
+from typing import Any
+
+import yara
+
+from scanner.evidence import Evidence, Finding
+
+STRINGS_SHOWN = 3
+BYTES_SHOWN = 60
+
+
+class Matcher:
+    """Turns matches into findings that name rule, place and matched text."""
+
+    def __init__(self, rules: Any, evidence: Evidence) -> None:
+        self._rules = rules
+        self._evidence = evidence
+
+    def match(
+        self,
+        place: str,
+        kind: str,
+        depth: int,
+        data: bytes,
+        offset: Callable[[int], int] = int,
+    ) -> None:
+        """Match *data*; *offset* turns an offset in it into one that a reader can look up.
+
+        What cannot be matched within the time limit is noted as skipped.
+        """
+        limits = self._evidence.limits
+        try:
+            matches = self._rules.match(
+                data=data,
+                externals={"kind": kind, "entry": place, "depth": depth},
+                timeout=limits.yara_seconds,
+            )
+        except yara.TimeoutError:
+            self._evidence.skip(f"{place}: matching took more than {limits.yara_seconds} s.")
+            return
+        except yara.Error as error:
+            self._evidence.skip(f"{place}: matching failed: {error}.")
+            return
+        for match in matches:
+            self._evidence.find(_finding(match, place, offset))
+
+
+def _finding(match: Any, place: str, offset: Callable[[int], int]) -> Finding:
+    shown = [
+        (instance.offset, string.identifier, bytes(instance.matched_data[:BYTES_SHOWN]))
+        for string in match.strings[:STRINGS_SHOWN]
+        for instance in string.instances[:1]
+    ]
+    meta = match.meta
+    first = f" at {offset(shown[0][0]):#x}" if shown else ""
+    return Finding(
+        rule=match.rule,
+        severity=str(meta.get("severity", "medium")),
+        where=f"{place}{first}",
+        evidence="; ".join(
+            f"{name} at {offset(at):#x}: {body.decode('latin-1')}" for at, name, body in shown
+        ),
+        title=str(meta.get("title", "")),
+        category=str(meta.get("category", "")),
+        family=str(meta.get("family", "")),
+        technique=str(meta.get("technique", "")),
+    )
