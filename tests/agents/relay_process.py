@@ -51,7 +51,7 @@ def running(folder: Path, office: Keys) -> Iterator[RelayProcess]:
     own = {f"SEKISHO_COMMUNICATION_{name}": str(value) for name, value in settings.items()}
     with (folder / "output").open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "communication", "run", "--with-parent"],
+            [sys.executable, "-m", "sekisho", "communication", "run"],
             env={**os.environ, **own, "SEKISHO_HOME": str(folder)},
             stdout=output,
             stderr=output,
