@@ -44,6 +44,8 @@ class Device(Base):
     """Highest contiguous report received."""
     outbound_seq: Mapped[int] = mapped_column(BigInteger, default=0)
     """Highest order written."""
+    receipted_seq: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Highest report that an order told the device we hold."""
     outbound_ack: Mapped[int] = mapped_column(BigInteger, default=0)
     """Highest order the device acknowledged."""
     recent_reports: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -33,6 +33,10 @@ class Relay(Base):
     outbound_waiting: Mapped[int] = mapped_column(default=0)
     trust_issue: Mapped[int] = mapped_column(BigInteger, default=0)
     """The trust statement it holds."""
+    seen_until: Mapped[datetime | None]
+    """Up to when it told which devices polled."""
+    devices_as_of: Mapped[datetime | None]
+    """Of the last list of devices it took; it telling another one lost its memory."""
 
 
 class OutboundMessage(Base):

@@ -1,0 +1,133 @@
+"""Reads invitations and attempts to enrol."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import Session
+
+from management.devices.models import Device
+from management.enrolment.models import EnrolmentAttempt, Invitation
+from management.enrolment.rules import InvitationState, invitation_state, key_hash
+from runtime.errors import NotFoundError
+
+PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a page of invitations or attempts ended."""
+
+    at: datetime
+    id: UUID
+
+
+def get_invitation(session: Session, invitation_id: UUID) -> Invitation:
+    """Return the invitation; NotFoundError when there is none with this id."""
+    found = session.get(Invitation, invitation_id)
+    if found is None:
+        raise NotFoundError("There is no such invitation.")
+    return found
+
+
+def find_by_key(session: Session, key: str) -> Invitation | None:
+    """Return the invitation that a typed enrolment key belongs to, locked until the commit."""
+    return session.scalars(
+        select(Invitation).where(Invitation.key_hash == key_hash(key)).with_for_update()
+    ).first()
+
+
+def state_of(invitation: Invitation, now: datetime) -> InvitationState:
+    """Return how the invitation stands."""
+    return invitation_state(invitation.expires_at, invitation.used_at, invitation.cancelled_at, now)
+
+
+def list_invitations(
+    session: Session,
+    now: datetime,
+    state: InvitationState | None = None,
+    text: str = "",
+    after: Cursor | None = None,
+    limit: int = PAGE,
+) -> Sequence[Invitation]:
+    """Return invitations, newest first, those behind *after*."""
+    query = select(Invitation).order_by(Invitation.created_at.desc(), Invitation.id.desc())
+    if state is not None:
+        query = query.where(_is(state, now))
+    for word in text.split()[:8]:
+        query = query.where(
+            or_(
+                Invitation.address.icontains(word, autoescape=True),
+                Invitation.person.icontains(word, autoescape=True),
+            )
+        )
+    if after is not None:
+        query = query.where(
+            Invitation.created_at <= after.at,
+            or_(Invitation.created_at < after.at, Invitation.id < after.id),
+        )
+    return session.scalars(query.limit(limit)).all()
+
+
+def count_invitations(session: Session, now: datetime) -> dict[InvitationState, int]:
+    """Return how many invitations are in each state."""
+    return {
+        state: session.scalar(select(func.count()).select_from(Invitation).where(_is(state, now)))
+        or 0
+        for state in InvitationState
+    }
+
+
+def list_attempts(
+    session: Session,
+    invitation_id: UUID | None = None,
+    refused: bool | None = None,
+    after: Cursor | None = None,
+    limit: int = PAGE,
+) -> Sequence[EnrolmentAttempt]:
+    """Return attempts to enrol, newest first; each refused one with its reason."""
+    attempt = EnrolmentAttempt
+    query = select(attempt).order_by(attempt.at.desc(), attempt.enrolment_id.desc())
+    if invitation_id is not None:
+        query = query.where(attempt.invitation_id == invitation_id)
+    if refused is not None:
+        query = query.where((attempt.refused_because != "") == refused)
+    if after is not None:
+        query = query.where(
+            attempt.at <= after.at,
+            or_(attempt.at < after.at, attempt.enrolment_id < after.id),
+        )
+    return session.scalars(query.limit(limit)).all()
+
+
+def find_device_by_key(session: Session, thumbprint: str) -> Device | None:
+    """Return the device that once enrolled with this signing key, locked until the commit."""
+    return session.scalars(
+        select(Device)
+        .join(EnrolmentAttempt, EnrolmentAttempt.device_id == Device.id)
+        .where(
+            EnrolmentAttempt.signing_key_thumbprint == thumbprint,
+            EnrolmentAttempt.refused_because == "",
+        )
+        .limit(1)
+        .with_for_update(of=Device)
+    ).first()
+
+
+def enrolment_ids(session: Session, device_id: UUID) -> Sequence[UUID]:
+    """Return the enrolments of a device, whose answers it has when it acknowledges an order."""
+    return session.scalars(
+        select(EnrolmentAttempt.enrolment_id).where(EnrolmentAttempt.device_id == device_id)
+    ).all()
+
+
+def _is(state: InvitationState, now: datetime) -> ColumnElement[bool]:
+    used, cancelled = Invitation.used_at.is_not(None), Invitation.cancelled_at.is_not(None)
+    if state is InvitationState.USED:
+        return used
+    if state is InvitationState.CANCELLED:
+        return ~used & cancelled
+    over = Invitation.expires_at <= now
+    return ~used & ~cancelled & (over if state is InvitationState.EXPIRED else ~over)

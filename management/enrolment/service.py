@@ -1,0 +1,101 @@
+"""Invites people to enrol and takes their devices in. Identity is proved, never claimed."""
+
+from datetime import datetime, timedelta
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+from sqlalchemy.orm import Session
+
+from management.commands.service import fail_open
+from management.compliance.service import rejudge
+from management.devices import service as devices
+from management.devices.models import Device
+from management.devices.queries import lock_device
+from management.devices.rules import EnrolmentState
+from management.enrolment.models import Invitation
+from management.enrolment.queries import get_invitation, state_of
+from management.enrolment.rules import LONGEST, InvitationState, key_hash, new_key
+from management.keys import Keys
+from management.policies.queries import get_policy
+from management.relays.service import acknowledge, announce_device
+from runtime.errors import RefusedError
+
+
+def invite(
+    session: Session,
+    keys: Keys,
+    address: str,
+    person: str,
+    policy_id: UUID,
+    valid_for: timedelta,
+    by: str,
+    now: datetime,
+) -> tuple[Invitation, str]:
+    """Invite one person to enrol one device; return the invitation and its enrolment key."""
+    address = address.strip()
+    if "@" not in address or len(address) > 254 or any(c.isspace() for c in address):
+        raise RefusedError("An invitation needs the mail address of the person.")
+    if not timedelta(0) < valid_for <= LONGEST:
+        raise RefusedError(f"An invitation holds at most {LONGEST.days} days.")
+    key = new_key()
+    invitation = Invitation(
+        id=uuid4(),
+        address=address,
+        person=person.strip()[:255],
+        policy_id=get_policy(session, policy_id).id,
+        key_hash=key_hash(key),
+        key_sealed=keys.seal(key),
+        created_at=now,
+        created_by=by,
+        expires_at=now + valid_for,
+    )
+    session.add(invitation)
+    session.flush()
+    return invitation, key
+
+
+def shown_key(keys: Keys, invitation: Invitation, now: datetime) -> str:
+    """Return the enrolment key of an active invitation; RefusedError when it opens nothing."""
+    if (state := state_of(invitation, now)) is not InvitationState.ACTIVE:
+        raise RefusedError(f"The invitation is {state}; its key opens nothing any more.")
+    return keys.unseal(invitation.key_sealed)
+
+
+def cancel_invitation(session: Session, invitation_id: UUID, now: datetime) -> Invitation:
+    """Let the invitation's key open nothing any more; RefusedError when a device used it."""
+    invitation = get_invitation(session, invitation_id)
+    if invitation.used_at is not None:
+        raise RefusedError("The invitation was used; retire the device instead.")
+    invitation.cancelled_at = invitation.cancelled_at or now
+    return invitation
+
+
+def qr_content(invitation_key: str, relay_url: str, fingerprint: str) -> str:
+    """Return the text of the QR code and link: where to enrol, with which key, whom to trust."""
+    return (
+        f"sekisho://enrol?relay={quote(relay_url, safe='')}"
+        f"&key={quote(invitation_key, safe='')}&fp={fingerprint}"
+    )
+
+
+def end_enrolment(
+    session: Session, device: Device, state: EnrolmentState, by: str, because: str, now: datetime
+) -> None:
+    """Let the device be ours no longer: its mailbox closes, its orders end, its history stays.
+
+    RefusedError when it left before.
+    """
+    if device.enrolment_state != EnrolmentState.ENROLLED:
+        raise RefusedError(f"The device is {device.enrolment_state} already.")
+    devices.end_enrolment(session, device, state, by, now)
+    acknowledge(session, device.id, device.epoch + 1, 0, now)
+    fail_open(session, device, f"The device is {state.value}. {because}".strip(), now)
+    announce_device(session, device.id, now)
+    rejudge(session, [device.id], now)
+
+
+def retire(session: Session, device_id: UUID, by: str, because: str, now: datetime) -> Device:
+    """End the management of a device, as an administrator decides."""
+    device = lock_device(session, device_id)
+    end_enrolment(session, device, EnrolmentState.RETIRED, by, because, now)
+    return device

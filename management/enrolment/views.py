@@ -1,0 +1,174 @@
+"""Invitations: list, make, show with QR code, cancel; and the attempts to enrol."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from management.access import Permission, requires, signed_in, signed_in_name
+from management.audit.notes import note
+from management.enrolment import queries, service
+from management.enrolment.models import Invitation
+from management.enrolment.queries import Cursor
+from management.enrolment.rules import LONGEST, InvitationState
+from management.paging import PAGE, time_cursor, write_cursor
+from management.policies.queries import default_policy, get_policy, list_policies
+from management.relays.queries import list_relays
+from management.web import context, is_fragment, reading, transaction
+from runtime.clock import utc_now
+from runtime.errors import RefusedError
+
+bp = Blueprint("enrolment", __name__, url_prefix="/invitations")
+
+DAYS = (1, 7, 14, 30, 90)
+MOST_AT_ONCE = 50
+
+
+@bp.get("")
+@requires(Permission.VIEW)
+def index() -> ResponseReturnValue:
+    """List invitations, newest first; filters are in the address."""
+    now, text = utc_now(), request.args.get("q", "")[:200]
+    state = request.args.get("state", "")
+    wanted = InvitationState(state) if state in set(InvitationState) else None
+    after = request.args.get("after")
+    with reading() as session:
+        place = Cursor(*time_cursor(after)) if after else None
+        found = queries.list_invitations(session, now, wanted, text, place, PAGE + 1)
+        refused = [] if is_fragment() else queries.list_attempts(session, refused=True, limit=10)
+    shown = found[:PAGE]
+    more = ""
+    if len(found) > PAGE:
+        word = write_cursor(shown[-1].created_at, shown[-1].id)
+        more = url_for("enrolment.index", q=text, state=state, after=word)
+    page = "enrolment/rows.html" if is_fragment() else "enrolment/index.html"
+    states = {row.id: queries.state_of(row, now).value for row in shown}
+    return render_template(
+        page, invitations=shown, states=states, state=state, text=text, more=more, refused=refused
+    )
+
+
+@bp.get("/new")
+@requires(Permission.INVITE)
+def new() -> ResponseReturnValue:
+    """Show the form."""
+    return _form({})
+
+
+def _form(errors: dict[str, str]) -> ResponseReturnValue:
+    with reading() as session:
+        policies, chosen = list_policies(session), default_policy(session).id
+    page = render_template(
+        "enrolment/new.html",
+        policies=policies,
+        chosen=request.form.get("policy", str(chosen)),
+        days=DAYS,
+        form=request.form,
+        errors=errors,
+        most=MOST_AT_ONCE,
+    )
+    return page, 422 if errors else 200
+
+
+@bp.post("")
+@requires(Permission.INVITE)
+def invite() -> ResponseReturnValue:
+    """Invite one person, or one for each line."""
+    people = [_person(line) for line in request.form.get("people", "").splitlines() if line.strip()]
+    if errors := _errors(people):
+        return _form(errors)
+    valid_for = timedelta(days=request.form.get("days", 14, type=int))
+    policy_id = UUID(request.form["policy"])
+    made = []
+    try:
+        with transaction("invite") as session:
+            for address, person in people:
+                made.append(_invite(session, address, person, policy_id, valid_for))
+    except RefusedError as error:
+        return _form({"people": str(error)})
+    if len(made) == 1:
+        return redirect(url_for("enrolment.show", invitation_id=made[0].id))
+    flash(_("%(count)s people are invited.", count=len(made)))
+    return redirect(url_for("enrolment.index"))
+
+
+def _invite(
+    session: Session, address: str, person: str, policy_id: UUID, valid_for: timedelta
+) -> Invitation:
+    invitation, _key = service.invite(
+        session, context().keys, address, person, policy_id, valid_for, signed_in_name(), utc_now()
+    )
+    note(session, "invitation.make", address, invitation=str(invitation.id))
+    return invitation
+
+
+def _person(line: str) -> tuple[str, str]:
+    """Read ``address; name`` (also with comma or tab)."""
+    for separator in (";", "\t", ","):
+        if separator in line:
+            address, _, person = line.partition(separator)
+            return address.strip(), person.strip()
+    return line.strip(), ""
+
+
+def _errors(people: list[tuple[str, str]]) -> dict[str, str]:
+    if not people:
+        return {"people": _("Enter the mail address of at least one person.")}
+    if len(people) > MOST_AT_ONCE:
+        return {"people": _("At most %(count)s people at once.", count=MOST_AT_ONCE)}
+    wrong = [address for address, _person in people if "@" not in address or " " in address]
+    if wrong:
+        return {"people": _("This is not a mail address: %(address)s", address=wrong[0])}
+    days = request.form.get("days", type=int)
+    if days is None or not 1 <= days <= LONGEST.days:
+        return {"days": _("Choose how long the invitation holds.")}
+    try:
+        UUID(request.form.get("policy", ""))
+    except ValueError:
+        return {"policy": _("Choose a policy.")}
+    return {}
+
+
+@bp.get("/<uuid:invitation_id>")
+@requires(Permission.VIEW)
+def show(invitation_id: UUID) -> ResponseReturnValue:
+    """Show one invitation; whoever may invite also sees the key, QR code and link."""
+    now = utc_now()
+    with reading() as session:
+        invitation = queries.get_invitation(session, invitation_id)
+        state = queries.state_of(invitation, now)
+        open_now = state is InvitationState.ACTIVE and signed_in().may(Permission.INVITE)
+        key = service.shown_key(context().keys, invitation, now) if open_now else ""
+        relays = list_relays(session)
+        attempts = queries.list_attempts(session, invitation_id)
+        policy = get_policy(session, invitation.policy_id)
+    link = _link(key, relays[0].devices_url) if key and relays else ""
+    page = "enrolment/state.html" if is_fragment() else "enrolment/show.html"
+    return render_template(
+        page,
+        invitation=invitation,
+        state=state.value,
+        key=key,
+        link=link,
+        attempts=attempts,
+        policy=policy,
+        relays=relays,
+    )
+
+
+def _link(key: str, relay_url: str) -> str:
+    fingerprint = str(context().signer.status()["thumbprint"])
+    return service.qr_content(key, relay_url, fingerprint)
+
+
+@bp.post("/<uuid:invitation_id>/cancel")
+@requires(Permission.INVITE)
+def cancel(invitation_id: UUID) -> ResponseReturnValue:
+    """Let the key open nothing any more."""
+    with transaction("cancel an invitation") as session:
+        invitation = service.cancel_invitation(session, invitation_id, utc_now())
+        note(session, "invitation.cancel", invitation.address, invitation=str(invitation_id))
+    flash(_("The invitation is cancelled; its key opens nothing any more."))
+    return redirect(url_for("enrolment.show", invitation_id=invitation_id))

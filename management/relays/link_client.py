@@ -1,0 +1,167 @@
+"""Dials one communication server: pinned certificate, signed requests, deadlines and limits."""
+
+import ssl
+from collections.abc import Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import TypeVar
+from urllib.parse import quote
+
+import httpx
+from joserfc.jwk import ECKey
+from pydantic_core import from_json
+
+from contracts import codec, keys
+from contracts.link import (
+    Discard,
+    InboundBatch,
+    KnownDevices,
+    Outbound,
+    OutboundBatch,
+    RelayStatus,
+    SeenBatch,
+    Taken,
+    Trust,
+)
+from contracts.request_signature import LINK, signature_headers
+from runtime.clock import utc_now
+from runtime.errors import ConfigurationError, MalformedMessageError, UnavailableError
+
+T = TypeVar("T")
+TIMEOUT = httpx.Timeout(10.0, connect=5.0)
+MOST_BYTES = 48 * 1024 * 1024
+"""Most of one answer; a batch holds at least one message whatever its size."""
+
+
+class LinkClient:
+    """The link to one relay; every method raises UnavailableError with what went wrong."""
+
+    def __init__(self, url: str, certificate: str, key: ECKey) -> None:
+        """Dial *url* (``https://host:port``), which must show exactly *certificate* (PEM)."""
+        self._url, self._key = url.rstrip("/"), key
+        self._http = httpx.Client(
+            verify=pinned(certificate), timeout=TIMEOUT, trust_env=False, follow_redirects=False
+        )
+
+    def __enter__(self) -> "LinkClient":
+        """Keep the connection for several requests."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def status(self) -> RelayStatus:
+        """Return how the relay is."""
+        return _read(RelayStatus, self._ask("GET", "/link/v1/status"))
+
+    def inbound(self) -> InboundBatch:
+        """Return the oldest messages that wait for management."""
+        return _read(InboundBatch, self._ask("GET", "/link/v1/inbound"))
+
+    def taken(self, ids: Sequence[int]) -> None:
+        """Let the relay forget what management has stored."""
+        self._ask("POST", "/link/v1/inbound/taken", codec.write(Taken(ids=tuple(ids))))
+
+    def hand_out(self, items: Sequence[Outbound], discards: Sequence[Discard] = ()) -> None:
+        """Leave orders, and let acknowledged ones be forgotten."""
+        batch = OutboundBatch(items=tuple(items), discards=tuple(discards))
+        self._ask("POST", "/link/v1/outbound", codec.write(batch))
+
+    def put_devices(self, devices: KnownDevices) -> None:
+        """Tell changes of the devices that may use their mailbox."""
+        self._ask("POST", "/link/v1/devices", codec.write(devices))
+
+    def put_trust(self, statement: str) -> None:
+        """Leave the statement that devices ask for."""
+        self._ask("PUT", "/link/v1/trust", codec.write(Trust(statement=statement)))
+
+    def seen(self, since: datetime) -> SeenBatch:
+        """Return which devices polled after an instant, as the relay says."""
+        return _read(SeenBatch, self._ask("GET", f"/link/v1/seen?since={quote(since.isoformat())}"))
+
+    def _ask(self, method: str, path: str, body: bytes = b"") -> bytes:
+        url = self._url + path
+        headers = signature_headers(
+            method, url, body, self._key, keys.thumbprint(self._key), LINK, utc_now()
+        )
+        if body:
+            headers["Content-Type"] = "application/json"
+        try:
+            with self._http.stream(method, url, content=body, headers=headers) as response:
+                answer = _bounded(response)
+        except httpx.HTTPError as error:
+            raise UnavailableError(
+                f"The communication server does not answer at {self._url}: {_words(error)}."
+            ) from None
+        if response.status_code >= 300:
+            raise UnavailableError(
+                f"The communication server answered {path.partition('?')[0]} with "
+                f"{response.status_code}: {_problem(answer)}"
+            )
+        return answer
+
+
+def pinned(certificate: str) -> ssl.SSLContext:
+    """Return a client context that trusts this one certificate (PEM) and no other, by any name.
+
+    ConfigurationError when it is no certificate.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the leaf itself is the anchor
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_verify_locations(cadata=certificate)
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigurationError(
+            f"The pinned certificate of the communication server cannot be read: {error}."
+        ) from None
+    return context
+
+
+def _bounded(response: httpx.Response) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    for part in response.iter_bytes():
+        size += len(part)
+        if size > MOST_BYTES:
+            raise UnavailableError(
+                f"The communication server's answer is larger than {MOST_BYTES} bytes."
+            )
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _read(kind: type[T], answer: bytes) -> T:
+    try:
+        return codec.read(kind, answer, MOST_BYTES)
+    except MalformedMessageError as error:
+        raise UnavailableError(f"The communication server answers strangely. {error}") from None
+
+
+def _problem(answer: bytes) -> str:
+    """Return the ``detail`` of a problem+json answer (RFC 9457), or its beginning."""
+    try:
+        fields = from_json(answer)
+    except ValueError:
+        fields = None
+    detail = fields.get("detail") if isinstance(fields, dict) else None
+    return str(detail or answer[:200].decode("utf-8", "replace"))[:500]
+
+
+def _words(error: httpx.HTTPError) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "it took too long"
+    text = str(error) or type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return (
+            "it shows another certificate than at pairing. If it was set up anew, pair it again; "
+            "otherwise somebody is in between"
+        )
+    return text

@@ -1,0 +1,231 @@
+"""Writes orders for relays to carry, tells relays whom they serve, and keeps their incidents."""
+
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from contracts import envelope
+from contracts.agent import MANAGEMENT, Order, OrderBody
+from contracts.keys import read_public
+from management.devices.models import Device
+from management.devices.queries import lock_device
+from management.devices.rules import EnrolmentState
+from management.keys import Keys
+from management.relays.models import KnownDeviceChange, OutboundMessage, Relay, RelayIncident
+from management.relays.queries import list_relays
+from management.signer_client import SignerClient
+
+ORDER = "order"
+ANSWER = "enrolment_answer"
+SAME_INCIDENT = timedelta(days=1)
+"""An incident that comes again within this time only counts up."""
+
+
+def send_order(
+    session: Session,
+    context_keys: Keys,
+    signer: SignerClient,
+    device: Device,
+    body: OrderBody,
+    now: datetime,
+    recipient: UUID | None = None,
+) -> int:
+    """Number, sign, seal and store an order for *device*; return its number in the epoch.
+
+    *recipient* is the enrolment id when the order answers an enrolment. The relay gets it at its
+    next visit. RefusedError when the signer's limits forbid it; then nothing is stored.
+    """
+    device = lock_device(session, device.id)
+    order = Order(
+        iss="management",
+        aud=device.id,
+        epoch=device.epoch,
+        seq=device.outbound_seq + 1,
+        ack=device.inbound_seq,
+        sent_at=now,
+        body=body,
+    )
+    sealed = envelope.encrypt(signer.sign_order(order), read_public(device.encryption_key))
+    device.outbound_seq, device.receipted_seq = order.seq, order.ack
+    session.add(
+        OutboundMessage(
+            recipient=recipient or device.id,
+            epoch=order.epoch,
+            seq=order.seq,
+            kind=ANSWER if recipient else ORDER,
+            relay_id=device.relay_id or _any_relay(session),
+            sealed=sealed,
+            written_at=now,
+        )
+    )
+    session.flush()
+    return order.seq
+
+
+def announce_device(session: Session, device_id: UUID, now: datetime) -> None:
+    """Let every relay learn at its next visit whether the device may use its mailbox."""
+    for relay in list_relays(session):
+        session.merge(KnownDeviceChange(relay_id=relay.id, device_id=device_id, changed_at=now))
+    session.flush()
+
+
+def announce_everything(session: Session, relay_id: UUID, now: datetime) -> None:
+    """Let a new (or emptied) relay learn all devices, and hand it again what it had."""
+    session.execute(delete(KnownDeviceChange).where(KnownDeviceChange.relay_id == relay_id))
+    enrolled = select(Device.id).where(Device.enrolment_state == EnrolmentState.ENROLLED)
+    session.add_all(
+        KnownDeviceChange(relay_id=relay_id, device_id=device_id, changed_at=now)
+        for device_id in session.scalars(enrolled)
+    )
+    session.execute(
+        update(OutboundMessage)
+        .where(
+            OutboundMessage.relay_id == relay_id,
+            OutboundMessage.acknowledged_at.is_(None),
+        )
+        .values(handed_at=None)
+        .execution_options(synchronize_session="fetch")
+    )
+    session.flush()
+
+
+def move_mailbox(session: Session, device: Device, relay_id: UUID) -> None:
+    """Note through which relay the device speaks; what it has not acknowledged goes there too."""
+    if device.relay_id == relay_id:
+        return
+    device.relay_id = relay_id
+    session.execute(
+        update(OutboundMessage)
+        .where(
+            OutboundMessage.recipient == device.id,
+            OutboundMessage.acknowledged_at.is_(None),
+        )
+        .values(relay_id=relay_id, handed_at=None)
+        .execution_options(synchronize_session="fetch")
+    )
+
+
+def acknowledge(session: Session, recipient: UUID, epoch: int, seq: int, now: datetime) -> None:
+    """Note that the device holds the orders up to *seq* of *epoch* and all of earlier epochs."""
+    session.execute(
+        update(OutboundMessage)
+        .where(
+            OutboundMessage.recipient == recipient,
+            OutboundMessage.acknowledged_at.is_(None),
+            (OutboundMessage.epoch < epoch)
+            | ((OutboundMessage.epoch == epoch) & (OutboundMessage.seq <= seq)),
+        )
+        .values(acknowledged_at=now)
+        .execution_options(synchronize_session="fetch")
+    )
+
+
+def pair_relay(
+    session: Session,
+    name: str,
+    link_url: str,
+    link_certificate: str,
+    devices_url: str,
+    ca_certificate: str,
+    now: datetime,
+) -> Relay:
+    """Take a communication server into service; it learns all devices at its first visit."""
+    relay = Relay(
+        id=uuid4(),
+        name=name,
+        link_url=link_url,
+        link_certificate=link_certificate,
+        devices_url=devices_url,
+        ca_certificate=ca_certificate,
+        paired_at=now,
+        problem="",
+        trust_issue=0,
+    )
+    session.add(relay)
+    session.flush()
+    announce_everything(session, relay.id, now)
+    return relay
+
+
+def ensure_local_relay(
+    session: Session,
+    link_url: str,
+    link_certificate: str,
+    devices_url: str,
+    ca_certificate: str,
+    now: datetime,
+    name: str = "local",
+) -> Relay:
+    """Return the communication server of this machine as set-up made it; safe to repeat.
+
+    *link_url* is ``https://host:port``, *link_certificate* the PEM that its link listener shows
+    (pinned), *devices_url* where devices reach it and *ca_certificate* what its device-side TLS
+    chains to. What changed since the last set-up is stored, and the relay gets everything again
+    when its link certificate is another one.
+    """
+    found = session.scalars(select(Relay).where(Relay.name == name)).first()
+    if found is None:
+        return pair_relay(
+            session, name, link_url, link_certificate, devices_url, ca_certificate, now
+        )
+    if found.link_certificate != link_certificate:
+        found.trust_issue, found.paired_at = 0, now
+        announce_everything(session, found.id, now)
+    found.link_url, found.link_certificate = link_url, link_certificate
+    found.devices_url, found.ca_certificate = devices_url, ca_certificate
+    return found
+
+
+def record_incident(
+    session: Session,
+    problem: str,
+    detail: str,
+    now: datetime,
+    *,
+    relay_id: UUID | None = None,
+    sender: UUID | None = None,
+    reported_by: str = MANAGEMENT,
+) -> RelayIncident:
+    """Keep what an honest relay would not do; the same within a day only counts up."""
+    same = session.scalars(
+        select(RelayIncident)
+        .where(
+            RelayIncident.at >= now - SAME_INCIDENT,
+            RelayIncident.problem == problem,
+            RelayIncident.sender == sender,
+            RelayIncident.relay_id == relay_id,
+            RelayIncident.reported_by == reported_by,
+        )
+        .order_by(RelayIncident.id.desc())
+        .limit(1)
+    ).first()
+    if same is not None:
+        same.repeats += 1
+        return same
+    incident = RelayIncident(
+        at=now,
+        relay_id=relay_id,
+        sender=sender,
+        problem=problem,
+        detail=detail[:1000],
+        reported_by=reported_by,
+        repeats=1,
+    )
+    session.add(incident)
+    session.flush()
+    return incident
+
+
+def note_problem(relay: Relay, problem: str, now: datetime) -> bool:
+    """Keep why a visit failed, or that it went well (empty); return whether that is news."""
+    if relay.problem == problem[:1000]:
+        return False
+    relay.problem = problem[:1000]
+    relay.problem_at = now if problem else None
+    return True
+
+
+def _any_relay(session: Session) -> UUID | None:
+    return session.scalars(select(Relay.id).order_by(Relay.paired_at).limit(1)).first()

@@ -1,0 +1,58 @@
+"""Management's signed statement about itself: a new issue whenever what it says changes."""
+
+import json
+from datetime import datetime
+from hashlib import sha256
+
+from sqlalchemy.orm import Session
+
+from contracts.agent import RelayEntry, TrustStatement
+from contracts.keys import public_jwk
+from management.keys import Keys
+from management.relays.models import Relay, TrustIssue
+from management.relays.queries import find_trust, list_relays
+from management.signer_client import SignerClient
+
+
+def current_trust(session: Session, keys: Keys, signer: SignerClient, now: datetime) -> TrustIssue:
+    """Return the statement that every relay must hold, signed anew if its content changed."""
+    status = signer.status()
+    entries = tuple(_entry(relay) for relay in list_relays(session))
+    content = _hash(status, public_jwk(keys.encryption_key()), entries)
+    found = find_trust(session)
+    if found is not None and found.content_hash == content:
+        return found
+    issue = found.issue + 1 if found else 1
+    statement = TrustStatement(
+        issue=issue,
+        issued_at=now,
+        order_signing_key=status["public_key"],
+        encryption_key=public_jwk(keys.encryption_key()),
+        successor_thumbprint=status["successor_thumbprint"],
+        relays=entries,
+    )
+    made = TrustIssue(
+        issue=issue,
+        content_hash=content,
+        statement=signer.sign_trust(statement),
+        issued_at=now,
+    )
+    session.add(made)
+    session.flush()
+    return made
+
+
+def _entry(relay: Relay) -> RelayEntry:
+    return RelayEntry(url=relay.devices_url, ca_certificates=(relay.ca_certificate,))
+
+
+def _hash(
+    status: dict[str, object], encryption_key: dict[str, str], entries: tuple[RelayEntry, ...]
+) -> str:
+    said = [
+        status["public_key"],
+        status["successor_thumbprint"],
+        encryption_key,
+        [[entry.url, *entry.ca_certificates] for entry in entries],
+    ]
+    return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
