@@ -20,6 +20,7 @@ from runtime.errors import ForbiddenError
 VIEWS = (
     "management.administrators.views",
     "management.overview.views",
+    "management.updates.views",
 )
 
 LARGEST_BODY_BYTES = 1024 * 1024

@@ -20,6 +20,7 @@ HANDLERS = {
     "apps.scan": "management.apps.work:scan",
     "apps.retro_hunt": "management.apps.work:retro_hunt",
     "updates.run": "management.updates.work:run",
+    "updates.announce": "management.updates.work:announce",
     "mail_access.decide": "management.mail_access.work:decide",
 }
 """Queued work: kind -> function taking context, payload and progress; it must bear repetition."""

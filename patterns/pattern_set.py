@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from patterns import rule_source
+from patterns.versions import VERSION as _VERSION
+from patterns.versions import version_key as version_key
 from runtime.errors import MalformedMessageError, NotFoundError, RefusedError, TooLargeError
 
 SHIPPED = Path(__file__).parent / "base"
@@ -34,7 +36,6 @@ MAXIMUM_FILES = 1000
 MAXIMUM_BYTES = 256 * 1024 * 1024
 MAXIMUM_MANIFEST_BYTES = 1024 * 1024
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}\.(yar|json)|yara/[a-z0-9][a-z0-9_-]{0,99}\.yar")
-_VERSION = re.compile(r"\d{1,6}(\.\d{1,6}){1,5}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # so that equal content gives equal bytes
 
@@ -47,15 +48,6 @@ class Manifest:
     rules: int
     files: Mapping[str, str]
     """Path inside the set -> SHA-256 in hexadecimal."""
-
-
-def version_key(version: str) -> tuple[int, ...]:
-    """Return what orders *version*; MalformedMessageError unless it is dotted numbers."""
-    if not _VERSION.fullmatch(version):
-        raise MalformedMessageError(
-            f"{version[:50]!r} is no pattern set version; write dotted numbers like 2026.11.21."
-        )
-    return tuple(int(part) for part in version.split("."))
 
 
 def source_version(source: Path) -> str:

@@ -47,7 +47,7 @@ COMMANDS = {
     "exchange-connector": "exchange_connector.cli:exchange_connector",
     "scan": "scanner.cli:scan",
     "pattern": "patterns.cli:pattern",
-    "update": "updater.cli:update",
+    "update": "management.updates.cli:update",
     "simulate": "agents.simulator.cli:simulate",
 }
 """Imported only when asked for, so that a small command starts fast and stays small."""

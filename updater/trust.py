@@ -9,7 +9,7 @@ from pathlib import Path
 from tuf.api.metadata import Metadata, TargetFile, Targets
 from tuf.ngclient import Updater, UpdaterConfig
 
-from patterns.pattern_set import version_key
+from patterns.versions import version_key
 from runtime.errors import MalformedMessageError
 from updater.limits import Limits
 from updater.lock import exclusive

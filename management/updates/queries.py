@@ -1,5 +1,6 @@
 """Reads the installed pattern sets, the update source and the attempts so far."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -10,8 +11,24 @@ from management.devices.models import Device
 from management.devices.rules import EnrolmentState
 from management.settings import Settings
 from management.updates.models import InstalledPatternSet, UpdateRun, UpdateSource
-from management.updates.rules import RunState
+from management.updates.rules import RunState, Schedule, previous_version
 from runtime.errors import NotFoundError
+from updater.trusted_root import TrustedRoot, read_root
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """What is installed, where updates come from and what became of them."""
+
+    source: UpdateSource
+    trusted: TrustedRoot | None
+    sets: list[InstalledPatternSet]
+    active: InstalledPatternSet | None
+    before: str | None
+    """The version that going back leads to."""
+    running: UpdateRun | None
+    runs: list[UpdateRun]
+    last: UpdateRun | None
 
 
 def patterns_folder(settings: Settings) -> Path:
@@ -62,6 +79,37 @@ def list_sets(session: Session) -> list[InstalledPatternSet]:
 def find_source(session: Session) -> UpdateSource | None:
     """Return what an administrator entered about the source, if anything."""
     return session.get(UpdateSource, 1)
+
+
+def source_or_blank(session: Session) -> UpdateSource:
+    """Return what was entered about the source, or a row of defaults that is not stored."""
+    return find_source(session) or UpdateSource(
+        id=1,
+        address="",
+        root="",
+        schedule=Schedule.OFF,
+        day=1,
+        hour=3,
+        window_minutes=60,
+        held_version="",
+        held_because="",
+    )
+
+
+def get_overview(session: Session) -> Overview:
+    """Return what the page of updates shows."""
+    source, sets = source_or_blank(session), list_sets(session)
+    active = find_active_set(session)
+    return Overview(
+        source=source,
+        trusted=read_root(source.root.encode()) if source.root else None,
+        sets=sets,
+        active=active,
+        before=previous_version(active.version, [row.version for row in sets]) if active else None,
+        running=find_running(session),
+        runs=list_runs(session, 30),
+        last=find_last_update(session),
+    )
 
 
 def get_run(session: Session, run_id: UUID) -> UpdateRun:

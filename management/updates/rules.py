@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from patterns.pattern_set import version_key
+from patterns.versions import version_key
 from runtime.errors import MalformedMessageError
 
 SHIPPED = "shipped"

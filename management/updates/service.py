@@ -1,5 +1,6 @@
 """Enters the update source, starts attempts and stores what became of them."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -33,14 +34,23 @@ from management.work.queries import find_by_key
 from management.work.rules import JobState
 from management.work.service import enqueue
 from patterns.pattern_set import SHIPPED as SHIPPED_SOURCES
-from patterns.pattern_set import source_version, version_key
-from runtime.errors import RefusedError
+from patterns.pattern_set import source_version
+from patterns.versions import version_key
+from runtime.errors import RefusedError, SekishoError
 from updater.install import Installed, install_sources
 from updater.source import read_address
 from updater.trusted_root import read_root
 
 SCHEDULE = "schedule"
 """Who asked, when the clock did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something and from where, for the audit trail."""
+
+    name: str
+    address: str = ""
 
 
 def install_shipped(
@@ -62,7 +72,7 @@ def install_shipped(
 
 
 def save_source(
-    session: Session, keys: Keys, address: str, root: bytes, by: str, now: datetime
+    session: Session, keys: Keys, address: str, root: bytes, by: Actor, now: datetime
 ) -> UpdateSource:
     """Take patterns from *address* from now on, trusting what *root* (root.json) leads to.
 
@@ -71,20 +81,35 @@ def save_source(
     url, summary = read_address(address), read_root(root)
     source = locked_source(session)
     source.address, source.root = url, root.decode("utf-8")
-    source.changed_at, source.changed_by = now, by[:255]
+    source.changed_at, source.changed_by = now, by.name[:255]
     details = {"root_version": summary.version, "fingerprint": summary.fingerprint}
-    record(session, keys, by, "updates.source", url, details=details, now=now)
+    record(session, keys, by.name, "updates.source", url, "", by.address, details, now)
     return source
 
 
-def save_timing(session: Session, keys: Keys, timing: Timing, by: str, now: datetime) -> None:
+def source_problems(address: str, root: bytes) -> dict[str, str]:
+    """Return what is wrong with an entered source, a sentence a field; empty when nothing."""
+    problems = {}
+    try:
+        read_address(address)
+    except SekishoError as error:
+        problems["address"] = str(error)
+    try:
+        read_root(root)
+    except SekishoError as error:
+        problems["root"] = str(error)
+    return problems
+
+
+def save_timing(session: Session, keys: Keys, timing: Timing, by: Actor, now: datetime) -> None:
     """Look for updates by *timing* from now on; MalformedMessageError when it names no moment."""
     check_timing(timing)
     source = locked_source(session)
     source.schedule, source.day = timing.schedule.value, timing.day
     source.hour, source.window_minutes = timing.hour, timing.window_minutes
     source.taken_at = now  # moments before the schedule was entered do not count
-    record(session, keys, by, "updates.schedule", timing.schedule.value, now=now)
+    subject = timing.schedule.value
+    record(session, keys, by.name, "updates.schedule", subject, "", by.address, {}, now)
 
 
 def timing_of(source: UpdateSource) -> Timing:
@@ -182,7 +207,7 @@ def take_installed(
 
 
 def activate_version(
-    session: Session, keys: Keys, version: str, by: str, because: str, now: datetime
+    session: Session, keys: Keys, version: str, by: Actor, because: str, now: datetime
 ) -> None:
     """Make the installed *version* the active one because a person says so.
 
@@ -201,10 +226,11 @@ def activate_version(
     _hold(source, active.version if active else "", version, because.strip())
     activate(session, row, now)
     details = {"from": active.version if active else "", "held": source.held_version}
-    record(session, keys, by, "updates.activate", version, because.strip(), "", details, now)
+    reason = because.strip()
+    record(session, keys, by.name, "updates.activate", version, reason, by.address, details, now)
 
 
-def roll_back(session: Session, keys: Keys, by: str, because: str, now: datetime) -> str:
+def roll_back(session: Session, keys: Keys, by: Actor, because: str, now: datetime) -> str:
     """Activate the installed version below the active one and return it.
 
     RefusedError when there is none, or without a reason.

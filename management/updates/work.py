@@ -48,18 +48,23 @@ class _Start:
 
 
 def enqueue_due(context: Context) -> None:
-    """Queue the scheduled update when its moment has come; call about once a minute."""
+    """Queue the scheduled update when its moment has come; call every few minutes."""
     seed = context.settings.public_name
     with context.database.transaction("queue scheduled update") as session:
         service.request_due(session, seed, utc_now())
 
 
 def run(context: Context, payload: dict[str, Any], progress: Say) -> None:
-    """Do the attempt ``run_id``; whatever fails, the active pattern set stays as it is.
+    """Do the attempt ``run_id``, or without one queue the attempt that the schedule asks for.
+
+    Whatever fails, the active pattern set stays as it is.
 
     Doing it again after an interruption goes on where it stood: what was downloaded and installed
     is recognised, and nothing is active before the transaction at the end.
     """
+    if "run_id" not in payload:
+        enqueue_due(context)
+        return
     run_id = UUID(payload["run_id"])
     start = _start(context, run_id)
     if start is None:

@@ -1,0 +1,64 @@
+"""``sekisho update`` with what needs the management server: look for an update, take it."""
+
+import sys
+
+import click
+
+from management import settings
+from management.context import Context, open_context
+from management.migrations.run import require_current
+from management.updates import service, work
+from management.updates.models import UpdateRun
+from management.updates.queries import find_source, get_run
+from management.updates.rules import RunState
+from runtime.clock import utc_now
+from runtime.errors import RefusedError
+from updater.cli import update
+from updater.trust import open_source
+
+COMMAND_LINE = "command line"
+
+
+@update.command("check")
+def check() -> None:
+    """Show what this server's update source offers; changes nothing."""
+    context = _open()
+    with context.database.reading() as session:
+        source = find_source(session)
+        if source is None or not source.address:
+            raise RefusedError("No update source is entered yet. Enter it in the console.")
+        address, root = source.address, source.root.encode()
+    with open_source(address, root, context.settings.home / "updates", work.LIMITS) as opened:
+        opened.refresh()
+        offers = opened.offers()
+    for offer in offers:
+        click.echo(f"{offer.version}, {offer.rules} rules, {offer.length} bytes")
+    if not offers:
+        click.echo("The source holds no pattern set yet.")
+
+
+@update.command("run")
+def run() -> None:
+    """Take the newest pattern set from this server's update source, now; status 1 on failure."""
+    context = _open()
+    with context.database.transaction("request update") as session:
+        requested = service.request_run(session, COMMAND_LINE, utc_now())
+    work.run(context, {"run_id": str(requested.id)}, click.echo)
+    with context.database.reading() as session:
+        ended = get_run(session, requested.id)
+    click.echo(_last_line(ended))
+    if ended.state == RunState.FAILED:
+        sys.exit(1)
+
+
+def _open() -> Context:
+    context = open_context(settings.load())
+    require_current(context.database)
+    return context
+
+
+def _last_line(ended: UpdateRun) -> str:
+    return ended.detail.rpartition("\n")[2]
+
+
+__all__ = ["update"]
