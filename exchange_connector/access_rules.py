@@ -7,11 +7,8 @@ ourselves, and an entry that somebody else made is never counted as ours.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from contracts.connector import Access
-
-List = Literal["allowed", "blocked"]
 
 BLOCKED_BY_OTHERS = (
     "The mailbox's block list holds this DeviceId, and this connector did not put it there, so it "
@@ -39,6 +36,16 @@ class Change:
         """Whether there is nothing to do."""
         return self == Change()
 
+    def sentence(self) -> str:
+        """Say in a few words what it does, for the log."""
+        parts = (
+            ("allow", self.add.allowed),
+            ("block", self.add.blocked),
+            ("no longer allow", self.remove.allowed),
+            ("no longer block", self.remove.blocked),
+        )
+        return "; ".join(f"{word} {', '.join(sorted(ids))}" for word, ids in parts if ids)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -51,6 +58,10 @@ class Plan:
     """DeviceId -> the access that holds then."""
     problems: Mapping[str, str]
     """DeviceId -> why its wanted access cannot be had."""
+
+    def removed(self) -> frozenset[str]:
+        """Return the DeviceIds of which an entry goes."""
+        return self.change.remove.allowed | self.change.remove.blocked
 
 
 def plan(wanted: Mapping[str, Access], actual: Lists, ours: Lists) -> Plan:
@@ -93,7 +104,7 @@ def mailboxes_to_visit(
     """
     if paused:
         return []
-    pairs = set(ours) | set(wanted)
+    pairs = set(ours) | set(wanted) | set(settled)
     if not everything:
         kept = {pair for pair in wanted if settled.get(pair) == wanted[pair]}
         pairs -= kept

@@ -106,9 +106,9 @@ class Exchange:
         with _translated():
             rows = shell.invoke()
         if shell.streams.error:
-            raise _error("; ".join(str(error) for error in shell.streams.error))
+            raise _refused("; ".join(str(error) for error in shell.streams.error))
         if shell.had_errors:
-            raise _error(f"Exchange refused {cmdlet}.")
+            raise _refused(f"Exchange refused {cmdlet}.")
         return [{**row.adapted_properties, **row.extended_properties} for row in rows]
 
 
@@ -156,7 +156,7 @@ def _wsman(server: Server, timeout_seconds: int) -> WSMan:
         username=server.user or None,
         password=server.password or None,
         encryption="never" if secure or server.auth == "basic" else "always",
-        cert_validation=server.ca_file or True,
+        cert_validation=server.ca_file or True,  # type: ignore[arg-type]
         operation_timeout=timeout_seconds // 2,
         connection_timeout=10,
         read_timeout=timeout_seconds,
@@ -174,20 +174,30 @@ def _translated() -> Iterator[None]:
             "the right ones, and check that the PowerShell directory allows this authentication."
         ) from None
     except WinRMError as error:
-        raise _error(str(error)) from None
+        raise _unavailable(str(error)) from None
     except requests.RequestException as error:
         raise UnavailableError(f"Exchange does not answer: {error}") from None
     except (OSError, ValueError) as error:
         raise UnavailableError(f"Exchange cannot be spoken to: {error}") from None
 
 
-def _error(text: str) -> RefusedError | UnavailableError:
-    lower = text.casefold()
-    if any(word in lower for word in _THROTTLED):
-        return ThrottledError(f"Exchange asks for a pause: {text}")
-    if "http" in lower and any(code in lower for code in ("503", "502", "504", "500 ")):
-        return UnavailableError(f"Exchange does not answer properly: {text}")
+def _refused(text: str) -> RefusedError | UnavailableError:
+    """Return what a cmdlet's own error means."""
+    if _asks_for_pause(text):
+        return _unavailable(text)
     return RefusedError(text)
+
+
+def _unavailable(text: str) -> UnavailableError:
+    """Return what an error of the connection means."""
+    if _asks_for_pause(text):
+        return ThrottledError(f"Exchange asks for a pause: {text}")
+    return UnavailableError(f"Exchange does not answer properly: {text}")
+
+
+def _asks_for_pause(text: str) -> bool:
+    lower = text.casefold()
+    return any(word in lower for word in _THROTTLED)
 
 
 def _entries(add: frozenset[str], remove: frozenset[str]) -> dict[str, list[str]]:

@@ -87,6 +87,7 @@ def pair() -> Response:
 def partnerships() -> ResponseReturnValue:
     """Take a `PartnershipBatch`: 204 once it is stored and decided."""
     now = utc_now()
+    request.max_content_length = codec.MAXIMUM_BYTES
     with _connector("take partnerships", now) as (session, connector):
         batch = _body(messages.PartnershipBatch)
         service.take_partnerships(session, connector, batch, now)

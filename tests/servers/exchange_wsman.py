@@ -255,6 +255,10 @@ def _create(state: _State, user: str, body: ET.Element) -> str:
     return (
         f"<rsp:Shell><rsp:ShellId>{shell_id}</rsp:ShellId><rsp:ResourceUri>{RESOURCE}"
         f"</rsp:ResourceUri><rsp:Owner>{escape(user)}</rsp:Owner></rsp:Shell>"
+        f'<x:ResourceCreated xmlns:x="{TRANSFER.rstrip("/")}"><a:Address>http://127.0.0.1</a:Address>'
+        f"<a:ReferenceParameters><w:ResourceURI>{RESOURCE}</w:ResourceURI><w:SelectorSet>"
+        f'<w:Selector Name="ShellId">{shell_id}</w:Selector></w:SelectorSet>'
+        "</a:ReferenceParameters></x:ResourceCreated>"
     )
 
 

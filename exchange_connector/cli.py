@@ -1,0 +1,131 @@
+"""``sekisho exchange-connector``: pair, run, look, try."""
+
+import socket
+import sys
+from pathlib import Path
+
+import click
+
+from exchange_connector import configuration, loop, pairing, settings
+from exchange_connector.backends import psrp
+from exchange_connector.spool import Spool
+from runtime import logs
+from runtime.errors import UnavailableError
+
+
+@click.group("exchange-connector")
+def exchange_connector() -> None:
+    """Cut and give mail at Exchange as management decides."""
+
+
+@exchange_connector.command()
+@click.option("--management", required=True, help="https://NAME:8443 of the console.")
+@click.option("--code", required=True, help="The code that the console shows.")
+@click.option("--fingerprint", default="", help="Of management's CA, if not in the code.")
+@click.option(
+    "--management-ca",
+    default="",
+    help="PEM file of the company's CA, when the console shows the company's own certificate.",
+)
+@click.option("--exchange-url", required=True, help="https://NAME/PowerShell of Exchange.")
+@click.option("--exchange-user", default="", help="Service account; empty with a Kerberos ticket.")
+@click.option(
+    "--exchange-auth",
+    type=click.Choice(["basic", "kerberos", "ntlm", "negotiate"]),
+    default="basic",
+    show_default=True,
+)
+@click.option("--exchange-ca", default="", help="PEM file of the CA that certifies Exchange.")
+@click.option("--password-stdin", is_flag=True, help="Read the account's password from input.")
+@click.option("--name", default="", help="How the console calls this connector.")
+def pair(
+    management: str,
+    code: str,
+    fingerprint: str,
+    management_ca: str,
+    exchange_url: str,
+    exchange_user: str,
+    exchange_auth: str,
+    exchange_ca: str,
+    password_stdin: bool,
+    name: str,
+) -> None:
+    """Pair this machine's connector with management, once.
+
+    Tries Exchange first. The code is good for 15 minutes and one pairing; it also says which
+    certificate authority management must have.
+    """
+    server = psrp.Server(
+        url=exchange_url,
+        user=exchange_user,
+        password=_password(password_stdin, exchange_user),
+        auth=exchange_auth,
+        ca_file=str(Path(exchange_ca).absolute()) if exchange_ca else "",
+    )
+    wish = pairing.Wish(
+        management=management,
+        code=code,
+        fingerprint=fingerprint,
+        management_ca=management_ca,
+        name=name or socket.gethostname(),
+        exchange=server,
+    )
+    paired = pairing.pair(settings.load().folder, wish)
+    click.echo(f"Paired as {paired.name} ({paired.connector_id}). Start it with:")
+    click.echo("  sekisho exchange-connector run     (sekisho up starts it by itself)")
+
+
+def _password(from_input: bool, user: str) -> str:
+    if from_input:
+        return sys.stdin.readline().rstrip("\r\n")
+    return click.prompt("Password", hide_input=True, type=str) if user else ""
+
+
+@exchange_connector.command()
+def run() -> None:
+    """Work until SIGTERM."""
+    loaded = settings.load()
+    logs.start("exchange-connector", loaded.log_level)
+    loop.run(loaded)
+
+
+@exchange_connector.command()
+def status() -> None:
+    """Show the pairing and what the spool holds."""
+    folder = settings.load().folder
+    paired, _ = configuration.load(folder)
+    spool = Spool(folder / "spool.db")
+    wanted, _ = spool.wanted()
+    discovered = spool.discovered_at()
+    lists = spool.ours().values()
+    click.echo(f"connector    {paired.name} ({paired.connector_id})")
+    click.echo(f"management   {paired.management}")
+    click.echo(f"exchange     {paired.exchange_url} as {paired.exchange_user or 'this machine'}")
+    click.echo(f"wanted       issue {wanted.issue}, {len(wanted.wanted)} partnerships")
+    click.echo(f"paused       {wanted.paused_because if wanted.paused else 'no'}")
+    click.echo(f"all read     {discovered.isoformat() if discovered else 'never'}")
+    click.echo(
+        f"our entries  {sum(len(one.allowed) for one in lists)} allowed, "
+        f"{sum(len(one.blocked) for one in lists)} blocked"
+    )
+    click.echo(f"unreported   {len(spool.results(1000)[0])}")
+    spool.close()
+
+
+@exchange_connector.command()
+def selftest() -> None:
+    """Try Exchange and management, reading only; UnavailableError's status if one fails."""
+    loaded = settings.load()
+    server = configuration.exchange_server(*configuration.load(loaded.folder))
+    with psrp.session(server, loaded.exchange_timeout_seconds) as exchange:
+        addresses, _ = exchange.list_mailboxes()
+        found = exchange.list_partnerships(addresses)
+    click.echo(f"Exchange answers: {len(addresses)} mailboxes, {len(found)} partnerships.")
+    unnamed = sum(not one.user_address for one in found)
+    if unnamed:
+        click.echo(f"Of these, {unnamed} have a mailbox without a mail address.")
+    with loop.open_management(loaded) as management:
+        answer = management.get_access("")
+    if answer is None:
+        raise UnavailableError("Management answered a first question with 'unchanged'.")
+    click.echo(f"Management answers: {len(answer[0].wanted)} partnerships wanted.")

@@ -1,0 +1,126 @@
+"""What pairing leaves in the connector's folder, and how its secrets lie there.
+
+``connector.toml`` says who we are and where management and Exchange are; ``management-ca.pem`` is
+the only authority whose certificate management may show; ``credentials.sealed`` holds our signing
+key and Exchange's password, encrypted (Fernet) under ``secret.key``, which only we may read.
+"""
+
+import json
+import os
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from uuid import UUID
+
+from cryptography.fernet import Fernet, InvalidToken
+from joserfc.jwk import ECKey
+from pydantic import TypeAdapter, ValidationError
+
+from contracts import keys as jwk
+from exchange_connector.backends.psrp import Server
+from runtime.errors import ConfigurationError
+
+PAIRED = "connector.toml"
+AUTHORITY = "management-ca.pem"
+KEY_FILE = "secret.key"
+CREDENTIALS = "credentials.sealed"
+NOT_PAIRED = (
+    "This connector is not paired. Make a code in the console under Mail access, Connectors, and "
+    "run the command that is shown there."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """The content of ``connector.toml``."""
+
+    connector_id: UUID
+    name: str
+    management: str
+    """For example ``https://sekisho.example.com:8443``."""
+    exchange_url: str
+    exchange_user: str = ""
+    exchange_auth: str = "basic"
+    exchange_ca: str = ""
+    """PEM file of the CA that certifies Exchange; empty: the system's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The two secrets."""
+
+    key: ECKey
+    exchange_password: str
+
+
+_PAIRED = TypeAdapter(Paired)
+
+
+def is_paired(folder: Path) -> bool:
+    """Tell whether *folder* holds a pairing."""
+    return (folder / PAIRED).exists()
+
+
+def save(folder: Path, paired: Paired, credentials: Credentials, authority: str) -> None:
+    """Write a pairing; ``connector.toml`` comes last, so that a torn write is no pairing."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    if not (folder / KEY_FILE).exists():
+        _write(folder / KEY_FILE, Fernet.generate_key().decode())
+    secrets = {
+        "key": jwk.private_json(credentials.key),
+        "exchange_password": credentials.exchange_password,
+    }
+    sealed = _fernet(folder).encrypt(json.dumps(secrets).encode()).decode()
+    _write(folder / CREDENTIALS, sealed)
+    _write(folder / AUTHORITY, authority)
+    lines = [f"{name} = {json.dumps(str(value))}" for name, value in asdict(paired).items()]
+    _write(folder / PAIRED, "\n".join(lines) + "\n")
+
+
+def load(folder: Path) -> tuple[Paired, Credentials]:
+    """Return the pairing; ConfigurationError says what is missing or wrong."""
+    if not is_paired(folder):
+        raise ConfigurationError(NOT_PAIRED)
+    try:
+        paired = _PAIRED.validate_python(tomllib.loads((folder / PAIRED).read_text("utf-8")))
+        secrets = json.loads(_fernet(folder).decrypt((folder / CREDENTIALS).read_bytes()))
+    except InvalidToken:
+        raise ConfigurationError(
+            f"{CREDENTIALS} was not sealed with this {KEY_FILE}. Pair again."
+        ) from None
+    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+        raise ConfigurationError(f"The pairing in {folder} cannot be read: {error}") from None
+    return paired, Credentials(jwk.read_private(secrets["key"]), secrets["exchange_password"])
+
+
+def exchange_server(paired: Paired, credentials: Credentials) -> Server:
+    """Return where Exchange is and how we sign in there."""
+    return Server(
+        url=paired.exchange_url,
+        user=paired.exchange_user,
+        password=credentials.exchange_password,
+        auth=paired.exchange_auth,
+        ca_file=paired.exchange_ca,
+    )
+
+
+def _fernet(folder: Path) -> Fernet:
+    path = folder / KEY_FILE
+    try:
+        if path.stat().st_mode & 0o077:
+            raise ConfigurationError(f"Others may read {path}; run: chmod 600 {path}")
+        return Fernet(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}. Pair again.") from None
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace *path* as a whole, readable by us alone."""
+    fresh = path.with_name(path.name + ".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

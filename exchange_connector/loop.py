@@ -1,0 +1,150 @@
+"""The connector's process: pass after pass until it is told to stop."""
+
+import logging
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from threading import Event
+
+from prometheus_client import Counter, Gauge
+
+from exchange_connector import configuration
+from exchange_connector.management_client import ManagementClient
+from exchange_connector.settings import Settings
+from exchange_connector.spool import Spool
+from exchange_connector.sync import Outcome, Sync
+from runtime import health
+from runtime.clock import utc_now
+
+log = logging.getLogger(__name__)
+
+LONGEST_SILENCE_SECONDS = 240
+"""Management calls a connector disturbed after 5 minutes of silence."""
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
+PAUSE_WHEN_REFUSED = 300.0
+STUCK_AFTER_SECONDS = 900.0
+
+CHANGES = Counter("sekisho_connector_changes", "Calls that changed something at Exchange.")
+PASSES = Counter("sekisho_connector_passes", "Passes run.")
+PASS_SECONDS = Gauge("sekisho_connector_pass_seconds", "How long the last pass took.")
+WAITING = Gauge("sekisho_connector_waiting", "Changes not made yet.")
+PARTNERSHIPS = Gauge("sekisho_connector_partnerships", "Partnerships found at Exchange.")
+EXCHANGE_UP = Gauge("sekisho_connector_exchange_up", "Whether Exchange answered last.")
+MANAGEMENT_UP = Gauge("sekisho_connector_management_up", "Whether management answered last.")
+
+
+@dataclass(slots=True)
+class Said:
+    """What was logged last, so that each change is logged once."""
+
+    exchange: str = ""
+    management: str = ""
+    paused: str = ""
+
+    def tell(self, outcome: Outcome) -> None:
+        """Log what differs from the last pass."""
+        if outcome.acted or outcome.exchange_problem:
+            self.exchange = _tell(self.exchange, outcome.exchange_problem, "Exchange answers.")
+        self.management = _tell(
+            self.management, outcome.management_problem, "Management answers again."
+        )
+        self.paused = _tell(self.paused, outcome.paused_because, "Enforcement acts again.")
+        if outcome.discovered is not None:
+            log.info("Reported %s partnerships.", outcome.discovered)
+
+
+def _tell(before: str, now: str, well: str) -> str:
+    if now and now != before:
+        log.warning(now)
+    elif before and not now:
+        log.info(well)
+    return now
+
+
+@dataclass(slots=True)
+class Loop:
+    """Decides when the next pass runs and what it does."""
+
+    sync: Sync
+    spool: Spool
+    discovery_seconds: float
+    stopping: Event
+    said: Said = field(default_factory=Said)
+    pause: float = 0.0
+    """How long Exchange is left alone after it did not answer."""
+    act_at: float = 0.0
+    passed_at: float = field(default_factory=time.monotonic)
+
+    def run(self) -> None:
+        """Run until *stopping* is set."""
+        while not self.stopping.is_set():
+            self.stopping.wait(self.step())
+
+    def step(self) -> float:
+        """Run one pass; return how many seconds to wait for the next."""
+        begun = time.monotonic()
+        outcome = self.sync.run_pass(self._discovery_is_due(), act=begun >= self.act_at)
+        self.passed_at = time.monotonic()
+        self.said.tell(outcome)
+        _measure(outcome, self.passed_at - begun)
+        self._back_off(outcome)
+        if outcome.unfinished and not outcome.exchange_problem:
+            return 0.0
+        return float(min(outcome.cycle_seconds, LONGEST_SILENCE_SECONDS))
+
+    def problem(self) -> str | None:
+        """Say that the loop hangs, or None."""
+        silent = time.monotonic() - self.passed_at
+        return f"No pass ended for {silent:.0f} s." if silent > STUCK_AFTER_SECONDS else None
+
+    def _discovery_is_due(self) -> bool:
+        last = self.spool.discovered_at()
+        every = timedelta(seconds=self.discovery_seconds)
+        return last is None or not timedelta() <= utc_now() - last < every
+
+    def _back_off(self, outcome: Outcome) -> None:
+        if outcome.exchange_problem:
+            first = PAUSE_WHEN_REFUSED if outcome.exchange_refuses_us else FIRST_PAUSE
+            self.pause = min(max(self.pause * 2, first), LONGEST_PAUSE)
+            self.act_at = time.monotonic() + self.pause
+        elif outcome.acted:
+            self.pause = self.act_at = 0.0
+
+
+def _measure(outcome: Outcome, seconds: float) -> None:
+    PASSES.inc()
+    PASS_SECONDS.set(seconds)
+    CHANGES.inc(outcome.changed)
+    WAITING.set(outcome.waiting)
+    MANAGEMENT_UP.set(not outcome.management_problem)
+    if outcome.acted:
+        EXCHANGE_UP.set(not outcome.exchange_problem)
+    if outcome.discovered is not None:
+        PARTNERSHIPS.set(outcome.discovered)
+
+
+def open_management(settings: Settings) -> ManagementClient:
+    """Return the signed connection to the management server that we are paired with."""
+    paired, credentials = configuration.load(settings.folder)
+    authority = (settings.folder / configuration.AUTHORITY).read_text(encoding="ascii")
+    return ManagementClient(paired.management, authority, credentials.key, str(paired.connector_id))
+
+
+def run(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT; a pass under way ends after its present mailbox."""
+    stopping = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    server = configuration.exchange_server(*configuration.load(settings.folder))
+    spool = Spool(settings.folder / "spool.db")
+    with open_management(settings) as management:
+        sync = Sync(server, management, spool, stopping.is_set, settings.exchange_timeout_seconds)
+        loop = Loop(sync, spool, settings.discovery_seconds, stopping)
+        checks: dict[str, Callable[[], str | None]] = {"loop": loop.problem}
+        health.serve(settings.health_port, checks)
+        log.info("The connector works.")
+        loop.run()
+    spool.close()
+    log.info("The connector stopped.")

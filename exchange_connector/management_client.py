@@ -1,0 +1,164 @@
+"""Calls management's ``/connector/v1``: signed requests, TLS against the pinned authority only."""
+
+import json
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Self
+from uuid import UUID, uuid4
+
+import httpx
+from joserfc.jwk import ECKey
+
+from contracts import codec, request_signature
+from contracts import connector as messages
+from contracts import keys as jwk
+from runtime.clock import utc_now
+from runtime.errors import (
+    ForbiddenError,
+    RefusedError,
+    SekishoError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+
+TIMEOUT_SECONDS = 60
+CLOCK_SKEW = "urn:sekisho:clock-skew"
+LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
+_ERROR_OF: dict[int, type[SekishoError]] = {
+    401: UnauthenticatedError,
+    403: ForbiddenError,
+    429: UnavailableError,
+}
+
+
+class ManagementClient:
+    """One connection to management; a context manager."""
+
+    def __init__(self, address: str, authority: str, key: ECKey, key_id: str) -> None:
+        """Trust only certificates under *authority* (PEM); sign with *key* as *key_id*."""
+        trust = ssl.create_default_context(cadata=authority)
+        self._http = httpx.Client(
+            base_url=address.rstrip("/") + "/connector/v1",
+            verify=trust,
+            timeout=TIMEOUT_SECONDS,
+            trust_env=False,
+        )
+        self._key, self._key_id = key, key_id
+        self._ahead = timedelta()
+        """How far management's clock is ahead of ours."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def pair(self, code: str, name: str, version: str) -> UUID:
+        """Use up the one-time code; return our id."""
+        asked = messages.PairingRequest(
+            code=code, key=jwk.public_jwk(self._key), name=name, version=version
+        )
+        answer = self._ask("POST", "/pairings", codec.write(asked))
+        return codec.read(messages.Paired, answer.content).connector_id
+
+    def report_partnerships(
+        self, partnerships: Sequence[messages.Partnership], seen_at: datetime
+    ) -> None:
+        """Report a full pass, in batches; the last one says that it is complete."""
+        pass_id = uuid4()
+        starts = range(0, len(partnerships), messages.BATCH) or range(1)
+        for start in starts:
+            batch = messages.PartnershipBatch(
+                pass_id=pass_id,
+                seen_at=seen_at,
+                complete=start == starts[-1],
+                partnerships=tuple(partnerships[start : start + messages.BATCH]),
+            )
+            self._ask("POST", "/partnerships", codec.write(batch))
+
+    def get_access(self, known: str) -> tuple[messages.WantedAccess, str] | None:
+        """Return what is wanted and its tag, or None while the tag *known* still holds."""
+        headers = {"If-None-Match": known} if known else {}
+        answer = self._ask("GET", "/access", b"", headers)
+        if answer.status_code == 304:
+            return None
+        wanted = codec.read(messages.WantedAccess, answer.content, LARGEST_ANSWER_BYTES)
+        return wanted, answer.headers.get("ETag", "")
+
+    def report_applied(self, applied: Sequence[messages.Applied]) -> None:
+        """Report at most `BATCH` results."""
+        self._ask("POST", "/applied", codec.write(messages.AppliedBatch(applied=tuple(applied))))
+
+    def report_status(self, status: messages.ConnectorStatus) -> None:
+        """Report how we stand."""
+        self._ask("POST", "/status", codec.write(status))
+
+    def _ask(
+        self, method: str, path: str, body: bytes, headers: dict[str, str] | None = None
+    ) -> httpx.Response:
+        """Send one signed request; once more, with management's time, when only our clock is off.
+
+        Raises UnavailableError when management does not answer or is busy, UnauthenticatedError,
+        ForbiddenError and RefusedError with its words.
+        """
+        answer = self._send(method, path, body, headers or {})
+        if answer.status_code == 401 and _problem(answer).get("type") == CLOCK_SKEW:
+            self._ahead = _date(answer) - utc_now()
+            answer = self._send(method, path, body, headers or {})
+        if answer.status_code < 400:
+            return answer
+        kind = UnavailableError if answer.status_code >= 500 else RefusedError
+        detail = _problem(answer).get("detail") or f"status {answer.status_code}"
+        raise _ERROR_OF.get(answer.status_code, kind)(f"Management says: {detail}")
+
+    def _send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
+        request = self._http.build_request(method, path, content=body, headers=headers)
+        signature = request_signature.signature_headers(
+            method,
+            str(request.url),
+            body,
+            self._key,
+            self._key_id,
+            request_signature.CONNECTOR,
+            utc_now() + self._ahead,
+        )
+        request.headers.update(signature)
+        with translated():
+            return self._http.send(request)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise UnavailableError for whatever httpx cannot do."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise UnavailableError(f"Management cannot be reached: {error}") from None
+
+
+def _problem(answer: httpx.Response) -> dict[str, str]:
+    try:
+        said = json.loads(answer.content)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _date(answer: httpx.Response) -> datetime:
+    try:
+        return parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC)
+    except (KeyError, ValueError):
+        return utc_now()

@@ -1,0 +1,121 @@
+"""Pairs this connector with management, and trusts nobody before the code says whom.
+
+The console shows one text, ``SECRET.FINGERPRINT``: a one-time secret of 16 characters and the
+base64url SHA-256 of management's CA certificate (43 characters). The person who carries the text
+carries the trust, both ways:
+
+1. The CA certificate is fetched from management over TLS that is not verified: anybody on the way
+   may put in another one.
+2. Its SHA-256 must be the FINGERPRINT, else nothing more is sent and pairing ends with an error.
+3. Only then the secret goes out, over TLS that is verified against this very certificate and the
+   name in the address. It comes with our new public key, in a request signed by that key, and
+   works once, for 15 minutes.
+4. The certificate stays in the connector's folder as the only authority for management.
+
+A company that put its own certificate on the console gives its CA's file with ``--management-ca``;
+step 1 and 2 fall away then.
+"""
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from contracts import keys as jwk
+from exchange_connector import configuration
+from exchange_connector.backends import psrp
+from exchange_connector.management_client import ManagementClient, translated
+from runtime.errors import ConfigurationError, ForbiddenError, UnavailableError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the person who pairs said."""
+
+    management: str
+    code: str
+    """``SECRET`` or ``SECRET.FINGERPRINT``."""
+    fingerprint: str = ""
+    management_ca: str = ""
+    name: str
+    exchange: psrp.Server
+
+
+def pair(folder: Path, wish: Wish) -> configuration.Paired:
+    """Pair and write everything into *folder*.
+
+    Exchange is tried first, so that a wrong password uses up no code.
+    """
+    if configuration.is_paired(folder):
+        raise ConfigurationError(
+            f"{folder} is paired already. Disable that connector in the console and remove "
+            f"{configuration.PAIRED} to pair anew."
+        )
+    with psrp.session(wish.exchange):
+        pass
+    secret, authority = _authority(wish)
+    key = jwk.new_key()
+    with ManagementClient(wish.management, authority, key, jwk.thumbprint(key)) as management:
+        connector_id = management.pair(secret, wish.name, version("sekisho"))
+    paired = configuration.Paired(
+        connector_id=connector_id,
+        name=wish.name,
+        management=wish.management,
+        exchange_url=wish.exchange.url,
+        exchange_user=wish.exchange.user,
+        exchange_auth=wish.exchange.auth,
+        exchange_ca=wish.exchange.ca_file,
+    )
+    credentials = configuration.Credentials(key, wish.exchange.password)
+    configuration.save(folder, paired, credentials, authority)
+    return paired
+
+
+def _authority(wish: Wish) -> tuple[str, str]:
+    """Return (secret, PEM of the CA to trust)."""
+    secret, _, inside = wish.code.strip().partition(".")
+    if wish.management_ca:
+        return secret, Path(wish.management_ca).read_text(encoding="ascii")
+    expected = wish.fingerprint or inside
+    if not expected:
+        raise ConfigurationError(
+            "The code carries no fingerprint. Copy it whole from the console, or give "
+            "--fingerprint."
+        )
+    found = fetch_authority(wish.management)
+    if not hmac.compare_digest(fingerprint(found).encode(), expected.strip().encode()):
+        raise ForbiddenError(
+            "Management's certificate authority is not the one that the code names. Either the "
+            "address is wrong or somebody is in between; nothing was sent."
+        )
+    return secret, found
+
+
+def fetch_authority(address: str) -> str:
+    """Return the CA certificate (PEM) that whoever answers at *address* calls its own."""
+    with (
+        translated(),
+        httpx.Client(verify=False, trust_env=False, timeout=20) as http,  # noqa: S501  (step 1)
+    ):
+        answer = http.get(address.rstrip("/") + "/connector/v1/ca")
+    if answer.status_code != 200 or len(answer.content) > 100_000:
+        raise UnavailableError(
+            f"{address} does not answer as a Sekisho console does (status {answer.status_code})."
+        )
+    return answer.text
+
+
+def fingerprint(authority: str) -> str:
+    """Return the base64url SHA-256 of a PEM certificate, without padding (43 characters)."""
+    try:
+        certificate = x509.load_pem_x509_certificate(authority.encode())
+    except ValueError:
+        raise UnavailableError("What management calls its certificate is none.") from None
+    digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
