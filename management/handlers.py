@@ -17,6 +17,9 @@ Visit = Callable[["Context"], None]
 
 HANDLERS = {
     "commands.dispatch": "management.commands.work:dispatch",
+    "commands.expire": "management.commands.work:expire",
+    "policies.spread": "management.compliance.work:spread_policy",
+    "relays.watch": "management.relays.work:watch",
     "apps.scan": "management.apps.work:scan",
     "apps.retro_hunt": "management.apps.work:retro_hunt",
     "updates.run": "management.updates.work:run",
@@ -26,7 +29,7 @@ HANDLERS = {
 """Queued work: kind -> function taking context, payload and progress; it must bear repetition."""
 
 LOOPS = {
-    "visit relays": "management.relays.visit:visit_all",
+    "visit relays": "management.check_in.visit:visit_all",
     "judge devices": "management.compliance.work:judge_due",
 }
 """What threads of the jobs process do again and again: name -> function taking the context."""
@@ -42,6 +45,8 @@ class Scheduled:
 
 SCHEDULE = (
     Scheduled("commands.dispatch", timedelta(minutes=5)),
+    Scheduled("commands.expire", timedelta(minutes=5)),
+    Scheduled("relays.watch", timedelta(minutes=15)),
     Scheduled("mail_access.decide", timedelta(minutes=5)),
     Scheduled("updates.run", timedelta(minutes=15)),
 )

@@ -1,18 +1,16 @@
 """Background work on commands."""
 
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from management.commands import service
 from management.commands.queries import list_expired, list_queued
-from management.commands.service import dispatch, expire
 from management.context import Context
+from management.handlers import Progress
 from runtime.clock import utc_now
 
 
-def dispatch_commands(
-    context: Context, payload: dict[str, Any], progress: Callable[[str], None]
-) -> None:
+def dispatch(context: Context, payload: dict[str, Any], progress: Progress) -> None:
     """Send the command that *payload* names, or every queued one (those that waited)."""
     if "command_id" in payload:
         _dispatch(context, UUID(payload["command_id"]))
@@ -28,20 +26,18 @@ def dispatch_commands(
         after = found[-1]
 
 
-def expire_commands(
-    context: Context, payload: dict[str, Any], progress: Callable[[str], None]
-) -> None:
+def expire(context: Context, payload: dict[str, Any], progress: Progress) -> None:
     """End the commands whose time is over."""
     while True:
         with context.database.transaction("expire commands") as session:
             now = utc_now()
             found = list_expired(session, now)
             for command_id in found:
-                expire(session, command_id, now)
+                service.expire(session, command_id, now)
         if not found:
             return
 
 
 def _dispatch(context: Context, command_id: UUID) -> None:
     with context.database.transaction("dispatch command") as session:
-        dispatch(session, context.keys, context.signer, command_id, utc_now())
+        service.dispatch(session, context.keys, context.signer, command_id, utc_now())

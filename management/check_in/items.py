@@ -1,0 +1,120 @@
+"""Turns the parts of a taken report into facts, results and incidents."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from contracts.agent import (
+    Apps,
+    CommandKind,
+    CommandResult,
+    Digest,
+    Leaving,
+    Posture,
+    RelayProblem,
+    ReportItem,
+)
+from management.apps.service import record_inventory
+from management.commands.service import order_acknowledged, take_result
+from management.devices.models import Device
+from management.devices.rules import EnrolmentState, Fact, FactKind
+from management.devices.service import AGENT, record_facts
+from management.enrolment.queries import enrolment_ids
+from management.enrolment.service import end_enrolment
+from management.relays.service import acknowledge, record_incident
+
+_POSTURE = (
+    FactKind.OS_VERSION,
+    FactKind.SECURITY_PATCH,
+    FactKind.ROOTED,
+    FactKind.ENCRYPTED,
+    FactKind.PASSCODE_SET,
+    FactKind.DEVELOPER_OPTIONS,
+    FactKind.USB_DEBUGGING,
+    FactKind.UNKNOWN_SOURCES,
+    FactKind.ROAMING,
+    FactKind.AGENT_VERSION,
+    FactKind.PATTERN_VERSION,
+)
+
+
+def acknowledge_orders(session: Session, device: Device, ack: int, now: datetime) -> None:
+    """Note up to which order the device holds all; it never loses one that it held."""
+    if ack > device.outbound_seq:
+        record_incident(
+            session,
+            "gap",
+            f"The device holds order {ack}, this server wrote {device.outbound_seq} only. "
+            "Was it restored from a backup? Then let the device enrol again.",
+            now,
+            relay_id=device.relay_id,
+            sender=device.id,
+        )
+    ack = min(ack, device.outbound_seq)
+    if ack <= device.outbound_ack:
+        return
+    if device.outbound_ack == 0:
+        for enrolment_id in enrolment_ids(session, device.id):
+            acknowledge(session, enrolment_id, device.epoch, ack, now)
+    device.outbound_ack = ack
+    acknowledge(session, device.id, device.epoch, ack, now)
+    order_acknowledged(session, device, ack, now)
+
+
+def take_items(
+    session: Session, device: Device, items: Iterable[ReportItem], said_at: datetime, now: datetime
+) -> None:
+    """Store what a device said at *said_at*."""
+    for item in items:
+        match item:
+            case Posture():
+                record_facts(session, device.id, posture_facts(item, said_at), now)
+            case Apps():
+                record_inventory(session, device, item, AGENT, said_at, now)
+            case CommandResult():
+                _result(session, device, item, now)
+            case RelayProblem():
+                _problem(session, device, item, now)
+            case Leaving():
+                _leave(session, device, EnrolmentState.RETIRED, item.reason, now)
+            case Digest():
+                pass
+
+
+def posture_facts(posture: Posture, said_at: datetime) -> dict[FactKind, Fact]:
+    """Return the facts in a posture; what the device cannot tell is a fact without value."""
+    facts = {kind: Fact(getattr(posture, kind.value), AGENT, said_at) for kind in _POSTURE}
+    applied = None
+    if posture.applied_policy_id is not None:
+        applied = {
+            "policy_id": str(posture.applied_policy_id),
+            "version": posture.applied_policy_version,
+        }
+    return {**facts, FactKind.APPLIED_POLICY: Fact(applied, AGENT, said_at)}
+
+
+def _result(session: Session, device: Device, result: CommandResult, now: datetime) -> None:
+    command = take_result(session, device, result, now)
+    wiped = command is not None and command.kind == CommandKind.WIPE and result.state == "done"
+    if wiped:
+        _leave(session, device, EnrolmentState.WIPED, "It confirmed the wipe.", now)
+
+
+def _leave(
+    session: Session, device: Device, state: EnrolmentState, because: str, now: datetime
+) -> None:
+    if device.enrolment_state == EnrolmentState.ENROLLED:
+        end_enrolment(session, device, state, AGENT, because, now)
+
+
+def _problem(session: Session, device: Device, said: RelayProblem, now: datetime) -> None:
+    record_incident(
+        session,
+        said.problem,
+        said.detail,
+        now,
+        relay_id=device.relay_id,
+        sender=device.id,
+        reported_by="device",
+    )

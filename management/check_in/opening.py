@@ -1,0 +1,85 @@
+"""Opens what a relay delivered and proves who wrote it; everything before that is only a claim."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from joserfc.jwk import ECKey
+from sqlalchemy.orm import Session
+
+from contracts import codec, envelope, keys
+from contracts.agent import EnrolmentRequest, Report
+from contracts.link import Inbound
+from management.check_in.rules import digest
+from management.devices.models import Device
+from management.devices.queries import lock_device
+from runtime.errors import MalformedMessageError, NotFoundError, TooLargeError, UnauthenticatedError
+
+
+class SuspiciousError(Exception):
+    """A message that an honest device and relay would not deliver; it is removed and noted."""
+
+    def __init__(self, problem: str, detail: str) -> None:
+        super().__init__(detail)
+        self.problem, self.detail = problem, detail
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A report whose signature by its device holds."""
+
+    device: Device
+    report: Report
+    hashed: str
+
+
+def open_report(session: Session, item: Inbound, key: ECKey) -> Opened:
+    """Return the report in *item* and its device, locked; SuspiciousError says what is wrong."""
+    device = _claimed_device(session, item.sender)
+    payload = _verified(item, key, envelope.REPORT, keys.read_public(device.signing_key))
+    try:
+        report = codec.read(Report, payload)
+    except (MalformedMessageError, TooLargeError) as error:
+        raise SuspiciousError("unreadable", str(error)) from None
+    if report.iss != device.id:
+        raise SuspiciousError("foreign", f"It says that device {report.iss} wrote it.")
+    _without_nul(payload)
+    return Opened(device, report, digest(payload))
+
+
+def open_request(item: Inbound, key: ECKey) -> EnrolmentRequest:
+    """Return the request in *item*, signed with the key that it names; else SuspiciousError."""
+    try:
+        token = envelope.decrypt(item.sealed, key)
+        claimed = codec.read(EnrolmentRequest, envelope.unverified_payload(token))
+        signer = keys.read_public(claimed.signing_key)
+        keys.read_public(claimed.encryption_key)
+    except (MalformedMessageError, TooLargeError) as error:
+        raise SuspiciousError("unreadable", str(error)) from None
+    payload = _verified(item, key, envelope.ENROLMENT, signer)
+    request = codec.read(EnrolmentRequest, payload)
+    if request.enrolment_id != item.sender:
+        raise SuspiciousError("foreign", f"It belongs to enrolment {request.enrolment_id}.")
+    _without_nul(payload)
+    return request
+
+
+def _claimed_device(session: Session, sender: UUID) -> Device:
+    try:
+        return lock_device(session, sender)
+    except NotFoundError:
+        raise SuspiciousError("foreign", "No device with this id ever enrolled.") from None
+
+
+def _verified(item: Inbound, key: ECKey, typ: str, signer: ECKey) -> bytes:
+    try:
+        return envelope.open_sealed(item.sealed, typ, signer, key)
+    except (MalformedMessageError, TooLargeError) as error:
+        raise SuspiciousError("unreadable", str(error)) from None
+    except UnauthenticatedError as error:
+        raise SuspiciousError("forged", str(error)) from None
+
+
+def _without_nul(payload: bytes) -> None:
+    """Refuse text with the character U+0000, which no database but SQLite stores."""
+    if b"\\u0000" in payload or b"\x00" in payload:
+        raise SuspiciousError("unreadable", "Its text holds the character U+0000.")

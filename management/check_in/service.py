@@ -1,0 +1,173 @@
+"""Takes what relays delivered: requests to enrol, and reports, each exactly once and in order.
+
+Nothing that a device or a relay sends may stop the others: what cannot be taken is noted as an
+incident and removed. A device keeps every report until management's signed receipt comes, so what
+is removed here wrongly comes again.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.orm import Session
+
+from contracts.agent import Receipt
+from contracts.link import Inbound
+from management.check_in.items import acknowledge_orders, take_items
+from management.check_in.opening import Opened, SuspiciousError, open_report, open_request
+from management.check_in.rules import Place, place, remember
+from management.compliance.queries import wish_of
+from management.compliance.service import rejudge
+from management.context import Context
+from management.devices.models import Device
+from management.devices.queries import lock_device
+from management.devices.rules import EnrolmentState
+from management.devices.service import record_contact
+from management.enrolment.granting import answer_request
+from management.relays.models import OutboundMessage
+from management.relays.service import ORDER, move_mailbox, record_incident, send_order
+from runtime.errors import SekishoError, UnavailableError
+
+log = logging.getLogger(__name__)
+_WRONG = {
+    Place.ALTERED: ("altered", "Report {seq} came again with another content."),
+    Place.GAP: ("gap", "Report {seq} came, {wanted} was next."),
+    Place.OLD_EPOCH: ("replayed", "Report {seq} belongs to an earlier enrolment ({epoch})."),
+    Place.UNKNOWN_EPOCH: ("foreign", "Report {seq} names an enrolment ({epoch}) never made."),
+}
+
+
+@dataclass(slots=True)
+class _Pass:
+    """What one call of `take` has to finish at its end."""
+
+    context: Context
+    relay_id: UUID
+    now: datetime
+    heard: dict[UUID, None] = field(default_factory=dict)
+    """Devices that said something new, in order."""
+    repeated: dict[UUID, None] = field(default_factory=dict)
+    silence: dict[UUID, timedelta] = field(default_factory=dict)
+    """Policy -> the longest silence that it bears."""
+
+
+def take(
+    session: Session, context: Context, relay_id: UUID, items: Iterable[Inbound], now: datetime
+) -> None:
+    """Take delivered messages in order; then judge the devices anew and receipt their reports.
+
+    After the commit the relay may forget all *items*. UnavailableError (the signer is away): roll
+    back, and take the same items later.
+    """
+    this = _Pass(context, relay_id, now)
+    for item in items:
+        _take_one(session, this, item)
+    rejudge(session, this.heard, now)
+    for device_id in this.heard | this.repeated:
+        _receipt(session, this, device_id)
+
+
+def _take_one(session: Session, this: _Pass, item: Inbound) -> None:
+    """Take one message, or nothing of it and an incident instead."""
+    try:
+        with session.begin_nested():
+            if item.kind == "enrolment":
+                request = open_request(item, this.context.keys.encryption_key())
+                answer_request(session, this.context, request, this.relay_id, this.now)
+            else:
+                _take_report(session, this, item)
+    except SuspiciousError as error:
+        _note(session, this, item, error.problem, error.detail)
+    except UnavailableError:
+        raise
+    except SekishoError as error:
+        _note(session, this, item, "unreadable", str(error))
+    except (DataError, IntegrityError, ValueError, TypeError, LookupError) as error:
+        log.exception("A delivered message could not be taken", extra={"sender": str(item.sender)})
+        _note(session, this, item, "unreadable", f"Taking it failed ({type(error).__name__}).")
+
+
+def _take_report(session: Session, this: _Pass, item: Inbound) -> None:
+    opened = open_report(session, item, this.context.keys.encryption_key())
+    device, report = opened.device, opened.report
+    where = place(
+        report.epoch,
+        report.seq,
+        device.epoch,
+        device.inbound_seq,
+        device.recent_reports,
+        opened.hashed,
+    )
+    if where is Place.REPEATED:
+        this.repeated[device.id] = None
+    elif where is not Place.NEXT:
+        problem, words = _WRONG[where]
+        raise SuspiciousError(
+            problem,
+            words.format(seq=report.seq, epoch=report.epoch, wanted=device.inbound_seq + 1),
+        )
+    elif device.enrolment_state != EnrolmentState.ENROLLED:
+        raise SuspiciousError("foreign", f"It reports although it is {device.enrolment_state}.")
+    else:
+        _accept(session, this, opened)
+
+
+def _accept(session: Session, this: _Pass, opened: Opened) -> None:
+    device, report = opened.device, opened.report
+    said_at = min(report.sent_at, this.now)
+    device.inbound_seq = report.seq
+    device.recent_reports = remember(device.recent_reports, report.seq, opened.hashed)
+    move_mailbox(session, device, this.relay_id)
+    record_contact(session, device, said_at, _silence(session, this, device), this.now)
+    acknowledge_orders(session, device, report.ack, this.now)
+    take_items(session, device, report.items, said_at, this.now)
+    this.heard[device.id] = None
+
+
+def _silence(session: Session, this: _Pass, device: Device) -> timedelta:
+    if device.policy_id not in this.silence:
+        asked = wish_of(session, device.policy_id).requirements
+        this.silence[device.policy_id] = asked.maximum_silence
+    return this.silence[device.policy_id]
+
+
+def _receipt(session: Session, this: _Pass, device_id: UUID) -> None:
+    """See that the device learns which reports management holds, with one order at most.
+
+    Any order carries it. A repeated report means that the device does not know yet: what lies in
+    its mailbox is handed out once more, and only when nothing lies there a new receipt is written.
+    So neither a chatty device nor a replaying relay makes orders pile up.
+    """
+    device = lock_device(session, device_id)
+    if device.enrolment_state != EnrolmentState.ENROLLED:
+        return
+    known = device.receipted_seq == device.inbound_seq
+    if known and (device_id in this.heard or _hand_again(session, device)):
+        return
+    context = this.context
+    send_order(session, context.keys, context.signer, device, Receipt(), this.now)
+
+
+def _hand_again(session: Session, device: Device) -> bool:
+    newest = session.scalars(
+        select(OutboundMessage)
+        .where(
+            OutboundMessage.recipient == device.id,
+            OutboundMessage.kind == ORDER,
+            OutboundMessage.acknowledged_at.is_(None),
+        )
+        .order_by(OutboundMessage.epoch.desc(), OutboundMessage.seq.desc())
+        .limit(1)
+    ).first()
+    if newest is None:
+        return False
+    newest.handed_at = None
+    return True
+
+
+def _note(session: Session, this: _Pass, item: Inbound, problem: str, detail: str) -> None:
+    record_incident(session, problem, detail, this.now, relay_id=this.relay_id, sender=item.sender)

@@ -1,0 +1,251 @@
+"""One visit to each communication server: collect, take, then leave what is new for it.
+
+Each step is safe to repeat: the relay forgets a message only after our commit, and what it was
+given is noted only after it said so. A crash anywhere costs a repetition, never a message.
+(Stands here and not in `relays`, because it needs both `relays` and `check_in`.)
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete, update
+from sqlalchemy.orm import Session
+
+from contracts.link import BATCH, Discard, KnownDevice, KnownDevices, Outbound, RelayStatus
+from management.check_in.service import take
+from management.context import Context
+from management.devices.models import Device
+from management.devices.rules import EnrolmentState
+from management.relays.link_client import LinkClient
+from management.relays.models import KnownDeviceChange, OutboundMessage, Relay, TrustIssue
+from management.relays.queries import get_relay, known_changes, list_relays, to_discard, to_hand
+from management.relays.service import announce_everything, note_problem
+from management.relays.trust import current_trust
+from runtime.clock import utc_now
+from runtime.errors import SekishoError
+from runtime.process import crash_point
+
+log = logging.getLogger(__name__)
+ROUNDS = 50
+"""Most batches of one kind in one visit, so that a busy relay does not keep the others waiting."""
+CHUNK = 50
+"""Messages taken in one transaction."""
+REQUEST_BYTES = 3_000_000
+"""Most that one request leaves, below the relay's limit of 4 MiB."""
+
+
+def visit_all(context: Context) -> None:
+    """Visit every relay once; one that fails is noted with the reason and does not stop others."""
+    with context.database.reading() as session:
+        relays = list(list_relays(session))
+    for relay in relays:
+        try:
+            problem = _visit(context, relay)
+        except SekishoError as error:
+            problem = str(error)
+        except Exception:
+            log.exception("The visit to a communication server failed", extra={"relay": relay.name})
+            problem = "The visit failed; the log of the jobs process says why."
+        _note(context, relay, problem)
+
+
+def _visit(context: Context, relay: Relay) -> str:
+    link = LinkClient(relay.link_url, relay.link_certificate, context.keys.link_key())
+    with link:
+        status = link.status()
+        _check_memory(context, relay.id, status)
+        _bring_trust(context, link, relay.id)
+        _collect(context, link, relay.id)
+        _bring_devices(context, link, relay.id)
+        _bring_orders(context, link, relay.id)
+        _hear_who_polled(context, link, relay)
+        status = link.status()
+    with context.database.transaction("note the visit") as session:
+        known = get_relay(session, relay.id)
+        known.contact_at, known.version = utc_now(), status.version[:50]
+        known.inbound_waiting = status.inbound_waiting
+        known.outbound_waiting = status.outbound_waiting
+    return ""
+
+
+def _check_memory(context: Context, relay_id: UUID, status: RelayStatus) -> None:
+    """Give everything again to a relay that lost what it was told, or was set back to a backup."""
+    with context.database.transaction("check the relay's memory") as session:
+        relay = get_relay(session, relay_id)
+        if relay.devices_as_of != status.devices_as_of:
+            log.warning("A communication server lost its memory", extra={"relay": relay.name})
+            relay.devices_as_of, relay.trust_issue = status.devices_as_of, 0
+            announce_everything(session, relay_id, utc_now())
+
+
+def _bring_trust(context: Context, link: LinkClient, relay_id: UUID) -> None:
+    with context.database.transaction("sign the trust statement") as session:
+        trust: TrustIssue = current_trust(session, context.keys, context.signer, utc_now())
+        held = get_relay(session, relay_id).trust_issue
+    if held >= trust.issue:
+        return
+    link.put_trust(trust.statement)
+    with context.database.transaction("note the trust statement") as session:
+        get_relay(session, relay_id).trust_issue = trust.issue
+
+
+def _collect(context: Context, link: LinkClient, relay_id: UUID) -> None:
+    for _ in range(ROUNDS):
+        items = link.inbound().items
+        for start in range(0, len(items), CHUNK):
+            chunk = items[start : start + CHUNK]
+            with context.database.transaction("take reports") as session:
+                take(session, context, relay_id, chunk, utc_now())
+            crash_point("before effect taken")
+            link.taken([item.id for item in chunk])
+        if len(items) < BATCH:
+            return
+
+
+def _bring_devices(context: Context, link: LinkClient, relay_id: UUID) -> None:
+    for _ in range(ROUNDS):
+        with context.database.reading() as session:
+            changes = known_changes(session, relay_id)
+        if not changes:
+            return
+        as_of = utc_now()
+        link.put_devices(
+            KnownDevices(devices=tuple(_known(device) for _, device in changes), as_of=as_of)
+        )
+        crash_point("after effect devices")
+        with context.database.transaction("note the devices") as session:
+            get_relay(session, relay_id).devices_as_of = as_of
+            for change, _ in changes:
+                _forget_change(session, change)
+
+
+def _known(device: Device) -> KnownDevice:
+    return KnownDevice(
+        device_id=device.id,
+        signing_key=device.signing_key,
+        active=device.enrolment_state == EnrolmentState.ENROLLED,
+    )
+
+
+def _forget_change(session: Session, change: KnownDeviceChange) -> None:
+    """Forget the change unless the device changed once more meanwhile."""
+    session.execute(
+        delete(KnownDeviceChange).where(
+            KnownDeviceChange.relay_id == change.relay_id,
+            KnownDeviceChange.device_id == change.device_id,
+            KnownDeviceChange.changed_at == change.changed_at,
+        )
+    )
+
+
+def _bring_orders(context: Context, link: LinkClient, relay_id: UUID) -> None:
+    for _ in range(ROUNDS):
+        with context.database.reading() as session:
+            waiting, old = to_hand(session, relay_id), to_discard(session, relay_id)
+        if not waiting and not old:
+            return
+        parts = list(_parts(waiting)) or [[]]
+        for number, part in enumerate(parts):
+            link.hand_out(
+                [_outbound(message) for message in part], _discards(old) if number == 0 else ()
+            )
+            crash_point("after effect orders")
+            with context.database.transaction("note the orders") as session:
+                _handed(session, relay_id, part, utc_now())
+                _discarded(session, old if number == 0 else ())
+
+
+def _parts(messages: Sequence[OutboundMessage]) -> Iterator[list[OutboundMessage]]:
+    """Split messages so that each request stays below the relay's limit."""
+    part: list[OutboundMessage] = []
+    size = 0
+    for message in messages:
+        size += len(message.sealed) + 200
+        if part and size > REQUEST_BYTES:
+            yield part
+            part, size = [], len(message.sealed) + 200
+        part.append(message)
+    if part:
+        yield part
+
+
+def _outbound(message: OutboundMessage) -> Outbound:
+    return Outbound(
+        kind="order" if message.kind == "order" else "enrolment_answer",
+        recipient=message.recipient,
+        epoch=message.epoch,
+        seq=message.seq,
+        sealed=message.sealed,
+    )
+
+
+def _discards(messages: Sequence[OutboundMessage]) -> list[Discard]:
+    highest: dict[UUID, tuple[int, int]] = {}
+    for message in messages:
+        known = highest.get(message.recipient, (0, 0))
+        highest[message.recipient] = max(known, (message.epoch, message.seq))
+    return [
+        Discard(recipient=recipient, epoch=epoch, seq=seq)
+        for recipient, (epoch, seq) in highest.items()
+    ]
+
+
+def _handed(
+    session: Session, relay_id: UUID, messages: Sequence[OutboundMessage], now: datetime
+) -> None:
+    """Note that the relay holds them, unless they moved to another relay meanwhile."""
+    for message in messages:
+        session.execute(
+            update(OutboundMessage)
+            .where(
+                OutboundMessage.recipient == message.recipient,
+                OutboundMessage.epoch == message.epoch,
+                OutboundMessage.seq == message.seq,
+                OutboundMessage.relay_id == relay_id,
+            )
+            .values(handed_at=now)
+        )
+
+
+def _discarded(session: Session, messages: Sequence[OutboundMessage]) -> None:
+    for message in messages:
+        session.execute(
+            delete(OutboundMessage).where(
+                OutboundMessage.recipient == message.recipient,
+                OutboundMessage.epoch == message.epoch,
+                OutboundMessage.seq == message.seq,
+            )
+        )
+
+
+def _hear_who_polled(context: Context, link: LinkClient, relay: Relay) -> None:
+    """Keep when devices polled, as the relay says: a hint for people, never proof of contact."""
+    since = relay.seen_until or relay.paired_at
+    seen = link.seen(since).devices
+    if not seen:
+        return
+    now = utc_now()
+    with context.database.transaction("note who polled") as session:
+        get_relay(session, relay.id).seen_until = max(min(one.polled_at, now) for one in seen)
+        for one in seen:
+            session.execute(
+                update(Device)
+                .where(Device.id == one.device_id)
+                .where(Device.polled_at.is_(None) | (Device.polled_at < min(one.polled_at, now)))
+                .values(polled_at=min(one.polled_at, now))
+                .execution_options(synchronize_session=False)
+            )
+
+
+def _note(context: Context, relay: Relay, problem: str) -> None:
+    """Keep the problem and when it began, or that it is gone; log only what is new."""
+    if relay.problem == problem[:1000]:
+        return
+    with context.database.transaction("note the relay's problem") as session:
+        news = note_problem(get_relay(session, relay.id), problem, utc_now())
+    if news and problem:
+        log.warning(problem, extra={"relay": relay.name})
+    elif news:
+        log.info("The communication server answers again", extra={"relay": relay.name})
