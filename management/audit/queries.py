@@ -28,6 +28,12 @@ def lock_trail(session: Session) -> AuditEntry | None:
     return session.scalars(end).first()
 
 
+def list_following(session: Session, seq: int, limit: int = 500) -> list[AuditEntry]:
+    """Return the entries after *seq*, oldest first."""
+    wanted = select(AuditEntry).where(AuditEntry.seq > seq).order_by(AuditEntry.seq).limit(limit)
+    return list(session.scalars(wanted))
+
+
 def list_entries(
     session: Session,
     before_seq: int | None = None,

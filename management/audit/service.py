@@ -4,11 +4,10 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from management.audit.models import AuditEntry
-from management.audit.queries import lock_trail
+from management.audit.queries import list_following, lock_trail
 from management.keys import Keys
 from runtime.clock import utc_now
 
@@ -54,22 +53,24 @@ def verify(session: Session, keys: Keys) -> list[str]:
 
     Names the first broken entry and stops there: whatever follows rests on it.
     """
-    expected_seq, previous = 1, FIRST
-    rows = select(AuditEntry).order_by(AuditEntry.seq).execution_options(yield_per=500)
-    for entry in session.scalars(rows):
-        if entry.seq != expected_seq:
-            return [
-                f"Audit entry {expected_seq} is missing: the next one there is {entry.seq}."
-                if entry.seq > expected_seq
-                else f"Audit entry {entry.seq} is out of its place."
-            ]
-        if entry.previous_mac != previous:
-            return [f"Audit entry {entry.seq} does not follow the entry before it."]
-        if entry.mac != keys.mac(canonical(entry)):
-            return [f"Audit entry {entry.seq} ({entry.action}, {entry.at:%Y-%m-%d}) was changed."]
-        expected_seq, previous = entry.seq + 1, entry.mac
-        session.expunge(entry)
+    last_seq, last_mac = 0, FIRST
+    while entries := list_following(session, last_seq):
+        for entry in entries:
+            if problem := _problem(entry, last_seq, last_mac, keys):
+                return [problem]
+            last_seq, last_mac = entry.seq, entry.mac
+            session.expunge(entry)
     return []
+
+
+def _problem(entry: AuditEntry, last_seq: int, last_mac: str, keys: Keys) -> str | None:
+    if entry.seq != last_seq + 1:
+        return f"Audit entry {last_seq + 1} is missing: the next one there is {entry.seq}."
+    if entry.previous_mac != last_mac:
+        return f"Audit entry {entry.seq} does not follow the entry before it."
+    if entry.mac != keys.mac(canonical(entry)):
+        return f"Audit entry {entry.seq} ({entry.action}, {entry.at:%Y-%m-%d}) was changed."
+    return None
 
 
 def canonical(entry: AuditEntry) -> bytes:

@@ -38,8 +38,8 @@ def has_expired(session: Session, now: datetime) -> bool:
 
 def count_states(session: Session) -> dict[str, int]:
     """Return how many jobs are in each state; states without jobs are 0."""
-    counted = session.execute(select(Job.state, func.count()).group_by(Job.state)).tuples()
-    return {state.value: 0 for state in JobState} | dict(counted)
+    counted = session.execute(select(Job.state, func.count()).group_by(Job.state)).all()
+    return {state.value: 0 for state in JobState} | {row[0]: row[1] for row in counted}
 
 
 def list_jobs(session: Session, state: str = "", kind: str = "", limit: int = 100) -> list[Job]:

@@ -216,6 +216,6 @@ def _changed(session: Session, statement: Any) -> bool:
 
 
 def _count(session: Session, statement: Any) -> int:
-    result = session.execute(statement, execution_options={"synchronize_session": False})
+    result = session.execute(statement)
     assert isinstance(result, CursorResult)
     return int(result.rowcount)

@@ -1,0 +1,66 @@
+"""The audit trail: filtered, paged, and proved."""
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from management.access import Permission, requires
+from management.audit import queries, service
+from management.audit.notes import note
+from management.paging import PAGE, number_cursor, write_cursor
+from management.web import context, is_fragment, reading, transaction
+from runtime.errors import MalformedMessageError
+
+bp = Blueprint("audit", __name__, url_prefix="/audit")
+
+
+@bp.get("")
+@requires(Permission.READ_AUDIT)
+def index() -> ResponseReturnValue:
+    """List entries, newest first; every filter is in the address."""
+    wanted = {name: request.args.get(name, "").strip() for name in ("actor", "action", "subject")}
+    since, until = _day("since"), _day("until")
+    after = request.args.get("after")
+    with reading() as session:
+        found = queries.list_entries(
+            session,
+            number_cursor(after) if after else None,
+            PAGE + 1,
+            **wanted,
+            since=since,
+            until=until + timedelta(days=1) if until else None,
+        )
+    shown = found[:PAGE]
+    more = ""
+    if len(found) > PAGE:
+        kept = {name: value for name, value in request.args.items() if name != "after" and value}
+        more = url_for("audit.index", **kept, after=write_cursor(shown[-1].seq))  # type: ignore[arg-type]
+    page = "audit/rows.html" if is_fragment() else "audit/index.html"
+    return render_template(page, entries=shown, wanted=wanted, more=more)
+
+
+@bp.post("/verify")
+@requires(Permission.READ_AUDIT)
+def verify() -> ResponseReturnValue:
+    """Check every entry's seal and say what was found."""
+    with reading() as session:
+        problems = service.verify(session, context().keys)
+    with transaction("note that the audit trail was verified") as session:
+        note(session, "audit.verify", "audit trail", whole=not problems)
+    for problem in problems:
+        flash(problem, "bad")
+    if not problems:
+        flash(_("The audit trail is whole: every entry's seal holds, and none is missing."))
+    return redirect(url_for("audit.index"))
+
+
+def _day(name: str) -> datetime | None:
+    text = request.args.get(name, "")
+    if not text:
+        return None
+    try:
+        return datetime.combine(date.fromisoformat(text), time(), UTC)
+    except ValueError:
+        raise MalformedMessageError("A date is written as year-month-day.") from None
