@@ -9,12 +9,14 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from threading import Event, Thread
+from typing import Any
 from uuid import UUID
 
 from prometheus_client import Counter, Histogram
@@ -34,16 +36,20 @@ FINISHED = Counter("sekisho_jobs_finished", "Jobs that ended.", ["kind", "result
 DURATION = Histogram("sekisho_job_seconds", "How long jobs ran.", ["kind"])
 log = logging.getLogger(__name__)
 
+RunJob = Callable[[str, dict[str, Any]], str]
+
 
 class Worker(Thread):
     """Takes jobs until *stopping*; start several for several at once."""
 
-    def __init__(self, context: Context, name: str, stopping: Event) -> None:
+    def __init__(
+        self, context: Context, name: str, stopping: Event, run_job: RunJob = worker_child.run
+    ) -> None:
         super().__init__(name=f"worker {name}")
         self.context = context
         self.owner = f"{os.uname().nodename}:{os.getpid()}:{name}"[:100]
         self.stopping = stopping
-        self.child = Child(context)
+        self.child = Child(context, run_job)
 
     def run(self) -> None:
         """Look for work, do it, look again."""
@@ -120,8 +126,8 @@ class Worker(Thread):
 class Child:
     """The process that a worker has for its jobs, if it has one now."""
 
-    def __init__(self, context: Context) -> None:
-        self.context = context
+    def __init__(self, context: Context, run_job: RunJob) -> None:
+        self.context, self.run_job = context, run_job
         self.pool: ProcessPoolExecutor | None = None
         self.reports: Connection | None = None
         self.pid: int | None = None
@@ -131,7 +137,7 @@ class Child:
         """Give *job* to the process, starting one if there is none."""
         self.used_at = time.monotonic()
         if self.pool is not None:
-            return self.pool.submit(worker_child.run, job.kind, job.payload)
+            return self.pool.submit(self.run_job, job.kind, job.payload)
         self.reports, theirs = multiprocessing.get_context("spawn").Pipe(duplex=False)
         self.pool = ProcessPoolExecutor(
             1,
@@ -140,7 +146,7 @@ class Child:
             initargs=(self.context.settings, os.getpid(), theirs),
         )
         try:
-            return self.pool.submit(worker_child.run, job.kind, job.payload)
+            return self.pool.submit(self.run_job, job.kind, job.payload)
         finally:
             theirs.close()  # the child has its own; so its death ends the pipe
 
