@@ -1,0 +1,123 @@
+"""`sekisho explain`: why a device stands as it does, or stood at a past instant."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import click
+from sqlalchemy.orm import Session
+
+from management import settings
+from management.compliance.judgement import write_violation
+from management.compliance.queries import Explanation
+from management.compliance.queries import explain as explained
+from management.context import open_context
+from management.devices.queries import DeviceFilter, list_devices
+from management.devices.rules import write_fact
+from runtime.clock import utc_now
+from runtime.errors import NotFoundError, RefusedError
+
+MOST_NAMED = 10
+
+
+@click.command()
+@click.argument("device")
+@click.option("--at", "moment", metavar="TIME", help="A past instant (ISO 8601; UTC without zone).")
+@click.option("--json", "as_json", is_flag=True, help="Write one JSON object.")
+def explain(device: str, moment: str | None, as_json: bool) -> None:
+    """Say how DEVICE stands and why: every broken rule, since when, and who said so.
+
+    DEVICE is an id, or a part of the name, owner or serial number that fits one device only.
+    """
+    context = open_context(settings.load())
+    at = instant(moment) if moment else None
+    with context.database.reading() as session:
+        answer = explained(session, find_one(session, device), at, utc_now())
+    fields = as_fields(answer)
+    click.echo(json.dumps(fields, ensure_ascii=False, indent=2) if as_json else as_text(fields))
+
+
+def instant(text: str) -> datetime:
+    """Return *text* as an instant in UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is no instant; write it like 2026-01-31T12:00:00Z.", param_hint="--at"
+        ) from None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def find_one(session: Session, named: str) -> UUID:
+    """Return the id of the one device that *named* fits; it may be the id itself."""
+    try:
+        return UUID(named)
+    except ValueError:
+        pass
+    found = list_devices(session, DeviceFilter(text=named), limit=MOST_NAMED)
+    if not found:
+        raise NotFoundError(f"No device fits {named!r}.")
+    if len(found) > 1:
+        several = "; ".join(f"{one.device.name} = {one.device.id}" for one in found)
+        raise RefusedError(f"Several devices fit {named!r}: {several}. Name one by its id.")
+    return found[0].device.id
+
+
+def as_fields(answer: Explanation) -> dict[str, Any]:
+    """Return the explanation as plain JSON fields."""
+    judged = answer.judgement
+    return {
+        "device": {
+            "id": str(answer.device.id),
+            "name": answer.device.name,
+            "owner": answer.device.owner_address,
+            "platform": answer.device.platform,
+        },
+        "at": answer.at.isoformat(),
+        "state": judged.state.value,
+        "since": judged.since.isoformat(),
+        "policy": {
+            "id": answer.asked.policy_id,
+            "name": answer.asked.name,
+            "version": answer.asked.version,
+            "since": answer.asked.since.isoformat(),
+        },
+        "violations": [write_violation(violation) for violation in judged.violations],
+        "missing": [kind.value for kind in judged.missing],
+        "next_due_at": judged.next_due_at.isoformat() if judged.next_due_at else None,
+        "facts": {kind.value: write_fact(fact) for kind, fact in sorted(answer.facts.items())},
+    }
+
+
+def as_text(fields: dict[str, Any]) -> str:
+    """Return the fields of `as_fields` for people."""
+    policy, device = fields["policy"], fields["device"]
+    return "\n".join(
+        [
+            f"{device['name']} ({device['id']}), {device['owner']}",
+            f"At {_minute(fields['at'])}: {fields['state']} since {_minute(fields['since'])}",
+            f"Policy: {policy['name']}, version {policy['version']}",
+            *_reasons(fields["violations"]),
+            "Facts:",
+            *(_fact_line(kind, said) for kind, said in fields["facts"].items()),
+        ]
+    )
+
+
+def _reasons(violations: list[dict[str, Any]]) -> list[str]:
+    if not violations:
+        return ["Nothing is broken."]
+    return ["Broken:"] + [
+        f"  {one['rule']}: {one['because']}, since {_minute(one['since'])}. {one['mend']}"
+        for one in violations
+    ]
+
+
+def _fact_line(kind: str, said: dict[str, Any]) -> str:
+    value = "cannot tell" if said["value"] is None else json.dumps(said["value"])
+    return f"  {kind}: {value[:200]} ({said['source']}, {_minute(said['said_at'])})"
+
+
+def _minute(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC"
