@@ -100,7 +100,7 @@ def recipient_of(sealed: str) -> str | None:
     _limit(sealed)
     try:
         header = json.loads(jws_segment(sealed))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     kid = header.get("kid") if isinstance(header, dict) else None
     return kid if isinstance(kid, str) else None

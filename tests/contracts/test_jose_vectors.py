@@ -39,17 +39,13 @@ def test_the_vectors_cover_every_kind_of_signed_message() -> None:
     assert tuple(message["typ"] for message in MESSAGES) == KINDS
 
 
-def test_thumbprints_are_those_of_the_other_implementation(
-    signer: ECKey, recipient: ECKey
-) -> None:
+def test_thumbprints_are_those_of_the_other_implementation(signer: ECKey, recipient: ECKey) -> None:
     assert keys.thumbprint(signer) == VECTORS["signer_thumbprint"]
     assert keys.thumbprint(recipient) == VECTORS["recipient_thumbprint"]
 
 
 @of_each_kind
-def test_we_open_what_jose_sealed(
-    message: dict[str, str], signer: ECKey, recipient: ECKey
-) -> None:
+def test_we_open_what_jose_sealed(message: dict[str, str], signer: ECKey, recipient: ECKey) -> None:
     opened = envelope.open_sealed(message["sealed_by_jose"], message["typ"], signer, recipient)
 
     assert opened.decode() == message["payload"]
