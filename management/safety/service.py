@@ -61,7 +61,12 @@ def write_setting(session: Session, name: str, value: str, by: str, now: datetim
 
 
 def _locked_row(session: Session) -> Enforcement:
-    wanted = select(Enforcement).where(Enforcement.id == 1).with_for_update()
+    wanted = (
+        select(Enforcement)
+        .where(Enforcement.id == 1)
+        .with_for_update()
+        .with_hint(Enforcement, "WITH (UPDLOCK)", "mssql")  # where FOR UPDATE does nothing
+    )
     row = session.scalars(wanted).first()
     if row is None:
         row = Enforcement(id=1, paused_by="", paused_because="")

@@ -124,7 +124,12 @@ def fail(
     False when the lease is somebody else's.
     """
     now = now or utc_now()
-    wanted = select(Job).where(_held(job_id, owner)).with_for_update()
+    wanted = (
+        select(Job)
+        .where(_held(job_id, owner))
+        .with_for_update()
+        .with_hint(Job, "WITH (UPDLOCK)", "mssql")
+    )
     job = session.scalars(wanted.execution_options(populate_existing=True)).first()
     if job is None:
         return False
