@@ -1,14 +1,14 @@
 """Makes one installed pattern set the active one, and tells everybody whom it concerns."""
 
+from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from management.settings import Settings
 from management.updates.models import InstalledPatternSet, UpdateSource
-from management.updates.queries import find_set, list_sets, patterns_folder
+from management.updates.queries import find_set, list_sets
 from management.updates.rules import KEPT
 from management.work.service import enqueue
 from updater.install import Installed
@@ -16,12 +16,14 @@ from updater.install import Installed
 
 def locked_source(session: Session) -> UpdateSource:
     """Return the one row of settings; whoever holds it is the only one who changes updates."""
+    session.flush()
     wanted = select(UpdateSource).where(UpdateSource.id == 1).with_for_update()
-    row = session.scalars(wanted.execution_options(populate_existing=True)).first()
+    wanted = wanted.execution_options(populate_existing=True)
+    row = session.scalars(wanted).first()
     if row is None:
-        row = UpdateSource(id=1)
-        session.add(row)
-        session.flush()
+        with suppress(IntegrityError), session.begin_nested():  # another process may be faster
+            session.add(UpdateSource(id=1))
+        row = session.scalars(wanted).one()
     return row
 
 
@@ -55,14 +57,10 @@ def activate(session: Session, row: InstalledPatternSet, now: datetime) -> None:
 
 
 def forget_old_sets(session: Session) -> None:
-    """Forget all but the active set and the `KEPT` ones used last; `sweep` frees their space."""
+    """Forget all but the active set and the `KEPT` ones used last; `updater.install.sweep` frees
+    the space."""
     inactive = [row for row in list_sets(session) if not row.active]
     inactive.sort(key=lambda row: row.activated_at or row.installed_at, reverse=True)
     for row in inactive[KEPT:]:
         session.delete(row)
     session.flush()
-
-
-def folders_to_keep(session: Session, settings: Settings) -> set[Path]:
-    """Return the folders of the installed sets; any other folder beside them is left over."""
-    return {patterns_folder(settings) / row.version for row in list_sets(session)}

@@ -5,9 +5,12 @@ with running(folder) as feed:
     feed.misbehave("timestamp.json", feed.cut_off(100))
 """
 
+import hashlib
+import json
 import shutil
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -224,6 +227,22 @@ def once(answer: Answer, then: Callable[[], None]) -> Answer:
         answer(handler, body)
 
     return misbehave
+
+
+def rewritten(archive: Path, name: str, body: bytes, listed: bool) -> Path:
+    """Return a copy of *archive* with another file *name*; *listed*: the manifest fits it."""
+    with zipfile.ZipFile(archive) as opened:
+        files = {info.filename: opened.read(info) for info in opened.infolist()}
+    files[name] = body
+    if listed:
+        manifest = json.loads(files["manifest.json"])
+        manifest["files"][name] = hashlib.sha256(body).hexdigest()
+        files["manifest.json"] = json.dumps(manifest).encode()
+    out = archive.with_name("rewritten.zip")
+    with zipfile.ZipFile(out, "w") as written:
+        for entry, content in files.items():
+            written.writestr(entry, content)
+    return out
 
 
 @contextmanager
