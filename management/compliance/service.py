@@ -63,7 +63,7 @@ def _judge_some(
         .outerjoin(DeviceJudgement, DeviceJudgement.device_id == Device.id)
         .where(Device.id.in_(device_ids))
         .execution_options(populate_existing=True)
-    ).tuples()
+    )
     changed = []
     for device, known, row in found:
         if device.policy_id not in wishes:

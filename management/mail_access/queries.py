@@ -11,10 +11,10 @@ from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from contracts.connector import Access, Wanted
-from management.compliance.judgement import Judgement, State, read_violation
 from management.compliance.models import DeviceJudgement
+from management.compliance.queries import read_judgement
 from management.devices.models import Device
-from management.devices.rules import EnrolmentState, FactKind
+from management.devices.rules import EnrolmentState
 from management.mail_access.models import Connector, MailDecision, Partnership, UnmanagedGrace
 from management.mail_access.rules import BRAKE_PERIOD, Claim, MailSettings, MatchedDevice, Pause
 from management.policies.models import Policy
@@ -140,23 +140,11 @@ def list_matched_devices(
             .where(Device.id.in_(some))
         )
         for device, judged, policy in rows:
-            judgement = None if judged is None else _judgement(judged)
+            judgement = None if judged is None else read_judgement(judged)
             found[device.id] = MatchedDevice(
                 device.name, device.enrolled_at, policy or "", judgement
             )
     return found
-
-
-def _judgement(row: DeviceJudgement) -> Judgement:
-    return Judgement(
-        state=State(row.state),
-        since=row.since,
-        violations=tuple(read_violation(fields) for fields in row.violations),
-        missing=tuple(FactKind(kind) for kind in row.missing),
-        policy_id=str(row.policy_id),
-        policy_version=row.policy_version,
-        next_due_at=row.next_due_at,
-    )
 
 
 def list_graces(session: Session, keys: Collection[str]) -> dict[str, UnmanagedGrace]:
@@ -279,7 +267,7 @@ def count_wanted(session: Session) -> dict[str, int]:
         .where(Partnership.gone_at.is_(None))
         .group_by(Partnership.wanted)
     )
-    return {"allow": 0, "block": 0, "leave": 0, **dict(rows.tuples())}
+    return {"allow": 0, "block": 0, "leave": 0} | {row[0]: row[1] for row in rows}
 
 
 def _filtered(wanted: Select[Partnership, str], shown: Filter) -> Select[Partnership, str]:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from contracts.connector import Access
-from management.compliance.judgement import Judgement, State
+from management.compliance.judgement import Judgement, Rule, State
 
 WARNING_AFTER = timedelta(minutes=5)
 DISCONNECTED_AFTER = timedelta(minutes=9)
@@ -269,9 +269,21 @@ def _managed(
 def _managed_grace_end(
     device: MatchedDevice, judgement: Judgement, settings: MailSettings
 ) -> datetime:
-    out_of_sync = judgement.state is State.OUT_OF_SYNC
-    hours = settings.out_of_sync_grace_hours if out_of_sync else settings.managed_grace_hours
+    behind = judgement.state is State.OUT_OF_SYNC or _is_only_unsaid(judgement)
+    hours = settings.out_of_sync_grace_hours if behind else settings.managed_grace_hours
     return max(judgement.since, device.enrolled_at) + timedelta(hours=hours)
+
+
+def _is_only_unsaid(judgement: Judgement) -> bool:
+    """Tell whether nothing bad was ever said: a device that just enrolled has yet to report."""
+    unsaid = set(judgement.missing)
+    return judgement.state is State.NON_COMPLIANT and all(
+        set(violation.facts) <= unsaid or violation.rule in _BEHIND
+        for violation in judgement.violations
+    )
+
+
+_BEHIND = (Rule.IN_CONTACT, Rule.POLICY_APPLIED)
 
 
 def _state_reasons(device: MatchedDevice, judgement: Judgement) -> tuple[str, ...]:

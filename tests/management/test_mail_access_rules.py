@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -133,6 +134,15 @@ def test_a_policy_change_cuts_nobody_off_before_the_device_could_catch_up() -> N
     assert decided(device, wanted="allow").access == "allow"
     late = judged(State.OUT_OF_SYNC, NOW - timedelta(hours=25))
     assert decided(late, wanted="allow").access == "block"
+
+
+def test_who_just_enrolled_keeps_mail_until_the_first_report_is_due() -> None:
+    unsaid = replace(ROOT, since=NOW)
+    judgement = Judgement(State.NON_COMPLIANT, NOW, (unsaid,), (FactKind.ROOTED,), "p", 3, None)
+    device = MatchedDevice("Ada's phone", NOW, "Default", judgement)
+
+    assert decided(device, wanted="leave").access == "leave"
+    assert decided(device, wanted="leave").due_at == NOW + timedelta(hours=24)
 
 
 def test_an_unmanaged_phone_is_left_alone_until_its_grace_ends() -> None:
