@@ -73,7 +73,8 @@ def count_open(session: Session) -> dict[str, int]:
     found = (
         select(Command.state, func.count()).where(Command.state.in_(OPEN)).group_by(Command.state)
     )
-    return {**{state.value: 0 for state in OPEN}, **dict(session.execute(found).tuples().all())}
+    counted = dict(session.execute(found).all())
+    return {**{state.value: 0 for state in OPEN}, **counted}
 
 
 def list_queued(session: Session, after: UUID | None, limit: int = PAGE) -> Sequence[UUID]:

@@ -103,7 +103,7 @@ def list_devices(
         )
     return [
         ListedDevice(device, judged.state, judged.since, judged.violations)
-        for device, judged in session.execute(query).tuples()
+        for device, judged in session.execute(query)
     ]
 
 
@@ -120,7 +120,7 @@ def count_states(session: Session, wanted: DeviceFilter | None = None) -> dict[s
         .with_only_columns(DeviceJudgement.state, func.count())
         .group_by(DeviceJudgement.state)
     )
-    return {**dict.fromkeys(STATES, 0), **dict(session.execute(found).tuples().all())}
+    return {**dict.fromkeys(STATES, 0), **dict(session.execute(found).all())}
 
 
 def count_platforms(session: Session) -> dict[str, int]:
@@ -130,7 +130,7 @@ def count_platforms(session: Session) -> dict[str, int]:
         .where(Device.enrolment_state == EnrolmentState.ENROLLED)
         .group_by(Device.platform)
     )
-    return dict(session.execute(found).tuples().all())
+    return dict(session.execute(found).all())
 
 
 def get_facts(session: Session, device_id: UUID) -> dict[FactKind, Fact]:
