@@ -25,6 +25,10 @@ def write(home: Path, file: Path, embedded: bool) -> list[str]:
         raise RefusedError(f"{file} exists; a backup never overwrites another.") from None
     names = [name for name in ("sekisho.db",) if embedded] + _files(home)
     with os.fdopen(descriptor, "wb") as out, tarfile.open(fileobj=out, mode="w") as archive:
+        for folder in FOLDERS:
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o700
+            archive.addfile(entry)
         for name in names:
             _add(archive, home / name, name)
         archive.close()

@@ -16,6 +16,17 @@ from management.signer_rules import Limits
 from management.signer_server import running
 from runtime.clock import utc_now
 from tests.management.clients import ConsoleClient, signed_in_client
+from tests.sql.recorder import Recorder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fit_for_sql_server() -> Iterator[None]:
+    """Every statement that these tests execute must be one that SQL Server takes."""
+    recorder = Recorder()
+    recorder.start()
+    yield
+    recorder.stop()
+    assert recorder.problems() == []
 
 
 @pytest.fixture
