@@ -36,6 +36,7 @@ COMMANDS = {
     "up": "sekisho.cli:up",
     "set-up": "sekisho.cli:set_up",
     "demo": "sekisho.demo:demo",
+    "demo-world": "sekisho.demo:demo_world",
     "management": "management.cli:management",
     "database": "management.cli:database",
     "pause": "management.cli:pause",

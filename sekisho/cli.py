@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ def set_up(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(prepared)))
         return
-    click.echo(_welcome(asdict(prepared)))
+    click.echo(_welcome("Everything is prepared; `sekisho up` starts it.", asdict(prepared)))
 
 
 @click.command()
@@ -37,8 +38,11 @@ def up() -> None:
     sys.exit(run_everything())
 
 
-def run_everything() -> int:
-    """Prepare the data folder, run every process until Ctrl-C, return the exit status."""
+def run_everything(when_ready: Callable[[], None] = lambda: None) -> int:
+    """Prepare the data folder, run every process until Ctrl-C, return the exit status.
+
+    *when_ready* is called once, when everything answers.
+    """
     from management import settings
 
     loaded = settings.load()
@@ -50,7 +54,13 @@ def run_everything() -> int:
         loaded.home / "logs",
         lambda sentence: click.echo(sentence, err=True),
     )
-    return supervisor.run(ready=lambda: click.echo(_welcome(prepared)))
+
+    def ready() -> None:
+        click.echo(_welcome("Sekisho is running.", prepared))
+        click.echo("  Ctrl-C stops everything.\n")
+        when_ready()
+
+    return supervisor.run(ready)
 
 
 def parts(settings: "Settings") -> tuple[Part, ...]:
@@ -102,14 +112,12 @@ def _prepare() -> dict[str, str | None]:
     return prepared
 
 
-def _welcome(prepared: dict[str, str | None]) -> str:
-    lines = ["", "Sekisho is running.", f"  Console  {prepared['console']}"]
+def _welcome(headline: str, prepared: dict[str, str | None]) -> str:
+    lines = ["", headline, f"  Console  {prepared['console']}"]
     if prepared["setup_link"]:
         lines.append(f"  First administrator (works once): {prepared['setup_link']}")
     lines += [
         f"  Devices  {prepared['devices']}",
         "  The browser will warn: the certificate comes from Sekisho's own CA.",
-        "  Ctrl-C stops everything.",
-        "",
     ]
     return "\n".join(lines)
