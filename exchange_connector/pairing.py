@@ -16,18 +16,15 @@ A company that put its own certificate on the console gives its CA's file with `
 step 1 and 2 fall away then.
 """
 
-import base64
-import hashlib
 import hmac
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import httpx
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from contracts import keys as jwk
+from contracts.certificates import fingerprint
 from exchange_connector import configuration
 from exchange_connector.backends import psrp
 from exchange_connector.management_client import ManagementClient, translated
@@ -109,13 +106,3 @@ def fetch_authority(address: str) -> str:
             f"{address} does not answer as a Sekisho console does (status {answer.status_code})."
         )
     return answer.text
-
-
-def fingerprint(authority: str) -> str:
-    """Return the base64url SHA-256 of a PEM certificate, without padding (43 characters)."""
-    try:
-        certificate = x509.load_pem_x509_certificate(authority.encode())
-    except ValueError:
-        raise UnavailableError("What management calls its certificate is none.") from None
-    digest = hashlib.sha256(certificate.public_bytes(Encoding.DER)).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import Babel
 from flask_wtf.csrf import CSRFProtect
 
-from management import assets, menu, shown, web_errors, words
+from management import assets, menu, reasons, shown, web_errors, words
 from management.access import Permission, public, who_asks
 from management.administrators import sessions
 from management.context import Context
@@ -19,9 +19,17 @@ from runtime.errors import ForbiddenError
 # One line for each part of the console; each module has a blueprint ``bp``.
 VIEWS = (
     "management.mail_access.api",
+    "management.mail_access.views",
     "management.administrators.views",
     "management.overview.views",
+    "management.overview.device_views",
+    "management.commands.views",
+    "management.enrolment.views",
+    "management.policies.views",
     "management.updates.views",
+    "management.relays.views",
+    "management.audit.views",
+    "management.safety.views",
 )
 
 LARGEST_BODY_BYTES = 1024 * 1024
@@ -134,6 +142,8 @@ def _words_for_templates(app: Flask, version: str) -> None:
         percent=shown.percent,
         here=shown.here,
         qr=shown.qr,
+        reason=reasons.reason,
+        has=lambda endpoint: endpoint in app.view_functions,
     )
     app.context_processor(_about_the_visitor)
 

@@ -254,6 +254,29 @@ def list_device_partnerships(session: Session, device_id: UUID) -> list[Partners
     return list(session.scalars(wanted.order_by(Partnership.id)))
 
 
+def find_device_name(session: Session, device_id: UUID | None) -> str:
+    """Return the name of the device, or nothing."""
+    if device_id is None:
+        return ""
+    return session.scalar(select(Device.name).where(Device.id == device_id)) or ""
+
+
+def list_candidates(session: Session, row: Partnership, limit: int = 20) -> list[Device]:
+    """Return the enrolled devices that a person may match to *row*: of its user, or of its id."""
+    names = {row.user_address.casefold(), row.mailbox.rsplit("/", 1)[-1].casefold()} - {""}
+    local_parts = {name.partition("@")[0] for name in names}
+    owner = func.lower(Device.owner_address)
+    wanted = select(Device).where(
+        Device.enrolment_state == EnrolmentState.ENROLLED,
+        or_(
+            Device.exchange_device_id == row.exchange_device_id,
+            owner.in_(names),
+            *(owner.startswith(part + "@", autoescape=True) for part in sorted(local_parts)),
+        ),
+    )
+    return list(session.scalars(wanted.order_by(Device.name).limit(limit)))
+
+
 def list_history(session: Session, partnership_id: int, limit: int = 100) -> list[MailDecision]:
     """Return the latest changes of one partnership, newest first."""
     wanted = select(MailDecision).where(MailDecision.partnership_id == partnership_id)

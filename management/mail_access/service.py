@@ -362,6 +362,12 @@ def enable_connector(
     record(session, keys, by.name, "connector.enable", subject, reason, by.address, now=now)
 
 
+def note_confirmation(session: Session, keys: Keys, number: int, by: By, now: datetime) -> None:
+    """Put into the audit trail that held blocks were confirmed."""
+    subject = f"{number} held blocks"
+    record(session, keys, by.name, "mail.confirm_blocks", subject, "", by.address, now=now)
+
+
 def _need(reason: str) -> None:
     if not reason.strip():
         raise RefusedError("Say why: the reason goes into the history and the audit trail.")

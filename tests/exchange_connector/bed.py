@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,6 +19,7 @@ from flask import Flask
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from contracts import keys as jwk
+from contracts.certificates import fingerprint
 from exchange_connector import configuration, pairing
 from exchange_connector.backends import psrp
 from exchange_connector.management_client import ManagementClient
@@ -116,7 +117,7 @@ class Bed:
         """Return a pairing text as the console shows it."""
         with self.context.database.transaction("test") as session:
             secret = service.make_pairing_code(session, self.context.keys, BY, utc_now())
-        return f"{secret}.{pairing.fingerprint(self.context.keys.ca_certificate())}"
+        return f"{secret}.{fingerprint(self.context.keys.ca_certificate())}"
 
     def pair(self, code: str | None = None, name: str = "mail1") -> configuration.Paired:
         """Pair the connector."""
@@ -287,8 +288,3 @@ def log_lines(process: subprocess.Popen[bytes]) -> list[dict[str, Any]]:
     """Return what a process that ended has logged."""
     assert process.stderr
     return [json.loads(line) for line in process.stderr.read().splitlines() if line[:1] == b"{"]
-
-
-def now() -> datetime:
-    """Return the present instant."""
-    return utc_now()

@@ -1,0 +1,77 @@
+"""How the pages of mail access say their states."""
+
+import shlex
+from dataclasses import dataclass
+
+from cryptography import x509
+from flask_babel import lazy_gettext as _l
+
+from contracts.certificates import fingerprint
+from management.keys import CONSOLE_CERTIFICATE, Keys
+from management.mail_access.rules import AllowedStates, ConnectorState, Match
+from management.settings import Settings
+from management.words import Word
+
+MATCHES = {
+    Match.SURE: Word("ok", "link-45deg", _l("Sure")),
+    Match.BY_HAND: Word("ok", "person-check", _l("Matched by hand")),
+    Match.UNSURE: Word("warn", "question-circle", _l("Unsure")),
+    Match.NONE: Word("idle", "dash-circle", _l("Unmanaged")),
+    Match.UNMATCHED: Word("idle", "person-x", _l("Unmatched by hand")),
+}
+CONNECTOR_STATES = {
+    ConnectorState.NORMAL: Word("ok", "check-circle", _l("Normal")),
+    ConnectorState.WAITING: Word("info", "hourglass-split", _l("Waiting for connection")),
+    ConnectorState.WARNING: Word("warn", "exclamation-triangle", _l("Silent for over 5 minutes")),
+    ConnectorState.DISCONNECTED: Word("bad", "x-octagon", _l("Disconnected for over 9 minutes")),
+    ConnectorState.DISABLED: Word("idle", "slash-circle", _l("Disabled")),
+}
+EVENTS = {
+    "wanted": Word("info", "signpost", _l("Decided")),
+    "held": Word("warn", "hourglass-split", _l("Waits for confirmation")),
+    "confirmed": Word("info", "person-check", _l("Confirmed")),
+    "matched": Word("info", "link-45deg", _l("Matching changed")),
+    "applied": Word("ok", "check-circle", _l("Done at the mail server")),
+    "failed": Word("bad", "x-octagon", _l("Failed at the mail server")),
+}
+ALLOWED_STATES = {
+    AllowedStates.HEALTHY_ONLY: _l("Healthy only"),
+    AllowedStates.HEALTHY_AND_OUT_OF_SYNC: _l("Healthy and out of sync"),
+    AllowedStates.HEALTHY_AND_NON_COMPLIANT: _l("Healthy, out of sync and not compliant"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PairingText:
+    """What a person carries from the console to the machine beside Exchange."""
+
+    code: str
+    """The one-time secret, a dot, and the fingerprint of the CA that certifies this console."""
+    command: str
+    own_authority: bool
+    """False: the console shows a certificate of the company's own CA, whose file is needed too."""
+
+
+def pairing_text(keys: Keys, settings: Settings, secret: str) -> PairingText:
+    """Return the code and the exact command for *secret*."""
+    own = _certifies_console(keys)
+    code = f"{secret}.{fingerprint(keys.ca_certificate())}" if own else secret
+    options = {
+        "--management": f"https://{settings.public_name}:{settings.port}",
+        "--code": code,
+        **({} if own else {"--management-ca": "company-ca.pem"}),
+        "--exchange-url": "https://exchange.example.com/PowerShell",
+        "--exchange-user": "EXAMPLE\\sekisho",
+        "--name": "exchange",
+    }
+    lines = [f"{name} {shlex.quote(value)}" for name, value in options.items()]
+    return PairingText(code, " \\\n  ".join(["sekisho exchange-connector pair", *lines]), own)
+
+
+def _certifies_console(keys: Keys) -> bool:
+    path = keys.folder / CONSOLE_CERTIFICATE
+    if not path.exists():
+        return True
+    console = x509.load_pem_x509_certificate(path.read_bytes())
+    ours = x509.load_pem_x509_certificate(keys.ca_certificate().encode())
+    return console.issuer == ours.subject
