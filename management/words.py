@@ -31,6 +31,19 @@ COMMAND_STATES = {
     "expired": Word("warn", "clock-history", _l("Expired")),
     "cancelled": Word("idle", "dash-circle", _l("Cancelled")),
 }
+WAITING = {
+    "approval": Word("warn", "person-check", _l("Waits for an approval")),
+    "enforcement": Word("warn", "pause-circle", _l("Waits: enforcement is paused")),
+}
+INCIDENTS = {
+    "forged": _l("Forged"),
+    "replayed": _l("Replayed"),
+    "altered": _l("Altered"),
+    "gap": _l("Gap"),
+    "foreign": _l("Foreign"),
+    "unreadable": _l("Unreadable"),
+    "withheld": _l("Withheld"),
+}
 COMMANDS = {
     "lock": Word("info", "lock", _l("Lock")),
     "unlock": Word("info", "unlock", _l("Unlock")),
@@ -78,6 +91,7 @@ ENROLMENT_STATES = {
 }
 FACTS = {
     "enrolment": _l("Enrolment"),
+    "asked_policy": _l("Given policy"),
     "contact": _l("Contact"),
     "os_version": _l("System version"),
     "security_patch": _l("Security patch"),

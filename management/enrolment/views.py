@@ -81,11 +81,23 @@ def invite() -> ResponseReturnValue:
         return _form(errors)
     valid_for = timedelta(days=request.form.get("days", 14, type=int))
     policy_id = UUID(request.form["policy"])
-    made = []
+    made: list[Invitation] = []
     try:
         with transaction("invite") as session:
             for address, person in people:
-                made.append(_invite(session, address, person, policy_id, valid_for))
+                made.append(
+                    service.invite(
+                        session,
+                        context().keys,
+                        address,
+                        person,
+                        policy_id,
+                        valid_for,
+                        signed_in_name(),
+                        utc_now(),
+                    )[0]
+                )
+                note(session, "invitation.make", address, invitation=str(made[-1].id))
     except RefusedError as error:
         return _form({"people": str(error)})
     if len(made) == 1:
@@ -94,21 +106,11 @@ def invite() -> ResponseReturnValue:
     return redirect(url_for("enrolment.index"))
 
 
-def _invite(
-    session: Session, address: str, person: str, policy_id: UUID, valid_for: timedelta
-) -> Invitation:
-    invitation, _key = service.invite(
-        session, context().keys, address, person, policy_id, valid_for, signed_in_name(), utc_now()
-    )
-    note(session, "invitation.make", address, invitation=str(invitation.id))
-    return invitation
-
-
 def _person(line: str) -> tuple[str, str]:
     """Read ``address; name`` (also with comma or tab)."""
     for separator in (";", "\t", ","):
         if separator in line:
-            address, _, person = line.partition(separator)
+            address, _found, person = line.partition(separator)
             return address.strip(), person.strip()
     return line.strip(), ""
 

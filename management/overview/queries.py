@@ -1,0 +1,125 @@
+"""Reads what the dashboard and a device's page bring together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from management.audit.models import AuditEntry
+from management.audit.queries import list_entries
+from management.commands.models import Command
+from management.commands.queries import count_open, list_commands
+from management.compliance.judgement import AskedPolicy, Judgement
+from management.compliance.queries import asked_by, get_judgement
+from management.devices.models import Device
+from management.devices.queries import count_platforms, count_states, get_device, get_facts
+from management.devices.rules import Fact, FactKind
+from management.enrolment.queries import count_invitations
+from management.enrolment.rules import InvitationState
+from management.mail_access.models import Partnership
+from management.mail_access.queries import (
+    count_wanted,
+    list_connectors,
+    list_device_partnerships,
+    list_held,
+)
+from management.policies.models import Policy
+from management.policies.queries import list_policies
+from management.relays.models import Relay, RelayIncident
+from management.relays.queries import count_incidents, list_incidents, list_relays
+from management.updates.models import InstalledPatternSet, UpdateRun
+from management.updates.queries import find_active_set, find_last_update, list_runs
+from management.work.queries import count_states as count_jobs
+from runtime.errors import NotFoundError
+
+RECENT = timedelta(days=7)
+ACTIVITY = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dashboard:
+    """How the fleet and this server stand."""
+
+    states: Mapping[str, int]
+    platforms: Mapping[str, int]
+    open_commands: Mapping[str, int]
+    waiting_for_approval: int
+    failed_commands: Sequence[Command]
+    invitations: Mapping[InvitationState, int]
+    mail: Mapping[str, int]
+    mail_held: int
+    connectors: int
+    relays: Sequence[Relay]
+    incidents: int
+    pattern_set: InstalledPatternSet | None
+    last_update: UpdateRun | None
+    last_run: UpdateRun | None
+    failed_jobs: int
+
+    @property
+    def total(self) -> int:
+        """All devices ever enrolled."""
+        return sum(self.states.values())
+
+
+def read_dashboard(session: Session, now: datetime) -> Dashboard:
+    """Return everything the dashboard shows."""
+    runs = list_runs(session, limit=1)
+    return Dashboard(
+        states=count_states(session),
+        platforms=count_platforms(session),
+        open_commands=count_open(session),
+        waiting_for_approval=len(list_commands(session, waiting_for="approval", limit=100)),
+        failed_commands=list_commands(session, state="failed", limit=5),
+        invitations=count_invitations(session, now),
+        mail=count_wanted(session),
+        mail_held=len(list_held(session)),
+        connectors=len(list_connectors(session)),
+        relays=list_relays(session),
+        incidents=count_incidents(session, now - RECENT),
+        pattern_set=find_active_set(session),
+        last_update=find_last_update(session),
+        last_run=runs[0] if runs else None,
+        failed_jobs=count_jobs(session).get("failed", 0),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevicePage:
+    """One device with everything that explains it."""
+
+    device: Device
+    judgement: Judgement | None
+    asked: AskedPolicy
+    facts: Mapping[FactKind, Fact]
+    commands: Sequence[Command]
+    partnerships: Sequence[Partnership]
+    incidents: Sequence[RelayIncident]
+    activity: Sequence[AuditEntry]
+    policies: Sequence[Policy]
+
+
+def read_device_page(session: Session, device_id: UUID) -> DevicePage:
+    """Return what a device's page shows; NotFoundError when there is none."""
+    device = get_device(session, device_id)
+    facts = get_facts(session, device_id)
+    return DevicePage(
+        device=device,
+        judgement=_judgement(session, device_id),
+        asked=asked_by(session, device, facts),
+        facts=facts,
+        commands=list_commands(session, device_id=device_id, limit=ACTIVITY),
+        partnerships=list_device_partnerships(session, device_id),
+        incidents=list_incidents(session, sender=device_id, limit=ACTIVITY),
+        activity=list_entries(session, subject=str(device_id), limit=ACTIVITY),
+        policies=list_policies(session),
+    )
+
+
+def _judgement(session: Session, device_id: UUID) -> Judgement | None:
+    try:
+        return get_judgement(session, device_id)
+    except NotFoundError:
+        return None

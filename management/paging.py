@@ -1,0 +1,63 @@
+"""Where a page of a list ended, as one opaque word in the address (keyset paging, never OFFSET)."""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error
+from datetime import datetime
+from uuid import UUID
+
+from runtime.errors import MalformedMessageError
+
+PAGE = 50
+
+
+def write_cursor(*parts: str | int | datetime | UUID) -> str:
+    """Return *parts* (sort value and id of the last row) as one word."""
+    text = json.dumps([str(part) for part in parts], separators=(",", ":"))
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def read_cursor(word: str, count: int) -> list[str]:
+    """Return the *count* parts; MalformedMessageError for anything `write_cursor` did not make."""
+    try:
+        padded = word + "=" * (-len(word) % 4)
+        parts = json.loads(urlsafe_b64decode(padded.encode("ascii")))
+    except (Error, ValueError):
+        parts = None
+    if (
+        not isinstance(parts, list)
+        or len(parts) != count
+        or not all(isinstance(part, str) for part in parts)
+    ):
+        raise _broken()
+    return parts
+
+
+def time_cursor(word: str) -> tuple[datetime, UUID]:
+    """Return a cursor made of an instant and an id."""
+    at, row_id = read_cursor(word, 2)
+    try:
+        return datetime.fromisoformat(at), UUID(row_id)
+    except ValueError:
+        raise _broken() from None
+
+
+def name_cursor(word: str) -> tuple[str, UUID]:
+    """Return a cursor made of a name and an id."""
+    name, row_id = read_cursor(word, 2)
+    try:
+        return name, UUID(row_id)
+    except ValueError:
+        raise _broken() from None
+
+
+def number_cursor(word: str) -> int:
+    """Return a cursor made of a number."""
+    (number,) = read_cursor(word, 1)
+    if not number.isascii() or not number.isdigit() or len(number) > 18:
+        raise _broken()
+    return int(number)
+
+
+def _broken() -> MalformedMessageError:
+    return MalformedMessageError("The place in the list is not valid. Start at the first page.")
