@@ -79,22 +79,22 @@ def database() -> None:
 @database.command()
 def upgrade() -> None:
     """Create the tables, or bring them to this release."""
-    from management.migrations import run
+    from management.migrations import release, run
 
     run.upgrade(_database_url())
-    click.echo(f"The database is of revision {run.head()}, which is this release's.")
+    click.echo(f"The database is of revision {release.head()}, which is this release's.")
 
 
 @database.command()
 def check() -> None:
     """Compare the tables with what this release expects; exit status 1 when they differ."""
     from management.database import Database
-    from management.migrations import run
+    from management.migrations import release, run
 
     url = _database_url()
     opened = Database(url)
     try:
-        run.require_current(opened)
+        release.require_current(opened)
     finally:
         opened.close()
     found = run.differences(url)
@@ -182,7 +182,7 @@ def verify() -> None:
 
 def _open() -> "Context":
     from management.context import open_context
-    from management.migrations.run import require_current
+    from management.migrations.release import require_current
 
     context = open_context(settings.load())
     require_current(context.database)

@@ -17,7 +17,7 @@ from management import handlers
 from management.clock_watch import ClockWatch
 from management.context import Context, open_context
 from management.handlers import HANDLERS, SCHEDULE, Scheduled, Visit
-from management.migrations.run import require_current
+from management.migrations.release import require_current
 from management.settings import Settings
 from management.work import queries, service
 from management.worker import Worker

@@ -45,6 +45,7 @@ def serve(loaded: Settings) -> None:
         factory=True,
         workers=1,
         blocking_threads=THREADS,
+        backpressure=8 * THREADS,
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=10,
@@ -67,7 +68,7 @@ def application() -> object:
 
 def _check() -> None:
     from management.context import open_context
-    from management.migrations.run import require_current
+    from management.migrations.release import require_current
 
     try:
         require_current(open_context(settings.load()).database)

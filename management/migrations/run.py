@@ -1,4 +1,4 @@
-"""Moves the database from release to release, and refuses one that is not of this release."""
+"""Moves the database from release to release."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from management import tables
 from management.database import WRITES, Base, Database
+from management.migrations import release
 from runtime.errors import ConfigurationError, UnavailableError
 
 UPGRADE_LOCK = 7_305_641_830_113
@@ -29,9 +30,7 @@ def upgrade(url: str | URL, revision: str = "head") -> None:
     Raises ConfigurationError when a newer release wrote the database.
     """
     with _alone(url) as connection:
-        found = _revision(connection)
-        if found is not None and found not in _known():
-            raise _newer(found)
+        release.refuse_newer(release.found_in(connection))
         command.upgrade(_config(connection), revision)
 
 
@@ -39,18 +38,6 @@ def downgrade(url: str | URL, revision: str) -> None:
     """Bring the database back to *revision* (``base`` empties it)."""
     with _alone(url) as connection:
         command.downgrade(_config(connection), revision)
-
-
-def require_current(database: Database) -> None:
-    """Raise ConfigurationError, which says what to do, unless the database is of this release."""
-    with database.engine.connect() as connection:
-        found = _revision(connection)
-    if found == head():
-        return
-    if found is not None and found not in _known():
-        raise _newer(found)
-    what = "is empty" if found is None else "is of an older release"
-    raise ConfigurationError(f"The database {what}. Bring it up with `sekisho database upgrade`.")
 
 
 def differences(url: str | URL) -> list[str]:
@@ -77,17 +64,12 @@ def offline_sql(dialect: str) -> str:
 def write_revision(url: str | URL, name: str) -> Path:
     """Write the migration for what changed in the models against the database at *url*."""
     with _alone(url) as connection:
-        number = len(_known()) + 1
+        number = len(release.known()) + 1
         command.revision(
             _config(connection), message=name, autogenerate=True, rev_id=f"{number:04}"
         )
     script = _scripts().get_revision("head")
     return Path(script.path)
-
-
-def head() -> str:
-    """Return the newest revision that this release knows."""
-    return str(_scripts().get_current_head())
 
 
 @contextmanager
@@ -108,14 +90,6 @@ def _alone(url: str | URL) -> Iterator[Connection]:
         database.close()
 
 
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def _known() -> set[str]:
-    return {script.revision for script in _scripts().walk_revisions()}
-
-
 def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(_config(None))
 
@@ -126,10 +100,3 @@ def _config(connection: Connection | None) -> Config:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config
-
-
-def _newer(found: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"The database was written by a newer release of Sekisho (revision {found}, this one knows "
-        f"{head()}). Install that release, or restore a backup made before the upgrade."
-    )

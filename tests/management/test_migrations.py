@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 from sqlalchemy.engine import URL
 
 from management.database import Base, Database, sqlite_url
-from management.migrations import run
+from management.migrations import release, run
 from runtime.errors import ConfigurationError
 
 
@@ -80,7 +81,7 @@ def test_a_database_of_a_newer_release_is_refused(url: URL) -> None:
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(ConfigurationError, match="newer release of Sekisho \\(revision 9999"):
-        run.require_current(database)
+        release.require_current(database)
     database.close()
     with pytest.raises(ConfigurationError, match="restore a backup"):
         run.upgrade(url)
@@ -89,15 +90,19 @@ def test_a_database_of_a_newer_release_is_refused(url: URL) -> None:
 def test_an_empty_database_is_told_how_to_begin(url: URL) -> None:
     database = Database(url)
     with pytest.raises(ConfigurationError, match=r"is empty.*sekisho database upgrade"):
-        run.require_current(database)
+        release.require_current(database)
     database.close()
 
 
 def test_a_database_of_this_release_is_content(url: URL) -> None:
     run.upgrade(url)
     database = Database(url)
-    run.require_current(database)
+    release.require_current(database)
     database.close()
+
+
+def test_files_of_migrations_are_named_after_their_revisions() -> None:
+    assert release.head() == ScriptDirectory(str(release.VERSIONS.parent)).get_current_head()
 
 
 def test_on_the_chosen_database_too(database_url: URL) -> None:
