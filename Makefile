@@ -24,10 +24,8 @@ $(VENV)/.ready: requirements/run.lock requirements/assets.lock setup.py \
 	$(BIN)/pybabel --quiet compile -d management/translations
 	touch $@
 
-$(VENV)/.test-ready: $(VENV)/.ready requirements/test.lock requirements/test-assets.lock
+$(VENV)/.test-ready: $(VENV)/.ready requirements/test.lock
 	$(PIP) --require-hashes --only-binary :all: -r requirements/test.lock
-	$(PIP) --no-deps --require-hashes --only-binary :all: --upgrade --target build/test-assets \
-		-r requirements/test-assets.lock
 	touch $@
 
 run: setup ## Set everything up and start the product (Ctrl-C stops it)
@@ -61,9 +59,8 @@ lock: ## Pin the newest allowed versions with hashes (needs uv)
 	cd requirements && for set in run test; do \
 		uv pip compile --quiet --no-header --generate-hashes --python-version 3.11 \
 		--upgrade $$set.in -o $$set.lock; done
-	cd requirements && for set in assets test-assets; do \
-		uv pip compile --quiet --no-header --generate-hashes --python-version 3.11 --no-deps \
-		--upgrade $$set.in -o $$set.lock; done
+	cd requirements && uv pip compile --quiet --no-header --generate-hashes \
+		--python-version 3.11 --no-deps --upgrade assets.in -o assets.lock
 
 clean: ## Remove what was built (never the data folder)
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

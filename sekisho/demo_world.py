@@ -58,13 +58,11 @@ rule Demonstration_NewFamily {
     meta:
         title = "Family of the demonstration"
         meaning = "Carries the text by which the demonstration marks one of its own apps."
-        unusual = "No other app carries this text."
+        why = "No other app carries this text."
         severity = "high"
-        verdict = "malicious"
         category = "trojan"
         family = "DemoFamily"
         technique = "T1655"
-        reference = "made for `sekisho demo`"
     strings:
         $text = "demonstration marker 7f1c: stands for a family"
     condition:

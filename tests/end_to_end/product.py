@@ -109,11 +109,12 @@ class Product:
             self.process.send_signal(signal.SIGINT)
         return self.process.wait(30)
 
-    def sekisho(self, *words: str, check: bool = True, **more: str) -> str:
+    def sekisho(self, *words: str, check: bool = True, input: str = "") -> str:
         """Run a command of ours on the same data folder and return what it printed."""
         done = subprocess.run(
             [sys.executable, "-m", "sekisho", *words],
-            env={**self.environment, **more},
+            env=self.environment,
+            input=input,
             capture_output=True,
             text=True,
             check=False,
