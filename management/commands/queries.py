@@ -37,6 +37,7 @@ def lock_command(session: Session, command_id: UUID) -> Command | None:
     return session.scalars(
         select(Command)
         .where(Command.id == command_id)
+        .with_hint(Command, "WITH (UPDLOCK)", "mssql")
         .with_for_update()
         .execution_options(populate_existing=True)
     ).first()

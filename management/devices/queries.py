@@ -78,6 +78,7 @@ def lock_device(session: Session, device_id: UUID) -> Device:
     found = session.scalars(
         select(Device)
         .where(Device.id == device_id)
+        .with_hint(Device, "WITH (UPDLOCK)", "mssql")
         .with_for_update()
         .execution_options(populate_existing=True)
     ).first()

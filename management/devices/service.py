@@ -99,6 +99,7 @@ def _locked_facts(session: Session, device_id: UUID, now: datetime) -> DeviceFac
     found = session.scalars(
         select(DeviceFacts)
         .where(DeviceFacts.device_id == device_id)
+        .with_hint(DeviceFacts, "WITH (UPDLOCK)", "mssql")
         .with_for_update()
         .execution_options(populate_existing=True)
     ).first()

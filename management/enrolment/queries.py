@@ -35,7 +35,10 @@ def get_invitation(session: Session, invitation_id: UUID) -> Invitation:
 def find_by_key(session: Session, key: str) -> Invitation | None:
     """Return the invitation that a typed enrolment key belongs to, locked until the commit."""
     return session.scalars(
-        select(Invitation).where(Invitation.key_hash == key_hash(key)).with_for_update()
+        select(Invitation)
+        .where(Invitation.key_hash == key_hash(key))
+        .with_hint(Invitation, "WITH (UPDLOCK)", "mssql")
+        .with_for_update()
     ).first()
 
 
@@ -112,6 +115,7 @@ def find_device_by_key(session: Session, thumbprint: str) -> Device | None:
             EnrolmentAttempt.refused_because == "",
         )
         .limit(1)
+        .with_hint(Device, "WITH (UPDLOCK)", "mssql")
         .with_for_update(of=Device)
     ).first()
 

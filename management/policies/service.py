@@ -105,6 +105,7 @@ def _locked(session: Session, policy_id: UUID) -> Policy:
     return session.scalars(
         select(Policy)
         .where(Policy.id == policy_id)
+        .with_hint(Policy, "WITH (UPDLOCK)", "mssql")
         .with_for_update()
         .execution_options(populate_existing=True)
     ).one()
