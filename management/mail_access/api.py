@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TypeVar
 from uuid import UUID
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 from joserfc.jwk import ECKey
 from sqlalchemy.orm import Session
@@ -68,7 +68,8 @@ def certificate_authority() -> Response:
 def pair() -> Response:
     """Pair a connector: 201 `Paired`; 401 for a wrong code or signature; 429 after many."""
     now = utc_now()
-    _failures.check(now)
+    failures = _failures()
+    failures.check(now)
     asked = codec.read(messages.PairingRequest, request.get_data())
     key = jwk.read_public(asked.key)
     thumbprint = jwk.thumbprint(key)
@@ -77,7 +78,7 @@ def pair() -> Response:
         with transaction("pair a connector") as session:
             connector = service.pair(session, context().keys, asked, visitor_address(), now)
     except UnauthenticatedError:
-        _failures.add(now)
+        failures.add(now)
         raise
     return _json(messages.Paired(connector_id=connector.id), 201)
 
@@ -193,4 +194,6 @@ class _Failures:
             self._at.append(now)
 
 
-_failures = _Failures()
+def _failures() -> _Failures:
+    found: _Failures = current_app.extensions.setdefault("pairing_failures", _Failures())
+    return found
