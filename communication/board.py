@@ -29,8 +29,9 @@ class Board:
         """Since the start."""
         self.on_orders: Callable[[int], None] = lambda slot: None
         """Called with the slot for which something new waits."""
-        self.read_devices()
-        self.read_orders(self._slots)
+        for slot, device, active in mailbox.slots():
+            self._place(slot, device, active)
+        self.read_orders(mailbox.recipients())
 
     def state(self, slot: int) -> int:
         """Return OPEN, CLOSED (the device may no longer), or 0 for a slot nobody has."""
@@ -55,16 +56,23 @@ class Board:
         beats, self._beats = self._beats, {}
         return beats
 
-    def read_devices(self) -> None:
-        """Follow a change of the known devices."""
-        with self._lock:
-            found = self._mailbox.slots()
-            states = bytearray(max((slot for slot, _, _ in found), default=0) + 1)
-            for slot, _, active in found:
-                states[slot] = OPEN if active else CLOSED
-            self._devices = {slot: device for slot, device, _ in found}
-            self._slots = {device: slot for slot, device, _ in found}
-            self._states = states
+    def read_devices(self, devices: Iterable[UUID]) -> None:
+        """Follow a change of what is known of *devices*."""
+        for device in devices:
+            with self._lock:
+                known = self._mailbox.find_device(device)
+                old = self._slots.get(device)
+                if old is not None and (known is None or known.slot != old):
+                    self._states[old] = 0
+                    self._highest.pop(old, None)
+                if known is not None:
+                    self._place(known.slot, device, known.active)
+
+    def _place(self, slot: int, device: UUID, active: bool) -> None:
+        if missing := slot + 1 - len(self._states):
+            self._states.extend(bytes(max(0, missing)))
+        self._devices[slot], self._slots[device] = device, slot
+        self._states[slot] = OPEN if active else CLOSED
 
     def read_orders(self, recipients: Iterable[UUID]) -> None:
         """Follow a change of the orders that wait for *recipients*."""

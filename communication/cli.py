@@ -25,7 +25,7 @@ def run() -> None:
     """Serve devices and management until told to stop (the default)."""
     chosen = settings.load()
     logs.start("communication", chosen.log_level)
-    server.run(chosen)
+    sys.exit(server.run(chosen))
 
 
 @communication.command()

@@ -17,7 +17,6 @@ from communication.answer import Answer, problem
 from communication.limits import neighbourhood
 
 log = logging.getLogger(__name__)
-BODY_SECONDS = 20
 MOST_WORKING = 64
 """Requests that wait for or run in the pool; above it the answer is "later"."""
 BODIES_BYTES = 64 * 1024 * 1024
@@ -53,13 +52,16 @@ class Front:
         app: wsgi.App,
         pool: Executor,
         body_limits: Mapping[str, int],
+        body_seconds: int,
         fast: Mapping[str, FastAnswer] | None = None,
     ) -> None:
         self._app, self._pool, self._limits, self._fast = app, pool, body_limits, fast or {}
+        self._seconds = body_seconds
         self.answered: Counter[int] = Counter()
         """How many answers of each status."""
         self._working = 0
         self._bodies: dict[str, int] = {}
+        self._bytes = 0
 
     async def serve(self, scope: Scope, protocol: Any) -> None:
         """Answer one request."""
@@ -96,25 +98,27 @@ class Front:
         _check_length(scope.headers.get("content-length"), limit)
         chunks = []
         try:
-            async with asyncio.timeout(BODY_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 async for chunk in protocol:
                     self._hold(who, len(chunk), held)
                     if held[0] > limit:
                         raise _too_large(limit)
                     chunks.append(chunk)
         except TimeoutError:
-            sentence = f"The body did not arrive within {BODY_SECONDS} seconds."
+            sentence = f"The body did not arrive within {self._seconds} seconds."
             raise _Refused(problem(408, sentence, ("Connection", "close"))) from None
         return b"".join(chunks)
 
     def _hold(self, who: str, size: int, held: list[int]) -> None:
         mine = self._bodies[who] = self._bodies.get(who, 0) + size
         held[0] += size
-        if mine > NEIGHBOUR_BYTES or sum(self._bodies.values()) > BODIES_BYTES:
+        self._bytes += size
+        if mine > NEIGHBOUR_BYTES or self._bytes > BODIES_BYTES:
             raise _Refused(_later("Too much is being sent to this server at once."))
 
     def _let_go(self, who: str, size: int) -> None:
         if size:
+            self._bytes -= size
             left = self._bodies[who] = self._bodies[who] - size
             if not left:
                 del self._bodies[who]

@@ -118,8 +118,9 @@ def devices() -> ResponseReturnValue:
     with parts.mailbox.writing("devices") as mailbox:
         _use_nonce(mailbox, signed)
         mailbox.put_devices(message.devices, message.as_of)
-    parts.board.read_devices()
-    parts.board.read_orders(device.device_id for device in message.devices)
+    changed = [device.device_id for device in message.devices]
+    parts.board.read_devices(changed)
+    parts.board.read_orders(changed)
     return empty(204)
 
 

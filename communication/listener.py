@@ -55,6 +55,11 @@ class Listener(MTServer):
         worker.start()
         self.wrks.append(worker)
 
+    def alive(self) -> bool:
+        """Return whether the port is still served."""
+        workers: list[Any] = self.wrks
+        return all(worker.is_alive() for worker in workers)
+
     def end(self) -> None:
         """Take no more requests, finish those that run, and return."""
         workers: list[Any] = self.wrks

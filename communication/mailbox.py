@@ -218,6 +218,11 @@ class Mailbox(Register):
         )
         return (rows[0][0], rows[0][1]) if rows else None
 
+    def recipients(self) -> list[UUID]:
+        """Return for whom orders wait."""
+        rows = self._read("SELECT DISTINCT recipient FROM outbound WHERE kind=?", ORDER)
+        return [UUID(bytes=recipient) for (recipient,) in rows]
+
     def list_answers(self, enrolment: UUID) -> tuple[str, ...]:
         """Return management's answer to an enrolment; never a device's orders under that id."""
         rows = self._read(

@@ -1,12 +1,15 @@
 """The running communication server: its ports, its housekeeping, its end."""
 
+import fcntl
 import logging
+import os
 import resource
 import signal
 import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from communication import agent_api, app, fast_path, health, pairing
 from communication.board import Board
@@ -19,6 +22,7 @@ from communication.parts import Parts
 from communication.settings import Settings
 from contracts import codec
 from runtime.clock import utc_now
+from runtime.errors import ConfigurationError
 from runtime.health import serve as serve_health
 
 log = logging.getLogger(__name__)
@@ -33,8 +37,11 @@ DEVICE_BODIES = {
 }
 
 
-def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; ConfigurationError when something needed is missing."""
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT and return the exit status.
+
+    ConfigurationError when something needed is missing.
+    """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -46,7 +53,7 @@ def run(settings: Settings) -> None:
         "Listening for devices on %s, for management on %s, plain HTTP on %s.",
         *(settings.devices_port, settings.link_port, settings.http_port),
     )
-    _keep_house(parts, stop)
+    _keep_house(parts, listeners, stop)
     parts.poll.let_go()
     parts.inbound_came()
     for listener in listeners:
@@ -54,11 +61,13 @@ def run(settings: Settings) -> None:
     _flush(parts)
     parts.mailbox.close()
     log.info("Stopped.")
+    return 0 if stop.is_set() else 1
 
 
 def _open(settings: Settings) -> Parts:
     pairing.check(settings.folder)
     pairing.prepare_own(settings.folder, [settings.public_name])
+    _alone(settings.folder)
     limits = Limits(
         device_messages=settings.device_messages,
         device_bytes=settings.device_bytes,
@@ -75,12 +84,26 @@ def _open(settings: Settings) -> Parts:
     return Parts(settings, mailbox, board, identity, token_key, poll, utc_now())
 
 
+def _alone(folder: Path) -> None:
+    """Keep a second server away from this mailbox, until this process ends."""
+    file = os.open(folder / "lock", os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigurationError(
+            f"Another communication server uses {folder}; end it or choose another folder."
+        ) from None
+
+
 def _listen(parts: Parts) -> list[Listener]:
     settings, folder = parts.settings, parts.settings.folder
     poll = {fast_path.PATH: parts.poll.answer}
-    devices = Front(app.devices_app(parts), _threads("devices"), DEVICE_BODIES, poll)
-    link = Front(app.link_app(parts), _threads("link"), {"*": codec.MAXIMUM_BYTES})
-    plain = Front(app.plain_app(parts), _threads("plain"), {"*": 0})
+    devices = Front(
+        app.devices_app(parts), _threads("devices"), DEVICE_BODIES, settings.body_seconds, poll
+    )
+    link_bodies = {"*": codec.MAXIMUM_BYTES}
+    link = Front(app.link_app(parts), _threads("link"), link_bodies, settings.body_seconds)
+    plain = Front(app.plain_app(parts), _threads("plain"), {"*": 0}, settings.body_seconds)
     health.register(parts, {"devices": devices, "link": link, "plain": plain})
     wanted = (
         (settings.devices_port, devices, pairing.TLS_CERTIFICATE, pairing.TLS_KEY),
@@ -106,9 +129,12 @@ def _allow_connections() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _keep_house(parts: Parts, stop: threading.Event) -> None:
+def _keep_house(parts: Parts, listeners: list[Listener], stop: threading.Event) -> None:
     forgot = 0.0
     while not stop.wait(FLUSH_SECONDS):
+        if not all(listener.alive() for listener in listeners):
+            log.error("A port is no longer served; the server ends so that it is started again.")
+            return
         try:
             _flush(parts)
             if time.monotonic() - forgot > FORGET_SECONDS:

@@ -53,6 +53,8 @@ class Settings:
     """Most new enrolments a minute from one address (an IPv6 /64 counts as one)."""
     requests_per_minute: Count = 120
     """Most signed requests a minute from one device."""
+    body_seconds: Seconds = 20
+    """How long a request's body may take to arrive."""
     log_level: str = "INFO"
 
 

@@ -235,7 +235,7 @@ def test_an_unsigned_request_is_told_what_is_missing(phone: Phone) -> None:
     answer = phone.client.get("/agent/v1/orders")
 
     assert answer.status_code == 401
-    assert "not signed as it must be" in detail(answer)
+    assert "Signature-Input" in detail(answer)
 
 
 def test_a_poll_without_a_good_token_is_refused(phone: Phone) -> None:

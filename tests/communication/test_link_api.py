@@ -106,10 +106,10 @@ def test_management_can_wait_for_what_comes(management: Management, phone: Phone
     began = time.monotonic()
     assert management.inbound("?wait=1") == ()
     assert time.monotonic() - began >= 0.9
-    comes = threading.Timer(0.5, phone.report, (1, "at once"))
+    comes = threading.Timer(0.5, phone.report, (1, "at.once"))
     comes.start()
 
-    assert [item.sealed for item in management.inbound("?wait=30")] == ["at once"]
+    assert [item.sealed for item in management.inbound("?wait=30")] == ["at.once"]
     assert time.monotonic() - began < 20
     comes.join()
 

@@ -149,14 +149,17 @@ def test_it_dies_with_the_supervisor_that_started_it(own_relay: Relay, tmp_path:
     assert not psutil.pid_exists(child)
 
 
-def test_a_port_that_is_taken_is_named(own_relay: Relay) -> None:
+def test_a_folder_or_port_that_is_taken_is_named(own_relay: Relay, tmp_path: Path) -> None:
     own_relay.start()
 
     second = own_relay.spawn()
 
     assert second.wait(20) == 78
-    said = (own_relay.home / "log").read_text()
-    assert f"port {own_relay.devices_port}" in said
+    assert "Another communication server uses" in (own_relay.home / "log").read_text()
+    elsewhere = Relay(tmp_path)
+    elsewhere.devices_port = own_relay.devices_port
+    assert elsewhere.spawn().wait(20) == 78
+    assert f"port {own_relay.devices_port}" in (tmp_path / "log").read_text()
     assert own_relay.devices_client().get("/healthz").status_code == 200
 
 
