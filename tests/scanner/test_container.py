@@ -194,7 +194,7 @@ def test_streamed_entries_with_data_descriptors_are_honest(scan_here: Scan) -> N
             return len(piece)
 
     pipe = Pipe()
-    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as opened:  # type: ignore[call-overload]
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as opened:
         opened.writestr("a.txt", b"hello " * 100)
         opened.writestr("b.txt", b"world " * 100)
 
