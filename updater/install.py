@@ -1,6 +1,7 @@
 """Puts a verified pattern set on disk, wholly or not at all."""
 
 import hashlib
+import os
 import shutil
 import tempfile
 import time
@@ -74,21 +75,40 @@ def _is_fresh(path: Path) -> bool:
     return path.name.startswith(".") and time.time() - path.stat().st_mtime < DAY_SECONDS
 
 
+def is_whole(folder: Path) -> bool:
+    """Tell whether *folder* holds a pattern set of its name with every file as it should be."""
+    try:
+        return pattern_set.check_folder(folder).version == folder.name
+    except (MalformedMessageError, NotFoundError):
+        return False
+
+
 def _put_in_place(unpacked: Path, folder: Path) -> None:
     if folder.exists() and _is_same(folder, unpacked):
         return
     if folder.exists():  # left damaged; rename does not replace a folder that holds files
         folder.rename(unpacked.with_name("damaged"))
+    _sync_folders(unpacked)
     crash_point("before effect install patterns")
     unpacked.rename(folder)
+    _sync_folders(folder.parent)
     crash_point("after effect install patterns")
 
 
+def _sync_folders(top: Path) -> None:
+    """Make the names below *top* last through a power failure; files were written durably."""
+    for path in (top, *(path for path in top.rglob("*") if path.is_dir())):
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
 def _is_same(folder: Path, unpacked: Path) -> bool:
-    try:
-        return pattern_set.check_folder(folder) == pattern_set.read_manifest(unpacked)
-    except (MalformedMessageError, NotFoundError):
-        return False
+    return is_whole(folder) and (
+        pattern_set.read_manifest(folder) == pattern_set.read_manifest(unpacked)
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -1,23 +1,28 @@
 """Makes one installed pattern set the active one, and tells everybody whom it concerns."""
 
+import logging
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from management.updates.models import InstalledPatternSet, UpdateSource
-from management.updates.queries import find_set, list_sets
+from management.updates.queries import find_active_set, find_set, list_sets
 from management.updates.rules import KEPT
 from management.work.service import enqueue
-from updater.install import Installed
+from updater.install import Installed, is_whole
+
+log = logging.getLogger(__name__)
 
 
 def locked_source(session: Session) -> UpdateSource:
     """Return the one row of settings; whoever holds it is the only one who changes updates."""
     session.flush()
     wanted = select(UpdateSource).where(UpdateSource.id == 1).with_for_update()
+    wanted = wanted.with_hint(UpdateSource, "WITH (UPDLOCK)", "mssql")
     wanted = wanted.execution_options(populate_existing=True)
     row = session.scalars(wanted).first()
     if row is None:
@@ -64,3 +69,12 @@ def forget_old_sets(session: Session) -> None:
     for row in inactive[KEPT:]:
         session.delete(row)
     session.flush()
+
+
+def forget_damaged(session: Session, patterns: Path) -> None:
+    """Forget the active set when its files below *patterns* are gone or damaged."""
+    active = find_active_set(session)
+    if active is not None and not is_whole(patterns / active.version):
+        log.error("The active pattern set is damaged", extra={"version": active.version})
+        session.delete(active)
+        session.flush()

@@ -6,7 +6,7 @@ import click
 
 from management import settings
 from management.context import Context, open_context
-from management.migrations.run import require_current
+from management.migrations.release import require_current
 from management.updates import service, work
 from management.updates.models import UpdateRun
 from management.updates.queries import find_source, get_run

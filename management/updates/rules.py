@@ -113,8 +113,8 @@ def why_not_taken(offered: str, installed: list[str], active: str, held: str) ->
     if held and version_key(offered) <= version_key(held):
         return (
             f"The source offers version {offered}. It stays off, because an administrator went back"
-            f" from version {held}: a newer one than that will be taken by itself, an older one can"
-            " be activated in the history."
+            f" from version {held}: a newer one will be taken by itself, and this one"
+            " can be activated under Installed pattern sets."
         )
     newest = max([*installed, *([active] if active else [])], key=version_key, default=None)
     if newest and version_key(offered) <= version_key(newest):

@@ -9,7 +9,12 @@ from sqlalchemy.orm import Session
 from management.audit.service import record
 from management.keys import Keys
 from management.settings import Settings
-from management.updates.activation import activate, locked_source, store_installed
+from management.updates.activation import (
+    activate,
+    forget_damaged,
+    locked_source,
+    store_installed,
+)
 from management.updates.models import InstalledPatternSet, UpdateRun, UpdateSource
 from management.updates.queries import (
     find_active_set,
@@ -58,10 +63,13 @@ def install_shipped(
 ) -> InstalledPatternSet | None:
     """Install the set inside the release, and activate it when nothing as new was here before.
 
+    An active set whose files are gone or damaged (after a restore from a backup, for example) is
+    forgotten first; the next update brings it again.
     Returns its row when it became active, else None. Call at each start: it is quick when there is
     nothing to do.
     """
     source, version = locked_source(session), source_version(SHIPPED_SOURCES)
+    forget_damaged(session, patterns_folder(settings))
     active, known = find_active_set(session), _versions(session)
     if active is not None and why_not_taken(version, known, active.version, source.held_version):
         return None
@@ -202,7 +210,7 @@ def take_installed(
     details = {"from": run.from_version, "source": run.source, "sha256": installed.sha256}
     actor = "system" if run.requested_by == SCHEDULE else run.requested_by
     record(session, keys, actor, "updates.activate", installed.version, details=details, now=now)
-    words = f"Updated to version {installed.version} with {installed.rules} rules."
+    words = f"Updated to version {installed.version} (rules: {installed.rules})."
     end_run(session, run_id, RunState.UPDATED, words, now)
 
 
@@ -242,6 +250,26 @@ def roll_back(session: Session, keys: Keys, by: Actor, because: str, now: dateti
         raise RefusedError("No older pattern set is installed on this server to go back to.")
     activate_version(session, keys, before, by, because, now)
     return before
+
+
+def discard_set(
+    session: Session, keys: Keys, version: str, by: Actor, because: str, now: datetime
+) -> None:
+    """Forget an installed set and no longer hold it, so that lower versions count as new again.
+
+    For a version that was published with too high a number. RefusedError for the active set or
+    without a reason. The next update frees its space.
+    """
+    if not because.strip():
+        raise RefusedError("Say why: the reason goes into the audit trail.")
+    source, row = locked_source(session), get_set(session, version)
+    if row.active:
+        raise RefusedError("The active pattern set cannot be discarded; go back from it first.")
+    session.delete(row)
+    if source.held_version == version:
+        source.held_version, source.held_because = "", ""
+    reason = because.strip()
+    record(session, keys, by.name, "updates.discard", version, reason, by.address, {}, now)
 
 
 def _hold(source: UpdateSource, left: str, chosen: str, because: str) -> None:

@@ -91,6 +91,23 @@ def activate(chosen: str) -> ResponseReturnValue:
     return redirect(url_for("updates.index"))
 
 
+@bp.post("/sets/<chosen>/discard")
+@requires(Permission.RUN_UPDATES)
+def discard(chosen: str) -> ResponseReturnValue:
+    """Forget an installed version."""
+    because = request.form.get("because", "")
+    with transaction("discard patterns") as session:
+        service.discard_set(session, context().keys, chosen, _actor(), because, utc_now())
+    flash(
+        _(
+            "Pattern set %(version)s is discarded. If the source still offers it, the next update "
+            "takes it again.",
+            version=chosen,
+        )
+    )
+    return redirect(url_for("updates.index"))
+
+
 def _page(problems: dict[str, str], address: str, root: str) -> ResponseReturnValue:
     with reading() as session:
         found = queries.get_overview(session)

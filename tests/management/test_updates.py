@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,6 +140,24 @@ def test_a_newer_set_from_the_source_is_not_replaced_by_the_shipped_one(
     assert _active(started) == FIRST
 
 
+@pytest.mark.parametrize("damage", ["gone", "changed"])
+def test_a_damaged_active_set_gives_way_to_the_shipped_one_until_the_next_update(
+    console: ConsoleClient, started: Context, updating: Feed, damage: str
+) -> None:
+    _update(console, started)
+    folder = queries.patterns_folder(started.settings) / FIRST
+    if damage == "gone":
+        shutil.rmtree(folder)
+    else:
+        (folder / "yara" / "marker.yar").write_text("rule other { condition: false }")
+
+    with started.database.transaction("later start") as session:
+        service.install_shipped(session, started.settings, utc_now())
+    assert _active(started) == SHIPPED
+    assert _update(console, started).state == RunState.UPDATED
+    assert _active(started) == FIRST
+
+
 # --- taking updates ---
 
 
@@ -151,7 +170,7 @@ def test_a_newer_set_becomes_active_and_everybody_is_told(
     assert _active(started) == FIRST
     assert any(FIRST in key for key in _keys_of_jobs(started, "apps.retro_hunt"))
     page = console.get("/updates/").text
-    assert FIRST in page and f"Updated to version {FIRST} with 1 rules." in page
+    assert FIRST in page and f"Updated to version {FIRST} (rules: 1)." in page
     entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "updates.activate")).one()
     assert (entry.actor, entry.subject) == ("keeper", FIRST)
     assert verify_audit(session, started.keys) == []
@@ -324,6 +343,25 @@ def test_going_back_wants_a_reason_and_something_to_go_back_to(
     assert _roll_back(console, "  ") == 409
     assert _active(started) == FIRST
     assert console.post("/updates/sets/1.1/activate", data={"because": "x"}).status_code == 404
+
+
+def test_a_version_with_too_high_a_number_can_be_discarded(
+    console: ConsoleClient, started: Context, updating: Feed, tmp_path: Path
+) -> None:
+    updating.publish("999999.1")
+    _update(console, started)
+    form = {"because": "A typing error of the publisher."}
+    assert console.post("/updates/sets/999999.1/discard", data=form).status_code == 409
+    _roll_back(console)
+    with feeds.running(tmp_path / "mended") as mended:
+        mended.publish(SECOND)
+        _enter(console, mended)
+        assert _update(console, started).state == RunState.NOTHING_NEW
+        assert console.post("/updates/sets/999999.1/discard", data=form).status_code == 302
+        assert _update(console, started).to_version == SECOND
+
+    folder = queries.patterns_folder(started.settings)
+    assert sorted(path.name for path in folder.iterdir()) == [SHIPPED, SECOND]
 
 
 # --- entering source and schedule ---
