@@ -18,6 +18,7 @@ from runtime.errors import ForbiddenError
 
 # One line for each part of the console; each module has a blueprint ``bp``.
 VIEWS = (
+    "management.health",
     "management.mail_access.api",
     "management.mail_access.views",
     "management.administrators.views",

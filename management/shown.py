@@ -6,9 +6,10 @@ from io import BytesIO
 import segno
 from flask import g, request
 from flask_babel import (
-    format_datetime,
+    format_date,
     format_decimal,
     format_percent,
+    format_time,
     format_timedelta,
     get_timezone,
 )
@@ -46,7 +47,7 @@ def zone() -> str:
 def moment(at: datetime) -> str:
     """Return an instant in the visitor's zone, to the minute, with the zone's name."""
     local = at.astimezone(get_timezone())
-    return f"{format_datetime(at, 'medium')} {local.tzname()}"
+    return f"{format_date(at, 'medium')} {format_time(at, 'short')} {local.tzname()}"
 
 
 def ago(at: datetime) -> str:

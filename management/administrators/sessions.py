@@ -87,6 +87,11 @@ def identify() -> None:
     g.theme = current.theme
 
 
+def identify_token() -> None:
+    """Let an API token count on a path outside /api/."""
+    g.identity = _by_token()
+
+
 def current_id_hash() -> str:
     """Return the stored id of this request's session; empty for visitors."""
     return cast(ConsoleSession, browser_session).id_hash

@@ -280,6 +280,7 @@ def test_style_is_kept_for_a_year_under_an_address_of_its_content(visitor: Conso
     assert found
     answer = visitor.get(found[1])
     assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    answer.close()
     assert visitor.get("/static/0000000000000000/console.css").status_code == 404
 
 

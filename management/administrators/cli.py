@@ -1,0 +1,121 @@
+"""``sekisho admin``: gives access back from the machine itself, and makes API tokens."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from runtime.clock import utc_now
+from runtime.errors import NotFoundError, RefusedError
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from management.administrators.models import Administrator
+    from management.context import Context
+
+COMMAND_LINE = "command line"
+"""The actor in the audit trail."""
+
+
+@click.group()
+def admin() -> None:
+    """Look after the administrators of this server."""
+
+
+@admin.command("setup-link")
+def setup_link() -> None:
+    """Print a link for the first administrator; it works once, for a day."""
+    from management.administrators import service
+
+    context = _open()
+    with context.database.transaction("make a set-up link") as session:
+        token = service.make_setup_link(session, utc_now())
+        _audit(context, session, "administrator.setup_link", "first administrator")
+    click.echo(_link(context, token))
+
+
+@admin.command()
+@click.argument("name", default="")
+def recover(name: str) -> None:
+    """Print a link with which administrator NAME sets a new password and code.
+
+    The old password, code and sessions end at once. NAME may be left out when there is one owner.
+    """
+    from management.administrators import service
+
+    context = _open()
+    with context.database.transaction("recover an administrator") as session:
+        owner = _find(session, name)
+        token = service.make_recovery_link(session, context.signer, owner, utc_now())
+        _audit(context, session, "administrator.recover", owner.name)
+    click.echo(f"For {owner.name}: {_link(context, token)}")
+
+
+@admin.command("list")
+def list_all() -> None:
+    """Print name, role and state of each administrator."""
+    from management.administrators import queries, service
+
+    context = _open()
+    with context.database.reading() as session:
+        for person in queries.list_administrators(session):
+            waiting = person.password_hash == service.NO_PASSWORD
+            state = "disabled" if person.disabled_at else "has a link" if waiting else "active"
+            click.echo(f"{person.name}\t{person.role}\t{state}\t{person.created_at:%Y-%m-%d}")
+
+
+@admin.command()
+@click.argument("name")
+@click.option("--for", "purpose", default="command line", help="What the token is for.")
+@click.option("--days", default=365, type=click.IntRange(1, 3650), help="How long it holds.")
+def token(name: str, purpose: str, days: int) -> None:
+    """Print a new API token with the permissions of administrator NAME."""
+    from management.administrators import service
+
+    context = _open()
+    with context.database.transaction("make an API token") as session:
+        owner = _find(session, name)
+        if owner.disabled_at is not None:
+            raise RefusedError(f"{owner.name} is disabled; enable the administrator first.")
+        made = service.make_token(session, owner, purpose, utc_now(), timedelta(days=days))
+        _audit(context, session, "token.make", owner.name, purpose=purpose)
+    click.echo(made)
+
+
+def _find(session: "Session", name: str) -> "Administrator":
+    from management.access import Role
+    from management.administrators import queries
+
+    if name:
+        found = queries.find_administrator(session, name)
+        if found is None:
+            raise NotFoundError(f"There is no administrator {name}; see `sekisho admin list`.")
+        return found
+    owners = [one for one in queries.list_administrators(session) if one.role == Role.OWNER]
+    if len(owners) != 1:
+        raise RefusedError(f"There are {len(owners)} owners: name one, see `sekisho admin list`.")
+    return owners[0]
+
+
+def _open() -> "Context":
+    from management import settings
+    from management.context import open_context
+    from management.migrations.release import require_current
+
+    context = open_context(settings.load())
+    require_current(context.database)
+    return context
+
+
+def _audit(
+    context: "Context", session: "Session", action: str, subject: str, **details: str
+) -> None:
+    from management.audit.service import record
+
+    record(session, context.keys, COMMAND_LINE, action, subject, details=dict(details))
+
+
+def _link(context: "Context", token: str) -> str:
+    settings = context.settings
+    return f"https://{settings.public_name}:{settings.port}/setup?token={token}"
