@@ -28,11 +28,11 @@ class Store:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self
-            except BaseException:
-                self._writer.execute("ROLLBACK")
-                raise
-            crash_point(f"before commit {name}")
-            self._writer.execute("COMMIT")
+                crash_point(f"before commit {name}")
+                self._writer.execute("COMMIT")
+            finally:
+                if self._writer.in_transaction:  # the block or the commit itself failed
+                    self._writer.execute("ROLLBACK")
             crash_point(f"after commit {name}")
 
     def close(self) -> None:

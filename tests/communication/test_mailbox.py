@@ -1,0 +1,135 @@
+"""The mailbox's rules that depend on time and room, with a mailbox on disk."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from communication import mailbox_schema
+from communication.limits import TooManyError
+from communication.mailbox import ENROLMENT_KEPT, UNANSWERED_KEPT, Limits, Mailbox
+from contracts import keys
+from contracts.link import Outbound
+from runtime.errors import ConfigurationError, UnauthenticatedError
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+KEY = keys.public_jwk(keys.new_key())
+LIMITS = Limits(
+    device_messages=10,
+    device_bytes=100_000,
+    inbound_bytes=1_000_000,
+    outbound_bytes=1_000_000,
+    enrolments=2,
+)
+
+
+@pytest.fixture
+def mailbox(tmp_path: Path) -> Iterator[Mailbox]:
+    opened = Mailbox(tmp_path / "mailbox.db", LIMITS)
+    yield opened
+    opened.close()
+
+
+def _enrol(mailbox: Mailbox, now: datetime) -> UUID:
+    enrolment = uuid4()
+    with mailbox.writing("enrolment"):
+        mailbox.put_enrolment(enrolment, KEY, "request", now)
+    return enrolment
+
+
+def _take_all(mailbox: Mailbox) -> None:
+    with mailbox.writing("taken"):
+        mailbox.forget_inbound(item.id for item in mailbox.list_inbound(200, 10**6))
+
+
+def _answer(mailbox: Mailbox, enrolment: UUID) -> None:
+    answer = Outbound(kind="enrolment_answer", recipient=enrolment, epoch=1, seq=1, sealed="yes")
+    with mailbox.writing("orders"):
+        mailbox.put_outbound([answer])
+
+
+def test_one_that_management_saw_long_ago_and_did_not_answer_makes_room(mailbox: Mailbox) -> None:
+    ignored, fresh = _enrol(mailbox, NOW), _enrol(mailbox, NOW)
+    _take_all(mailbox)
+    later = NOW + UNANSWERED_KEPT + timedelta(seconds=1)
+
+    _enrol(mailbox, later)
+
+    assert [mailbox.find_enrolment_key(each) for each in (ignored, fresh)].count(None) == 1
+
+
+def test_one_that_management_answered_or_has_not_seen_is_kept(mailbox: Mailbox) -> None:
+    answered = _enrol(mailbox, NOW)
+    _take_all(mailbox)
+    _answer(mailbox, answered)
+    unseen = _enrol(mailbox, NOW)
+    later = NOW + UNANSWERED_KEPT + timedelta(seconds=1)
+
+    with pytest.raises(TooManyError, match="2 enrolments wait here already"):
+        _enrol(mailbox, later)
+
+    assert mailbox.find_enrolment_key(answered) == mailbox.find_enrolment_key(unseen) == KEY
+
+
+def test_old_enrolments_go_with_their_answers_and_orders_stay(mailbox: Mailbox) -> None:
+    old, young = _enrol(mailbox, NOW), _enrol(mailbox, NOW + timedelta(days=1))
+    for each in (old, young):
+        _answer(mailbox, each)
+    order = Outbound(kind="order", recipient=old, epoch=1, seq=1, sealed="order")
+    with mailbox.writing("orders"):
+        mailbox.put_outbound([order])
+
+    with mailbox.writing("old"):
+        mailbox.forget_old(NOW + ENROLMENT_KEPT + timedelta(seconds=1))
+
+    assert mailbox.find_enrolment_key(old) is None
+    assert (mailbox.list_answers(old), mailbox.list_answers(young)) == ((), ("yes",))
+    assert mailbox.list_orders(old, 0, 0, 10, 10**6) == ("order",)
+
+
+def test_a_nonce_is_refused_until_it_is_too_old_to_matter(mailbox: Mailbox) -> None:
+    def use() -> None:
+        with mailbox.writing("nonce"):
+            mailbox.use_nonce("key", "nonce", NOW + timedelta(minutes=11))
+
+    use()
+    with mailbox.writing("old"):
+        mailbox.forget_old(NOW)
+    with pytest.raises(UnauthenticatedError, match="made before"):
+        use()
+    with mailbox.writing("old"):
+        mailbox.forget_old(NOW + timedelta(minutes=12))
+    use()
+
+
+def test_what_failed_half_way_left_nothing(mailbox: Mailbox) -> None:
+    with pytest.raises(UnauthenticatedError), mailbox.writing("report"):
+        mailbox.put_report(uuid4(), 1, 1, "report", NOW)
+        raise UnauthenticatedError
+
+    assert mailbox.list_inbound(10, 10**6) == ()
+    with mailbox.writing("report"):
+        assert mailbox.put_report(uuid4(), 1, 1, "report", NOW)
+
+
+def test_bytes_are_counted_exactly_through_all_changes(mailbox: Mailbox) -> None:
+    device = uuid4()
+    order = Outbound(kind="order", recipient=device, epoch=1, seq=1, sealed="A" * 1000)
+    with mailbox.writing("orders"):
+        mailbox.put_outbound([order, replace(order, sealed="A" * 400), replace(order, seq=2)])
+        mailbox.put_report(device, 1, 1, "A" * 70, NOW)
+
+    assert dict(mailbox._read("SELECT name, bytes FROM held")) == {"inbound": 70, "outbound": 1400}
+
+
+def test_a_mailbox_of_another_version_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "mailbox.db"
+    connection = mailbox_schema.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+    with pytest.raises(ConfigurationError, match="version 99"):
+        Mailbox(path, LIMITS)
