@@ -93,8 +93,8 @@ def take(state: DeviceState, membership: Membership, order: Order, local: dateti
     if order.epoch > membership.epoch and isinstance(order.body, Enrolled):
         _begin_epoch(state, membership, order.epoch, order.body)
     membership.order_seq = order.seq
-    _forget_acknowledged(state, membership, order.ack)
     body, now = order.body, management_time(state, local)
+    _forget_acknowledged(state, membership, order.ack, now)
     if isinstance(body, ApplyPolicy):
         membership.policy = body.policy
         state.note(now, f"Policy {body.policy.name}, version {body.policy.version}, applied.")
@@ -139,14 +139,19 @@ def _begin_epoch(
     state.reports, state.posture_said, state.apps_said = [], None, None
 
 
-def _forget_acknowledged(state: DeviceState, membership: Membership, ack: int) -> None:
+def _forget_acknowledged(
+    state: DeviceState, membership: Membership, ack: int, now: datetime
+) -> None:
     """Drop the reports that management holds.
 
-    More acknowledged than written means that this device was put back to an older state: it goes
-    on counting where management stands.
+    More acknowledged than written means that this device was put back to an older state, or that
+    somebody speaks with a copy of it: it goes on where management stands, and says so.
     """
     state.reports = [report for report in state.reports if report.seq > ack]
-    membership.report_seq = max(membership.report_seq, ack)
+    if ack > membership.report_seq:
+        told = f"Management holds report {ack}; this device wrote {membership.report_seq} only."
+        note_problem(state, "gap", told, told, now)
+        membership.report_seq = ack
 
 
 def learn_time(state: DeviceState, sent_at: datetime, local: datetime) -> None:

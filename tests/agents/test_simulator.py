@@ -347,6 +347,7 @@ def test_more_acknowledged_than_sent_mends_a_device_that_was_put_back(
     office.collect()
 
     assert admitted.reports[-1].seq == 6
+    assert [problem.problem for problem in admitted.said(RelayProblem)] == ["gap"]
 
 
 def test_a_newer_trust_statement_is_taken_and_an_older_one_reported(
