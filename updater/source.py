@@ -63,7 +63,14 @@ class SourceFetcher(FetcherInterface):
         self.limits = limits
         self.deadline = Deadline(limits.total_seconds, limits.gap_seconds)
         self.last_url = ""
+        self._connections: dict[str, httpcore.ConnectionPool] = {}
         self._arrived = arrived or (lambda _url, _count: None)
+
+    def close(self) -> None:
+        """Hang up."""
+        for connections in self._connections.values():
+            connections.close()
+        self._connections.clear()
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         self.last_url = url
@@ -96,15 +103,15 @@ class SourceFetcher(FetcherInterface):
 
     def _http(self, url: str) -> Iterator[bytes]:
         seconds = dict.fromkeys(("connect", "read", "write", "pool"), self.limits.gap_seconds)
-        with (
-            _connections(url, self.deadline) as connections,
-            connections.stream(
-                "GET",
-                url,
-                headers={"User-Agent": "sekisho", "Accept-Encoding": "identity"},
-                extensions={"timeout": seconds},
-            ) as response,
-        ):
+        scheme = urlsplit(url).scheme
+        if scheme not in self._connections:
+            self._connections[scheme] = _connections(url, self.deadline)
+        with self._connections[scheme].stream(
+            "GET",
+            url,
+            headers={"User-Agent": "sekisho", "Accept-Encoding": "identity"},
+            extensions={"timeout": seconds},
+        ) as response:
             if response.status != 200:
                 raise DownloadHTTPError(_status_words(url, response), response.status)
             yield from response.iter_stream()

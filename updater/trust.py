@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +77,11 @@ def open_source(
     """
     folder = cache / _folder_name(address, root)
     fetcher = SourceFetcher(limits, arrived)
-    with exclusive(folder, "Another update from this source"), translated(fetcher):
+    with (
+        exclusive(folder, "Another update from this source"),
+        closing(fetcher),
+        translated(fetcher),
+    ):
         updater = Updater(
             metadata_dir=str(folder),
             metadata_base_url=f"{address}/metadata/",

@@ -6,6 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -39,6 +41,7 @@ from management.updates.models import InstalledPatternSet, UpdateRun, UpdateSour
 from management.updates.rules import RunState
 from management.work import service as job_table
 from management.work.models import Job
+from management.worker import Worker
 from patterns import pattern_set
 from runtime.clock import utc_now
 from tests.management.clients import ConsoleClient, signed_in_client
@@ -545,6 +548,25 @@ def test_an_update_killed_anywhere_is_finished_by_its_repetition(
     assert session.scalars(select(UpdateRun.state)).one() == RunState.UPDATED
     activations = select(AuditEntry).where(AuditEntry.action == "updates.activate")
     assert len(session.scalars(activations).all()) == 1
+
+
+@pytest.mark.servers
+def test_a_worker_of_the_jobs_process_takes_the_update(
+    console: ConsoleClient, started: Context, updating: Feed
+) -> None:
+    console.post("/updates/run")
+    stopping, give_up_at = threading.Event(), time.monotonic() + 60
+    worker = Worker(started, "test", stopping)
+    worker.start()
+    try:
+        while _active(started) != FIRST and time.monotonic() < give_up_at:
+            time.sleep(0.1)
+    finally:
+        stopping.set()
+        worker.join()
+
+    assert _active(started) == FIRST
+    assert f"Updated to version {FIRST}" in console.get("/updates/").text
 
 
 def test_the_same_update_in_another_process_is_left_to_it(

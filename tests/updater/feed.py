@@ -162,12 +162,13 @@ def cut_off(handler: BaseHTTPRequestHandler, body: bytes) -> None:
     handler.end_headers()
     handler.wfile.write(body[: len(body) // 2])
     handler.wfile.flush()
-    handler.connection.close()
+    handler.close_connection = True
 
 
 def endless(handler: BaseHTTPRequestHandler, body: bytes) -> None:
     """Go on after the end for 64 MB, or until nobody listens."""
     handler.send_response(200)
+    handler.send_header("Connection", "close")
     handler.end_headers()
     handler.wfile.write(body)
     for _ in range(1024):
@@ -179,6 +180,7 @@ def drip(pause_seconds: float, seconds: float) -> Answer:
 
     def answer(handler: BaseHTTPRequestHandler, body: bytes) -> None:
         handler.send_response(200)
+        handler.send_header("Connection", "close")
         handler.end_headers()
         end = time.monotonic() + seconds
         for number in range(len(body)):
@@ -214,7 +216,7 @@ def stall(seconds: float) -> Answer:
         handler.end_headers()
         handler.wfile.flush()
         time.sleep(seconds)
-        handler.connection.close()
+        handler.close_connection = True
 
     return answer
 
@@ -266,6 +268,8 @@ def running(folder: Path, now: datetime | None = None) -> Iterator[Feed]:
 
 
 class _Requests(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 20
     feeds: dict[int, Feed] = {}  # noqa: RUF012
 
     def do_GET(self) -> None:

@@ -62,6 +62,8 @@ def test_a_proxy_in_the_environment_is_used(
         monkeypatch.setenv("http_proxy", proxy.url)
         proxy.misbehave("/some.file", feeds.instead(b"through the proxy"))
 
-        pieces = SourceFetcher(Limits()).fetch("http://updates.invalid/some.file")
+        fetcher = SourceFetcher(Limits())
+        pieces = fetcher.fetch("http://updates.invalid/some.file")
 
         assert b"".join(pieces) == b"through the proxy"
+        fetcher.close()
