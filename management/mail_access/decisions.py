@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from contracts.connector import Access
@@ -50,7 +50,7 @@ class _Ground:
 
 def decide_for_devices(session: Session, device_ids: Collection[UUID], now: datetime) -> int:
     """Decide the partnerships that these devices touch; return how many changed."""
-    _lock(session)
+    queries.lock_connectors(session)
     return decide_rows(session, queries.list_touched_by(session, device_ids), now)
 
 
@@ -61,7 +61,7 @@ def decide_due(session: Session, now: datetime, limit: int = 500) -> int:
     """
     if queries.find_pause(session) is not None or not queries.list_due(session, now, 1):
         return 0
-    _lock(session)
+    queries.lock_connectors(session)
     rows = queries.list_due(session, now, limit)
     decide_rows(session, rows, now)
     return len(rows)
@@ -69,7 +69,7 @@ def decide_due(session: Session, now: datetime, limit: int = 500) -> int:
 
 def decide_from(session: Session, after: int, now: datetime, limit: int = 500) -> int | None:
     """Decide the partnerships above id *after*; return the last id, or None at the end."""
-    _lock(session)
+    queries.lock_connectors(session)
     rows = queries.list_from(session, after, limit)
     decide_rows(session, rows, now)
     return rows[-1].id if rows else None
@@ -77,7 +77,7 @@ def decide_from(session: Session, after: int, now: datetime, limit: int = 500) -
 
 def confirm_held(session: Session, rows: Sequence[Partnership], by: str, now: datetime) -> int:
     """Let held blocks act because an administrator said so; return how many."""
-    _lock(session)
+    queries.lock_connectors(session)
     held = [row for row in rows if row.held_at is not None]
     for row in held:
         because = f"{row.held_because}\nconfirmed by {by}"[:4000]
@@ -98,10 +98,6 @@ def decide_rows(session: Session, rows: Sequence[Partnership], now: datetime) ->
     _bump(session, {row.connector_id for row in changed})
     session.flush()
     return len(changed)
-
-
-def _lock(session: Session) -> None:
-    session.scalars(select(Connector).order_by(Connector.id).with_for_update()).all()
 
 
 def _ground(session: Session, rows: Sequence[Partnership], now: datetime) -> _Ground:

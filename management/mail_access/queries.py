@@ -76,6 +76,21 @@ def get_connector(session: Session, connector_id: UUID) -> Connector:
     return found
 
 
+def lock_connectors(session: Session) -> list[Connector]:
+    """Return every connector, locked until this transaction ends, always in the same order.
+
+    Whoever decides or stores mail access takes this lock first, so nobody waits in a circle.
+    """
+    wanted = (
+        select(Connector)
+        .with_hint(Connector, "WITH (UPDLOCK)", "mssql")
+        .order_by(Connector.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return list(session.scalars(wanted))
+
+
 def list_connectors(session: Session) -> list[Connector]:
     """Return every connector by name."""
     return list(session.scalars(select(Connector).order_by(Connector.name, Connector.paired_at)))

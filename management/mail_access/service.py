@@ -119,10 +119,8 @@ def use_nonce(session: Session, connector_id: UUID, nonce: str, now: datetime) -
 
 
 def note_call(session: Session, connector_id: UUID, now: datetime) -> Connector:
-    """Return the connector that calls, locked for this transaction; its contact is now."""
-    connector = session.scalars(
-        select(Connector).where(Connector.id == connector_id).with_for_update()
-    ).one()
+    """Return the connector that calls; its contact is now. Takes the lock of `lock_connectors`."""
+    (connector,) = (row for row in queries.lock_connectors(session) if row.id == connector_id)
     connector.contact_at = now
     return connector
 
@@ -137,7 +135,6 @@ def take_partnerships(
 
     The last batch of a pass marks what was not in the pass as gone.
     """
-    session.scalars(select(Connector.id).order_by(Connector.id).with_for_update()).all()
     known = queries.list_known(
         session, connector.id, {said.device_id for said in batch.partnerships}
     )
@@ -305,6 +302,7 @@ def match_by_hand(
 
     RefusedError without a reason.
     """
+    queries.lock_connectors(session)
     row = queries.get_partnership(session, partnership_id)
     _need(reason)
     if device_id is not None and not queries.list_matched_devices(session, [device_id]):
@@ -320,6 +318,7 @@ def match_again(
     session: Session, keys: Keys, partnership_id: int, by: By, reason: str, now: datetime
 ) -> Partnership:
     """Undo a match by hand: from now on what devices report decides again."""
+    queries.lock_connectors(session)
     row = queries.get_partnership(session, partnership_id)
     _need(reason)
     row.match, row.device_id = Match.NONE, None
