@@ -17,7 +17,7 @@ CREATE TABLE inbound (
     received_at INTEGER NOT NULL,
     size INTEGER NOT NULL,
     sealed TEXT NOT NULL,
-    UNIQUE (kind, sender, epoch, seq, hash)
+    UNIQUE (kind, sender, epoch, seq, hash, size)  -- size: so that counting reads only this
 ) STRICT;
 CREATE TABLE outbound (
     recipient BLOB NOT NULL,
