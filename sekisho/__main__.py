@@ -47,7 +47,7 @@ COMMANDS = {
     "communication": "communication.cli:communication",
     "exchange-connector": "exchange_connector.cli:exchange_connector",
     "scan": "scanner.cli:scan",
-    "pattern": "patterns.cli:pattern",
+    "pattern": "scanner.cli:pattern",
     "update": "management.updates.cli:update",
     "simulate": "agents.simulator.cli:simulate",
 }
