@@ -13,7 +13,12 @@ import click
 from management import settings
 from runtime import health, logs
 from runtime.clock import utc_now
-from runtime.errors import ConfigurationError, RefusedError, UnavailableError
+from runtime.errors import (
+    ConfigurationError,
+    ForbiddenError,
+    RefusedError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -202,7 +207,7 @@ def _tell_signer(context: "Context", because: str) -> None:
             context.signer.pause(because)
         else:
             context.signer.resume()
-    except (UnavailableError, RefusedError) as error:
+    except (UnavailableError, RefusedError, ForbiddenError) as error:
         click.echo(f"The database holds it, but the signer was not told: {error}", err=True)
 
 

@@ -24,7 +24,10 @@ def start(settings: Settings, parent: int, reports: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, also on Ctrl-C
     logs.start("worker", settings.log_level)
     _here["context"], _here["reports"] = open_context(settings), reports
-    reports.send_bytes(str(os.getpid()).encode())
+    try:
+        reports.send_bytes(str(os.getpid()).encode())
+    except BrokenPipeError:  # the worker gave up on us before we stood
+        os._exit(0)
 
 
 def run(kind: str, payload: dict[str, Any]) -> str:

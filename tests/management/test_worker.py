@@ -116,10 +116,11 @@ def test_why_a_job_failed_is_written_down(context: Context, start: Start) -> Non
 def test_a_job_that_runs_too_long_is_stopped(
     context: Context, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "LONGEST_SECONDS", 3.0)
     mark = tmp_path / "mark"
     key = _queue(context, "sleep", mark=str(mark), seconds=600)
     start()
+    _until(lambda: mark.exists() and mark.read_text())
+    monkeypatch.setattr(worker_module, "LONGEST_SECONDS", 0.1)
     _until(lambda: _job(context, key).error)
     assert "ran longer than" in _job(context, key).error
     _until(lambda: _gone(int(mark.read_text())))
@@ -146,7 +147,6 @@ def test_stopping_gives_the_job_back_and_leaves_no_process(
 def test_a_child_is_kept_for_the_next_job_and_let_go_when_idle(
     context: Context, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "IDLE_SECONDS", 2.0)
     worker = start()
     pids = set()
     for number in range(2):
@@ -157,6 +157,7 @@ def test_a_child_is_kept_for_the_next_job_and_let_go_when_idle(
         with context.database.reading() as session:
             pids.add(int(read_setting(session, f"n{number}", "0")))
     assert len(pids) == 1
+    monkeypatch.setattr(worker_module, "IDLE_SECONDS", 0.1)
     _until(lambda: worker.child.pool is None)
     _until(lambda: _gone(pids.pop()) if pids else True)
 

@@ -1,0 +1,88 @@
+"""The API's view of the audit trail."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint
+from pydantic import AwareDatetime
+
+from management.access import Permission
+from management.api.operations import Limit, Place, Words, operation
+from management.audit import queries
+from management.paging import number_cursor, write_cursor
+from management.web import reading
+
+bp = Blueprint("audit_api", __name__, url_prefix="/api/v1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditQuery:
+    """Which entries are wanted."""
+
+    actor: Words = ""
+    action: Words = ""
+    """An action, or the beginning of one with its dot: ``device.``."""
+    subject: Words = ""
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    after: Place = ""
+    limit: Limit = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditAnswer:
+    """One action; ``mac`` seals it and the entry before it."""
+
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    reason: str
+    address: str
+    details: dict[str, Any]
+    mac: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditPage:
+    """Entries, newest first."""
+
+    items: tuple[AuditAnswer, ...]
+    next: str | None
+
+
+@operation(bp, "/audit", Permission.READ_AUDIT)
+def list_audit_entries(query: AuditQuery) -> AuditPage:
+    """List entries of the audit trail, newest first."""
+    before = number_cursor(query.after) if query.after else None
+    with reading() as session:
+        found = queries.list_entries(
+            session,
+            before,
+            query.limit + 1,
+            query.actor,
+            query.action,
+            query.subject,
+            query.since,
+            query.until,
+        )
+    shown = found[: query.limit]
+    return AuditPage(
+        items=tuple(
+            AuditAnswer(
+                seq=row.seq,
+                at=row.at,
+                actor=row.actor,
+                action=row.action,
+                subject=row.subject,
+                reason=row.reason,
+                address=row.address,
+                details=row.details,
+                mac=row.mac,
+            )
+            for row in shown
+        ),
+        next=write_cursor(shown[-1].seq) if len(found) > query.limit else None,
+    )
