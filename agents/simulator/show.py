@@ -25,6 +25,7 @@ def as_fields(state: DeviceState) -> dict[str, Any]:
         "orders_taken": member.order_seq if member else 0,
         "reports_written": member.report_seq if member else 0,
         "reports_not_acknowledged": [report.seq for report in state.reports],
+        "certificate": member.certificate if member else None,
         "policy": member.policy.name if member else None,
         "policy_version": member.policy.version if member else None,
         "phone": _PHONE.dump_python(state.phone, mode="json"),
