@@ -1,0 +1,248 @@
+"""The pages of mail access."""
+
+import re
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from contracts import connector as messages
+from contracts import keys as jwk
+from contracts.certificates import fingerprint
+from management.access import Role
+from management.audit.models import AuditEntry
+from management.context import Context
+from management.devices.models import Device
+from management.devices.rules import EnrolmentState
+from management.mail_access import queries, service
+from management.mail_access.models import Connector, Partnership
+from management.mail_access.rules import AllowedStates, MailSettings, Match
+from management.policies.service import ensure_default_policy
+from management.work.models import Job
+from runtime.clock import utc_now
+from tests.management.clients import ConsoleClient, signed_in_client
+
+SETTINGS = {
+    "automatic": "yes",
+    "allowed": "healthy_and_out_of_sync",
+    "unmanaged_grace_days": "7",
+    "grace_restarts_after_days": "30",
+    "managed_grace_hours": "2",
+    "out_of_sync_grace_hours": "24",
+    "block_limit": "10",
+    "block_limit_percent": "5",
+    "reason": "the works council agreed",
+}
+
+
+@pytest.fixture
+def connector(context: Context) -> Connector:
+    """A connector that has reported one phone of ada and one of bob."""
+    now = utc_now()
+    with context.database.transaction("test") as session:
+        key = jwk.public_jwk(jwk.new_key())
+        made = Connector(name="mail1", key=key, paired_at=now, version="1", contact_at=now)
+        session.add(made)
+        session.flush()
+        phones = tuple(
+            messages.Partnership(
+                mailbox=f"corp.test/Users/{name}",
+                user_address=f"{name}@corp.test",
+                device_id=f"{name.upper()}1",
+                device_model="Pixel 9",
+                access_state="Allowed",
+                access_reason="Global",
+            )
+            for name in ("ada", "bob")
+        )
+        batch = messages.PartnershipBatch(
+            pass_id=uuid4(), seen_at=now, complete=True, partnerships=phones
+        )
+        service.take_partnerships(session, made, batch, now)
+    return made
+
+
+@pytest.fixture
+def device(context: Context) -> UUID:
+    """Ada's phone, which does not report its ActiveSync id."""
+    now = utc_now()
+    with context.database.transaction("test") as session:
+        key = jwk.public_jwk(jwk.new_key())
+        made = Device(
+            name="Ada's phone",
+            owner_address="ada@corp.test",
+            platform="android",
+            ownership="company",
+            enrolment_state=EnrolmentState.ENROLLED,
+            enrolled_at=now,
+            policy_id=ensure_default_policy(session, now).id,
+            certificate_serial="1",
+            signing_key=key,
+            encryption_key=key,
+        )
+        session.add(made)
+    return made.id
+
+
+def partnership(session: Session, device_id: str) -> Partnership:
+    session.rollback()
+    wanted = Partnership.exchange_device_id == device_id
+    return session.query(Partnership).where(wanted).one()
+
+
+@pytest.mark.usefixtures("connector")
+def test_the_list_shows_user_phone_state_and_reason(console: ConsoleClient) -> None:
+    page = console.get("/mail-access").text
+
+    assert "ada@corp.test" in page
+    assert "ADA1" in page
+    assert "Pixel 9" in page
+    assert "Allowed" in page
+    assert "Left alone" in page
+    assert "no enrolled device reports this DeviceId" in page
+
+
+@pytest.mark.usefixtures("connector")
+@pytest.mark.parametrize(
+    ("query", "users"),
+    [
+        ("q=BOB", {"bob"}),
+        ("q=corp.test", {"ada", "bob"}),
+        ("q=%25", set()),
+        ("wanted=block", set()),
+        ("wanted=leave&match=none", {"ada", "bob"}),
+        ("only=held", set()),
+        ("only=failed", set()),
+    ],
+)
+def test_the_list_can_be_filtered(console: ConsoleClient, query: str, users: set[str]) -> None:
+    page = console.get(f"/mail-access?{query}").text
+
+    assert set(re.findall(r"(ada|bob)@corp\.test", page)) == users
+
+
+def test_an_empty_list_says_what_to_do(console: ConsoleClient) -> None:
+    page = console.get("/mail-access").text
+
+    assert "No connector is paired." in page
+    assert "/mail-access/connectors" in page
+
+
+@pytest.mark.usefixtures("connector")
+def test_a_partnership_shows_why_and_its_history(console: ConsoleClient, session: Session) -> None:
+    row = partnership(session, "ADA1")
+    page = console.get(f"/mail-access/partnerships/{row.id}").text
+
+    assert "the grace of 14 days ends on" in page
+    assert "corp.test/Users/ada" in page
+    assert "Nothing has changed yet." in page
+    assert console.get("/mail-access/partnerships/999").status_code == 404
+
+
+@pytest.mark.usefixtures("connector")
+def test_matching_by_hand_needs_a_reason_and_is_remembered(
+    console: ConsoleClient, session: Session, device: UUID
+) -> None:
+    row = partnership(session, "ADA1")
+    path = f"/mail-access/partnerships/{row.id}"
+    assert str(device) in console.get(path).text
+    form = {"device": str(device), "reason": " "}
+    assert console.post(f"{path}/match", data=form).status_code == 409
+    assert console.post(f"{path}/match", data={"device": "x", "reason": "y"}).status_code == 400
+
+    console.post(f"{path}/match", data={**form, "reason": "saw it on her desk"})
+    row = partnership(session, "ADA1")
+    assert (row.match, row.device_id) == (Match.BY_HAND, device)
+    assert "matched by hand by keeper: saw it on her desk" in console.get(path).text
+    entry = session.query(AuditEntry).where(AuditEntry.action == "mail.match").one()
+    assert (entry.actor, entry.reason) == ("keeper", "saw it on her desk")
+
+    console.post(f"{path}/match", data={"device": "none", "reason": "her old one"})
+    assert partnership(session, "ADA1").match == Match.UNMATCHED
+    console.post(f"{path}/match", data={"device": "automatic", "reason": "sold"})
+    assert partnership(session, "ADA1").match == Match.NONE
+
+
+def test_the_pairing_page_shows_the_exact_command_once(
+    console: ConsoleClient, context: Context
+) -> None:
+    page = console.post("/mail-access/connectors/code").text
+    mark = fingerprint(context.keys.ca_certificate())
+
+    found = re.search(r'id="code">([0-9A-Z]{16})\.([\w-]{43})<', page)
+    assert found
+    assert found[2] == mark
+    assert f"--management https://localhost:8443 \\\n  --code {found[1]}.{mark}" in page
+    assert found[1] not in console.get("/mail-access/connectors").text
+
+
+def test_connectors_show_how_they_stand(
+    console: ConsoleClient, context: Context, connector: Connector
+) -> None:
+    assert "Normal" in console.get("/mail-access/connectors").text
+
+    with context.database.transaction("test") as session:
+        row = queries.get_connector(session, connector.id)
+        row.contact_at, row.problem = utc_now() - timedelta(minutes=10), "Exchange is away."
+    page = console.get("/mail-access/connectors").text
+    assert "Disconnected for over 9 minutes" in page
+    assert "Exchange is away." in page
+
+    console.post(f"/mail-access/connectors/{connector.id}/disable", data={"reason": "moving"})
+    assert "Disabled" in console.get("/mail-access/connectors").text
+    console.post(f"/mail-access/connectors/{connector.id}/enable", data={"reason": "moved"})
+    assert "Disconnected" in console.get("/mail-access/connectors").text
+
+
+def test_settings_are_checked_stored_and_decided_anew(
+    console: ConsoleClient, session: Session
+) -> None:
+    wrong = console.post("/mail-access/settings", data={**SETTINGS, "unmanaged_grace_days": "x"})
+    assert wrong.status_code == 422
+    assert "Enter 0 to 365." in wrong.text
+    assert console.post("/mail-access/settings", data={"reason": ""}).status_code == 422
+
+    assert console.post("/mail-access/settings", data=SETTINGS).status_code == 302
+    session.rollback()
+    assert queries.read_mail_settings(session) == MailSettings(
+        automatic=True,
+        allowed=AllowedStates.HEALTHY_AND_OUT_OF_SYNC,
+        block_unmanaged=False,
+        unmanaged_grace_days=7,
+        managed_grace_hours=2,
+    )
+    assert session.query(Job).where(Job.kind == service.WORK).one().payload == {"everything": True}
+    assert 'value="7"' in console.get("/mail-access/settings").text
+
+
+@pytest.mark.usefixtures("connector")
+def test_held_blocks_are_shown_and_act_once_confirmed(
+    console: ConsoleClient, context: Context, session: Session
+) -> None:
+    with context.database.transaction("test") as writing:
+        row = writing.query(Partnership).where(Partnership.exchange_device_id == "ADA1").one()
+        row.held_at, row.held_because = utc_now(), "unmanaged for long"
+    assert "1 blocks wait for your confirmation." in console.get("/mail-access").text
+    assert "unmanaged for long" in console.get(f"/mail-access/partnerships/{row.id}").text
+
+    console.post("/mail-access/held/confirm", data={"partnership": str(row.id)})
+    row = partnership(session, "ADA1")
+    assert (row.wanted, row.held_at) == ("block", None)
+    assert "confirmed by keeper" in row.wanted_because
+    assert "wait for your confirmation" not in console.get("/mail-access").text
+
+
+def test_who_may_only_read_changes_nothing(app: Flask, context: Context) -> None:
+    reader = signed_in_client(app, context, "reader", Role.READ_ONLY)
+
+    for path in ("/mail-access", "/mail-access/connectors", "/mail-access/settings"):
+        assert reader.get(path).status_code == 200
+    assert "Pair a connector</button>" not in reader.get("/mail-access/connectors").text
+    for path in ("connectors/code", "settings", "held/confirm", f"connectors/{uuid4()}/disable"):
+        assert reader.post(f"/mail-access/{path}", data=SETTINGS).status_code == 403
+
+
+def test_nobody_sees_mail_access_without_signing_in(visitor: ConsoleClient) -> None:
+    assert visitor.get("/mail-access").status_code == 302
