@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import click
 
-from agents.simulator import phone
+from agents.simulator import apk, phone
 from agents.simulator import show as shown
 from agents.simulator.device import CheckIn, SimulatedDevice
 from contracts.agent import DeviceDescription, InstalledApp
@@ -93,21 +93,26 @@ def set_(device: SimulatedDevice, changes: tuple[str, ...]) -> None:
 @simulate.command()
 @state_option
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--package", default="", help="Package name; default: the file's name.")
-@click.option("--name", default="", help="The name that users see.")
-@click.option("--version", default="", help="Version name.")
-@click.option("--sha256", default="", help="For an app without a file: the SHA-256 of its APK.")
-@click.option("--signer", default=None, help="SHA-256 of the signer's certificate (hex).")
-def install(device: SimulatedDevice, files: tuple[Path, ...], **about: Any) -> None:
+@click.option("--package", default="", help="Claim this package name instead of reading the file.")
+@click.option("--name", default="", help="With --package: the name that users see.")
+@click.option("--version", default="", help="With --package: the version name.")
+@click.option("--sha256", default="", help="With --package and no file: SHA-256 of the APK.")
+@click.option("--signer", default=None, help="With --package: SHA-256 of the signer's certificate.")
+def install(
+    device: SimulatedDevice, files: tuple[Path, ...], package: str, sha256: str, **about: Any
+) -> None:
     """Put apps on the phone: APK files, or one app described by options.
 
-    The phone only claims to have them; the file stays where it is and is not opened as an app.
+    The phone only claims to have them; the files stay where they are.
     """
-    if not files and not (about["package"] and about["sha256"]):
+    if package and len(files) > 1:
+        raise click.UsageError("--package describes one app; name one file.")
+    if not files and not (package and sha256):
         raise click.UsageError("Name an APK file, or --package and --sha256.")
-    if len(files) > 1 and (about["package"] or about["sha256"]):
-        raise click.UsageError("--package and --sha256 describe one app; name one file.")
-    apps = [_app(path, about) for path in files] or [_app(None, about)]
+    if package:
+        apps = [_claimed(package, sha256 or _sha256(files[0]), about)]
+    else:
+        apps = apk.describe(files)
     device.install(*apps)
     for app in apps:
         click.echo(f"Installed {app.package} {app.version} ({app.sha256}).")
@@ -145,14 +150,15 @@ def leave(device: SimulatedDevice, reason: str, anyway: bool) -> None:
     click.echo("The device is no longer managed.")
 
 
-def _app(path: Path | None, about: dict[str, Any]) -> InstalledApp:
-    given = {**about, "signer_sha256": about["signer"]}
-    del given["signer"]
-    if path is not None:
-        with path.open("rb") as file:
-            given["sha256"] = file_digest(file, "sha256").hexdigest()
-        given["package"] = given["package"] or path.stem
-    return phone.checked(InstalledApp, given)
+def _claimed(package: str, sha256: str, about: dict[str, Any]) -> InstalledApp:
+    described = {"package": package, "sha256": sha256, "name": about["name"]}
+    signed = {"version": about["version"], "signer_sha256": about["signer"]}
+    return phone.checked(InstalledApp, described | signed)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _tell(outcome: CheckIn | SekishoError) -> None:
