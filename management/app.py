@@ -31,6 +31,17 @@ VIEWS = (
     "management.relays.views",
     "management.audit.views",
     "management.safety.views",
+    "management.api.views",
+    "management.overview.device_api",
+    "management.commands.api",
+    "management.enrolment.api",
+    "management.policies.api",
+    "management.apps.api",
+    "management.updates.api",
+    "management.mail_access.console_api",
+    "management.relays.api",
+    "management.audit.api",
+    "management.safety.api",
 )
 
 LARGEST_BODY_BYTES = 1024 * 1024

@@ -1,0 +1,160 @@
+"""The API's view of commands: queue, follow, take back."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from flask import Blueprint
+from pydantic import Field
+
+from contracts.agent import CommandKind
+from management.access import Permission, signed_in, signed_in_name
+from management.api.operations import STRICT, Limit, Place, Reason, operation
+from management.audit.notes import note
+from management.commands import queries, service
+from management.commands.models import Command
+from management.commands.queries import Cursor
+from management.commands.rules import DESTRUCTIVE
+from management.devices.queries import get_device
+from management.paging import time_cursor, write_cursor
+from management.web import reading, transaction
+from runtime.clock import utc_now
+from runtime.errors import ForbiddenError
+
+bp = Blueprint("commands_api", __name__, url_prefix="/api/v1")
+
+Argument = Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandQuery:
+    """Which commands are wanted."""
+
+    device_id: UUID | None = None
+    state: Literal[
+        "", "queued", "sent", "acknowledged", "done", "failed", "expired", "cancelled"
+    ] = ""
+    waiting_for: Literal["", "approval", "enforcement"] = ""
+    after: Place = ""
+    limit: Limit = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCommand:
+    """An order to one device."""
+
+    __pydantic_config__ = STRICT
+
+    kind: CommandKind
+    reason: Reason
+    """Goes into the audit trail."""
+    arguments: dict[str, Argument] = field(default_factory=dict)
+    """``message`` takes ``text``, ``lock`` takes ``text`` and ``phone``, ``reset_passcode`` takes
+    ``passcode``; the others take none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandAnswer:
+    """A command and every step of it with its time."""
+
+    id: UUID
+    device_id: UUID
+    kind: str
+    state: str
+    waiting_for: str
+    """``approval``, ``enforcement``, or empty."""
+    requested_by: str
+    reason: str
+    detail: str
+    """The device's or the signer's words."""
+    queued_at: datetime
+    sent_at: datetime | None
+    acknowledged_at: datetime | None
+    finished_at: datetime | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandPage:
+    """Commands, newest first."""
+
+    items: tuple[CommandAnswer, ...]
+    next: str | None
+
+
+@operation(bp, "/commands", Permission.VIEW)
+def list_commands(query: CommandQuery) -> CommandPage:
+    """List commands, newest first."""
+    place = Cursor(*time_cursor(query.after)) if query.after else None
+    with reading() as session:
+        found = queries.list_commands(
+            session, query.device_id, query.state, query.waiting_for, place, query.limit + 1
+        )
+    shown = found[: query.limit]
+    more = len(found) > query.limit
+    return CommandPage(
+        items=tuple(_answer(row) for row in shown),
+        next=write_cursor(shown[-1].queued_at, shown[-1].id) if more else None,
+    )
+
+
+@operation(bp, "/commands/<uuid:command_id>", Permission.VIEW)
+def get_command(command_id: UUID) -> CommandAnswer:
+    """Get one command as it stands now."""
+    with reading() as session:
+        return _answer(queries.get_command(session, command_id))
+
+
+@operation(bp, "/devices/<uuid:device_id>/commands", Permission.SEND_COMMANDS, "POST", 201, (409,))
+def queue_command(device_id: UUID, body: NewCommand) -> CommandAnswer:
+    """Queue a command that the device collects at its next check-in.
+
+    A wipe also needs the permission `wipe_devices`, and above the signer's limits it waits for
+    the approval of another administrator.
+    """
+    if body.kind in DESTRUCTIVE and not signed_in().may(Permission.WIPE_DEVICES):
+        raise ForbiddenError("Your role does not include ordering wipes.")
+    with transaction("queue a command") as session:
+        get_device(session, device_id)
+        command = service.queue_command(
+            session,
+            device_id,
+            body.kind,
+            dict(body.arguments),
+            signed_in_name(),
+            body.reason,
+            utc_now(),
+        )
+        action = f"device.{body.kind.value}"
+        note(session, action, device_id, body.reason, command=str(command.id))
+    return _answer(command)
+
+
+@operation(
+    bp, "/commands/<uuid:command_id>/cancel", Permission.SEND_COMMANDS, "POST", refusals=(409,)
+)
+def cancel_command(command_id: UUID) -> CommandAnswer:
+    """Take a queued command back."""
+    with transaction("cancel a command") as session:
+        command = service.cancel_command(session, command_id, signed_in_name(), utc_now())
+        note(session, "command.cancel", command.device_id, command=str(command_id))
+    return _answer(command)
+
+
+def _answer(command: Command) -> CommandAnswer:
+    return CommandAnswer(
+        id=command.id,
+        device_id=command.device_id,
+        kind=command.kind,
+        state=command.state,
+        waiting_for=command.waiting_for,
+        requested_by=command.requested_by,
+        reason=command.reason,
+        detail=command.detail,
+        queued_at=command.queued_at,
+        sent_at=command.sent_at,
+        acknowledged_at=command.acknowledged_at,
+        finished_at=command.finished_at,
+        expires_at=command.expires_at,
+    )

@@ -1,0 +1,157 @@
+"""The API's view of invitations."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+from uuid import UUID
+
+from flask import Blueprint
+from pydantic import Field
+
+from management.access import Permission, signed_in_name
+from management.api.operations import STRICT, Limit, Place, Words, operation
+from management.audit.notes import note
+from management.enrolment import queries, service
+from management.enrolment.models import Invitation
+from management.enrolment.queries import Cursor
+from management.enrolment.rules import InvitationState
+from management.paging import time_cursor, write_cursor
+from management.policies.queries import default_policy
+from management.relays.queries import list_relays
+from management.web import context, reading, transaction
+from runtime.clock import utc_now
+from runtime.errors import RefusedError
+
+bp = Blueprint("invitations_api", __name__, url_prefix="/api/v1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvitationQuery:
+    """Which invitations are wanted."""
+
+    state: Literal["", "active", "expired", "used", "cancelled"] = ""
+    text: Words = ""
+    """Part of the address or name."""
+    after: Place = ""
+    limit: Limit = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewInvitation:
+    """Asks one person to enrol one device."""
+
+    __pydantic_config__ = STRICT
+
+    address: Annotated[str, Field(max_length=254, pattern=r"^[^@\s\x00]+@[^@\s\x00]+$")]
+    person: Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")] = ""
+    policy_id: UUID | None = None
+    """Left out: the default policy."""
+    days: Annotated[int, Field(ge=1, le=90)] = 14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvitationAnswer:
+    """An invitation without its key."""
+
+    id: UUID
+    address: str
+    person: str
+    policy_id: UUID
+    state: str
+    created_at: datetime
+    created_by: str
+    expires_at: datetime
+    used_at: datetime | None
+    device_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvitationPage:
+    """Invitations, newest first."""
+
+    items: tuple[InvitationAnswer, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvitationMade:
+    """A new invitation with everything a device needs; a secret, as long as it is unused."""
+
+    invitation: InvitationAnswer
+    key: str
+    """The enrolment key for typing."""
+    link: str
+    """Content of the QR code: ``sekisho://enrol?...``."""
+
+
+@operation(bp, "/invitations", Permission.VIEW)
+def list_invitations(query: InvitationQuery) -> InvitationPage:
+    """List invitations, newest first."""
+    now = utc_now()
+    place = Cursor(*time_cursor(query.after)) if query.after else None
+    state = InvitationState(query.state) if query.state else None
+    with reading() as session:
+        found = queries.list_invitations(session, now, state, query.text, place, query.limit + 1)
+    shown = found[: query.limit]
+    more = len(found) > query.limit
+    return InvitationPage(
+        items=tuple(_answer(row, now) for row in shown),
+        next=write_cursor(shown[-1].created_at, shown[-1].id) if more else None,
+    )
+
+
+@operation(bp, "/invitations/<uuid:invitation_id>", Permission.VIEW)
+def get_invitation(invitation_id: UUID) -> InvitationAnswer:
+    """Get one invitation as it stands now."""
+    with reading() as session:
+        return _answer(queries.get_invitation(session, invitation_id), utc_now())
+
+
+@operation(bp, "/invitations", Permission.INVITE, "POST", 201, (404, 409, 503))
+def make_invitation(body: NewInvitation) -> InvitationMade:
+    """Invite one person and get the key and link for the device."""
+    now, keys = utc_now(), context().keys
+    fingerprint = str(context().signer.status()["thumbprint"])
+    with transaction("invite") as session:
+        relays = list_relays(session)
+        if not relays:
+            raise RefusedError("No relay is paired, so no device can enrol.")
+        invitation, key = service.invite(
+            session,
+            keys,
+            body.address,
+            body.person,
+            body.policy_id or default_policy(session).id,
+            timedelta(days=body.days),
+            signed_in_name(),
+            now,
+        )
+        note(session, "invitation.make", body.address, invitation=str(invitation.id))
+    link = service.qr_content(key, relays[0].devices_url, fingerprint)
+    return InvitationMade(invitation=_answer(invitation, now), key=key, link=link)
+
+
+@operation(
+    bp, "/invitations/<uuid:invitation_id>/cancel", Permission.INVITE, "POST", refusals=(409,)
+)
+def cancel_invitation(invitation_id: UUID) -> InvitationAnswer:
+    """Let the invitation's key open nothing any more."""
+    with transaction("cancel an invitation") as session:
+        found = service.cancel_invitation(session, invitation_id, utc_now())
+        note(session, "invitation.cancel", found.address, invitation=str(invitation_id))
+    return _answer(found, utc_now())
+
+
+def _answer(invitation: Invitation, now: datetime) -> InvitationAnswer:
+    return InvitationAnswer(
+        id=invitation.id,
+        address=invitation.address,
+        person=invitation.person,
+        policy_id=invitation.policy_id,
+        state=queries.state_of(invitation, now).value,
+        created_at=invitation.created_at,
+        created_by=invitation.created_by,
+        expires_at=invitation.expires_at,
+        used_at=invitation.used_at,
+        device_id=invitation.device_id,
+    )

@@ -1,0 +1,272 @@
+"""The API's view of devices: list, one, its judgement, and why (also at a past instant)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from flask import Blueprint
+from pydantic import AwareDatetime
+
+from management.access import Permission
+from management.api.operations import Limit, Place, Words, operation
+from management.compliance.judgement import Judgement
+from management.compliance.queries import explain, get_judgement
+from management.devices import queries
+from management.devices.models import Device
+from management.devices.queries import Cursor, DeviceFilter
+from management.devices.rules import Fact, FactKind
+from management.paging import name_cursor, write_cursor
+from management.web import reading
+from runtime.clock import utc_now
+
+bp = Blueprint("devices_api", __name__, url_prefix="/api/v1")
+
+State = Literal["", "healthy", "non_compliant", "out_of_sync", "inactive", "not_enrolled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceQuery:
+    """Which devices are wanted; what is empty filters nothing."""
+
+    state: State = ""
+    platform: Literal["", "android", "ios"] = ""
+    enrolment: Literal["", "enrolled", "retired", "wiped", "reset"] = ""
+    policy_id: UUID | None = None
+    owner_address: Words = ""
+    text: Words = ""
+    """Part of the name, the owner, the serial number, the model or the Exchange id."""
+    after: Place = ""
+    limit: Limit = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSummary:
+    """One row of the list."""
+
+    id: UUID
+    name: str
+    owner_name: str
+    owner_address: str
+    platform: str
+    manufacturer: str
+    model: str
+    serial: str
+    enrolment: str
+    state: str
+    since: datetime
+    because: tuple[str, ...]
+    """Why it is not healthy, in sentences."""
+    contact_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevicePage:
+    """Devices in the order of their names."""
+
+    items: tuple[DeviceSummary, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceDetails:
+    """All that identifies a device."""
+
+    id: UUID
+    name: str
+    owner_name: str
+    owner_address: str
+    platform: str
+    ownership: str
+    manufacturer: str
+    model: str
+    serial: str
+    imei: str
+    exchange_device_id: str
+    enrolment: str
+    enrolled_at: datetime
+    left_at: datetime | None
+    policy_id: UUID
+    contact_at: datetime | None
+    """When it last proved itself with a signed report."""
+    polled_at: datetime | None
+    """When a relay says it polled; a hint only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViolationAnswer:
+    """A broken rule."""
+
+    rule: str
+    because: str
+    mend: str
+    since: datetime
+    facts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgementAnswer:
+    """How a device stands and everything that explains it."""
+
+    state: str
+    since: datetime
+    violations: tuple[ViolationAnswer, ...]
+    missing: tuple[str, ...]
+    policy_id: UUID
+    policy_version: int
+    next_due_at: datetime | None
+    """When time alone may change the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactAnswer:
+    """Something said of the device."""
+
+    value: Any
+    source: str
+    said_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainQuery:
+    """The instant to look at."""
+
+    at: AwareDatetime | None = None
+    """Left out: now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplanationAnswer:
+    """A judgement together with the facts and the policy that it rests on."""
+
+    device_id: UUID
+    at: datetime
+    policy: str
+    judgement: JudgementAnswer
+    facts: dict[str, FactAnswer]
+
+
+@operation(bp, "/devices", Permission.VIEW)
+def list_devices(query: DeviceQuery) -> DevicePage:
+    """List devices with their state."""
+    wanted = DeviceFilter(
+        state=query.state,
+        platform=query.platform,
+        enrolment=query.enrolment,
+        policy_id=query.policy_id,
+        owner_address=query.owner_address,
+        text=query.text,
+    )
+    place = Cursor(*name_cursor(query.after)) if query.after else None
+    with reading() as session:
+        found = queries.list_devices(session, wanted, place, query.limit + 1)
+    shown = found[: query.limit]
+    last = shown[-1].cursor if len(found) > query.limit else None
+    return DevicePage(
+        items=tuple(_summary(row) for row in shown),
+        next=write_cursor(last.name, last.device_id) if last else None,
+    )
+
+
+@operation(bp, "/devices/<uuid:device_id>", Permission.VIEW)
+def get_device(device_id: UUID) -> DeviceDetails:
+    """Get one device."""
+    with reading() as session:
+        return _details(queries.get_device(session, device_id))
+
+
+@operation(bp, "/devices/<uuid:device_id>/judgement", Permission.VIEW)
+def get_device_judgement(device_id: UUID) -> JudgementAnswer:
+    """Get the stored judgement of a device, which mail access and the console read too."""
+    with reading() as session:
+        queries.get_device(session, device_id)
+        return answer_of(get_judgement(session, device_id))
+
+
+@operation(bp, "/devices/<uuid:device_id>/explanation", Permission.VIEW)
+def explain_device(device_id: UUID, query: ExplainQuery) -> ExplanationAnswer:
+    """Explain how a device stands, or stood at a past instant."""
+    with reading() as session:
+        found = explain(session, device_id, query.at, utc_now())
+    return ExplanationAnswer(
+        device_id=device_id,
+        at=found.at,
+        policy=found.asked.name,
+        judgement=answer_of(found.judgement),
+        facts=_facts(found.facts),
+    )
+
+
+def answer_of(judgement: Judgement) -> JudgementAnswer:
+    """Return a judgement as the API says it."""
+    return JudgementAnswer(
+        state=judgement.state.value,
+        since=judgement.since,
+        violations=tuple(
+            ViolationAnswer(
+                rule=one.rule.value,
+                because=one.because,
+                mend=one.mend,
+                since=one.since,
+                facts=tuple(kind.value for kind in one.facts),
+            )
+            for one in judgement.violations
+        ),
+        missing=tuple(kind.value for kind in judgement.missing),
+        policy_id=UUID(judgement.policy_id),
+        policy_version=judgement.policy_version,
+        next_due_at=judgement.next_due_at,
+    )
+
+
+def _summary(row: queries.ListedDevice) -> DeviceSummary:
+    device = row.device
+    return DeviceSummary(
+        id=device.id,
+        name=device.name,
+        owner_name=device.owner_name,
+        owner_address=device.owner_address,
+        platform=device.platform,
+        manufacturer=device.manufacturer,
+        model=device.model,
+        serial=device.serial,
+        enrolment=device.enrolment_state,
+        state=row.state,
+        since=row.since,
+        because=_because(row.violations),
+        contact_at=device.contact_at,
+    )
+
+
+def _because(violations: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
+    return tuple(str(violation["because"]) for violation in violations)
+
+
+def _details(device: Device) -> DeviceDetails:
+    return DeviceDetails(
+        id=device.id,
+        name=device.name,
+        owner_name=device.owner_name,
+        owner_address=device.owner_address,
+        platform=device.platform,
+        ownership=device.ownership,
+        manufacturer=device.manufacturer,
+        model=device.model,
+        serial=device.serial,
+        imei=device.imei,
+        exchange_device_id=device.exchange_device_id,
+        enrolment=device.enrolment_state,
+        enrolled_at=device.enrolled_at,
+        left_at=device.left_at,
+        policy_id=device.policy_id,
+        contact_at=device.contact_at,
+        polled_at=device.polled_at,
+    )
+
+
+def _facts(facts: Mapping[FactKind, Fact]) -> dict[str, FactAnswer]:
+    return {
+        kind.value: FactAnswer(value=fact.value, source=fact.source, said_at=fact.said_at)
+        for kind, fact in facts.items()
+    }

@@ -1,0 +1,168 @@
+"""The API's view of policies."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from flask import Blueprint
+from pydantic import Field
+
+from management.access import Permission, signed_in_name
+from management.api.operations import STRICT, Reason, operation
+from management.audit.notes import note
+from management.policies import queries, service
+from management.policies.models import Policy, PolicyVersion
+from management.policies.rules import Requirements, read_requirements
+from management.web import reading, transaction
+from runtime.clock import utc_now
+
+bp = Blueprint("policies_api", __name__, url_prefix="/api/v1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyAnswer:
+    """A policy and what it asks now."""
+
+    id: UUID
+    name: str
+    version: int
+    is_default: bool
+    requirements: Requirements
+    changed_at: datetime
+    changed_by: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policies:
+    """All policies by name."""
+
+    items: tuple[PolicyAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyVersionAnswer:
+    """One version, never changed once written."""
+
+    version: int
+    requirements: Requirements
+    created_at: datetime
+    created_by: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyHistory:
+    """All versions, newest first."""
+
+    items: tuple[PolicyVersionAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPolicy:
+    """A policy to make."""
+
+    __pydantic_config__ = STRICT
+
+    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
+    requirements: Requirements
+    """A criterion left out has its default."""
+    because: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyChange:
+    """What a policy asks from now on."""
+
+    __pydantic_config__ = STRICT
+
+    requirements: Requirements
+    """A criterion left out has its default."""
+    because: Reason
+
+
+@operation(bp, "/policies", Permission.VIEW)
+def list_policies() -> Policies:
+    """List the policies."""
+    with reading() as session:
+        found = queries.list_policies(session)
+        versions = [queries.current_version(session, policy.id) for policy in found]
+    return Policies(items=tuple(map(_answer, found, versions)))
+
+
+@operation(bp, "/policies/<uuid:policy_id>", Permission.VIEW)
+def get_policy(policy_id: UUID) -> PolicyAnswer:
+    """Get one policy."""
+    with reading() as session:
+        policy = queries.get_policy(session, policy_id)
+        return _answer(policy, queries.current_version(session, policy_id))
+
+
+@operation(bp, "/policies/<uuid:policy_id>/versions", Permission.VIEW)
+def list_policy_versions(policy_id: UUID) -> PolicyHistory:
+    """List all versions of a policy, newest first."""
+    with reading() as session:
+        queries.get_policy(session, policy_id)
+        found = queries.list_versions(session, policy_id)
+    return PolicyHistory(
+        items=tuple(
+            PolicyVersionAnswer(
+                version=row.version,
+                requirements=read_requirements(row.requirements),
+                created_at=row.created_at,
+                created_by=row.created_by,
+                because=row.because,
+            )
+            for row in found
+        )
+    )
+
+
+@operation(bp, "/policies", Permission.CHANGE_POLICIES, "POST", 201, (409,))
+def create_policy(body: NewPolicy) -> PolicyAnswer:
+    """Make a policy."""
+    by = signed_in_name()
+    with transaction("create a policy") as session:
+        policy = service.create_policy(
+            session, body.name, body.requirements, {}, by, body.because, utc_now()
+        )
+        note(session, "policy.create", policy.id, body.because, name=policy.name)
+        return _answer(policy, queries.current_version(session, policy.id))
+
+
+@operation(
+    bp,
+    "/policies/<uuid:policy_id>/requirements",
+    Permission.CHANGE_POLICIES,
+    "PUT",
+    refusals=(409,),
+)
+def change_policy(policy_id: UUID, body: PolicyChange) -> PolicyAnswer:
+    """Write the next version of a policy; asking for what holds already makes none."""
+    with transaction("change a policy") as session:
+        settings = queries.current_version(session, policy_id).settings
+        version = service.change_policy(
+            session,
+            policy_id,
+            body.requirements,
+            settings,
+            signed_in_name(),
+            body.because,
+            utc_now(),
+        )
+        note(session, "policy.change", policy_id, body.because, version=version.version)
+        return _answer(queries.get_policy(session, policy_id), version)
+
+
+def _answer(policy: Policy, version: PolicyVersion) -> PolicyAnswer:
+    return PolicyAnswer(
+        id=policy.id,
+        name=policy.name,
+        version=version.version,
+        is_default=policy.is_default,
+        requirements=read_requirements(version.requirements),
+        changed_at=version.created_at,
+        changed_by=version.created_by,
+        because=version.because,
+    )

@@ -1,0 +1,71 @@
+"""The API's view of the switch that pauses all enforcement."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import Blueprint
+
+from management.access import Permission, signed_in_name
+from management.api.operations import STRICT, Reason, operation
+from management.audit.notes import note
+from management.safety import queries, service
+from management.safety.models import Enforcement
+from management.web import context, reading, transaction
+from runtime.clock import utc_now
+
+bp = Blueprint("enforcement_api", __name__, url_prefix="/api/v1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnforcementAnswer:
+    """Whether mail blocks and wipes act."""
+
+    paused: bool
+    since: datetime | None
+    by: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnforcementChange:
+    """Pause or resume."""
+
+    __pydantic_config__ = STRICT
+
+    paused: bool
+    because: Reason
+
+
+@operation(bp, "/enforcement", Permission.VIEW)
+def get_enforcement() -> EnforcementAnswer:
+    """Get whether enforcement acts or is paused."""
+    with reading() as session:
+        return _answer(queries.get_enforcement(session))
+
+
+@operation(bp, "/enforcement", Permission.PAUSE_ENFORCEMENT, "PUT", refusals=(409, 503))
+def change_enforcement(body: EnforcementChange) -> EnforcementAnswer:
+    """Pause or resume all enforcement, in the console and at the signer."""
+    by, now = signed_in_name(), utc_now()
+    with transaction("change enforcement") as session:
+        if body.paused:
+            row = service.pause(session, by, body.because, now)
+        else:
+            row = service.resume(session, by, now)
+        action = "enforcement.pause" if body.paused else "enforcement.resume"
+        note(session, action, "enforcement", body.because)
+        answer = _answer(row)
+    if body.paused:
+        context().signer.pause(body.because)
+    else:
+        context().signer.resume()
+    return answer
+
+
+def _answer(row: Enforcement) -> EnforcementAnswer:
+    return EnforcementAnswer(
+        paused=row.paused_at is not None,
+        since=row.paused_at,
+        by=row.paused_by,
+        because=row.paused_because,
+    )
