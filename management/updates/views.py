@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from management.access import Permission, requires, signed_in_name
+from management.audit.notes import note
 from management.updates import queries, service
 from management.updates.rules import RunState, Schedule, Timing
 from management.web import context, reading, transaction, visitor_address
@@ -40,7 +41,8 @@ def progress(run_id: UUID) -> ResponseReturnValue:
 def run_now() -> ResponseReturnValue:
     """Queue an update."""
     with transaction("request update") as session:
-        service.request_run(session, signed_in_name(), utc_now())
+        run = service.request_run(session, signed_in_name(), utc_now())
+        note(session, "update.run", run.source, run=str(run.id))
     return redirect(url_for("updates.index"))
 
 
