@@ -85,7 +85,7 @@ def list_apps(
                 and_(StoredApp.uploaded_at == at, StoredApp.sha256 > sha256),
             )
         )
-    rows = session.execute(query).tuples().all()
+    rows = session.execute(query).all()
     held = count_holders(session, [app.sha256 for app, _ in rows])
     return [ListedApp(app, found, held.get(app.sha256, 0)) for app, found in rows]
 
@@ -97,7 +97,7 @@ def count_holders(session: Session, hashes: Sequence[str]) -> dict[str, int]:
         .where(DeviceApp.sha256.in_(hashes))
         .group_by(DeviceApp.sha256)
     )
-    return dict(session.execute(counted).tuples().all())
+    return dict(session.execute(counted).all())
 
 
 def count_verdicts(session: Session) -> dict[str, int]:
@@ -108,7 +108,7 @@ def count_verdicts(session: Session) -> dict[str, int]:
         .outerjoin(AppVerdict, AppVerdict.id == _current_id(StoredApp.sha256))
         .group_by(AppVerdict.verdict)
     )
-    return {verdict or "": count for verdict, count in session.execute(counted).tuples()}
+    return {verdict or "": count for verdict, count in session.execute(counted)}
 
 
 def list_holders(session: Session, sha256: str, limit: int = MOST) -> Sequence[Device]:
@@ -157,6 +157,15 @@ def hashes_after(session: Session, sha256: str, limit: int) -> Sequence[str]:
     """Return the next stored hashes in their order."""
     wanted = select(StoredApp.sha256).where(StoredApp.sha256 > sha256)
     return session.scalars(wanted.order_by(StoredApp.sha256).limit(limit)).all()
+
+
+def stored_hashes(session: Session, hashes: Sequence[str]) -> set[str]:
+    """Return those of *hashes* whose file was uploaded."""
+    found: set[str] = set()
+    for start in range(0, len(hashes), BATCH):
+        wanted = StoredApp.sha256.in_(hashes[start : start + BATCH])
+        found.update(session.scalars(select(StoredApp.sha256).where(wanted)))
+    return found
 
 
 def count_apps(session: Session) -> int:
