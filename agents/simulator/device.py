@@ -72,18 +72,18 @@ class SimulatedDevice:
 
     def set(self, **posture: str) -> None:
         """Change posture fields; see `phone.set_posture`."""
-        with self.file.changing() as state:
+        with self.file.changing("set") as state:
             phone.set_posture(state.phone, posture)
 
     def install(self, *apps: InstalledApp) -> None:
         """Put apps on the phone."""
-        with self.file.changing() as state:
+        with self.file.changing("install") as state:
             for app in apps:
                 phone.install(state.phone, app)
 
     def uninstall(self, package: str) -> InstalledApp:
         """Remove an app; NotFoundError when it is not there."""
-        with self.file.changing() as state:
+        with self.file.changing("uninstall") as state:
             return phone.uninstall(state.phone, package)
 
     # --- enrolment ---
@@ -126,7 +126,7 @@ class SimulatedDevice:
             if state.asked is None or state.asked.code != code:
                 statement = self._first_trust(invitation)
                 user, now = (user_name, user_password), self.clock()
-                with self.file.changing() as state:
+                with self.file.changing("ask") as state:
                     enrolment.ask(state, invitation, code, statement, description, user, now)
             with self._relay() as relay:
                 return relay.post_enrolment(self.state.request().body.encode())
@@ -164,7 +164,7 @@ class SimulatedDevice:
     def _take_answer(self, sealed: str) -> bool:
         """Let a sealed answer decide the enrolment; a false one is noted for the first report."""
         refused = ""
-        with self.file.changing() as state:
+        with self.file.changing("answer") as state:
             now = self.clock()
             try:
                 order = enrolment.read_answer(state, state.request(), sealed)
@@ -228,7 +228,7 @@ class SimulatedDevice:
     def leave(self, reason: str = "", anyway: bool = False) -> None:
         """Stop being managed and say so; *anyway*: also when the relay cannot be reached."""
         with self.file.checking_in():
-            with self.file.changing() as state:
+            with self.file.changing("leaving") as state:
                 state.member()
                 leaving = Leaving(reason=reason)
                 if not any(isinstance(item, Leaving) for item in state.pending):
@@ -239,7 +239,7 @@ class SimulatedDevice:
             except SekishoError:
                 if not anyway:
                     raise
-            with self.file.changing() as state:
+            with self.file.changing("left") as state:
                 state.forget(f"Left: {reason}" if reason else "Left.", self.clock())
 
     @contextmanager
@@ -261,11 +261,11 @@ class SimulatedDevice:
         finally:
             relay.close()
             if relay.ahead_seconds != state.relay_ahead_seconds:
-                with self.file.changing() as state:
+                with self.file.changing("clock") as state:
                     state.relay_ahead_seconds = relay.ahead_seconds
 
     def _turn_to_next_relay(self) -> None:
-        with self.file.changing() as state:
+        with self.file.changing("next relay") as state:
             listed = [relay.url.rstrip("/") for relay in state.trust.relays] if state.trust else []
             if state.membership is not None and listed:
                 place = listed.index(state.relay_url) if state.relay_url in listed else -1

@@ -21,6 +21,7 @@ from contracts.agent import (
     TrustStatement,
 )
 from runtime.errors import ConfigurationError, MalformedMessageError, RefusedError
+from runtime.process import crash_point
 
 FILE_NAME = "device.json"
 MAXIMUM_BYTES = 64 * 1024 * 1024
@@ -165,20 +166,22 @@ class StateFile:
     def read(self) -> DeviceState:
         """Return the state; a new device when there is none yet."""
         if not self.path.exists():
-            with self.changing() as state:
+            with self.changing("first use") as state:
                 return state
         return self._read()
 
     @contextmanager
-    def changing(self) -> Iterator[DeviceState]:
-        """Yield the state alone and write it when the block ends well."""
+    def changing(self, what: str) -> Iterator[DeviceState]:
+        """Yield the state alone and write it when the block ends well; *what* names the step."""
         with self._alone("state.lock"):
             before = self.path.read_bytes() if self.path.exists() else b""
             state = self._read() if before else new_state()
             yield state
             after = codec.write(state)
             if after != before:
+                crash_point(f"before commit device {what}")
                 self._write(after)
+                crash_point(f"after commit device {what}")
 
     @contextmanager
     def checking_in(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from agents.simulator.state import DeviceState, KeptReport, StateFile
 from contracts import keys
 from contracts.agent import CommandKind, CommandResult, PollToken, ReportPost, RunCommand
 from runtime.errors import RefusedError, SekishoError, UnauthenticatedError
+from runtime.process import crash_point
 
 WIPE_TRIES = 3
 """How often a wipe waits for its report to be stored; then it happens all the same."""
@@ -56,7 +57,7 @@ class Visit:
 
     def _new_token(self) -> PollToken:
         token = self.relay.fetch_token(identity(self.file.read()))
-        with self.file.changing() as state:
+        with self.file.changing("token") as state:
             state.token = token
         return token
 
@@ -76,7 +77,7 @@ class Visit:
 
     def _take(self, sealed: str) -> bool:
         """Take one order, or note why not."""
-        with self.file.changing() as state:
+        with self.file.changing("order") as state:
             member, local = state.member(), self.clock()
             encryption_key = keys.read_private(state.encryption_key)
             try:
@@ -98,7 +99,7 @@ class Visit:
             self._post(report)
         sent = len(due)
         while True:
-            with self.file.changing() as state:
+            with self.file.changing("report") as state:
                 packed = reports.pack(state, state.member(), self.clock())
             if packed is None:
                 return sent
@@ -109,8 +110,10 @@ class Visit:
         state = self.file.read()
         epoch = state.member().epoch
         post = ReportPost(epoch=epoch, seq=report.seq, sealed=report.sealed)
+        crash_point("before effect device post")
         self.relay.post_report(identity(state), post)
-        with self.file.changing() as state:
+        crash_point("after effect device post")
+        with self.file.changing("stored") as state:
             for kept in state.reports:
                 if kept.seq == report.seq:
                     kept.stored_at = self.clock()
@@ -121,7 +124,7 @@ class Visit:
         while waiting := self.file.read().to_run:
             if waiting[0].command is CommandKind.WIPE:
                 return sent + self._wipe(waiting[0])
-            with self.file.changing() as state:
+            with self.file.changing("command") as state:
                 _run(state, state.to_run.pop(0), self.clock())
             sent += self.report()
         return sent
@@ -131,7 +134,7 @@ class Visit:
 
         A relay that does not take the report cannot hold off the wipe for long.
         """
-        with self.file.changing() as state:
+        with self.file.changing("wipe") as state:
             now = orders.management_time(state, self.clock())
             if state.wipe_tries == 0:
                 state.pending.append(_result(command, "done", now, "Everything is erased."))
@@ -143,7 +146,7 @@ class Visit:
         except SekishoError:
             if not last_try:
                 raise
-        with self.file.changing() as state:
+        with self.file.changing("wiped") as state:
             phone.perform(state.phone, command, now)
             state.forget("Wiped by management.", now)
         return sent
@@ -155,7 +158,7 @@ class Visit:
         if asked is not None and timedelta() <= now - asked < self.timing.trust_refresh:
             return
         fetched = self.relay.fetch_trust(state.trust_tag)
-        with self.file.changing() as state:
+        with self.file.changing("trust") as state:
             state.trust_asked_at = now
             if fetched is not None:
                 _take_trust(state, *fetched, local=now)
