@@ -1,0 +1,114 @@
+"""What a pass of the Exchange connector costs with 5,000 phones, over real sockets.
+
+Management answers over TLS from this process, the stand-in for Exchange is a process of its own.
+The floor of an import is pypsrp reading the same two answers and doing nothing with them; the floor
+of a block is the one `Set-CASMailbox` it needs.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from exchange_connector.access_rules import Change, Lists
+from exchange_connector.backends import psrp
+from management.app import create_app
+from management.context import Context, open_context
+from management.database import Base
+from management.keys import prepare
+from management.settings import Settings
+from management.tables import load
+from runtime.clock import utc_now
+from tests.exchange_connector.bed import Bed, Console
+from tests.servers.exchange import PASSWORD, USER, Exchange
+
+PHONES = 5_000
+MANAGED = 60
+
+
+def run() -> Iterator[dict[str, Any]]:
+    """Yield seconds of an import, of a pass without news, and from a finding to the block."""
+    with TemporaryDirectory() as home, _exchange() as url, _management(Path(home)) as context:
+        console = Console(create_app(context), context, context.settings.home)
+        console.start()
+        bed = Bed(context, console, Exchange(), url, context.settings.home)
+        try:
+            yield from _measured(bed, url)
+        finally:
+            bed.close()
+            console.stop()
+
+
+def _measured(bed: Bed, url: str) -> Iterator[dict[str, Any]]:
+    devices = [
+        bed.enrol(f"user{number}@corp.test", f"ApplDNQ{number:05d}0") for number in range(MANAGED)
+    ]
+    bed.pair()
+    reading = _seconds(lambda: _read(url))
+    yield _row("mail.import", _seconds(lambda: bed.run_pass()), reading, "seconds, 30 agreed")
+    yield _row("mail.pass_without_news", _seconds(lambda: bed.run_pass()), reading, "seconds")
+    bed.say(devices[0], rooted=True)
+    blocked = _seconds(lambda: bed.run_pass(discover=False))
+    assert bed.partnership("ApplDNQ000000").applied == "block"
+    yield _row("mail.block_one", blocked, _seconds(lambda: _change(url)), "seconds")
+
+
+def _read(url: str) -> None:
+    with psrp.session(_server(url)) as exchange:
+        exchange.list_mailboxes()
+        exchange.list_partnerships({})
+
+
+def _change(url: str) -> None:
+    with psrp.session(_server(url)) as exchange:
+        change = Change(add=Lists(blocked=frozenset({"FLOOR"})))
+        exchange.change(f"corp.test/Users/user{PHONES - 1}", change)
+
+
+def _server(url: str) -> psrp.Server:
+    return psrp.Server(url=url, user=USER, password=PASSWORD)
+
+
+def _seconds(do: Any) -> float:
+    begun = time.perf_counter()
+    do()
+    return time.perf_counter() - begun
+
+
+def _row(name: str, value: float, floor: float, unit: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "value": round(value, 2),
+        "unit": unit,
+        "floor": round(floor, 2),
+        "ratio": round(value / floor, 2),
+        "reach": f"{PHONES} phones, {MANAGED} enrolled",
+    }
+
+
+@contextmanager
+def _exchange() -> Iterator[str]:
+    words = ["-m", "tests.servers.exchange", "--port", "0", "--mailboxes", str(PHONES)]
+    process = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        yield process.stdout.readline().split()[2].rstrip(",")
+    finally:
+        process.terminate()
+        process.wait(10)
+        if process.stdout:
+            process.stdout.close()
+
+
+@contextmanager
+def _management(home: Path) -> Iterator[Context]:
+    prepare(home / "keys", utc_now())
+    context = open_context(Settings(home=home, public_name="localhost"))
+    load()
+    Base.metadata.create_all(context.database.engine)
+    yield context
+    context.database.close()
