@@ -12,10 +12,12 @@ from contracts.agent import DeviceDescription
 from management import keys as management_keys
 from management.keys import Keys
 from runtime.clock import utc_now
+from tests.agents import headquarters, relay_process
 from tests.agents import office as offices
-from tests.agents import relay_process
+from tests.agents.headquarters import Headquarters
 from tests.agents.office import Admitted, Office
 from tests.agents.relay_process import RelayProcess
+from tests.conftest import MakeUrl
 
 DESCRIPTION = DeviceDescription(
     platform="android", manufacturer="Kumo", model="K9", serial="S1", exchange_device_id="ABC123"
@@ -62,3 +64,16 @@ def enrol(tmp_path: Path, office: Office) -> Enrol:
         return device, admitted
 
     return enrol
+
+
+@pytest.fixture(scope="session")
+def hq(
+    tmp_path_factory: pytest.TempPathFactory, new_database_url: MakeUrl
+) -> Iterator[Headquarters]:
+    """The real management, with a relay of its own."""
+    folder = tmp_path_factory.mktemp("headquarters")
+    with (
+        headquarters.management(folder / "home", new_database_url()) as context,
+        relay_process.running(folder / "relay", context.keys) as started,
+    ):
+        yield Headquarters(context, started, started.devices_url)

@@ -23,6 +23,7 @@ from contracts.agent import (
     Receipt,
     RelayProblem,
 )
+from management.devices.rules import EnrolmentState, FactKind
 from runtime.clock import utc_now
 from runtime.errors import (
     ForbiddenError,
@@ -32,8 +33,10 @@ from runtime.errors import (
     UnavailableError,
 )
 from tests.agents.conftest import DESCRIPTION, Enrol
+from tests.agents.headquarters import Headquarters
 from tests.agents.office import Office, command, policy
 
+pytestmark = pytest.mark.servers
 APP = InstalledApp(package="jp.example.memo", name="Memo", version="1.0", sha256="a" * 64)
 
 
@@ -412,3 +415,34 @@ def test_a_phone_refuses_what_no_phone_is(phone: SimulatedDevice) -> None:
     phone.set(os_version="14", security_patch="unknown")
     assert phone.state.phone.posture.os_version == "14"
     assert phone.state.phone.posture.security_patch is None
+
+
+def test_a_life_with_the_real_management(hq: Headquarters, phone: SimulatedDevice) -> None:
+    phone.begin_enrolment(hq.invite(), DESCRIPTION)
+    hq.visit()
+    assert phone.finish_enrolment() is None
+    phone.install(APP)
+    phone.set(rooted="true")
+    phone.check_in()
+    hq.visit()
+    assert hq.fact(phone.device_id, FactKind.ROOTED) is True
+    assert hq.fact(phone.device_id, FactKind.PACKAGES) == [APP.package]
+
+    lock = hq.command(phone.device_id, CommandKind.LOCK)
+    phone.check_in()
+    hq.visit()
+    assert hq.state_of(lock) == "done"
+    phone.check_in()
+    assert phone.state.reports == []
+    device_id = phone.device_id
+    wipe = hq.command(device_id, CommandKind.WIPE)
+    phone.check_in()
+    hq.visit()
+    assert hq.state_of(wipe) == "done"
+    assert hq.device(device_id).enrolment_state == EnrolmentState.WIPED
+    assert hq.incidents(device_id) == []
+
+    phone.begin_enrolment(hq.invite(), DESCRIPTION)
+    hq.visit()
+    assert phone.finish_enrolment() is None
+    assert phone.device_id != device_id, "new keys make a new device"

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 
 from contracts import envelope, keys
 from contracts.agent import CommandKind, CommandResult, Digest, Posture, Receipt
+from management.devices.rules import EnrolmentState, FactKind
 from runtime.errors import SekishoError
 from tests.agents import tiny_client
+from tests.agents.headquarters import Headquarters
 from tests.agents.office import Office, command
 from tests.agents.tiny_client import TinyClient
 
@@ -121,3 +124,45 @@ def test_a_report_sent_twice_arrives_once(office: Office, client: TinyClient) ->
 
     assert len(device.reports) == 1
     assert office.strange == []
+
+
+@pytest.mark.servers
+def test_it_works_with_the_real_management(hq: Headquarters, client: TinyClient) -> None:
+    client.ask(hq.invite(), PHONE)
+    assert not client.answered()
+    hq.visit()
+    assert client.answered()
+    device_id = UUID(client.device_id)
+    policy = client.orders[0]["body"]["policy"]
+    applied = {
+        "applied_policy_id": policy["policy_id"],
+        "applied_policy_version": policy["version"],
+    }
+    app = {"package": "jp.example.memo", "name": "Memo", "version": "1", "sha256": "a" * 64}
+    posture = {"kind": "posture", "rooted": True, "encrypted": True, "os_version": "15", **applied}
+    client.report(posture, {"kind": "apps", "apps": [app]})
+    hq.visit()
+    assert hq.fact(device_id, FactKind.ROOTED) is True
+    assert hq.fact(device_id, FactKind.PACKAGES) == ["jp.example.memo"]
+    assert hq.fact(device_id, FactKind.APPLIED_POLICY) == {
+        "policy_id": policy["policy_id"],
+        "version": policy["version"],
+    }
+
+    command_id = hq.command(device_id, CommandKind.MESSAGE, text="Please call.")
+    assert client.waiting()
+    orders = client.collect()
+    assert [order["kind"] for order in orders] == ["receipt", "run_command"]
+    assert client.kept == {}, "the receipt covers the first report"
+    assert orders[1]["arguments"] == {"text": "Please call."}
+    result = {"kind": "command_result", "command_id": str(command_id), "at": tiny_client.now()}
+    client.report({**result, "state": "acknowledged"})
+    hq.visit()
+    assert hq.state_of(command_id) == "acknowledged"
+    client.report({**result, "state": "done", "detail": "shown"})
+    hq.visit()
+    assert hq.state_of(command_id) == "done"
+    client.report({"kind": "leaving", "reason": "Goodbye."})
+    hq.visit()
+    assert hq.device(device_id).enrolment_state == EnrolmentState.RETIRED
+    assert hq.incidents(device_id) == []

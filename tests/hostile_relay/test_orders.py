@@ -18,6 +18,7 @@ from tests.agents.headquarters import Headquarters
 from tests.hostile_relay.conftest import PHONE, Enrol
 from tests.hostile_relay.lying_relay import LyingRelay
 
+pytestmark = pytest.mark.servers
 ATTACKER = keys.new_key()
 
 

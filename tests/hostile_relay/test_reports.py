@@ -19,6 +19,7 @@ from tests.hostile_relay.conftest import PHONE, Enrol, copy_of
 from tests.hostile_relay.lying_relay import LyingRelay
 from tests.hostile_relay.mailbox_thief import MailboxThief, Stored
 
+pytestmark = pytest.mark.servers
 ATTACKER = keys.new_key()
 AT_ONCE = Timing(resend_after=timedelta())
 
