@@ -6,7 +6,7 @@ from binascii import Error
 from datetime import datetime
 from uuid import UUID
 
-from runtime.errors import MalformedMessageError
+from runtime.errors import NotFoundError
 
 PAGE = 50
 
@@ -18,7 +18,7 @@ def write_cursor(*parts: str | int | datetime | UUID) -> str:
 
 
 def read_cursor(word: str, count: int) -> list[str]:
-    """Return the *count* parts; MalformedMessageError for anything `write_cursor` did not make."""
+    """Return the *count* parts; NotFoundError for anything `write_cursor` did not make."""
     try:
         padded = word + "=" * (-len(word) % 4)
         parts = json.loads(urlsafe_b64decode(padded.encode("ascii")))
@@ -59,5 +59,5 @@ def number_cursor(word: str) -> int:
     return int(number)
 
 
-def _broken() -> MalformedMessageError:
-    return MalformedMessageError("The place in the list is not valid. Start at the first page.")
+def _broken() -> NotFoundError:
+    return NotFoundError("There is no such place in the list. Start at the first page.")

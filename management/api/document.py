@@ -18,7 +18,7 @@ _MEANS = {
     400: "The request is not understood; `detail` names the places.",
     401: "No API token, or one that does not hold any more.",
     403: "The token's administrator may not do this.",
-    404: "There is no such object.",
+    404: "There is no such object, or no such place in the list.",
     409: "A rule forbids this now; `detail` says why.",
     413: "The body is too large.",
     503: "Another part of the server does not answer; asking again later may work.",
@@ -171,7 +171,7 @@ def _responses(route: _Route, schemas: dict[Key, Any]) -> dict[str, Any]:
         statuses.add(400)
     if described.body is not None:
         statuses.add(413)
-    if route.parameters:
+    if route.parameters or "after" in getattr(described.query, "__dataclass_fields__", {}):
         statuses.add(404)
     name = getattr(described.answer, "__name__", str(described.answer))
     answer = {"application/json": {"schema": schemas[name, "serialization"]}}

@@ -13,7 +13,7 @@ from management.apps import queries
 from management.apps.queries import ListedApp
 from management.paging import read_cursor, write_cursor
 from management.web import reading
-from runtime.errors import MalformedMessageError
+from runtime.errors import NotFoundError
 
 bp = Blueprint("apps_api", __name__, url_prefix="/api/v1")
 
@@ -125,4 +125,4 @@ def _place(word: str) -> tuple[datetime, str]:
     try:
         return datetime.fromisoformat(at), sha256
     except ValueError:
-        raise MalformedMessageError("The place in the list is not valid.") from None
+        raise NotFoundError("There is no such place in the list.") from None
