@@ -65,6 +65,13 @@ def bad_apps(
     ]
 
 
+def urgency(known: Reputation | None) -> int:
+    """Return what sorts apps: bad verdicts first, apps that nobody judged last but the clean."""
+    order = ("malicious", "suspicious", "unwanted", "unscannable", "", "clean")
+    verdict = known.verdict if known else ""
+    return order.index(verdict) if verdict in order else 0
+
+
 def packages(apps: Iterable[InstalledApp]) -> list[str]:
     """Return the value of `FactKind.PACKAGES`."""
     return sorted({app.package for app in apps})

@@ -1,6 +1,7 @@
 """Pages of apps: list, upload, one app with its evidence, scan again, delete."""
 
 from datetime import datetime
+from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -9,9 +10,10 @@ from flask_babel import lazy_gettext as _l
 
 from management.access import Permission, requires, signed_in_name, who_asks
 from management.administrators import sessions
-from management.apps import queries, service, uploads
+from management.apps import queries, rules, service, uploads
 from management.apps.queries import ListedApp
 from management.apps.rules import LARGEST_APP_BYTES
+from management.devices.queries import get_device
 from management.paging import PAGE, read_cursor, write_cursor
 from management.web import context, is_fragment, reading, transaction, visitor_address
 from management.words import Word
@@ -99,6 +101,19 @@ def show(sha256: str) -> ResponseReturnValue:
             severities=SEVERITIES,
             going_on=(JobState.QUEUED, JobState.RUNNING),
         )
+
+
+@bp.get("/of-device/<uuid:device_id>")
+@requires(Permission.VIEW)
+def of_device(device_id: UUID) -> ResponseReturnValue:
+    """List the apps that a device says it holds, those with a bad verdict first."""
+    with reading() as session:
+        device = get_device(session, device_id)
+        held = queries.list_device_apps(session, device_id)
+        stored = queries.stored_hashes(session, [app.sha256 for app, _known in held])
+    held.sort(key=lambda pair: rules.urgency(pair[1]))
+    page = "apps/of_device_table.html" if is_fragment() else "apps/of_device.html"
+    return render_template(page, device=device, held=held, stored=stored)
 
 
 @bp.get("/<sha256>/progress")
