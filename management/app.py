@@ -27,6 +27,7 @@ VIEWS = (
     "management.commands.views",
     "management.enrolment.views",
     "management.policies.views",
+    "management.apps.views",
     "management.updates.views",
     "management.relays.views",
     "management.audit.views",
