@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from contracts import codec, envelope, keys
 from contracts.agent import TrustStatement
@@ -23,17 +23,26 @@ class Invitation:
 
 def read_qr(text: str) -> Invitation:
     """Return what ``sekisho://enrol?relay=…&key=…&fp=…`` says; each part exactly once."""
-    link = urlsplit(text.strip())
+    link = _split(text.strip())
     if (link.scheme, link.netloc) != ("sekisho", "enrol"):
         raise MalformedMessageError("This is no enrolment code: it must begin sekisho://enrol?")
     parts = parse_qs(link.query, strict_parsing=False)
     relay, key, fingerprint = (_only(parts, name) for name in ("relay", "key", "fp"))
-    address = urlsplit(relay)
+    address = _split(relay)
     if address.scheme != "https" or not address.hostname:
         raise MalformedMessageError("The enrolment code names no https:// address of a relay.")
     if not _THUMBPRINT.fullmatch(fingerprint):
         raise MalformedMessageError("The enrolment code's fp is not a 43-character thumbprint.")
     return Invitation(relay.rstrip("/"), key, fingerprint)
+
+
+def _split(address: str) -> SplitResult:
+    try:
+        found = urlsplit(address)
+        found.port  # noqa: B018  (checks that it is a number)
+    except ValueError as error:
+        raise MalformedMessageError(f"The enrolment code cannot be read: {error}.") from None
+    return found
 
 
 def _only(parts: dict[str, list[str]], name: str) -> str:

@@ -15,7 +15,7 @@ from runtime.errors import MalformedMessageError, TooLargeError
 from tests.contracts.messages import TOP_LEVEL, message
 
 each_message = pytest.mark.parametrize("kind", TOP_LEVEL, ids=lambda kind: kind.__name__)
-few = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def test_no_message_is_forgotten() -> None:

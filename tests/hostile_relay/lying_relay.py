@@ -34,14 +34,20 @@ class LyingRelay:
         self.trust: str | None = None
         self.answer: list[str] | None = None
         """The answer to every enrolment."""
+        self.answers: dict[str, tuple[int, bytes, dict[str, str]]] = {}
+        """Path -> status, body and headers, whatever was asked."""
         self.seen: list[tuple[str, bytes]] = []
         """What devices sent: path and body."""
-        self.handed: list[str] = []
-        """Orders that passed through."""
 
-    def lie(self, method: str, path: str) -> tuple[int, bytes] | None:
-        """Return status and body of a lie, or None to be honest."""
+    def lie(self, method: str, path: str) -> tuple[int, bytes, dict[str, str]] | None:
+        """Return status, body and headers of a lie, or None to be honest."""
         route = path.partition("?")[0]
+        if route in self.answers:
+            return self.answers[route]
+        lie = self._particular(method, route)
+        return None if lie is None else (*lie, {})
+
+    def _particular(self, method: str, route: str) -> tuple[int, bytes] | None:
         if route == "/agent/v1/trust" and self.trust is not None:
             return 200, self.trust.encode()
         if route == "/agent/v1/poll" and self.says_nothing_is_new:
@@ -66,13 +72,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.relay.seen.append((self.path, body))
         lie = self.relay.lie(self.command, self.path)
         if lie is not None:
-            self._answer(lie[0], lie[1], {})
+            self._answer(*lie)
             return
         url = self.relay.real.devices_url + self.path
         headers = {k: v for k, v in self.headers.items() if k.lower() != "host"}
         answer = self.relay.http.request(self.command, url, content=body, headers=headers)
-        if self.path.startswith("/agent/v1/orders") and answer.status_code == 200:
-            self.relay.handed += codec.read(SealedOrders, answer.content).orders
         kept = {k: v for k, v in answer.headers.items() if k.lower() in _PASSED_ON}
         self._answer(answer.status_code, answer.content, kept)
 
