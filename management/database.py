@@ -20,9 +20,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mssql
 from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
+from runtime.errors import UnavailableError
 from runtime.process import crash_point
 
 WRITES = "sekisho_writes"
@@ -91,7 +93,7 @@ class Database:
         *name* says what it does ("collect reports"); tests crash the process around it.
         """
         with Session(self.engine, expire_on_commit=False) as session:
-            session.connection(execution_options={WRITES: True})
+            _connect(session, {WRITES: True})
             yield session
             session.flush()
             crash_point(f"before commit {name}")
@@ -117,6 +119,16 @@ class Database:
 def sqlite_url(path: Path) -> URL:
     """Return the URL of the embedded database in file *path*."""
     return URL.create("sqlite", database=str(path))
+
+
+def _connect(session: Session, options: dict[str, Any]) -> None:
+    """Begin now, so that a busy or absent database is told as such before any work is done."""
+    try:
+        session.connection(execution_options=options)
+    except OperationalError as error:
+        raise UnavailableError(
+            f"The database is busy or cannot be reached ({error.orig}). Try again."
+        ) from None
 
 
 def _engine(url: URL) -> Engine:

@@ -23,7 +23,7 @@ from management.work import queries, service
 from management.worker import Worker
 from runtime import health
 from runtime.clock import utc_now
-from runtime.errors import ConfigurationError, UnavailableError
+from runtime.errors import ConfigurationError, SekishoError, UnavailableError
 
 __all__ = ["HANDLERS", "run", "slot_key"]
 
@@ -85,6 +85,9 @@ class Loop(Thread):
             try:
                 self.visit()
                 ROUNDS.labels(self.name, "well").inc()
+            except SekishoError as error:
+                ROUNDS.labels(self.name, "error").inc()
+                log.warning("A loop goes on: %s", error, extra={"loop": self.name})
             except Exception:
                 ROUNDS.labels(self.name, "error").inc()
                 log.exception("A loop stumbled; it goes on.", extra={"loop": self.name})

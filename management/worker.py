@@ -26,6 +26,7 @@ from management.context import Context
 from management.work import queries, service
 from management.work.models import Job
 from runtime.clock import utc_now
+from runtime.errors import SekishoError
 
 LOOK_SECONDS = 0.5
 BEAT_SECONDS = 15.0
@@ -59,6 +60,8 @@ class Worker(Thread):
                 if job is not None:
                     self._do(job)
                     continue
+            except SekishoError as error:
+                log.warning("A worker goes on: %s", error)
             except Exception:
                 log.exception("A worker stumbled; it goes on.")
             self.child.rest()

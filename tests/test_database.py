@@ -1,12 +1,15 @@
 """The ground under every feature: transactions, instants, bounded numbers."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from management.database import Database
+from management import database as database_module
+from management.database import Database, sqlite_url
 from management.safety.models import Enforcement
+from runtime.errors import UnavailableError
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 123_456, tzinfo=UTC)
 
@@ -41,3 +44,15 @@ def test_reading_leaves_nothing_behind(database: Database) -> None:
 
     with database.reading() as session:
         assert session.scalars(select(Enforcement)).all() == []
+
+
+def test_a_busy_database_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.1)
+    database = Database(sqlite_url(tmp_path / "busy.db"))
+    with (
+        database.transaction("hold the lock"),
+        pytest.raises(UnavailableError, match="busy"),
+        database.transaction("wait for it"),
+    ):
+        pass
+    database.close()

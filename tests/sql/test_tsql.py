@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from management.database import Database
 from management.work.models import Job
 from tests.sql import check_tsql, tsql
-from tests.sql.recorder import Recorder
+from tests.sql.recorder import ONLY_FOR, Recorder
 
 Bad = list[tuple[str, str]]
 
@@ -96,7 +96,8 @@ def test_the_recorder_collects_what_is_executed_and_names_what_is_bad(
     recorder = Recorder()
     recorder.start()
     try:
-        with Session(database.engine) as session:
+        heard_by_one = database.engine.execution_options(**{ONLY_FOR: recorder})
+        with Session(heard_by_one) as session:
             session.scalars(select(Job).where(Job.kind == "x").limit(3)).all()
             assert recorder.problems() == []
             session.scalars(select(Job).with_for_update()).all()
