@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from management.compliance.catalogue import CRITERIA
 from management.compliance.criteria import (
-    CRITERIA,
     END_OF_TIME,
     applies,
     last_heard,

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.scan import Verdict
-from management.compliance.criteria import CRITERIA, next_changes, version_key
+from management.compliance.catalogue import CRITERIA
+from management.compliance.criteria import next_changes, version_key
 from management.compliance.judgement import (
     AskedPolicy,
     Rule,
