@@ -12,23 +12,32 @@ PINNED = (
     "--hash=sha256:55ccc16f7c52d3035dbc14e1400524e76510dc353f9fc4a0bfa85bf58c51cc67"
 )
 WHEEL = "uiautomator2-3.7.1-py3-none-any.whl"
-REAL_APK = "uiautomator2/assets/app-uiautomator.apk"
 REAL_SIGNER = "7aca838927a60989e47856b863e1e772f1d6974534e3241fdc09dae561300860"
 
 
 def real_apk() -> Path:
     """Return the path of a real app: signed v1 and v2 with a debug key, one DEX, 470 entries."""
+    return _carried("uiautomator2/assets/app-uiautomator.apk")
+
+
+def second_real_apk() -> Path:
+    """Return another one under the name .jar: signed v1 and v2 with a person's key, seven DEX."""
+    return _carried("uiautomator2/assets/u2.jar")
+
+
+def _carried(name: str) -> Path:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    apk = FOLDER / "app-uiautomator.apk"
+    place = FOLDER / Path(name).name
     with (FOLDER / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not apk.exists():
-            _fetch()
+        if not place.exists():
+            if not (FOLDER / WHEEL).exists():
+                _fetch()
             with zipfile.ZipFile(FOLDER / WHEEL) as wheel:
-                unfinished = apk.with_suffix(".unfinished")
-                unfinished.write_bytes(wheel.read(REAL_APK))
-                unfinished.replace(apk)
-    return apk
+                unfinished = place.with_suffix(".unfinished")
+                unfinished.write_bytes(wheel.read(name))
+                unfinished.replace(place)
+    return place
 
 
 def _fetch() -> None:
