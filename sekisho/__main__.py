@@ -77,8 +77,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; the exit status says what kind of thing went wrong."""
-    if os.environ.get("SEKISHO_SUPERVISED"):
-        die_with_parent()
+    if supervisor := os.environ.get("SEKISHO_SUPERVISED"):
+        die_with_parent(int(supervisor))
     try:
         sys.exit(cli(standalone_mode=False))
     except click.UsageError as error:

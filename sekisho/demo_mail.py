@@ -13,7 +13,8 @@ from contracts import keys as jwk
 from contracts.agent import DeviceDescription
 from exchange_connector.management_client import ManagementClient
 from management.context import Context
-from management.mail_access.service import By, make_pairing_code
+from management.mail_access.connectors import make_pairing_code
+from management.mail_access.rules import By
 from runtime.clock import utc_now
 
 NAME = "Demonstration mail server"

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from communication import pairing
 from contracts import keys as public_keys
@@ -31,11 +30,10 @@ class Prepared:
 def prepare(settings: Settings, now: datetime) -> Prepared:
     """Make keys, certificates, database, pattern set and the local relay where they are missing."""
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    prepare_keys(settings.home / "keys", now)
+    names = server_names(settings)
+    prepare_keys(settings.home / "keys", now, names)
     context = open_context(settings)
     upgrade(context.database.engine.url)
-    names = server_names(settings)
-    _console_certificate(settings.home / "keys", context.keys, names, now)
     link_certificate = _local_relay(settings, context.keys, names, now)
     link = _fill(context, link_certificate, now)
     context.database.close()
@@ -54,17 +52,6 @@ def server_names(settings: Settings) -> list[str]:
 def devices_url(settings: Settings) -> str:
     """Return where devices reach the communication server."""
     return f"https://{settings.public_name}:{settings.devices_port}"
-
-
-def _console_certificate(folder: Path, keys: Keys, names: list[str], now: datetime) -> None:
-    """Issue the console's certificate when there is none (an administrator may bring another)."""
-    certificate, key = folder / "console.pem", folder / "console.key"
-    if certificate.exists() and key.exists():
-        return
-    chain, private = keys.issue_server_certificate(names, now)
-    key.touch(mode=0o600)
-    key.write_text(private, encoding="ascii")
-    certificate.write_text(chain, encoding="ascii")
 
 
 def _local_relay(settings: Settings, keys: Keys, names: list[str], now: datetime) -> str:

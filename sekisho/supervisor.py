@@ -109,7 +109,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             stdout=child.log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "SEKISHO_SUPERVISED": "1"},
+            env={**os.environ, "SEKISHO_SUPERVISED": str(os.getpid())},
             start_new_session=True,  # Ctrl-C reaches us alone; we stop them in order
         )
         child.started_at = time.monotonic()

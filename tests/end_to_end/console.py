@@ -1,10 +1,11 @@
 """What an administrator does in the console, by the words that they see."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pyotp
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Error, Page, expect
 
 NAME, PASSWORD = "ada", "correct horse battery staple"
 
@@ -39,8 +40,9 @@ class Console:
         expect(self.page.get_by_role("heading", name="Dashboard")).to_be_visible()
 
     def sign_out(self) -> None:
-        self.open("/account")
-        self.page.get_by_role("button", name="Sign out").first.click()
+        self.page.get_by_role("button", name=NAME).click()
+        self.page.get_by_role("button", name="Sign out").click()
+        expect(self.page.get_by_role("button", name="Sign in")).to_be_visible()
 
     def code(self) -> str:
         """Return the code of this moment."""
@@ -73,8 +75,9 @@ class Console:
             if words.lower() in self.text().lower():
                 return
             self.page.wait_for_timeout(1000)
-            self.page.reload()
+            with suppress(Error):  # the page may be loading itself anew just now
+                self.page.reload()
         raise AssertionError(f"{self.page.url} does not show {words!r}:\n{self.text()}")
 
     def text(self) -> str:
-        return self.page.locator("main").inner_text()
+        return self.page.locator(".page-wrapper").inner_text()

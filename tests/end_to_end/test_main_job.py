@@ -102,7 +102,7 @@ def enrol(product: Product, console: Console, phone: Path) -> None:
     )  # fmt: skip
     shown = product.sekisho("simulate", "show", "--state", str(phone), "--json")
     assert "BEGIN CERTIFICATE" in shown
-    assert "Default" in shown
+    assert '"policy": "Standard"' in shown
     console.page.reload()
     console.shows("Used")
 
@@ -169,7 +169,7 @@ def root_costs_mail(product: Product, console: Console, exchange: Exchange, phon
     assert exchange.access_of(MAILBOX, OTHER_PHONE)[0] == "Allowed"
     assert {pair for pair in exchange.blocked() if pair[0] == MAILBOX} == {(MAILBOX, PHONE)}
     console.open_device(OWNER)
-    console.shows("Non-compliant")
+    console.shows("Not compliant")
     console.shows("root access found")
     open_partnership(console, PHONE)
     console.shows("Block")
@@ -212,7 +212,7 @@ def new_patterns_find_an_old_app(
     console.shows("Malicious")
     console.shows(OWNER.partition("@")[0])
     console.open_device(OWNER)
-    console.shows("Non-compliant")
+    console.shows("Not compliant")
     until("the phone with the app is blocked", lambda: (MAILBOX, PHONE) in exchange.blocked())
 
 
