@@ -6,29 +6,25 @@ that key's thumbprint. A nonce works once. Errors are RFC 9457 problem+json.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
 from threading import Lock
-from typing import TypeVar
 from uuid import UUID
 
 from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 from joserfc.jwk import ECKey
-from sqlalchemy.orm import Session
 
 from contracts import codec, request_signature
 from contracts import connector as messages
 from contracts import keys as jwk
 from management.access import public
-from management.mail_access import queries, service
-from management.mail_access.models import Connector
+from management.mail_access import connectors, queries, service
 from management.web import context, reading, transaction, visitor_address
 from management.web_errors import problem
 from runtime.clock import utc_now
-from runtime.errors import ForbiddenError, RefusedError, UnauthenticatedError
+from runtime.errors import RefusedError, UnauthenticatedError
 
 bp = Blueprint("connector_api", __name__, url_prefix="/connector/v1")
 """Exempt from CSRF protection and sessions: a signature, not a cookie, says who asks."""
@@ -36,7 +32,6 @@ bp = Blueprint("connector_api", __name__, url_prefix="/connector/v1")
 SIGNED = "every connector request carries a signature, which the view itself checks"
 FAILED_PAIRINGS = 10
 """Wrong codes a minute, of whomever, before this process stops listening to more of them."""
-T = TypeVar("T")
 
 
 class TooOftenError(RefusedError):
@@ -76,7 +71,7 @@ def pair() -> Response:
     _signature(lambda key_id: key if key_id == thumbprint else None, now)
     try:
         with transaction("pair a connector") as session:
-            connector = service.pair(session, context().keys, asked, visitor_address(), now)
+            connector = connectors.pair(session, context().keys, asked, visitor_address(), now)
     except UnauthenticatedError:
         failures.add(now)
         raise
@@ -89,8 +84,10 @@ def partnerships() -> ResponseReturnValue:
     """Take a `PartnershipBatch`: 204 once it is stored and decided."""
     now = utc_now()
     request.max_content_length = codec.MAXIMUM_BYTES
-    with _connector("take partnerships", now) as (session, connector):
-        batch = _body(messages.PartnershipBatch)
+    caller = _caller(now)
+    batch = codec.read(messages.PartnershipBatch, request.get_data())
+    with transaction("take partnerships") as session:
+        connector = connectors.note_call(session, caller, now)
         service.take_partnerships(session, connector, batch, now)
     return "", 204
 
@@ -100,8 +97,10 @@ def partnerships() -> ResponseReturnValue:
 def access() -> ResponseReturnValue:
     """Answer `WantedAccess`; 304 when ``If-None-Match`` names what the connector has already."""
     now = utc_now()
-    with _connector("answer wanted access", now) as (session, connector):
-        seconds = context().settings.connector_seconds
+    caller = _caller(now)
+    seconds = context().settings.connector_seconds
+    with transaction("answer wanted access") as session:
+        connector = connectors.note_call(session, caller, now)
         body = codec.write(service.wanted_access(session, connector, seconds, now))
     answer = Response(body, mimetype="application/json")
     answer.set_etag(sha256(body).hexdigest()[:32])
@@ -112,8 +111,12 @@ def access() -> ResponseReturnValue:
 @public(SIGNED)
 def applied() -> ResponseReturnValue:
     """Take an `AppliedBatch`: 204; repeating one changes nothing."""
-    with _connector("take applied access", utc_now()) as (session, connector):
-        service.take_applied(session, connector, _body(messages.AppliedBatch).applied)
+    now = utc_now()
+    caller = _caller(now)
+    batch = codec.read(messages.AppliedBatch, request.get_data())
+    with transaction("take applied access") as session:
+        connector = connectors.note_call(session, caller, now)
+        service.take_applied(session, connector, batch.applied)
     return "", 204
 
 
@@ -121,26 +124,21 @@ def applied() -> ResponseReturnValue:
 @public(SIGNED)
 def status() -> ResponseReturnValue:
     """Take a `ConnectorStatus`: 204."""
-    with _connector("take connector status", utc_now()) as (_session, connector):
-        service.take_status(connector, _body(messages.ConnectorStatus))
+    now = utc_now()
+    caller = _caller(now)
+    said = codec.read(messages.ConnectorStatus, request.get_data())
+    with transaction("take connector status") as session:
+        connectors.take_status(connectors.note_call(session, caller, now), said)
     return "", 204
 
 
-@contextmanager
-def _connector(doing: str, now: datetime) -> Iterator[tuple[Session, Connector]]:
-    """Yield the request's transaction and the connector that signed it, whose call is noted."""
+def _caller(now: datetime) -> UUID:
+    """Return the id of the connector that signed the request; its nonce is used up."""
     signed = _signature(_find_key, now)
     connector_id = UUID(signed.key_id)
     with transaction("use a nonce") as session:
-        service.use_nonce(session, connector_id, signed.nonce, now)
-    with transaction(doing) as session:
-        connector = service.note_call(session, connector_id, now)
-        if connector.disabled_at is not None:
-            raise ForbiddenError(
-                f"The connector {connector.name} is disabled. Enable it in the console under "
-                "Mail access, Connectors."
-            )
-        yield session, connector
+        connectors.use_nonce(session, connector_id, signed.nonce, now)
+    return connector_id
 
 
 def _find_key(key_id: str) -> ECKey | None:
@@ -163,10 +161,6 @@ def _signature(find_key: Callable[[str], ECKey | None], now: datetime) -> reques
         request_signature.CONNECTOR,
         now,
     )
-
-
-def _body(kind: type[T]) -> T:
-    return codec.read(kind, request.get_data())
 
 
 def _json(message: object, status: int) -> Response:

@@ -14,21 +14,18 @@ from sqlalchemy.orm import Session
 
 from contracts.connector import Access
 from management.compliance.judgement import State
-from management.mail_access import queries
+from management.mail_access import grounds, queries
+from management.mail_access.matching import Claim, Match, Matched, match_device
 from management.mail_access.models import Connector, MailDecision, Partnership, UnmanagedGrace
 from management.mail_access.rules import (
-    Claim,
     Decision,
     MailSettings,
-    Match,
-    Matched,
     MatchedDevice,
     Pause,
     Standing,
     decide,
     grace_key,
     grace_start,
-    match_device,
     room_for_blocks,
 )
 
@@ -87,13 +84,34 @@ def confirm_held(session: Session, rows: Sequence[Partnership], by: str, now: da
     return len(held)
 
 
+def preview(
+    session: Session, settings: MailSettings, now: datetime
+) -> list[tuple[Partnership, Decision]]:
+    """Return who would lose mail under *settings*, and why; changes nothing.
+
+    The pause and the brake are left out: the list says what the settings mean.
+    """
+    rows = queries.list_live(session)
+    graces = grounds.list_graces(session, {row.grace_key for row in rows})
+    ids = {row.device_id for row in rows if row.device_id is not None}
+    devices = grounds.list_matched_devices(session, ids)
+    found = []
+    for row in rows:
+        grace = graces.get(row.grace_key)
+        since = grace.since if grace else now
+        decision = decide(_standing(row), _managing(row, devices), settings, since, None, now)
+        if decision.access == "block" and row.wanted != "block":
+            found.append((row, decision))
+    return found
+
+
 def decide_rows(session: Session, rows: Sequence[Partnership], now: datetime) -> int:
     """Match and decide *rows*; return for how many something changed that a connector holds."""
     ground = _ground(session, rows, now)
     for row in rows:
         _match(row, ground)
     wanted_devices = {row.device_id for row in rows if row.device_id is not None}
-    ground.devices = queries.list_matched_devices(session, wanted_devices)
+    ground.devices = grounds.list_matched_devices(session, wanted_devices)
     changed = [row for row in rows if _decide(session, row, ground, now)]
     _bump(session, {row.connector_id for row in changed})
     session.flush()
@@ -107,11 +125,11 @@ def _ground(session: Session, rows: Sequence[Partnership], now: datetime) -> _Gr
     return _Ground(
         settings=settings,
         pause=queries.find_pause(session),
-        claims=queries.list_claims(session, {row.exchange_device_id for row in rows}),
-        graces=queries.list_graces(session, {row.grace_key for row in rows}),
+        claims=grounds.list_claims(session, {row.exchange_device_id for row in rows}),
+        graces=grounds.list_graces(session, {row.grace_key for row in rows}),
         devices={},
         room=room_for_blocks(
-            queries.count_recent_blocks(session, now), queries.count_live(session), settings
+            grounds.count_recent_blocks(session, now), grounds.count_live(session), settings
         ),
     )
 
@@ -127,15 +145,24 @@ def _match(row: Partnership, ground: _Ground) -> None:
 
 
 def _decide(session: Session, row: Partnership, ground: _Ground, now: datetime) -> bool:
-    match = Match(row.match)
-    device = ground.devices.get(row.device_id) if row.device_id and match.is_managed else None
-    standing = Standing(match, row.match_reason, cast(Access, row.wanted))
+    device = _managing(row, ground.devices)
     since = now if _is_managed(device) else _grace(session, row, ground, now)
-    decision = decide(standing, device, ground.settings, since, ground.pause, now)
+    decision = decide(_standing(row), device, ground.settings, since, ground.pause, now)
     row.next_due_at = decision.due_at
     if ground.pause is not None:
         return False
     return _store(session, row, decision, ground, now)
+
+
+def _standing(row: Partnership) -> Standing:
+    return Standing(Match(row.match), row.match_reason, cast(Access, row.wanted))
+
+
+def _managing(row: Partnership, devices: dict[UUID, MatchedDevice]) -> MatchedDevice | None:
+    """Return the device whose judgement may decide *row*."""
+    if row.device_id is None or not Match(row.match).is_managed:
+        return None
+    return devices.get(row.device_id)
 
 
 def _is_managed(device: MatchedDevice | None) -> bool:

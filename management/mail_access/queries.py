@@ -11,20 +11,17 @@ from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from contracts.connector import Access, Wanted
-from management.compliance.models import DeviceJudgement
-from management.compliance.queries import read_judgement
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
-from management.mail_access.models import Connector, MailDecision, Partnership, UnmanagedGrace
-from management.mail_access.rules import BRAKE_PERIOD, Claim, MailSettings, MatchedDevice, Pause
-from management.policies.models import Policy
+from management.mail_access.models import Connector, MailDecision, Partnership
+from management.mail_access.rules import MailSettings, Pause
 from management.safety import queries as safety
 from runtime.errors import NotFoundError
 
 SETTING = "mail_access"
 KEEP_GONE = timedelta(days=30)
 """So long a block outlives its partnership, so that removing and adding it again gains nothing."""
-_CHUNK = 500
+CHUNK = 500
 _SETTINGS = TypeAdapter(MailSettings)
 T = TypeVar("T")
 
@@ -122,78 +119,13 @@ def _not_long_gone(now: datetime) -> ColumnElement[bool]:
     return or_(Partnership.gone_at.is_(None), Partnership.gone_at > now - KEEP_GONE)
 
 
-# --- what a decision rests on ---
-
-
-def list_claims(session: Session, exchange_ids: Collection[str]) -> dict[str, list[Claim]]:
-    """Return the enrolled devices that report these DeviceIds, oldest enrolment first."""
-    found: dict[str, list[Claim]] = {}
-    for some in _chunks(exchange_ids):
-        rows = session.execute(
-            select(Device.exchange_device_id, Device.id, Device.name, Device.owner_address)
-            .where(
-                Device.exchange_device_id.in_(some),
-                Device.enrolment_state == EnrolmentState.ENROLLED,
-            )
-            .order_by(Device.enrolled_at, Device.id)
-        )
-        for exchange_id, device_id, name, owner in rows:
-            found.setdefault(exchange_id, []).append(Claim(device_id, name, owner))
-    return found
-
-
-def list_matched_devices(
-    session: Session, device_ids: Collection[UUID]
-) -> dict[UUID, MatchedDevice]:
-    """Return these devices with their judgements; one that is not judged yet has None."""
-    found: dict[UUID, MatchedDevice] = {}
-    for some in _chunks(device_ids):
-        rows = session.execute(
-            select(Device, DeviceJudgement, Policy.name)
-            .outerjoin(DeviceJudgement, DeviceJudgement.device_id == Device.id)
-            .outerjoin(Policy, Policy.id == DeviceJudgement.policy_id)
-            .where(Device.id.in_(some))
-        )
-        for device, judged, policy in rows:
-            judgement = None if judged is None else read_judgement(judged)
-            found[device.id] = MatchedDevice(
-                device.name, device.enrolled_at, policy or "", judgement
-            )
-    return found
-
-
-def list_graces(session: Session, keys: Collection[str]) -> dict[str, UnmanagedGrace]:
-    """Return the running graces of these users."""
-    return {
-        grace.key: grace
-        for some in _chunks(keys)
-        for grace in session.scalars(select(UnmanagedGrace).where(UnmanagedGrace.key.in_(some)))
-    }
-
-
-def count_live(session: Session) -> int:
-    """Return how many partnerships the mail servers have."""
-    wanted = select(func.count()).select_from(Partnership).where(Partnership.gone_at.is_(None))
-    return session.scalar(wanted) or 0
-
-
-def count_recent_blocks(session: Session, now: datetime) -> int:
-    """Return how many blocks began within the brake's period without confirmation."""
-    wanted = select(func.count()).where(
-        MailDecision.at > now - BRAKE_PERIOD,
-        MailDecision.event == "wanted",
-        MailDecision.access == "block",
-    )
-    return session.scalar(wanted) or 0
-
-
 # --- which partnerships to decide ---
 
 
 def list_touched_by(session: Session, device_ids: Collection[UUID]) -> list[Partnership]:
     """Return the partnerships that these devices are, were, or say they are matched to."""
     found: dict[int, Partnership] = {}
-    for some in _chunks(device_ids):
+    for some in chunks(device_ids):
         said = select(Device.exchange_device_id).where(
             Device.id.in_(some), Device.exchange_device_id != ""
         )
@@ -216,6 +148,12 @@ def list_from(session: Session, after: int, limit: int) -> list[Partnership]:
     return list(session.scalars(wanted.limit(limit)))
 
 
+def list_live(session: Session) -> list[Partnership]:
+    """Return every partnership that the mail servers have."""
+    wanted = select(Partnership).where(Partnership.gone_at.is_(None)).order_by(Partnership.id)
+    return list(session.scalars(wanted))
+
+
 def list_held(session: Session) -> list[Partnership]:
     """Return the partnerships whose block waits for confirmation."""
     wanted = select(Partnership).where(Partnership.held_at.is_not(None))
@@ -228,7 +166,7 @@ def list_known(
     """Return this connector's partnerships of these DeviceIds by (mailbox, DeviceId)."""
     return {
         (row.mailbox, row.exchange_device_id): row
-        for some in _chunks(device_ids)
+        for some in chunks(device_ids)
         for row in session.scalars(
             select(Partnership).where(
                 Partnership.connector_id == connector_id,
@@ -329,8 +267,8 @@ def _filtered(wanted: Select[Partnership, str], shown: Filter) -> Select[Partner
     return wanted if shown.with_gone else wanted.where(Partnership.gone_at.is_(None))
 
 
-def _chunks(items: Collection[T]) -> Iterator[Sequence[T]]:
+def chunks(items: Collection[T]) -> Iterator[Sequence[T]]:
     """Yield the different *items* in lists that one statement can hold."""
     all_of_them = list(dict.fromkeys(items))
-    for start in range(0, len(all_of_them), _CHUNK):
-        yield all_of_them[start : start + _CHUNK]
+    for start in range(0, len(all_of_them), CHUNK):
+        yield all_of_them[start : start + CHUNK]

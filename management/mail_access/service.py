@@ -1,131 +1,31 @@
-"""Pairs connectors, takes what they report, answers what they should hold; what people decide."""
+"""Takes what connectors report, answers what they should hold, and does what people decide."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
-from secrets import choice
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from contracts import connector as messages
-from contracts import keys as jwk
-from contracts.request_signature import MAXIMUM_SKEW
 from management.audit.service import record
 from management.keys import Keys
-from management.mail_access import queries
+from management.mail_access import grounds, queries
 from management.mail_access.decisions import decide_due, decide_rows
+from management.mail_access.matching import Match
 from management.mail_access.models import (
     Connector,
-    ConnectorNonce,
     MailDecision,
-    PairingCode,
     Partnership,
     UnmanagedGrace,
 )
-from management.mail_access.rules import MailSettings, Match, grace_key
+from management.mail_access.rules import By, MailSettings, grace_key
 from management.safety import service as safety
 from management.work.service import enqueue
-from runtime.errors import NotFoundError, RefusedError, UnauthenticatedError
+from runtime.errors import NotFoundError, RefusedError
 
-CODE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
-CODE_LENGTH = 16
-CODE_VALID = timedelta(minutes=15)
 WORK = "mail_access.decide"
-
-
-@dataclass(frozen=True, slots=True)
-class By:
-    """Who did something, from where, for the audit trail."""
-
-    name: str
-    address: str = ""
-
-
-# --- pairing ---
-
-
-def make_pairing_code(session: Session, keys: Keys, by: By, now: datetime) -> str:
-    """Return a new one-time code of 16 characters; only its SHA-256 is kept, for 15 minutes."""
-    code = "".join(choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))
-    session.execute(delete(PairingCode).where(PairingCode.expires_at < now - timedelta(days=30)))
-    session.add(
-        PairingCode(
-            code_hash=_code_hash(code),
-            created_at=now,
-            created_by=by.name,
-            expires_at=now + CODE_VALID,
-        )
-    )
-    record(session, keys, by.name, "connector.invite", "pairing code", "", by.address, now=now)
-    return code
-
-
-def pair(
-    session: Session, keys: Keys, asked: messages.PairingRequest, address: str, now: datetime
-) -> Connector:
-    """Return the new connector; the code is used up.
-
-    Raises UnauthenticatedError, the same for a code that is unknown, used or too old.
-    """
-    used = session.execute(
-        update(PairingCode)
-        .where(
-            PairingCode.code_hash == _code_hash(asked.code),
-            PairingCode.used_at.is_(None),
-            PairingCode.expires_at > now,
-        )
-        .values(used_at=now)
-        .returning(PairingCode.created_by)
-    ).scalar_one_or_none()
-    if used is None:
-        raise UnauthenticatedError(
-            "The pairing code is unknown, used or older than 15 minutes. "
-            "Make a new one in the console under Mail access, Connectors."
-        )
-    connector = Connector(
-        name=asked.name[:100],
-        key=jwk.public_jwk(jwk.read_public(asked.key)),
-        paired_at=now,
-        version=asked.version[:50],
-    )
-    session.add(connector)
-    session.flush()
-    actor = f"connector {connector.name}"
-    invited = f"invited by {used}"
-    record(session, keys, actor, "connector.pair", str(connector.id), invited, address, now=now)
-    return connector
-
-
-def _code_hash(code: str) -> str:
-    """Return the hash of what a person may have typed with spaces, hyphens or small letters."""
-    plain = code.replace("-", "").replace(" ", "").upper()
-    return sha256(plain.encode()).hexdigest()
-
-
-def use_nonce(session: Session, connector_id: UUID, nonce: str, now: datetime) -> None:
-    """Use up a signature's nonce; UnauthenticatedError when it came before."""
-    old = now - 2 * MAXIMUM_SKEW
-    session.execute(delete(ConnectorNonce).where(ConnectorNonce.used_at < old))
-    try:
-        with session.begin_nested():
-            session.add(ConnectorNonce(connector_id=connector_id, nonce=nonce, used_at=now))
-    except IntegrityError:
-        raise UnauthenticatedError("This signature was used before.") from None
-
-
-def note_call(session: Session, connector_id: UUID, now: datetime) -> Connector:
-    """Return the connector that calls; its contact is now. Takes the lock of `lock_connectors`."""
-    (connector,) = (row for row in queries.lock_connectors(session) if row.id == connector_id)
-    connector.contact_at = now
-    return connector
-
-
-# --- what connectors report ---
 
 
 def take_partnerships(
@@ -268,17 +168,6 @@ def _application(row: Partnership, one: messages.Applied) -> MailDecision:
     )
 
 
-def take_status(connector: Connector, status: messages.ConnectorStatus) -> None:
-    """Store how the connector says it stands."""
-    unreachable = "" if status.exchange_reachable else "Exchange cannot be reached."
-    connector.version = status.version[:50]
-    connector.problem = status.problem or unreachable
-    connector.waiting = status.waiting
-
-
-# --- what people decide ---
-
-
 def change_settings(
     session: Session, keys: Keys, settings: MailSettings, by: By, reason: str, now: datetime
 ) -> None:
@@ -305,7 +194,7 @@ def match_by_hand(
     queries.lock_connectors(session)
     row = queries.get_partnership(session, partnership_id)
     _need(reason)
-    if device_id is not None and not queries.list_matched_devices(session, [device_id]):
+    if device_id is not None and not grounds.list_matched_devices(session, [device_id]):
         raise NotFoundError("There is no such device.")
     row.match = Match.UNMATCHED if device_id is None else Match.BY_HAND
     row.device_id = device_id
@@ -339,26 +228,6 @@ def _after_match(
     record(session, keys, by.name, "mail.match", subject, reason, by.address, details, now)
     decide_rows(session, [row], now)
     return row
-
-
-def disable_connector(
-    session: Session, keys: Keys, connector_id: UUID, by: By, reason: str, now: datetime
-) -> None:
-    """Refuse this connector from now on; what it did at the mail server stays."""
-    connector = queries.get_connector(session, connector_id)
-    connector.disabled_at = connector.disabled_at or now
-    subject = f"{connector.name} {connector.id}"
-    record(session, keys, by.name, "connector.disable", subject, reason, by.address, now=now)
-
-
-def enable_connector(
-    session: Session, keys: Keys, connector_id: UUID, by: By, reason: str, now: datetime
-) -> None:
-    """Let a disabled connector work again."""
-    connector = queries.get_connector(session, connector_id)
-    connector.disabled_at = None
-    subject = f"{connector.name} {connector.id}"
-    record(session, keys, by.name, "connector.enable", subject, reason, by.address, now=now)
 
 
 def note_confirmation(session: Session, keys: Keys, number: int, by: By, now: datetime) -> None:

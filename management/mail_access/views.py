@@ -9,8 +9,10 @@ from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 
 from management.access import Permission, requires, signed_in_name
+from management.mail_access import connectors as pairing
 from management.mail_access import decisions, queries, service, words
-from management.mail_access.rules import AllowedStates, MailSettings, connector_state
+from management.mail_access.models import Partnership
+from management.mail_access.rules import AllowedStates, By, Decision, MailSettings, connector_state
 from management.paging import PAGE, number_cursor, write_cursor
 from management.web import context, is_fragment, reading, transaction, visitor_address
 from runtime.clock import utc_now
@@ -148,7 +150,7 @@ def connectors() -> ResponseReturnValue:
 def make_code() -> ResponseReturnValue:
     """Make a pairing code; it is shown this once."""
     with transaction("make a pairing code") as session:
-        secret = service.make_pairing_code(session, context().keys, _by(), utc_now())
+        secret = pairing.make_pairing_code(session, context().keys, _by(), utc_now())
     text = words.pairing_text(context().keys, context().settings, secret)
     return render_template("mail_access/code.html", text=text)
 
@@ -158,7 +160,7 @@ def make_code() -> ResponseReturnValue:
 def disable(connector_id: UUID) -> ResponseReturnValue:
     """Refuse the connector from now on."""
     with transaction("disable a connector") as session:
-        service.disable_connector(
+        pairing.disable_connector(
             session, context().keys, connector_id, _by(), request.form.get("reason", ""), utc_now()
         )
     flash(_("The connector is refused from now on. What it did at the mail server stays."))
@@ -170,7 +172,7 @@ def disable(connector_id: UUID) -> ResponseReturnValue:
 def enable(connector_id: UUID) -> ResponseReturnValue:
     """Let the connector work again."""
     with transaction("enable a connector") as session:
-        service.enable_connector(
+        pairing.enable_connector(
             session, context().keys, connector_id, _by(), request.form.get("reason", ""), utc_now()
         )
     flash(_("The connector works again."))
@@ -189,10 +191,19 @@ def settings() -> ResponseReturnValue:
 @bp.post("/settings")
 @requires(Permission.MANAGE_MAIL_ACCESS)
 def save_settings() -> ResponseReturnValue:
-    """Store the settings; every partnership is decided anew in the background."""
+    """Store the settings, or only show who would lose mail under them.
+
+    Once stored, every partnership is decided anew in the background.
+    """
     entered, errors = read_settings(request.form)
+    if "preview" in request.form:
+        errors.pop("reason", None)
     if errors:
         return _settings_page(entered, errors, 422)
+    if "preview" in request.form:
+        with reading() as session:
+            cut_off = decisions.preview(session, entered, utc_now())
+        return _settings_page(entered, {}, 200, cut_off)
     reason = request.form.get("reason", "")
     with transaction("save mail settings") as session:
         service.change_settings(session, context().keys, entered, _by(), reason, utc_now())
@@ -220,16 +231,22 @@ def read_settings(form: MultiDict[str, str]) -> tuple[MailSettings, dict[str, st
     return MailSettings(**entered), errors  # type: ignore[arg-type]
 
 
-def _settings_page(found: MailSettings, errors: dict[str, str], status: int) -> ResponseReturnValue:
+def _settings_page(
+    found: MailSettings,
+    errors: dict[str, str],
+    status: int,
+    cut_off: list[tuple[Partnership, Decision]] | None = None,
+) -> ResponseReturnValue:
     page = render_template(
         "mail_access/settings.html",
         settings=found,
         errors=errors,
         reason=request.form.get("reason", ""),
         choices=list(words.ALLOWED_STATES.items()),
+        cut_off=cut_off,
     )
     return page, status
 
 
-def _by() -> service.By:
-    return service.By(signed_in_name(), visitor_address())
+def _by() -> By:
+    return By(signed_in_name(), visitor_address())

@@ -8,7 +8,8 @@ from flask_babel import lazy_gettext as _l
 
 from contracts.certificates import fingerprint
 from management.keys import CONSOLE_CERTIFICATE, Keys
-from management.mail_access.rules import AllowedStates, ConnectorState, Match
+from management.mail_access.matching import Match
+from management.mail_access.rules import AllowedStates, ConnectorState
 from management.settings import Settings
 from management.words import Word
 

@@ -30,8 +30,9 @@ from management.context import Context
 from management.devices import service as devices
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState, Fact, FactKind
-from management.mail_access import queries, service, work
+from management.mail_access import connectors, grounds, queries, service, work
 from management.mail_access.models import Partnership
+from management.mail_access.rules import By
 from management.policies.service import ensure_default_policy
 from management.work.models import Job
 from management.work.rules import JobState
@@ -39,7 +40,7 @@ from runtime.clock import utc_now
 from tests.servers.exchange import PASSWORD, USER, Exchange
 from tests.servers.exchange_wsman import listening
 
-BY = service.By("keeper", "127.0.0.1")
+BY = By("keeper", "127.0.0.1")
 
 
 class _Silent(WSGIRequestHandler):
@@ -116,7 +117,7 @@ class Bed:
     def code(self) -> str:
         """Return a pairing text as the console shows it."""
         with self.context.database.transaction("test") as session:
-            secret = service.make_pairing_code(session, self.context.keys, BY, utc_now())
+            secret = connectors.make_pairing_code(session, self.context.keys, BY, utc_now())
         return f"{secret}.{fingerprint(self.context.keys.ca_certificate())}"
 
     def pair(self, code: str | None = None, name: str = "mail1") -> configuration.Paired:
@@ -189,7 +190,7 @@ class Bed:
         with self.context.database.transaction("test") as session:
             for row in session.query(Partnership):
                 row.next_due_at = utc_now()
-                for grace in queries.list_graces(session, [row.grace_key]).values():
+                for grace in grounds.list_graces(session, [row.grace_key]).values():
                     grace.since -= timedelta(days=days)
 
     def partnership(self, device_id: str) -> Partnership:

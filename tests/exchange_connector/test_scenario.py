@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from exchange_connector.access_rules import BLOCKED_BY_OTHERS
-from management.mail_access import decisions, queries, service
+from management.mail_access import connectors, decisions, queries, service
 from management.mail_access.rules import ConnectorState, MailSettings, connector_state
 from management.safety import service as safety
 from runtime.clock import utc_now
@@ -248,7 +248,7 @@ def test_a_disabled_connector_stops_acting(bed: Bed) -> None:
     bed.run_pass()
     bed.say(device, rooted=True)
     with bed.context.database.transaction("test") as session:
-        service.disable_connector(
+        connectors.disable_connector(
             session, bed.context.keys, paired.connector_id, BY, "trial", utc_now()
         )
 

@@ -26,7 +26,8 @@ from management.devices.queries import (
 )
 from management.devices.rules import EnrolmentState, Fact, FactKind
 from management.devices.service import assign_policy, end_enrolment, record_contact, record_facts
-from management.mail_access.rules import AllowedStates, MailSettings, Match, MatchedDevice, Standing
+from management.mail_access.matching import Match
+from management.mail_access.rules import AllowedStates, MailSettings, MatchedDevice, Standing
 from management.mail_access.rules import decide as decide_mail
 from management.policies.rules import Requirements
 from management.policies.service import change_policy, create_policy, ensure_default_policy

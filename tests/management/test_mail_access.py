@@ -17,8 +17,9 @@ from management.context import Context
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
 from management.mail_access import queries, service
+from management.mail_access.matching import Match
 from management.mail_access.models import Connector, Partnership
-from management.mail_access.rules import AllowedStates, MailSettings, Match
+from management.mail_access.rules import AllowedStates, MailSettings
 from management.policies.service import ensure_default_policy
 from management.work.models import Job
 from runtime.clock import utc_now
@@ -215,6 +216,20 @@ def test_settings_are_checked_stored_and_decided_anew(
     )
     assert session.query(Job).where(Job.kind == service.WORK).one().payload == {"everything": True}
     assert 'value="7"' in console.get("/mail-access/settings").text
+
+
+@pytest.mark.usefixtures("connector")
+def test_a_dry_run_names_who_would_lose_mail_and_changes_nothing(
+    console: ConsoleClient, session: Session
+) -> None:
+    trial = {**SETTINGS, "block_unmanaged": "yes", "unmanaged_grace_days": "0", "reason": ""}
+    page = console.post("/mail-access/settings", data={**trial, "preview": "yes"}).text
+
+    assert "2 phones would lose mail" in page
+    assert "bob@corp.test" in page
+    assert "the grace of 0 days ended on" in page
+    assert partnership(session, "ADA1").wanted == "leave"
+    assert queries.read_mail_settings(session) == MailSettings()
 
 
 @pytest.mark.usefixtures("connector")

@@ -18,12 +18,13 @@ from contracts import codec, request_signature
 from contracts import connector as messages
 from contracts import keys as jwk
 from management.context import Context
-from management.mail_access import queries, service
+from management.mail_access import connectors, queries
 from management.mail_access.models import MailDecision, Partnership
+from management.mail_access.rules import By
 from runtime.clock import utc_now
 
 BASE = "https://localhost"
-BY = service.By("keeper")
+BY = By("keeper")
 
 
 class Program:
@@ -56,7 +57,7 @@ class Program:
 
     def pair(self, code: str | None = None) -> TestResponse:
         with self.context.database.transaction("test") as session:
-            made = service.make_pairing_code(session, self.context.keys, BY, utc_now())
+            made = connectors.make_pairing_code(session, self.context.keys, BY, utc_now())
         self.key_id = jwk.thumbprint(self.key)
         asked = messages.PairingRequest(
             code=code or made, key=jwk.public_jwk(self.key), name="mail1", version="1"
@@ -138,7 +139,7 @@ def test_a_pairing_code_ends_after_15_minutes(app: Flask, context: Context) -> N
     made = Program(app, context)
     with context.database.transaction("test") as session:
         early = utc_now() - timedelta(minutes=15, seconds=1)
-        old = service.make_pairing_code(session, context.keys, BY, early)
+        old = connectors.make_pairing_code(session, context.keys, BY, early)
 
     assert made.pair(old).status_code == 401
     assert made.pair("no such code").status_code == 401
@@ -147,7 +148,7 @@ def test_a_pairing_code_ends_after_15_minutes(app: Flask, context: Context) -> N
 
 def test_a_code_may_be_typed_with_hyphens_and_small_letters(app: Flask, context: Context) -> None:
     with context.database.transaction("test") as session:
-        code = service.make_pairing_code(session, context.keys, BY, utc_now())
+        code = connectors.make_pairing_code(session, context.keys, BY, utc_now())
     typed = "-".join((code[:4], code[4:8], code[8:])).lower()
 
     assert Program(app, context).pair(typed).status_code == 201

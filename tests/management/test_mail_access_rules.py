@@ -9,21 +9,18 @@ from hypothesis import strategies as st
 from contracts.connector import Access
 from management.compliance.judgement import Judgement, Rule, State, Violation
 from management.devices.rules import FactKind
+from management.mail_access.matching import Claim, Match, match_device, owner_agrees
 from management.mail_access.rules import (
     AllowedStates,
-    Claim,
     ConnectorState,
     Decision,
     MailSettings,
-    Match,
     MatchedDevice,
     Pause,
     Standing,
     connector_state,
     decide,
     grace_start,
-    match_device,
-    owner_agrees,
     room_for_blocks,
 )
 

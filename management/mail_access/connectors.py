@@ -1,0 +1,136 @@
+"""Pairs connectors, knows them by their signatures, lets them in or not."""
+
+from datetime import datetime, timedelta
+from hashlib import sha256
+from secrets import choice
+from uuid import UUID
+
+from sqlalchemy import delete, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from contracts import connector as messages
+from contracts import keys as jwk
+from contracts.request_signature import MAXIMUM_SKEW
+from management.audit.service import record
+from management.keys import Keys
+from management.mail_access import queries
+from management.mail_access.models import Connector, ConnectorNonce, PairingCode
+from management.mail_access.rules import By
+from runtime.errors import ForbiddenError, UnauthenticatedError
+
+CODE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+CODE_LENGTH = 16
+CODE_VALID = timedelta(minutes=15)
+
+
+def make_pairing_code(session: Session, keys: Keys, by: By, now: datetime) -> str:
+    """Return a new one-time code of 16 characters; only its SHA-256 is kept, for 15 minutes."""
+    code = "".join(choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))
+    session.execute(delete(PairingCode).where(PairingCode.expires_at < now - timedelta(days=30)))
+    session.add(
+        PairingCode(
+            code_hash=_code_hash(code),
+            created_at=now,
+            created_by=by.name,
+            expires_at=now + CODE_VALID,
+        )
+    )
+    record(session, keys, by.name, "connector.invite", "pairing code", "", by.address, now=now)
+    return code
+
+
+def pair(
+    session: Session, keys: Keys, asked: messages.PairingRequest, address: str, now: datetime
+) -> Connector:
+    """Return the new connector; the code is used up.
+
+    Raises UnauthenticatedError, the same for a code that is unknown, used or too old.
+    """
+    used = session.execute(
+        update(PairingCode)
+        .where(
+            PairingCode.code_hash == _code_hash(asked.code),
+            PairingCode.used_at.is_(None),
+            PairingCode.expires_at > now,
+        )
+        .values(used_at=now)
+        .returning(PairingCode.created_by)
+    ).scalar_one_or_none()
+    if used is None:
+        raise UnauthenticatedError(
+            "The pairing code is unknown, used or older than 15 minutes. "
+            "Make a new one in the console under Mail access, Connectors."
+        )
+    connector = Connector(
+        name=asked.name[:100],
+        key=jwk.public_jwk(jwk.read_public(asked.key)),
+        paired_at=now,
+        version=asked.version[:50],
+    )
+    session.add(connector)
+    session.flush()
+    actor = f"connector {connector.name}"
+    invited = f"invited by {used}"
+    record(session, keys, actor, "connector.pair", str(connector.id), invited, address, now=now)
+    return connector
+
+
+def _code_hash(code: str) -> str:
+    """Return the hash of what a person may have typed with spaces, hyphens or small letters."""
+    plain = code.replace("-", "").replace(" ", "").upper()
+    return sha256(plain.encode()).hexdigest()
+
+
+def use_nonce(session: Session, connector_id: UUID, nonce: str, now: datetime) -> None:
+    """Use up a signature's nonce; UnauthenticatedError when it came before."""
+    old = now - 2 * MAXIMUM_SKEW
+    session.execute(delete(ConnectorNonce).where(ConnectorNonce.used_at < old))
+    try:
+        with session.begin_nested():
+            session.add(ConnectorNonce(connector_id=connector_id, nonce=nonce, used_at=now))
+    except IntegrityError:
+        raise UnauthenticatedError("This signature was used before.") from None
+
+
+def note_call(session: Session, connector_id: UUID, now: datetime) -> Connector:
+    """Return the connector that calls; its contact is now. Takes the lock of `lock_connectors`.
+
+    ForbiddenError when it is disabled.
+    """
+    (connector,) = (row for row in queries.lock_connectors(session) if row.id == connector_id)
+    if connector.disabled_at is not None:
+        raise ForbiddenError(
+            f"The connector {connector.name} is disabled. Enable it in the console under Mail "
+            "access, Connectors."
+        )
+    connector.contact_at = now
+    return connector
+
+
+def take_status(connector: Connector, status: messages.ConnectorStatus) -> None:
+    """Store how the connector says it stands."""
+    unreachable = "" if status.exchange_reachable else "Exchange cannot be reached."
+    connector.version = status.version[:50]
+    connector.problem = status.problem or unreachable
+    connector.waiting = status.waiting
+
+
+def disable_connector(
+    session: Session, keys: Keys, connector_id: UUID, by: By, reason: str, now: datetime
+) -> None:
+    """Refuse this connector from now on; what it did at the mail server stays."""
+    connector = queries.get_connector(session, connector_id)
+    connector.disabled_at = connector.disabled_at or now
+    subject = f"{connector.name} {connector.id}"
+    record(session, keys, by.name, "connector.disable", subject, reason, by.address, now=now)
+
+
+def enable_connector(
+    session: Session, keys: Keys, connector_id: UUID, by: By, reason: str, now: datetime
+) -> None:
+    """Let a disabled connector work again."""
+    connector = queries.get_connector(session, connector_id)
+    connector.disabled_at = None
+    subject = f"{connector.name} {connector.id}"
+    record(session, keys, by.name, "connector.enable", subject, reason, by.address, now=now)

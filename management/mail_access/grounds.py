@@ -1,0 +1,80 @@
+"""Reads what a decision about mail rests on: claims, devices, judgements, graces, the brake."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from management.compliance.models import DeviceJudgement
+from management.compliance.queries import read_judgement
+from management.devices.models import Device
+from management.devices.rules import EnrolmentState
+from management.mail_access.matching import Claim
+from management.mail_access.models import MailDecision, Partnership, UnmanagedGrace
+from management.mail_access.queries import chunks
+from management.mail_access.rules import BRAKE_PERIOD, MatchedDevice
+from management.policies.models import Policy
+
+
+def list_claims(session: Session, exchange_ids: Collection[str]) -> dict[str, list[Claim]]:
+    """Return the enrolled devices that report these DeviceIds, oldest enrolment first."""
+    found: dict[str, list[Claim]] = {}
+    for some in chunks(exchange_ids):
+        rows = session.execute(
+            select(Device.exchange_device_id, Device.id, Device.name, Device.owner_address)
+            .where(
+                Device.exchange_device_id.in_(some),
+                Device.enrolment_state == EnrolmentState.ENROLLED,
+            )
+            .order_by(Device.enrolled_at, Device.id)
+        )
+        for exchange_id, device_id, name, owner in rows:
+            found.setdefault(exchange_id, []).append(Claim(device_id, name, owner))
+    return found
+
+
+def list_matched_devices(
+    session: Session, device_ids: Collection[UUID]
+) -> dict[UUID, MatchedDevice]:
+    """Return these devices with their judgements; one that is not judged yet has None."""
+    found: dict[UUID, MatchedDevice] = {}
+    for some in chunks(device_ids):
+        rows = session.execute(
+            select(Device, DeviceJudgement, Policy.name)
+            .outerjoin(DeviceJudgement, DeviceJudgement.device_id == Device.id)
+            .outerjoin(Policy, Policy.id == DeviceJudgement.policy_id)
+            .where(Device.id.in_(some))
+        )
+        for device, judged, policy in rows:
+            judgement = None if judged is None else read_judgement(judged)
+            found[device.id] = MatchedDevice(
+                device.name, device.enrolled_at, policy or "", judgement
+            )
+    return found
+
+
+def list_graces(session: Session, keys: Collection[str]) -> dict[str, UnmanagedGrace]:
+    """Return the running graces of these users."""
+    return {
+        grace.key: grace
+        for some in chunks(keys)
+        for grace in session.scalars(select(UnmanagedGrace).where(UnmanagedGrace.key.in_(some)))
+    }
+
+
+def count_live(session: Session) -> int:
+    """Return how many partnerships the mail servers have."""
+    wanted = select(func.count()).select_from(Partnership).where(Partnership.gone_at.is_(None))
+    return session.scalar(wanted) or 0
+
+
+def count_recent_blocks(session: Session, now: datetime) -> int:
+    """Return how many blocks began within the brake's period without confirmation."""
+    wanted = select(func.count()).where(
+        MailDecision.at > now - BRAKE_PERIOD,
+        MailDecision.event == "wanted",
+        MailDecision.access == "block",
+    )
+    return session.scalar(wanted) or 0
