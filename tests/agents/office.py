@@ -136,8 +136,8 @@ class Office:
         envelope.verify(token, envelope.ENROLMENT, keys.read_public(request.signing_key))
         return request
 
-    def admit(self, request: EnrolmentRequest, **changes: object) -> Admitted:
-        """Grant *request*."""
+    def known(self, request: EnrolmentRequest) -> Admitted:
+        """Return the device that *request* becomes, known to the relay and not answered yet."""
         device = Admitted(
             uuid4(),
             keys.read_public(request.signing_key),
@@ -146,6 +146,11 @@ class Office:
         )
         self.devices[device.device_id] = device
         self.let(device, active=True)
+        return device
+
+    def admit(self, request: EnrolmentRequest, **changes: object) -> Admitted:
+        """Grant *request*."""
+        device = self.known(request)
         order = self.order(device, self.enrolled(device, **changes), seq=1)
         self.leave(device, order, kind="enrolment_answer", recipient=request.enrolment_id)
         return device

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.simulator import trust
@@ -63,6 +63,7 @@ def test_a_code_that_lacks_or_repeats_a_part_is_refused(code: str) -> None:
         trust.read_qr(code)
 
 
+@settings(deadline=None)
 @given(st.text() | st.text().map(lambda text: f"sekisho://enrol?{text}"))
 def test_any_text_is_a_code_or_refused(text: str) -> None:
     with pytest.raises(MalformedMessageError):

@@ -183,6 +183,7 @@ def test_a_broken_message_of_the_version_before_is_refused(old: str) -> None:
         codec.read(Parcel, old, lifts=LIFTS)
 
 
+@few
 @given(weight=_ANYTHING)
 def test_anything_in_the_version_before_is_lifted_or_refused(weight: object) -> None:
     with suppress(MalformedMessageError):
