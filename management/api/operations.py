@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from management.access import Permission, requires
 from runtime.errors import MalformedMessageError, TooLargeError
@@ -26,6 +26,14 @@ Words = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
 Reason = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")]
 Place = Annotated[str, Field(max_length=1000, pattern=r"^[A-Za-z0-9_-]*$")]
 """``next`` of the page before; empty: the first page."""
+
+
+def _whole(said: Any) -> Any:
+    return int(said) if isinstance(said, float) and said.is_integer() else said
+
+
+Whole = BeforeValidator(_whole)
+"""In front of an integer in a body: JSON does not tell 7 from 7.0."""
 Limit = Annotated[int, Field(ge=1, le=200)]
 
 

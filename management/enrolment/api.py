@@ -9,7 +9,7 @@ from flask import Blueprint
 from pydantic import Field
 
 from management.access import Permission, signed_in_name
-from management.api.operations import STRICT, Limit, Place, Words, operation
+from management.api.operations import STRICT, Limit, Place, Whole, Words, operation
 from management.audit.notes import note
 from management.enrolment import queries, service
 from management.enrolment.models import Invitation
@@ -46,7 +46,7 @@ class NewInvitation:
     person: Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")] = ""
     policy_id: UUID | None = None
     """Left out: the default policy."""
-    days: Annotated[int, Field(ge=1, le=90)] = 14
+    days: Annotated[int, Whole, Field(ge=1, le=90)] = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
