@@ -35,7 +35,7 @@ def chunk_at(data: bytes, at: int, limit: int) -> Chunk:
     if at < 0 or at + HEADER_BYTES > limit:
         raise BrokenChunkError(f"no chunk fits at {at:#x}")
     kind, header, size = struct.unpack_from("<HHI", data, at)
-    if size < HEADER_BYTES or header < HEADER_BYTES or header > size:
+    if header < HEADER_BYTES or header > size or at + header > limit:
         raise BrokenChunkError(f"the chunk at {at:#x} has impossible sizes")
     return Chunk(kind, at, at + header, min(at + size, limit))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import yara
 
-from scanner.evidence import Evidence, Finding
+from scanner.evidence import PLACE_LENGTH, Evidence, Finding, printable
 
 STRINGS_SHOWN = 3
 BYTES_SHOWN = 60
@@ -34,7 +34,7 @@ class Matcher:
         try:
             matches = self._rules.match(
                 data=data,
-                externals={"kind": kind, "entry": place, "depth": depth},
+                externals={"kind": kind, "entry": printable(place, PLACE_LENGTH), "depth": depth},
                 timeout=limits.yara_seconds,
             )
         except yara.TimeoutError:

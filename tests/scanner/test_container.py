@@ -95,6 +95,10 @@ def hidden_behind_directory() -> bytes:
     return moved[: end + 16] + struct.pack("<I", at + len(extra)) + moved[end + 20 :]
 
 
+def name_that_is_no_text() -> bytes:
+    return PLAIN.replace(b"assets/a.bin", b"assets/\xff\x00\xed.n")
+
+
 def in_comment() -> bytes:
     return PLAIN_CLEAN[:-2] + struct.pack("<H", len(EICAR)) + EICAR
 
@@ -131,6 +135,7 @@ HIDING = {
         without_directory,
         empty_second_end,
         hidden_behind_directory,
+        name_that_is_no_text,
         in_comment,
         in_front,
         nested_three_deep,

@@ -88,6 +88,34 @@ def test_mutated_resources_give_a_text(where: list[tuple[int, int]], end: int) -
     assert isinstance(find_string(bytes(head) + data[20_000:], 0x7F0E001B), str)
 
 
+def torn(data: bytes, chance: random.Random) -> bytes:
+    """Return *data* with numbers that lie, pieces cut out and pieces copied."""
+    body = bytearray(data)
+    for _ in range(chance.choice([1, 2, 8, 40])):
+        at, other = chance.randrange(len(body)), chance.randrange(len(body))
+        kind = chance.randrange(4)
+        if kind == 0:
+            lie = chance.choice([0, 1, 2**31 - 1, 2**32 - 1, len(body), other])
+            body[at : at + 4] = lie.to_bytes(4, "little")
+        elif kind == 1 and len(body) > 200:
+            del body[at : at + chance.randrange(60)]
+        elif kind == 2:
+            body[at:at] = body[other : other + chance.randrange(200)]
+        else:
+            body[at] = chance.randrange(256)
+    return bytes(body)
+
+
+def test_a_torn_archive_gives_a_result_and_a_torn_manifest_is_read_or_refused(
+    opened: OpenSet,
+) -> None:
+    archive, manifest, chance = small_real_archive(), entry("AndroidManifest.xml"), random.Random(9)
+    for _ in range(400):
+        scan(torn(archive, chance), opened, LIMITS)
+        with contextlib.suppress(BrokenChunkError):
+            read_manifest(torn(manifest, chance))
+
+
 def test_mutated_byte_code_is_searched_or_refused() -> None:
     data, chance = entry("classes.dex"), random.Random(7)
     for _ in range(200):

@@ -150,6 +150,15 @@ def test_two_hundred_thousand_elements_are_cut_and_told() -> None:
     assert 2 * MAXIMUM_ELEMENTS < 200_000
 
 
+def test_a_chunk_whose_header_leaves_the_file_is_refused_or_told() -> None:
+    lying_map = struct.pack("<HHI", 0x0180, 0x7000, 0x7000)
+
+    read = read_manifest(document(POOL, MANIFEST, lying_map))
+    assert read.oddities
+    with pytest.raises(BrokenChunkError):
+        read_manifest(document(lying_map, POOL, MANIFEST))
+
+
 def test_counts_that_lie_cost_nothing() -> None:
     lying_pool = POOL[:8] + struct.pack("<I", 0x7FFFFFFF) + POOL[12:]
     many = element(0, struct.pack("<IIIHBBI", 0xFFFFFFFF, 1, 2, 8, 0, 3, 2), 0xFFFF)
