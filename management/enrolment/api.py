@@ -46,7 +46,7 @@ class NewInvitation:
     person: Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")] = ""
     policy_id: UUID | None = None
     """Left out: the default policy."""
-    days: Annotated[int, Whole, Field(ge=1, le=90)] = 14
+    days: Annotated[int, Field(ge=1, le=90), Whole] = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,15 +1,16 @@
 """The API's view of policies."""
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 from uuid import UUID
 
 from flask import Blueprint
 from pydantic import Field
 
+from contracts.scan import Verdict
 from management.access import Permission, signed_in_name
-from management.api.operations import STRICT, Reason, operation
+from management.api.operations import STRICT, Reason, Whole, operation
 from management.audit.notes import note
 from management.policies import queries, service
 from management.policies.models import Policy, PolicyVersion
@@ -20,6 +21,32 @@ from runtime.clock import utc_now
 bp = Blueprint("policies_api", __name__, url_prefix="/api/v1")
 
 
+Seconds = Annotated[int, Field(ge=60, le=10 * 365 * 86_400), Whole]
+Version = Annotated[str, Field(pattern=r"^[0-9]{1,4}(\.[0-9]{1,6}){0,3}$")]
+Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,255}$")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criteria:
+    """What a policy asks; a criterion that is off (false, null, empty) asks nothing."""
+
+    maximum_silence_seconds: Seconds = 3 * 86_400
+    """Older good news is stale: the device is out of sync."""
+    inactive_after_seconds: Seconds = 30 * 86_400
+    not_rooted: bool = True
+    encrypted: bool = True
+    passcode_set: bool = True
+    no_developer_options: bool = False
+    no_usb_debugging: bool = False
+    no_unknown_sources: bool = False
+    minimum_android_version: Version | None = None
+    minimum_ios_version: Version | None = None
+    maximum_patch_age_seconds: Seconds | None = None
+    forbidden_verdicts: tuple[Verdict, ...] = (Verdict.MALICIOUS,)
+    forbidden_packages: tuple[Package, ...] = ()
+    required_packages: tuple[Package, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyAnswer:
     """A policy and what it asks now."""
@@ -28,7 +55,7 @@ class PolicyAnswer:
     name: str
     version: int
     is_default: bool
-    requirements: Requirements
+    requirements: Criteria
     changed_at: datetime
     changed_by: str
     because: str
@@ -46,7 +73,7 @@ class PolicyVersionAnswer:
     """One version, never changed once written."""
 
     version: int
-    requirements: Requirements
+    requirements: Criteria
     created_at: datetime
     created_by: str
     because: str
@@ -66,7 +93,7 @@ class NewPolicy:
     __pydantic_config__ = STRICT
 
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
-    requirements: Requirements
+    requirements: Criteria
     """A criterion left out has its default."""
     because: Reason
 
@@ -77,7 +104,7 @@ class PolicyChange:
 
     __pydantic_config__ = STRICT
 
-    requirements: Requirements
+    requirements: Criteria
     """A criterion left out has its default."""
     because: Reason
 
@@ -109,7 +136,7 @@ def list_policy_versions(policy_id: UUID) -> PolicyHistory:
         items=tuple(
             PolicyVersionAnswer(
                 version=row.version,
-                requirements=read_requirements(row.requirements),
+                requirements=_criteria(row.requirements),
                 created_at=row.created_at,
                 created_by=row.created_by,
                 because=row.because,
@@ -125,7 +152,7 @@ def create_policy(body: NewPolicy) -> PolicyAnswer:
     by = signed_in_name()
     with transaction("create a policy") as session:
         policy = service.create_policy(
-            session, body.name, body.requirements, {}, by, body.because, utc_now()
+            session, body.name, _requirements(body.requirements), {}, by, body.because, utc_now()
         )
         note(session, "policy.create", policy.id, body.because, name=policy.name)
         return _answer(policy, queries.current_version(session, policy.id))
@@ -145,7 +172,7 @@ def change_policy(policy_id: UUID, body: PolicyChange) -> PolicyAnswer:
         version = service.change_policy(
             session,
             policy_id,
-            body.requirements,
+            _requirements(body.requirements),
             settings,
             signed_in_name(),
             body.because,
@@ -161,8 +188,49 @@ def _answer(policy: Policy, version: PolicyVersion) -> PolicyAnswer:
         name=policy.name,
         version=version.version,
         is_default=policy.is_default,
-        requirements=read_requirements(version.requirements),
+        requirements=_criteria(version.requirements),
         changed_at=version.created_at,
         changed_by=version.created_by,
         because=version.because,
+    )
+
+
+_SAME = (
+    "not_rooted",
+    "encrypted",
+    "passcode_set",
+    "no_developer_options",
+    "no_usb_debugging",
+    "no_unknown_sources",
+    "forbidden_verdicts",
+    "forbidden_packages",
+    "required_packages",
+)
+
+
+def _requirements(criteria: Criteria) -> Requirements:
+    versions = {
+        "android": criteria.minimum_android_version,
+        "ios": criteria.minimum_ios_version,
+    }
+    age = criteria.maximum_patch_age_seconds
+    return Requirements(
+        maximum_silence=timedelta(seconds=criteria.maximum_silence_seconds),
+        inactive_after=timedelta(seconds=criteria.inactive_after_seconds),
+        maximum_patch_age=None if age is None else timedelta(seconds=age),
+        minimum_os_version={name: version for name, version in versions.items() if version},
+        **{name: getattr(criteria, name) for name in _SAME},
+    )
+
+
+def _criteria(fields: dict[str, Any]) -> Criteria:
+    asked = read_requirements(fields)
+    age = asked.maximum_patch_age
+    return Criteria(
+        maximum_silence_seconds=int(asked.maximum_silence.total_seconds()),
+        inactive_after_seconds=int(asked.inactive_after.total_seconds()),
+        maximum_patch_age_seconds=None if age is None else int(age.total_seconds()),
+        minimum_android_version=asked.minimum_os_version.get("android"),
+        minimum_ios_version=asked.minimum_os_version.get("ios"),
+        **{name: getattr(asked, name) for name in _SAME},
     )
