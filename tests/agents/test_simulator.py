@@ -276,6 +276,18 @@ def test_a_report_is_kept_until_management_acknowledges_it(office: Office, enrol
     assert len(admitted.reports) == 1, "a receipt is not answered"
 
 
+def test_a_receipt_covers_no_later_report(office: Office, enrol: Enrol) -> None:
+    device, admitted = enrol()
+    device.check_in()
+    office.collect()
+    device.set(rooted="true")
+    device.check_in()
+    office.send(admitted, Receipt())
+    device.check_in()
+
+    assert [report.seq for report in device.state.reports] == [2]
+
+
 def test_reports_that_were_lost_are_sent_again_unchanged_and_in_order(
     office: Office, enrol: Enrol
 ) -> None:
