@@ -54,7 +54,7 @@ HARMLESS = (
 )
 MARK = b"demonstration marker 7f1c: stands for a family that only the newer pattern set knows"
 NEW_RULE = """
-rule Demonstration_NewFamily {
+rule demonstration_new_family {
     meta:
         title = "Family of the demonstration"
         meaning = "Carries the text by which the demonstration marks one of its own apps."

@@ -28,7 +28,7 @@ from updater.repository import Repository
 pytestmark = [pytest.mark.alone, pytest.mark.browser, pytest.mark.timeout(900)]
 
 MARKER = "marker of the end-to-end test 52c9: a family that only the second set knows"
-SECOND_RULE = feed.RULE.format(name="End_to_end_second_set", marker=MARKER)
+SECOND_RULE = feed.RULE.format(name="end_to_end_second_set", marker=MARKER)
 OWNER, MAILBOX, PHONE = "hanako@corp.test", "hanako", "androidA1B2C3D4"
 OTHER_PHONE, STRANGER = "ApplOTHERPHONE1", "UnmanagedTablet9"
 
@@ -184,10 +184,8 @@ def unmanaged_phones_lose_mail_after_their_grace(console: Console, exchange: Exc
     """A partnership that nobody manages is left alone for its grace, then blocked."""
     assert ("stranger", STRANGER) not in exchange.blocked()
     console.open("/mail-access/settings")
-    console.page.get_by_label("grace", exact=False).first.fill("0")
-    reason = console.page.get_by_label("Reason")
-    if reason.count():
-        reason.first.fill("the grace is over")
+    console.page.get_by_label("Grace (days)").fill("0")
+    console.page.get_by_label("Reason for the change").fill("the grace is over")
     console.page.get_by_role("button", name="Save").first.click()
     until("the stranger is blocked", lambda: ("stranger", STRANGER) in exchange.blocked())
     open_partnership(console, STRANGER)
