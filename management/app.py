@@ -22,6 +22,7 @@ VIEWS = (
     "management.mail_access.api",
     "management.mail_access.views",
     "management.administrators.views",
+    "management.administrators.account_views",
     "management.overview.views",
     "management.overview.device_views",
     "management.commands.views",

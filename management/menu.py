@@ -26,6 +26,7 @@ class Entry:
 MENU = (
     Entry("overview.dashboard", _l("Dashboard"), "speedometer2"),
     Entry("devices.index", _l("Devices"), "phone"),
+    Entry("commands.index", _l("Commands"), "send"),
     Entry("enrolment.index", _l("Invitations"), "person-plus"),
     Entry("policies.index", _l("Policies"), "shield-check"),
     Entry("apps.index", _l("Apps"), "bag"),

@@ -1,0 +1,123 @@
+"""One's own account: language, theme, password, browsers, API tokens."""
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from management.access import Permission, public, requires, signed_in, who_asks
+from management.administrators import queries, service, sessions
+from management.administrators.sentences import password_sentence
+from management.audit.notes import note
+from management.shown import LANGUAGES, THEMES, own_path
+from management.web import reading, transaction
+from runtime.clock import utc_now
+from runtime.errors import MalformedMessageError
+
+bp = Blueprint("account", __name__)
+
+YEAR = 365 * 24 * 3600
+
+
+@bp.post("/language")
+@public("a visitor may choose it too; it is only a cookie then")
+def choose_language() -> ResponseReturnValue:
+    """Remember the language: in the account, and in a cookie for the sign-in page."""
+    return _remember("language", request.form.get("language", ""), LANGUAGES)
+
+
+@bp.post("/theme")
+@public("a visitor may choose it too; it is only a cookie then")
+def choose_theme() -> ResponseReturnValue:
+    """Remember light or dark; nothing: as the browser asks."""
+    return _remember("theme", request.form.get("theme", ""), ("", *THEMES))
+
+
+def _remember(what: str, value: str, choices: tuple[str, ...]) -> ResponseReturnValue:
+    if value not in choices:
+        raise MalformedMessageError(f"There is no such {what}.")
+    identity = who_asks()
+    if identity is not None:
+        with transaction(f"remember the {what}") as session:
+            setattr(queries.get_administrator(session, identity.administrator_id), what, value)
+    answer = redirect(own_path(request.form.get("next", "/")))
+    answer.set_cookie(what, value, max_age=YEAR, secure=True, httponly=True, samesite="Strict")
+    return answer
+
+
+@bp.get("/account")
+@requires(Permission.VIEW)
+def show() -> ResponseReturnValue:
+    """Show one's own account: password, language, theme, sessions, API tokens."""
+    return _account_page({})
+
+
+def _account_page(errors: dict[str, str], token: str = "") -> ResponseReturnValue:
+    mine, now = signed_in().administrator_id, utc_now()
+    with reading() as session:
+        page = render_template(
+            "administrators/account.html",
+            me=queries.get_administrator(session, mine),
+            sessions=queries.list_sessions(session, mine, now),
+            this_session=sessions.current_id_hash(),
+            tokens=queries.list_tokens(session, mine),
+            now=now,
+            errors=errors,
+            new_token=token,
+        )
+    return page, 422 if errors else 200
+
+
+@bp.post("/account/password")
+@requires(Permission.VIEW)
+def change_password() -> ResponseReturnValue:
+    """Set a new password after the old one was given; other browsers are signed out."""
+    mine = signed_in()
+    with transaction("change a password") as session:
+        me = queries.get_administrator(session, mine.administrator_id)
+        if not service.password_matches(me, request.form.get("old_password", "")):
+            return _account_page({"old_password": _("This is not your password.")})
+        sentence = password_sentence(request.form.get("password", ""), me.name)
+        if sentence:
+            return _account_page({"password": sentence})
+        service.change_password(me, request.form["password"])
+        service.end_sessions(session, me.id, but=sessions.current_id_hash())
+        note(session, "administrator.change_password", me.name)
+    flash(_("Your password is changed; your other browsers are signed out."))
+    return redirect(url_for("account.show"))
+
+
+@bp.post("/account/tokens")
+@requires(Permission.VIEW)
+def make_token() -> ResponseReturnValue:
+    """Make an API token and show it this once."""
+    name = request.form.get("name", "").strip()
+    if not name:
+        return _account_page({"name": _("Say what the token is for.")})
+    with transaction("make an API token") as session:
+        me = queries.get_administrator(session, signed_in().administrator_id)
+        token = service.make_token(session, me, name, utc_now())
+        note(session, "token.make", name)
+    return _account_page({}, token)
+
+
+@bp.post("/account/tokens/<token_hash>/revoke")
+@requires(Permission.VIEW)
+def revoke_token(token_hash: str) -> ResponseReturnValue:
+    """End one of one's own tokens."""
+    with transaction("revoke an API token") as session:
+        service.revoke_token(session, signed_in().administrator_id, token_hash, utc_now())
+        note(session, "token.revoke", token_hash[:12])
+    flash(_("The token does not work any more."))
+    return redirect(url_for("account.show"))
+
+
+@bp.post("/account/sign-out-others")
+@requires(Permission.VIEW)
+def sign_out_others() -> ResponseReturnValue:
+    """Sign out every other browser of one's own."""
+    with transaction("sign out other browsers") as session:
+        mine = signed_in()
+        service.end_sessions(session, mine.administrator_id, but=sessions.current_id_hash())
+        note(session, "session.end_others", mine.name)
+    flash(_("Your other browsers are signed out."))
+    return redirect(url_for("account.show"))
