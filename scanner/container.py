@@ -9,7 +9,8 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from scanner.evidence import Evidence, Finding
+from scanner.container_rules import contradiction
+from scanner.evidence import Evidence
 from scanner.unpacking import Unpacked, inflate_alone, unpack
 from scanner.zip_records import (
     DESCRIPTOR_FLAG,
@@ -24,24 +25,6 @@ from scanner.zip_records import (
     local_record,
 )
 
-ODD = {
-    "container_code_before_archive": ("high", "Byte code stands before the archive (Janus)"),
-    "container_names_differ": ("medium", "Directory and local header name the entry differently"),
-    "container_methods_differ": ("medium", "Directory and local header differ in the method"),
-    "container_encryption_flag": ("medium", "The entry is marked as encrypted"),
-    "container_unknown_method": ("medium", "The entry has an unknown compression method"),
-    "container_sizes_lie": ("medium", "The entry's size is not what is said"),
-    "container_checksum_wrong": ("medium", "The entry's checksum is wrong"),
-    "container_duplicate_entry": ("medium", "Two entries of one name"),
-    "container_duplicate_harmless": ("note", "Two entries of one name"),
-    "container_hidden_entry": ("medium", "An entry that the directory does not list"),
-    "container_leftover_entry": ("note", "An entry that the directory does not list"),
-    "container_several_directories": ("medium", "More than one central directory"),
-    "container_count_wrong": ("medium", "The directory's count of entries is wrong"),
-    "container_bytes_before_archive": ("medium", "The archive does not begin where it says"),
-}
-CATEGORY = "evasive-container"
-TECHNIQUE = "T1406"
 OUTSIDE = "(outside the entries)"
 START = "(before the archive)"
 _CODE = (b"dex\n", b"\x7fELF", LOCAL, b"\x03\x00\x08\x00")
@@ -294,12 +277,7 @@ class Archive:
         return "!/".join(part for part in (self._place, _text(name)) if part) or "archive"
 
     def _odd(self, rule: str, name: bytes, evidence: str) -> None:
-        severity, title = ODD[rule]
-        self._evidence.find(
-            Finding(
-                rule, severity, self._where(name), evidence, title, CATEGORY, technique=TECHNIQUE
-            )
-        )
+        self._evidence.find(contradiction(rule, self._where(name), evidence))
 
 
 def _matters(name: bytes) -> bool:

@@ -1,0 +1,28 @@
+"""What a contradiction in an archive weighs. Pure."""
+
+from scanner.evidence import Finding
+
+ODD = {
+    "container_code_before_archive": ("high", "Byte code stands before the archive (Janus)"),
+    "container_names_differ": ("medium", "Directory and local header name the entry differently"),
+    "container_methods_differ": ("medium", "Directory and local header differ in the method"),
+    "container_encryption_flag": ("medium", "The entry is marked as encrypted"),
+    "container_unknown_method": ("medium", "The entry has an unknown compression method"),
+    "container_sizes_lie": ("medium", "The entry's size is not what is said"),
+    "container_checksum_wrong": ("medium", "The entry's checksum is wrong"),
+    "container_duplicate_entry": ("medium", "Two entries of one name"),
+    "container_duplicate_harmless": ("note", "Two entries of one name"),
+    "container_hidden_entry": ("medium", "An entry that the directory does not list"),
+    "container_leftover_entry": ("note", "An entry that the directory does not list"),
+    "container_several_directories": ("medium", "More than one central directory"),
+    "container_count_wrong": ("medium", "The directory's count of entries is wrong"),
+    "container_bytes_before_archive": ("medium", "The archive does not begin where it says"),
+}
+CATEGORY = "evasive-container"
+TECHNIQUE = "T1406"
+
+
+def contradiction(rule: str, where: str, evidence: str) -> Finding:
+    """Return the finding for one of `ODD`."""
+    severity, title = ODD[rule]
+    return Finding(rule, severity, where, evidence, title, CATEGORY, technique=TECHNIQUE)
