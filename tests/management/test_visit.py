@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -280,6 +281,8 @@ def test_a_crash_anywhere_loses_and_repeats_nothing(site: Site, tmp_path: Path) 
                 )
             )
         phone.check_in()
+        if point == "before commit note who polled":
+            wait_for_poll(site)
 
         crash(site, tmp_path / f"mark{number}", point)
         assert (tmp_path / f"mark{number}").exists(), f"never came to: {point}"
@@ -297,6 +300,19 @@ def test_a_crash_anywhere_loses_and_repeats_nothing(site: Site, tmp_path: Path) 
         assert session.scalars(select(Relay.trust_issue)).one() == trust.issue
         waiting = session.scalars(select(OutboundMessage)).all()
         assert all(message.handed_at is not None for message in waiting)
+
+
+def wait_for_poll(site: Site) -> None:
+    """Wait until the relay tells of a poll that management does not know; it notes them in turns."""
+    with site.reading() as session:
+        relay = session.scalars(select(Relay)).one()
+    link = LinkClient(relay.link_url, relay.link_certificate, site.context.keys.link_key())
+    with link:
+        for _ in range(200):
+            if link.seen(relay.seen_until or relay.paired_at).devices:
+                return
+            time.sleep(0.1)
+    raise AssertionError("the relay never told of the poll")
 
 
 def phone_seq(phone: SimulatedDevice) -> int:
