@@ -303,7 +303,7 @@ def test_a_crash_anywhere_loses_and_repeats_nothing(site: Site, tmp_path: Path) 
 
 
 def wait_for_poll(site: Site) -> None:
-    """Wait until the relay tells of a poll that management does not know; it notes them in turns."""
+    """Wait until the relay tells of a poll that management does not know yet."""
     with site.reading() as session:
         relay = session.scalars(select(Relay)).one()
     link = LinkClient(relay.link_url, relay.link_certificate, site.context.keys.link_key())
