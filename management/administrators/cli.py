@@ -1,5 +1,7 @@
 """``sekisho admin``: gives access back from the machine itself, and makes API tokens."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -28,11 +30,11 @@ def setup_link() -> None:
     """Print a link for the first administrator; it works once, for a day."""
     from management.administrators import service
 
-    context = _open()
-    with context.database.transaction("make a set-up link") as session:
+    with _opened() as context, context.database.transaction("make a set-up link") as session:
         token = service.make_setup_link(session, utc_now())
         _audit(context, session, "administrator.setup_link", "first administrator")
-    click.echo(_link(context, token))
+        link = _link(context, token)
+    click.echo(link)
 
 
 @admin.command()
@@ -44,12 +46,12 @@ def recover(name: str) -> None:
     """
     from management.administrators import service
 
-    context = _open()
-    with context.database.transaction("recover an administrator") as session:
+    with _opened() as context, context.database.transaction("recover someone") as session:
         owner = _find(session, name)
         token = service.make_recovery_link(session, context.signer, owner, utc_now())
         _audit(context, session, "administrator.recover", owner.name)
-    click.echo(f"For {owner.name}: {_link(context, token)}")
+        said = f"For {owner.name}: {_link(context, token)}"
+    click.echo(said)
 
 
 @admin.command("list")
@@ -57,8 +59,7 @@ def list_all() -> None:
     """Print name, role and state of each administrator."""
     from management.administrators import queries, service
 
-    context = _open()
-    with context.database.reading() as session:
+    with _opened() as context, context.database.reading() as session:
         for person in queries.list_administrators(session):
             waiting = person.password_hash == service.NO_PASSWORD
             state = "disabled" if person.disabled_at else "has a link" if waiting else "active"
@@ -73,8 +74,7 @@ def token(name: str, purpose: str, days: int) -> None:
     """Print a new API token with the permissions of administrator NAME."""
     from management.administrators import service
 
-    context = _open()
-    with context.database.transaction("make an API token") as session:
+    with _opened() as context, context.database.transaction("make an API token") as session:
         owner = _find(session, name)
         if owner.disabled_at is not None:
             raise RefusedError(f"{owner.name} is disabled; enable the administrator first.")
@@ -98,14 +98,19 @@ def _find(session: "Session", name: str) -> "Administrator":
     return owners[0]
 
 
-def _open() -> "Context":
+@contextmanager
+def _opened() -> "Iterator[Context]":
+    """Give the server's context; its connections end with the block."""
     from management import settings
     from management.context import open_context
     from management.migrations.release import require_current
 
     context = open_context(settings.load())
-    require_current(context.database)
-    return context
+    try:
+        require_current(context.database)
+        yield context
+    finally:
+        context.database.close()
 
 
 def _audit(
