@@ -24,13 +24,17 @@ class Settings:
     host: str = "0.0.0.0"  # noqa: S104  (administrators come from other machines)
     """Address the console listens on."""
     port: Port = 8443
+    """Console, API and connectors (HTTPS)."""
     public_name: str = field(default_factory=socket.gethostname)
     """The name under which browsers and devices reach this machine."""
     devices_port: Port = 4343
     """Of the communication server on this machine; goes into QR codes."""
     link_port: Port = 4344
+    """Link to the communication server on this machine."""
     jobs_health_port: Port = 8444
+    """`/healthz` and `/metrics` of the jobs process, on loopback."""
     signer_health_port: Port = 8445
+    """`/healthz` and `/metrics` of the signer, on loopback."""
     relay_seconds: Seconds = 2.0
     """Pause between two visits to a relay."""
     poll_seconds: Annotated[int, Field(ge=1, le=86_400)] = 900
@@ -42,6 +46,7 @@ class Settings:
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     """Most processes that do background work at once."""
     log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
 
 
 def load() -> Settings:

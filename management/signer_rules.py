@@ -23,9 +23,13 @@ class Limits:
     """Each field is ``SEKISHO_SIGNER_<NAME>``, or ``name`` in section ``[signer]``."""
 
     wipes_per_hour: Count = 5
+    """Full wipes that need no approval."""
     wipes_per_day: Count = 20
+    """The same for a day."""
     selective_wipes_per_hour: Count = 20
+    """Wipes of company data only that need no approval."""
     selective_wipes_per_day: Count = 100
+    """The same for a day."""
     approval_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
     """How long an approval waits for its command."""
     approver_hours: Annotated[int, Field(ge=0, le=720)] = 24

@@ -24,7 +24,7 @@ folder). Written by `tools/settings_document.py` from the code.
 """
 PARTS = (
     ("Management and the basic model", "", "management.settings", "Settings"),
-    ("Signer", "signer", "management.signer_settings", "SignerSettings"),
+    ("Signer", "signer", "management.signer_rules", "Limits"),
     ("Communication server", "communication", "communication.settings", "Settings"),
     ("Exchange connector", "connector", "exchange_connector.settings", "Settings"),
 )
