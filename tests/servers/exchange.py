@@ -5,7 +5,7 @@ imitates was read in Microsoft's cmdlet reference: no-language mode, a role that
 cmdlets and parameters, `@{Add;Remove}` on the device lists, errors in the error stream. It cannot
 prove real serialisation, roles or throttling.
 
-    python -m tests.servers.exchange --port 29985 --mailboxes 10
+    python -m tests.servers.exchange --port 29985 --phone hanako:androidA1B2C3D4
 """
 
 import sys
@@ -260,11 +260,15 @@ def _change(held: set[str], said: Any) -> None:
 
 @click.command()
 @click.option("--port", default=29985)
-@click.option("--mailboxes", default=10)
-def main(port: int, mailboxes: int) -> None:
+@click.option("--mailboxes", default=0, help="So many made-up mailboxes, each with a phone.")
+@click.option("--phone", "phones", multiple=True, metavar="MAILBOX:DEVICEID")
+def main(port: int, mailboxes: int, phones: tuple[str, ...]) -> None:
     """Listen on loopback until the process is ended."""
     exchange = Exchange()
     exchange.fill(mailboxes)
+    for phone in phones:
+        mailbox, _, device_id = phone.partition(":")
+        exchange.add_phone(mailbox, device_id)
     with listening(exchange, {USER: PASSWORD}, port=port) as url:
         click.echo(f"listening on {url}, user {USER}")
         Event().wait()
