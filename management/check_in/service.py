@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from contracts.agent import Receipt
@@ -82,11 +82,11 @@ def _take_one(session: Session, this: _Pass, item: Inbound) -> None:
                 _take_report(session, this, item)
     except SuspiciousError as error:
         _note(session, this, item, error.problem, error.detail)
-    except UnavailableError:
-        raise
+    except (UnavailableError, OperationalError, InterfaceError):
+        raise  # the signer or the database is away: all of it comes again
     except SekishoError as error:
         _note(session, this, item, "unreadable", str(error))
-    except (DataError, IntegrityError, ValueError, TypeError, LookupError) as error:
+    except Exception as error:  # the loop's edge: no message stops the others
         log.exception("A delivered message could not be taken", extra={"sender": str(item.sender)})
         _note(session, this, item, "unreadable", f"Taking it failed ({type(error).__name__}).")
 

@@ -1,12 +1,13 @@
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import event, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from contracts import envelope, keys
@@ -25,6 +26,7 @@ from contracts.agent import CommandKind as Kind
 from contracts.link import Inbound
 from management.check_in.opening import SuspiciousError, open_request
 from management.check_in.rules import REMEMBERED, Place, place, remember
+from management.check_in.service import take
 from management.commands.models import Command
 from management.commands.service import dispatch, queue_command
 from management.compliance.judgement import Rule, State
@@ -279,6 +281,35 @@ def test_no_hostile_message_stops_the_others(desk: Office, read: Session) -> Non
 
     assert phone.row(read).inbound_seq == other.row(read).inbound_seq == 1
     assert {problem for problem, _ in incidents(read)} == {"forged", "unreadable", "foreign"}
+
+
+@pytest.mark.parametrize("said", ["0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00Z"])
+def test_a_time_that_no_database_holds_stops_nobody(desk: Office, read: Session, said: str) -> None:
+    """The first is before year 1 in UTC: an error of no kind that a reader of messages expects."""
+    liar, honest = Phone(desk).enrol(), Phone(desk).enrol()
+
+    desk.take(
+        liar.report(liar.good(), sent_at=datetime.fromisoformat(said)),
+        honest.report(honest.good()),
+    )
+
+    assert honest.row(read).inbound_seq == 1
+
+
+def test_a_database_that_is_away_costs_no_message(desk: Office, read: Session) -> None:
+    phone = Phone(desk).enrol()
+    report = phone.report(phone.good())
+
+    def away(*_: object) -> None:
+        raise OperationalError("UPDATE", {}, Exception("the connection is closed"))
+
+    with Session(desk.context.database.engine) as session:
+        event.listen(session, "before_flush", away)
+        with pytest.raises(OperationalError):
+            take(session, desk.context, desk.relay_id, [report], utc_now())
+
+    desk.take(report)
+    assert (incidents(read), phone.row(read).inbound_seq) == ([], 1)
 
 
 def test_the_same_incident_only_counts_up(desk: Office, read: Session) -> None:
