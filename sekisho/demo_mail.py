@@ -35,7 +35,7 @@ class MailServer:
         with self.context.database.transaction("demo pairing code") as session:
             by = By("demonstration")
             code = make_pairing_code(session, self.context.keys, by, utc_now())
-        with self._client(jwk.private_json(key), "") as client:
+        with self._client(jwk.private_json(key), jwk.thumbprint(key)) as client:
             connector_id = client.pair(code, NAME, version("sekisho"))
         phones = [_managed(place, about) for place, about in enumerate(fleet)]
         phones += [_unmanaged(chance.randrange(len(fleet)), chance) for _ in range(UNMANAGED)]

@@ -13,10 +13,11 @@ from typing import TypeVar
 import patterns
 from agents.simulator.device import SimulatedDevice
 from agents.simulator.fleet import enrol_fleet, profiles
-from contracts.agent import InstalledApp
+from contracts.agent import CommandKind, InstalledApp
 from management.apps import queries as apps
 from management.apps import service as app_service
 from management.apps import uploads
+from management.commands.service import queue_command
 from management.compliance.rules import Fact, FactKind
 from management.compliance.service import rejudge
 from management.context import open_context
@@ -91,6 +92,7 @@ class World:
             ("mail", self._mail),
             ("update", self._update),
             ("silence", self._silence),
+            ("commands", self._commands),
         )
         for name, step in steps:
             mark = self.folder / f"{name}.done"
@@ -98,7 +100,8 @@ class World:
                 self.say(f"demo: {name} ...")
                 step()
                 mark.touch()
-        self.fleet = [SimulatedDevice(path) for path in sorted((self.folder / "fleet").iterdir())]
+            fleet = self.folder / "fleet"
+            self.fleet = [SimulatedDevice(p) for p in sorted(fleet.glob("*"))]
         self.say("demo: the console is filled; phones and mail server go on.")
 
     def live(self) -> None:
@@ -236,6 +239,19 @@ class World:
         for first, days in SILENT:
             for device in self.fleet[first : first + 2]:
                 self._age(device, utc_now() - timedelta(days=days))
+
+    def _commands(self) -> None:
+        """Order a few things: some phones do them soon, a silent one never."""
+        orders: tuple[tuple[int, CommandKind, dict[str, str]], ...] = (
+            (5, CommandKind.LOCK, {}),
+            (9, CommandKind.MESSAGE, {"text": "Please update your phone this week."}),
+            (12, CommandKind.SCAN_NOW, {}),
+            (SILENT[1][0], CommandKind.LOCATE, {}),
+        )
+        for place, kind, arguments in orders:
+            device_id = self.fleet[place].device_id
+            with self.context.database.transaction("demo command") as session:
+                queue_command(session, device_id, kind, arguments, BY, "demonstration", utc_now())
 
     def _age(self, device: SimulatedDevice, contact_at: datetime) -> None:
         with self.context.database.transaction("demo silence") as session:

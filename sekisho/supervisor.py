@@ -15,8 +15,8 @@ from typing import IO
 
 CONFIGURATION_ERROR = 78  # EX_CONFIG: restarting does not help
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-LIVED_LONG = 60.0
-"""After so many seconds of life a process that dies is restarted at once again."""
+LIVED_LONG = 10.0
+"""After so many seconds of life a process that dies waits only the first pause again."""
 LARGEST_LOG_BYTES = 20 * 1024 * 1024
 
 
@@ -95,7 +95,7 @@ class Supervisor:
         child.restart_at = now + child.pause
         child.restarts += 1
         why = f"signal {-code}" if code < 0 else f"exit status {code}"
-        self.say(f"{child.part.name} ended ({why}); it starts again in {child.pause:.0f} s.")
+        self.say(f"{child.part.name} ended ({why}); it starts again in {child.pause:g} s.")
 
     def _start(self, child: Child) -> None:
         path = self._log_path(child)
