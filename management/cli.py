@@ -13,12 +13,7 @@ import click
 from management import settings
 from runtime import health, logs
 from runtime.clock import utc_now
-from runtime.errors import (
-    ConfigurationError,
-    ForbiddenError,
-    RefusedError,
-    UnavailableError,
-)
+from runtime.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -142,6 +137,8 @@ def pause(because: str) -> None:
     from management.audit import service as audit
     from management.safety import service as safety
 
+    if not because.strip():
+        raise click.UsageError("Say why: sekisho pause 'the reason'")
     context = _open()
     now = utc_now()
     with context.database.transaction("pause") as session:
@@ -202,13 +199,10 @@ def _database_url() -> "str | URL":
 
 def _tell_signer(context: "Context", because: str) -> None:
     """Pause (or with an empty reason resume) the signer too; say so when it does not answer."""
-    try:
-        if because:
-            context.signer.pause(because)
-        else:
-            context.signer.resume()
-    except (UnavailableError, RefusedError, ForbiddenError) as error:
-        click.echo(f"The database holds it, but the signer was not told: {error}", err=True)
+    from management.safety.service import tell_signer
+
+    if why := tell_signer(context.signer, because):
+        click.echo(f"The database holds it, but the signer was not told: {why}", err=True)
 
 
 def _stop_on_signal() -> threading.Event:

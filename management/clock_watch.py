@@ -57,6 +57,8 @@ class ClockWatch:
                     because,
                     now=wall,
                 )
+        if because is not None and (why := safety.tell_signer(self.context.signer, because)):
+            log.error("The signer was not told of the freeze.", extra={"because": why})
 
     def _minute_over(self, passed: float) -> bool:
         return self.stored_at is None or passed - self.stored_at >= STORE_SECONDS

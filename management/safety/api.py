@@ -24,6 +24,8 @@ class EnforcementAnswer:
     since: datetime | None
     by: str
     because: str
+    signer: str = ""
+    """Why the signer was not told of the change, or still holds wipes; empty: it follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,10 @@ def get_enforcement() -> EnforcementAnswer:
 
 @operation(bp, "/enforcement", Permission.PAUSE_ENFORCEMENT, "PUT", refusals=(409, 503))
 def change_enforcement(body: EnforcementChange) -> EnforcementAnswer:
-    """Pause or resume all enforcement, in the console and at the signer."""
+    """Pause or resume all enforcement, in the console and at the signer.
+
+    What the signer does not do is said in ``signer``; mail access has changed all the same.
+    """
     by, now = signed_in_name(), utc_now()
     with transaction("change enforcement") as session:
         if body.paused:
@@ -54,18 +59,14 @@ def change_enforcement(body: EnforcementChange) -> EnforcementAnswer:
             row = service.resume(session, by, now)
         action = "enforcement.pause" if body.paused else "enforcement.resume"
         note(session, action, "enforcement", body.because)
-        answer = _answer(row)
-    if body.paused:
-        context().signer.pause(body.because)
-    else:
-        context().signer.resume()
-    return answer
+    return _answer(row, service.tell_signer(context().signer, body.because if body.paused else ""))
 
 
-def _answer(row: Enforcement) -> EnforcementAnswer:
+def _answer(row: Enforcement, signer: str = "") -> EnforcementAnswer:
     return EnforcementAnswer(
         paused=row.paused_at is not None,
         since=row.paused_at,
         by=row.paused_by,
         because=row.paused_because,
+        signer=signer,
     )

@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session
 
 from management.safety.models import Enforcement, Setting
 from management.safety.rules import freeze_reason
-from runtime.errors import TooLargeError
+from management.signer_client import SignerClient
+from runtime.errors import SekishoError, TooLargeError
 
 CLOCK = "clock watch"
 """Who paused, when the clock jumped."""
@@ -32,6 +33,22 @@ def resume(session: Session, by: str, now: datetime) -> Enforcement:
     row.clock_seen_at = now
     session.flush()
     return row
+
+
+def tell_signer(signer: SignerClient, because: str) -> str:
+    """Pause the signer too, or resume it when *because* is empty; after the commit.
+
+    Returns why it was not told, or nothing. One that runs under its own user resumes only for
+    whoever runs the machine.
+    """
+    try:
+        if because:
+            signer.pause(because)
+        else:
+            signer.resume()
+    except SekishoError as error:
+        return str(error)
+    return ""
 
 
 def note_clock(session: Session, now: datetime, jumped: str | None = None) -> str | None:

@@ -11,7 +11,7 @@ from management.audit.notes import note
 from management.safety import service
 from management.web import context, transaction
 from runtime.clock import utc_now
-from runtime.errors import ForbiddenError, RefusedError, UnavailableError
+from runtime.errors import UnavailableError
 
 bp = Blueprint("safety", __name__, url_prefix="/safety")
 
@@ -31,10 +31,8 @@ def pause() -> ResponseReturnValue:
     with transaction("pause enforcement") as session:
         service.pause(session, signed_in_name(), because, utc_now())
         note(session, "enforcement.pause", "enforcement", because)
-    try:
-        context().signer.pause(because)
-    except (UnavailableError, RefusedError, ForbiddenError) as error:
-        flash(_("Paused, but the signer was not told: %(why)s", why=str(error)), "warn")
+    if why := service.tell_signer(context().signer, because):
+        flash(_("Paused, but the signer was not told: %(why)s", why=why), "warn")
     else:
         flash(_("Enforcement is paused."), "warn")
     return redirect(url_for("safety.index"))
@@ -48,10 +46,8 @@ def resume() -> ResponseReturnValue:
     with transaction("resume enforcement") as session:
         service.resume(session, signed_in_name(), utc_now())
         note(session, "enforcement.resume", "enforcement", because)
-    try:
-        context().signer.resume()
-    except (UnavailableError, RefusedError, ForbiddenError) as error:
-        flash(_("Resumed, but the signer was not told: %(why)s", why=str(error)), "warn")
+    if why := service.tell_signer(context().signer, ""):
+        flash(_("Resumed, but the signer was not told: %(why)s", why=why), "warn")
     else:
         flash(_("Enforcement acts again."))
     return redirect(url_for("safety.index"))

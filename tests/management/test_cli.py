@@ -87,6 +87,18 @@ def test_enforcement_is_paused_and_resumed_with_reason_and_the_signer_too(server
     ]
 
 
+def test_pausing_without_a_reason_is_refused_and_resumes_nothing(server: Path) -> None:
+    with running(server / "signer", Limits()):
+        assert _sekisho(server, "pause", "stolen laptop").returncode == 0
+
+        refused = _sekisho(server, "pause", " ")
+
+        assert (refused.returncode, "Say why" in refused.stderr) == (2, True)
+        context = _open(server)
+        assert context.signer.status()["paused_because"] == "stolen laptop"
+        context.database.close()
+
+
 def test_pausing_works_without_the_signer_and_says_so(server: Path) -> None:
     paused = _sekisho(server, "pause", "stolen laptop")
     assert paused.returncode == 0

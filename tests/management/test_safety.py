@@ -114,6 +114,7 @@ def test_a_jump_while_running_freezes_once_and_is_audited(
     time.go(10, jump)
     watch()
     assert words in _paused_because(context)
+    assert words in context.signer.status()["paused_because"]
 
     with context.database.transaction("resume") as session:
         service.resume(session, "aoi", time.wall)

@@ -98,6 +98,18 @@ def test_enforcement_is_paused_and_resumed(owner: ConsoleClient, context: Contex
     assert context.signer.status()["paused_because"] == "drill"
     owner.put("/api/v1/enforcement", json={"paused": False, "because": "over"})
     assert owner.get("/api/v1/enforcement").get_json()["paused"] is False
+    assert context.signer.status()["paused_because"] == ""
+
+
+def test_a_signer_that_does_not_follow_is_named_in_the_answer(
+    owner: ConsoleClient, context: Context
+) -> None:
+    context.signer.socket_path = context.settings.home / "signer" / "nobody.sock"
+
+    answer = owner.put("/api/v1/enforcement", json={"paused": True, "because": "drill"})
+
+    assert (answer.status_code, answer.get_json()["paused"]) == (200, True)
+    assert "does not answer" in answer.get_json()["signer"]
 
 
 def test_without_a_token_nothing_is_answered(app: Flask, visitor: ConsoleClient) -> None:
