@@ -32,8 +32,11 @@ def explain(device: str, moment: str | None, as_json: bool) -> None:
     """
     context = open_context(settings.load())
     at = instant(moment) if moment else None
-    with context.database.reading() as session:
-        answer = explained(session, find_one(session, device), at, utc_now())
+    try:
+        with context.database.reading() as session:
+            answer = explained(session, find_one(session, device), at, utc_now())
+    finally:
+        context.database.close()
     fields = as_fields(answer)
     click.echo(json.dumps(fields, ensure_ascii=False, indent=2) if as_json else as_text(fields))
 

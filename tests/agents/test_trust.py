@@ -57,6 +57,7 @@ def test_a_code_says_where_with_what_and_whom_to_trust() -> None:
         "sekisho://[enrol?",
         GOOD.replace("4343", "no-port"),
     ],
+    ids=lambda _: "case",  # keys are new in each process
 )
 def test_a_code_that_lacks_or_repeats_a_part_is_refused(code: str) -> None:
     with pytest.raises(MalformedMessageError):
@@ -84,6 +85,7 @@ def test_a_statement_is_believed_when_the_code_vouches_for_its_signer() -> None:
         "",
         "a.b.c",
     ],
+    ids=lambda _: "case",  # keys are new in each process
 )
 def test_any_other_statement_is_refused(token: str) -> None:
     with pytest.raises(SekishoError):

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from contracts import agent, codec, envelope
 from contracts import keys as jwk
 from contracts.agent import CommandKind
-from management.signer_client import SignerClient, connect
+from management.signer_client import SignerClient, connect, short
 from management.signer_messages import MAXIMUM_BYTES, receive
 from management.signer_rules import Limits
 from management.signer_server import listening, running
@@ -400,7 +400,8 @@ def test_silent_connections_do_not_keep_others_out(signer: SignerClient) -> None
     silent = [socket.socket(socket.AF_UNIX) for _ in range(15)]
     try:
         for one in silent:
-            one.connect(str(signer.socket_path))
+            with short(signer.socket_path) as address:
+                one.connect(address)
         assert signer.status()["administrators"] == 0
     finally:
         for one in silent:

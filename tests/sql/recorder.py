@@ -60,9 +60,9 @@ class Recorder:
         try:
             text = tsql.compiled(statement)
         except CompileError as error:
-            told = _line(str(statement))
+            told = str(statement)
             if not _for_one_only(told):
-                self.found.add(f"cannot be compiled ({error}): {told}")
+                self.found.add(f"cannot be compiled ({error}): {_line(told)}")
             return
         if _for_one_only(text):
             return
