@@ -42,7 +42,8 @@ def setup_link() -> None:
 def recover(name: str) -> None:
     """Print a link with which administrator NAME sets a new password and code.
 
-    The old password, code and sessions end at once. NAME may be left out when there is one owner.
+    The old password, code, sessions and API tokens end at once. NAME may be left out when there
+    is one owner.
     """
     from management.administrators import service
 

@@ -50,12 +50,20 @@ def make_join_link(session: Session, administrator: Administrator, now: datetime
 def make_recovery_link(
     session: Session, signer: SignerClient, administrator: Administrator, now: datetime
 ) -> str:
-    """Return a token for a link that sets a new password and code; the old ones end at once."""
+    """Return a token for a link that sets a new password and code; the old ones end at once.
+
+    So do sessions and API tokens: whoever had the account must not keep a way in.
+    """
     administrator.password_hash = NO_PASSWORD
     administrator.failed_sign_ins, administrator.locked_until = 0, None
     administrator.disabled_at = None
     signer.forget_totp(administrator.id)
     end_sessions(session, administrator.id)
+    session.execute(
+        update(ApiToken)
+        .where(ApiToken.administrator_id == administrator.id, ApiToken.revoked_at.is_(None))
+        .values(revoked_at=now)
+    )
     session.execute(delete(OneTimeLink).where(OneTimeLink.administrator_id == administrator.id))
     return _make_link(session, "recover", administrator.id, now)
 

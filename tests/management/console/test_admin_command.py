@@ -70,6 +70,17 @@ def test_a_token_from_the_command_line_opens_the_api(
     assert "keeper\towner\tactive" in _run("list").output
 
 
+def test_recovering_ends_api_tokens_too(
+    migrated: None, machine: Context, console: ConsoleClient, visitor: ConsoleClient
+) -> None:
+    token = _run("token", "keeper").output.strip()
+
+    _run("recover")
+
+    answer = visitor.get("/api/v1/devices", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 401
+
+
 def test_with_two_owners_one_must_be_named(
     migrated: None, machine: Context, console: ConsoleClient, context: Context
 ) -> None:
