@@ -24,7 +24,16 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=[*PARTS, *(f"{part}.*" for part in PARTS)]),
-    include_package_data=True,
+    package_data={
+        "management": [
+            "templates/**/*",
+            "static/*",
+            "static/vendor/**/*",
+            "migrations/*",
+            "translations/**/*",
+        ],
+        "patterns": ["base/*", "base/**/*"],
+    },
     install_requires=Path("requirements/run.in").read_text(encoding="utf-8").split(),
     entry_points={"console_scripts": ["sekisho = sekisho.__main__:main"]},
 )
