@@ -170,4 +170,10 @@ def _hand_again(session: Session, device: Device) -> bool:
 
 
 def _note(session: Session, this: _Pass, item: Inbound, problem: str, detail: str) -> None:
-    record_incident(session, problem, detail, this.now, relay_id=this.relay_id, sender=item.sender)
+    """Keep the incident, under the sender only if that is a device of ours.
+
+    Other ids are whatever a stranger or relay made up; a row for each would fill the table.
+    """
+    ours = item.kind == "report" and session.get(Device, item.sender) is not None
+    sender = item.sender if ours else None
+    record_incident(session, problem, detail, this.now, relay_id=this.relay_id, sender=sender)

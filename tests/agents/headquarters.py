@@ -94,6 +94,12 @@ class Headquarters:
             found = get_facts(session, device_id).get(kind)
             return found.value if found else None
 
+    def made_up(self, problem: str) -> int:
+        """Return how often *problem* came under an id that is no device's."""
+        with self.context.database.reading() as session:
+            found = list_incidents(session, limit=1000)
+            return sum(one.repeats for one in found if (one.sender, one.problem) == (None, problem))
+
     def incidents(self, sender: UUID) -> list[tuple[str, str]]:
         """Return (problem, reported by) of each incident about a device, oldest first."""
         with self.context.database.reading() as session:

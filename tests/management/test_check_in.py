@@ -312,6 +312,15 @@ def test_a_database_that_is_away_costs_no_message(desk: Office, read: Session) -
     assert (incidents(read), phone.row(read).inbound_seq) == ([], 1)
 
 
+def test_ids_that_strangers_make_up_fill_no_table(desk: Office, read: Session) -> None:
+    sealed = Phone(desk).seal(b"{}")
+
+    desk.take(*(desk.inbound_item("enrolment", uuid4(), sealed) for _ in range(5)))
+    desk.take(*(desk.inbound_item("report", uuid4(), sealed) for _ in range(5)))
+
+    assert sorted(incidents(read)) == [("foreign", 5), ("unreadable", 5)]
+
+
 def test_the_same_incident_only_counts_up(desk: Office, read: Session) -> None:
     phone = Phone(desk).enrol()
 
