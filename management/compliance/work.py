@@ -26,17 +26,19 @@ def spread_policy(context: Context, payload: dict[str, Any], progress: Progress)
 
     What is done is written in the device's own row, so after a crash the work goes on where it was.
     """
-    policy_id = UUID(payload["policy_id"])
+    policy_id, after = UUID(payload["policy_id"]), UUID(int=0)
+    with context.database.reading() as session:
+        left = _count_behind(session, policy_id)
     done = 0
     while True:
         with context.database.transaction("spread policy") as session:
-            waiting = _behind(session, policy_id)
+            waiting = _behind(session, policy_id, after)
             _spread_some(session, context, waiting)
-            left = _count_behind(session, policy_id)
-        done += len(waiting)
+        done, left = done + len(waiting), max(0, left - len(waiting))
         progress(f"{done} devices have their order, {left} wait.")
         if not waiting:
             return
+        after = waiting[-1]
 
 
 def judge_due(context: Context) -> None:
@@ -61,9 +63,16 @@ def _spread_some(session: Session, context: Context, device_ids: Sequence[UUID])
     rejudge(session, device_ids, now)
 
 
-def _behind(session: Session, policy_id: UUID) -> Sequence[UUID]:
+def _behind(session: Session, policy_id: UUID, after: UUID) -> Sequence[UUID]:
+    """Return the next devices above id *after*: what was passed is not looked at again.
+
+    Whoever comes to the policy meanwhile is spread to by the work that its change queued.
+    """
     return session.scalars(
-        select(Device.id).where(*_is_behind(session, policy_id)).order_by(Device.id).limit(CHUNK)
+        select(Device.id)
+        .where(*_is_behind(session, policy_id), Device.id > after)
+        .order_by(Device.id)
+        .limit(CHUNK)
     ).all()
 
 
