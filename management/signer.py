@@ -23,6 +23,9 @@ from management.signer_store import Books, Clock, Store
 from runtime.errors import ForbiddenError, RefusedError
 
 PAUSED = "paused"
+TRUST_ISSUE = "trust issue"
+MOST_AHEAD = 1000
+"""How far a trust statement's number may run ahead of the highest one signed."""
 DESTRUCTIVE = (CommandKind.WIPE, CommandKind.SELECTIVE_WIPE)
 
 
@@ -115,6 +118,12 @@ class Signer:
         ours = (jwk.public_jwk(self._key), self._successor)
         if (statement.order_signing_key, statement.successor_thumbprint) != ours:
             raise RefusedError("A trust statement must name the signer's own keys.")
+        with self._store.transaction("count trust") as books:
+            highest = int(books.read(TRUST_ISSUE) or 0)
+            if statement.issue > highest + MOST_AHEAD:
+                # Devices never take a lower number again: one with the highest would be the last.
+                raise RefusedError(f"The number {statement.issue} is far above {highest}.")
+            books.write(TRUST_ISSUE, str(max(highest, statement.issue)))
         return envelope.sign(codec.write(statement), envelope.TRUST, self._key)
 
     def _check(self, administrator_id: UUID, code: str) -> bool:
@@ -156,6 +165,7 @@ class Signer:
                 "thumbprint": jwk.thumbprint(self._key),
                 "successor_thumbprint": self._successor,
                 "paused_because": books.read(PAUSED),
+                "trust_issue": int(books.read(TRUST_ISSUE) or 0),
                 "limits": asdict(self._limits),
                 "used": {kind.value: books.used(kind.value) for kind in DESTRUCTIVE},
                 "administrators": books.rows.execute(confirmed).fetchone()[0],

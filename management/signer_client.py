@@ -97,7 +97,8 @@ class SignerClient:
 
     def status(self) -> dict[str, Any]:
         """Return ``public_key``, ``thumbprint``, ``successor_thumbprint``, ``paused_because``,
-        ``limits`` and ``used`` (each kind -> {"hour": n, "day": n}), ``administrators``.
+        ``trust_issue`` (the highest signed), ``limits`` and ``used`` (each kind -> {"hour": n,
+        "day": n}), ``administrators``.
         """
         return self._ask(messages.Describe())
 

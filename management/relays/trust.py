@@ -15,14 +15,19 @@ from management.signer_client import SignerClient
 
 
 def current_trust(session: Session, keys: Keys, signer: SignerClient, now: datetime) -> TrustIssue:
-    """Return the statement that every relay must hold, signed anew if its content changed."""
+    """Return the statement that every relay must hold, signed anew if its content changed.
+
+    Its number is above every one that the signer signed: after a restore of the database too, for
+    devices take no lower number.
+    """
     status = signer.status()
     entries = tuple(_entry(relay) for relay in list_relays(session))
     content = _hash(status, public_jwk(keys.encryption_key()), entries)
     found = find_trust(session)
-    if found is not None and found.content_hash == content:
+    newest = found is not None and found.issue >= status["trust_issue"]
+    if found is not None and newest and found.content_hash == content:
         return found
-    issue = found.issue + 1 if found else 1
+    issue = max(found.issue if found else 0, status["trust_issue"]) + 1
     statement = TrustStatement(
         issue=issue,
         issued_at=now,

@@ -130,3 +130,19 @@ def test_discards_name_the_highest_number_of_each_recipient() -> None:
     found = {(one.recipient, one.epoch, one.seq) for one in _discards(messages)}
 
     assert found == {(ids[0], 2, 6), (ids[1], 2, 7)}
+
+
+def test_after_a_restored_backup_the_trust_issue_goes_on_above_what_devices_hold(
+    context: Context,
+) -> None:
+    for issue in (1, 2):
+        with context.database.transaction("trust") as session:
+            made = current_trust(session, context.keys, context.signer, utc_now())
+            assert made.issue == issue
+            session.flush()
+            session.delete(made)
+
+    with context.database.transaction("trust") as session:
+        assert current_trust(session, context.keys, context.signer, utc_now()).issue == 3
+    with context.database.transaction("trust") as session:
+        assert current_trust(session, context.keys, context.signer, utc_now()).issue == 3

@@ -124,6 +124,11 @@ def test_a_trust_statement_must_name_the_signers_own_keys(signer: SignerClient) 
     with pytest.raises(RefusedError, match="own keys"):
         signer.sign_trust(foreign)
 
+    with pytest.raises(RefusedError, match="far above"):
+        signer.sign_trust(replace(statement, issue=2**53))
+    signer.sign_trust(replace(statement, issue=statement.issue + 7))
+    assert signer.status()["trust_issue"] == statement.issue + 7
+
 
 def test_keys_and_counters_survive_a_restart(tmp_path: Path, at: Time) -> None:
     with running(tmp_path / "signer", FEW, at.clock()) as path:
