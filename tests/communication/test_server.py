@@ -126,7 +126,8 @@ def test_it_is_one_process_and_leaves_its_ports_free_when_killed(own_relay: Rela
 def test_it_dies_with_the_supervisor_that_started_it(own_relay: Relay, tmp_path: Path) -> None:
     written = tmp_path / "pid"
     program = (
-        "import subprocess, sys, time, pathlib;"
+        "import os, subprocess, sys, time, pathlib;"
+        "os.environ['SEKISHO_SUPERVISED'] = str(os.getpid());"
         "child = subprocess.Popen([sys.executable, '-m', 'sekisho', 'communication']);"
         f"pathlib.Path({str(written)!r}).write_text(str(child.pid));"
         "time.sleep(600)"
@@ -134,7 +135,7 @@ def test_it_dies_with_the_supervisor_that_started_it(own_relay: Relay, tmp_path:
     parent = subprocess.Popen(
         [sys.executable, "-c", program],
         cwd=ROOT,
-        env=own_relay.environment(SEKISHO_SUPERVISED="1"),
+        env=own_relay.environment(),
         stderr=subprocess.DEVNULL,
     )
     _until_listening(own_relay.devices_port)
