@@ -20,7 +20,7 @@ from management.handlers import HANDLERS, SCHEDULE, Scheduled, Visit
 from management.migrations.release import require_current
 from management.settings import Settings
 from management.work import queries, service
-from management.worker import Worker
+from management.worker import Worker, is_dead
 from runtime import health
 from runtime.clock import utc_now
 from runtime.errors import ConfigurationError, SekishoError, UnavailableError
@@ -40,6 +40,7 @@ def run(settings: Settings, stopping: Event) -> None:
     """Work until *stopping*; ConfigurationError when the database is not of this release."""
     context = open_context(settings)
     require_current(context.database)
+    _free_jobs_of_the_dead(context)
     loops = _loops(context, stopping)
     workers = [Worker(context, str(number), stopping) for number in range(settings.workers)]
     scheduler = _scheduler(context)
@@ -52,6 +53,12 @@ def run(settings: Settings, stopping: Event) -> None:
     for thread in (*loops, *workers):
         thread.join(timeout=12)
     context.database.close()
+
+
+def _free_jobs_of_the_dead(context: Context) -> None:
+    """Take up at once what an earlier process on this machine died over."""
+    with context.database.transaction("free jobs of the dead") as session:
+        service.return_held_by_dead(session, is_dead)
 
 
 def slot_key(scheduled: Scheduled, now: datetime) -> str:

@@ -15,6 +15,7 @@ from concurrent.futures import TimeoutError as StillRunning
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 from uuid import UUID
@@ -40,6 +41,18 @@ log = logging.getLogger(__name__)
 RunJob = Callable[[str, dict[str, Any]], str]
 
 
+def is_dead(owner: str) -> bool:
+    """Tell whether *owner* was a worker on this machine whose process is surely gone.
+
+    One that bears our own process id is a predecessor's: ask before starting workers.
+    """
+    host, _, rest = owner.partition(":")
+    pid = rest.partition(":")[0]
+    if host != os.uname().nodename[:60] or not pid.isdecimal():
+        return False
+    return int(pid) == os.getpid() or not Path(f"/proc/{pid}").exists()
+
+
 class Worker(Thread):
     """Takes jobs until *stopping*; start several for several at once."""
 
@@ -48,7 +61,7 @@ class Worker(Thread):
     ) -> None:
         super().__init__(name=f"worker {name}")
         self.context = context
-        self.owner = f"{os.uname().nodename}:{os.getpid()}:{name}"[:100]
+        self.owner = f"{os.uname().nodename[:60]}:{os.getpid()}:{name}"
         self.stopping = stopping
         self.child = Child(context, run_job)
 
@@ -77,14 +90,15 @@ class Worker(Thread):
 
     def _do(self, job: Job) -> None:
         began = time.monotonic()
+        died = False
         try:
             error = self._watch(job, self.child.submit(job), began)
         except BrokenProcessPool:
             self.child.end()
-            error = "The process that did it died."
+            error, died = "The process that did it died.", True
         if error is None:
             return
-        self._write_down(job.id, error)
+        self._write_down(job.id, error, died)
         FINISHED.labels(job.kind, "failed" if error else "done").inc()
         DURATION.labels(job.kind).observe(time.monotonic() - began)
 
@@ -118,10 +132,10 @@ class Worker(Thread):
         with self.context.database.transaction("give job back") as session:
             service.give_back(session, job.id, self.owner)
 
-    def _write_down(self, job_id: UUID, error: str) -> None:
+    def _write_down(self, job_id: UUID, error: str, died: bool) -> None:
         with self.context.database.transaction("finish job") as session:
             if error:
-                service.fail(session, job_id, self.owner, error)
+                service.fail(session, job_id, self.owner, error, died=died)
             else:
                 service.finish(session, job_id, self.owner)
 

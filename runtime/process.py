@@ -25,12 +25,13 @@ def crash_point(name: str) -> None:
 
     Points stand just before and just after every commit (``before commit NAME``) and every effect
     outside (``before effect NAME``). ``SEKISHO_CRASH_AT`` names the point, or with ``@`` a file
-    that names it; ``SEKISHO_CRASH_MARK`` is a file that is made when the crash happens, so that
-    the restarted process passes. ``SEKISHO_CRASH_TRACE`` is a file that learns each point's name.
+    that names it; ``SEKISHO_CRASH_MARK`` is a file that is made when the crash happens, and learns
+    the process id, so that the restarted process passes. ``SEKISHO_CRASH_TRACE`` is a file that
+    learns each point's name after the process id.
     """
     if trace := os.environ.get("SEKISHO_CRASH_TRACE"):
         with Path(trace).open("a", encoding="utf-8") as names:
-            names.write(f"{name}\n")
+            names.write(f"{os.getpid()}\t{name}\n")
     if _ordered() == name and _first(Path(os.environ["SEKISHO_CRASH_MARK"])):
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -45,7 +46,8 @@ def _ordered() -> str | None:
 
 def _first(mark: Path) -> bool:
     try:
-        mark.touch(exist_ok=False)
+        with mark.open("x", encoding="ascii") as file:
+            file.write(str(os.getpid()))
     except FileExistsError:
         return False
     return True

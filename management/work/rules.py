@@ -5,6 +5,7 @@ from enum import StrEnum
 
 FIRST_WAIT = timedelta(seconds=15)
 LONGEST_WAIT = timedelta(hours=1)
+FIRST_WAIT_AFTER_DEATH = timedelta(seconds=1)
 
 
 class JobState(StrEnum):
@@ -19,3 +20,12 @@ class JobState(StrEnum):
 def wait_before_retry(attempts: int) -> timedelta:
     """Return how long to wait after *attempts* failures: 15 s, doubling, at most an hour."""
     return min(FIRST_WAIT * (1 << min(max(attempts - 1, 0), 20)), LONGEST_WAIT)
+
+
+def wait_after_death(attempts: int) -> timedelta:
+    """Return how long to wait after the worker died *attempts* times: 1 s, 4 s, 16 s ...
+
+    Its death is seldom the job's fault, so the first wait is short; a job that kills its workers
+    soon waits as long as one that fails.
+    """
+    return min(FIRST_WAIT_AFTER_DEATH * (1 << min(2 * max(attempts - 1, 0), 20)), LONGEST_WAIT)

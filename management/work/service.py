@@ -4,6 +4,7 @@ The table is the truth: a worker that dies loses its lease and the job runs agai
 bear being run twice. An outside queue (dramatiq) would only deliver ids to `claim_one`.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from management.work.models import Job
 from management.work.queries import find_by_key, get_job
-from management.work.rules import JobState, wait_before_retry
+from management.work.rules import JobState, wait_after_death, wait_before_retry
 from runtime.clock import utc_now
 from runtime.errors import RefusedError
 
@@ -117,11 +118,17 @@ def finish(session: Session, job_id: UUID, owner: str, now: datetime | None = No
 
 
 def fail(
-    session: Session, job_id: UUID, owner: str, error: str, now: datetime | None = None
+    session: Session,
+    job_id: UUID,
+    owner: str,
+    error: str,
+    now: datetime | None = None,
+    died: bool = False,
 ) -> bool:
     """Note *error*, and queue the job again later unless this was its last attempt.
 
-    False when the lease is somebody else's.
+    *died*: the process that did it died, so it is tried again soon. False when the lease is
+    somebody else's.
     """
     now = now or utc_now()
     wanted = (
@@ -133,7 +140,8 @@ def fail(
     job = session.scalars(wanted.execution_options(populate_existing=True)).first()
     if job is None:
         return False
-    _put_back(job, error, now)
+    wait = wait_after_death if died else wait_before_retry
+    _put_back(job, error, now, wait(job.attempts))
     return True
 
 
@@ -159,8 +167,28 @@ def return_expired(session: Session, now: datetime | None = None) -> int:
     )
     expired = session.scalars(wanted.execution_options(populate_existing=True)).all()
     for job in expired:
-        _put_back(job, f"The worker {job.lease_owner} went silent.", now)
+        silent = f"The worker {job.lease_owner} went silent."
+        _put_back(job, silent, now, wait_before_retry(job.attempts))
     return len(expired)
+
+
+def return_held_by_dead(
+    session: Session, is_dead: Callable[[str], bool], now: datetime | None = None
+) -> int:
+    """Queue again, before their lease ends, the jobs whose worker is dead; return how many."""
+    now = now or utc_now()
+    running = (
+        select(Job)
+        .where(Job.state == JobState.RUNNING)
+        .with_hint(Job, READ_PAST, "mssql")
+        .with_for_update(skip_locked=True)
+    )
+    found = session.scalars(running.execution_options(populate_existing=True)).all()
+    lost = [job for job in found if is_dead(job.lease_owner)]
+    for job in lost:
+        dead = f"The worker {job.lease_owner} died."
+        _put_back(job, dead, now, wait_after_death(job.attempts))
+    return len(lost)
 
 
 def retry(session: Session, job_id: UUID, now: datetime | None = None) -> Job:
@@ -208,12 +236,12 @@ def _held(job_id: UUID, owner: str) -> ColumnElement[bool]:
     return (Job.id == job_id) & (Job.lease_owner == owner) & (Job.state == JobState.RUNNING)
 
 
-def _put_back(job: Job, error: str, now: datetime) -> None:
+def _put_back(job: Job, error: str, now: datetime, wait: timedelta) -> None:
     job.error, job.lease_owner, job.lease_until = error[:4000], "", None
     if job.attempts >= job.maximum_attempts:
         job.state, job.finished_at = JobState.FAILED, now
     else:
-        job.state, job.run_after = JobState.QUEUED, now + wait_before_retry(job.attempts)
+        job.state, job.run_after = JobState.QUEUED, now + wait
 
 
 def _changed(session: Session, statement: Any) -> bool:

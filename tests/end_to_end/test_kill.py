@@ -1,0 +1,197 @@
+"""`kill -9` of any process: it is started again, the walk completes, nothing acknowledged is lost.
+
+The processes die just before and just after every commit and every effect outside that the walk
+comes by, and at random moments besides.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.end_to_end.afterwards import becomes_whole, holds
+from tests.end_to_end.killing import (
+    Orders,
+    Points,
+    RandomKiller,
+    Reaper,
+    counted,
+    family,
+    is_gone,
+)
+from tests.end_to_end.product import Product, until
+from tests.end_to_end.walk import Site, site
+from tests.scanner.build_apk import App, build_apk
+
+pytestmark = [pytest.mark.alone, pytest.mark.servers, pytest.mark.timeout(1500)]
+QUICK = {"SEKISHO_CONNECTOR_DISCOVERY_SECONDS": "2"}
+RANDOM_WALKS = 3
+
+
+@pytest.fixture(scope="module")
+def orders(tmp_path_factory: pytest.TempPathFactory) -> Orders:
+    return Orders(tmp_path_factory.mktemp("orders"))
+
+
+@pytest.fixture(scope="module")
+def running(orders: Orders, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A product whose processes take orders to die; the commands of this test do not."""
+    folder = tmp_path_factory.mktemp("kill")
+    app = App(package="org.example.walk", schemes=frozenset())
+    apk = build_apk(folder / "plain.apk", app).read_bytes()
+    product = Product(folder / "home", environment=orders.environment | QUICK)
+    try:
+        product.start()
+        for name in orders.environment:
+            product.environment.pop(name)
+        with site(product, folder, apk) as prepared:
+            becomes_whole(product)
+            yield prepared
+    except BaseException:
+        print(product.said(), product.logs())
+        raise
+    finally:
+        product.stop()
+
+
+def supervisor(running: Site) -> int:
+    assert running.product.process is not None
+    return running.product.process.pid
+
+
+def test_a_death_at_every_named_point_loses_and_repeats_nothing(
+    running: Site, orders: Orders
+) -> None:
+    points = learn(running, orders)
+    assert len(points.all()) > 80, sorted(points.all())
+    reaper = Reaper(orders, supervisor(running), points)
+    reaper.start()
+    began, fruitless = time.monotonic(), 0
+    while reaper.remaining and fruitless < 3:
+        before, deaths = len(reaper.remaining), len(reaper.deaths)
+        walked = time.monotonic()
+        walk = running.walk(reaper.begin)
+        reaper.begin("nothing more")
+        becomes_whole(running.product)
+        holds(walk)
+        fruitless = fruitless + 1 if len(reaper.remaining) == before else 0
+        print(
+            f"walk {walk.number}: {len(reaper.deaths) - deaths} deaths, {len(reaper.remaining)} "
+            f"points left, {time.monotonic() - walked:.0f} s",
+            flush=True,
+        )
+    reaper.end()
+    print(f"{len(reaper.deaths)} deaths ({counted(reaper.deaths)}) at {len(points.all())} points")
+    print(f"in {time.monotonic() - began:.0f} s")
+    assert not reaper.remaining, f"never came again to {sorted(reaper.remaining)}"
+    assert "audit trail is whole" in running.product.sekisho("verify")
+
+
+def learn(running: Site, orders: Orders) -> Points:
+    """Take one walk on which nobody dies, and note which process comes by which point when."""
+    points, seen = Points(), family(supervisor(running))
+    place, step = orders.passed(0)[1], ""
+
+    def at(next_step: str) -> None:
+        nonlocal place, step
+        seen.update(family(supervisor(running)))
+        passed, place = orders.passed(place)
+        for pid, point in passed if step else []:
+            points.kinds[point] = seen[pid]
+            here = points.steps.setdefault(step, [])
+            if point not in here:
+                here.append(point)
+        step = next_step
+
+    walk = running.walk(at)
+    at("")
+    holds(walk)
+    return points
+
+
+STARTS = {
+    "jobs": [
+        "before commit free jobs of the dead",
+        "after commit free jobs of the dead",
+        "before commit judge devices",
+        "after commit judge devices",
+        "before commit note clock",
+        "after commit note clock",
+        "before commit forget old jobs",
+        "after commit forget old jobs",
+    ],
+    "communication": ["before commit old", "after commit old"],
+}
+"""What a process passes only when it starts."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "point"), [(kind, point) for kind, points in STARTS.items() for point in points]
+)
+def test_a_death_while_starting_is_survived_too(
+    running: Site, orders: Orders, kind: str, point: str
+) -> None:
+    orders.arm(point)
+    kill(running, kind)
+    until(f"{kind} dies at {point}", orders.victim, 60)
+    becomes_whole(running.product)
+
+
+def kill(running: Site, kind: str) -> None:
+    for pid, found in family(supervisor(running)).items():
+        if found == kind:
+            psutil.Process(pid).kill()
+
+
+def test_deaths_at_random_moments(running: Site, orders: Orders) -> None:
+    orders.disarm()
+    seed = int(os.environ.get("SEKISHO_KILL_SEED", time.time_ns() % 1_000_000))
+    print(f"SEKISHO_KILL_SEED={seed}")
+    killer = RandomKiller(supervisor(running), seed)
+    killer.start()
+    try:
+        walks = [running.walk() for _ in range(RANDOM_WALKS)]
+    finally:
+        killer.end()
+    print(f"{len(killer.deaths)} random deaths: {counted(killer.deaths)}")
+    becomes_whole(running.product)
+    for walk in walks:
+        holds(walk)
+    assert "audit trail is whole" in running.product.sekisho("verify")
+
+
+def test_the_supervisors_death_leaves_no_orphan_and_a_second_start_keeps_everything(
+    running: Site,
+) -> None:
+    before = running.walk()
+    product = running.product
+    assert product.process is not None
+    everybody = family(product.process.pid)
+    product.process.send_signal(signal.SIGKILL)
+    product.process.wait(10)
+    until("nobody is left over", lambda: all(map(is_gone, everybody)), 15)
+    product.start()
+    becomes_whole(product)
+    holds(before)
+    holds(running.walk())
+
+
+def test_a_set_up_that_dies_anywhere_is_finished_by_the_next(tmp_path: Path) -> None:
+    first = [
+        "before effect install patterns",
+        "after effect install patterns",
+        "before commit first start",
+        "after commit first start",
+    ]
+    for number, point in enumerate(first):
+        orders = Orders(tmp_path / f"orders{number}")
+        product = Product(tmp_path / f"home{number}", environment=orders.environment)
+        orders.arm(point)
+        product.sekisho("set-up", check=False)
+        assert orders.victim(), f"never came to {point}"
+        assert "console" in product.sekisho("set-up", "--json")
+        assert "audit trail is whole" in product.sekisho("verify")
