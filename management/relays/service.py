@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from contracts import envelope
@@ -74,11 +74,13 @@ def announce_device(session: Session, device_id: UUID, now: datetime) -> None:
 def announce_everything(session: Session, relay_id: UUID, now: datetime) -> None:
     """Let a new (or emptied) relay learn all devices, and hand it again what it had."""
     session.execute(delete(KnownDeviceChange).where(KnownDeviceChange.relay_id == relay_id))
-    enrolled = select(Device.id).where(Device.enrolment_state == EnrolmentState.ENROLLED)
-    session.add_all(
-        KnownDeviceChange(relay_id=relay_id, device_id=device_id, changed_at=now)
-        for device_id in session.scalars(enrolled)
-    )
+    change = KnownDeviceChange
+    everybody = select(
+        literal(relay_id, change.relay_id.type), Device.id, literal(now, change.changed_at.type)
+    ).where(Device.enrolment_state == EnrolmentState.ENROLLED)
+    session.execute(
+        insert(change).from_select(["relay_id", "device_id", "changed_at"], everybody)
+    )  # in the database alone: there may be a million
     session.execute(
         update(OutboundMessage)
         .where(
