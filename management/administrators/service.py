@@ -227,6 +227,8 @@ def begin_session(
     administrator.failed_sign_ins, administrator.locked_until = 0, None
     session.execute(delete(SignInFailure).where(SignInFailure.address == address))
     session.execute(delete(AdminSession).where(AdminSession.expires_at < now))
+    forgotten = now - rules.FORGET_FAILURES_AFTER
+    session.execute(delete(SignInFailure).where(SignInFailure.last_at < forgotten))
     raw_id = token_urlsafe(32)
     session.add(
         AdminSession(

@@ -114,6 +114,18 @@ def test_failures_make_account_and_address_wait_longer_but_not_for_ever(
     assert console.get("/").status_code == 200, "who is signed in stays signed in"
 
 
+def test_failures_of_long_ago_are_forgotten_at_the_next_sign_in(
+    console: ConsoleClient, session: Session
+) -> None:
+    now, keeper = utc_now(), session.scalars(select(Administrator)).one()
+    service.note_failure(session, "nobody", "2001:db8::1", now - timedelta(hours=13))
+    service.note_failure(session, "nobody", "2001:db8::2", now)
+
+    service.begin_session(session, keeper, "127.0.0.1", now)
+
+    assert session.scalars(select(SignInFailure.address)).all() == ["2001:db8::2"]
+
+
 def test_a_session_ends_when_idle_and_when_signed_out(
     console: ConsoleClient, session: Session
 ) -> None:
