@@ -133,6 +133,16 @@ class Spool:
         """Drop results that management has heard."""
         self._db.execute("DELETE FROM result WHERE seq <= ?", (up_to,))
 
+    # --- the session ---
+
+    def open_session(self) -> str:
+        """Return the name of the session that is open, or was when we died; empty when none."""
+        return self._read("session") or ""
+
+    def keep_session(self, name: str) -> None:
+        """Remember the session that opens, or with an empty name that it is closed."""
+        self._write("session", name)
+
     # --- when ---
 
     def discovered_at(self) -> datetime | None:

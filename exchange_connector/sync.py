@@ -146,7 +146,9 @@ class Sync:
         if not discover and not self._visits(everything=False):
             return
         outcome.acted = True
-        with psrp.session(self._server, self._timeout) as exchange:
+        if left_over := self._spool.open_session():
+            psrp.close_left_over(self._server, left_over)
+        with psrp.session(self._server, self._timeout, self._spool.keep_session) as exchange:
             self._enforce(exchange, self._visits(everything=False), {}, outcome)
             if discover and not outcome.unfinished:
                 self._discover(exchange, outcome)

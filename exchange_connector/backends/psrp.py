@@ -6,7 +6,7 @@ used for everything, since sessions are what the throttling policy counts.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import requests
 from pypsrp.exceptions import AuthenticationError, WinRMError
 from pypsrp.powershell import PowerShell, RunspacePool
-from pypsrp.wsman import WSMan
+from pypsrp.wsman import SelectorSet, WSMan
 
 from contracts.connector import Partnership
 from exchange_connector.access_rules import Change, Lists
@@ -29,6 +29,8 @@ CONFIGURATION = "Microsoft.Exchange"
 PARTNERSHIPS = "/ExchangeActiveSyncDevices/"
 BULK = 50
 """From so many mailboxes on, one call for all is quicker than one call each."""
+IDLE_SECONDS = 180
+"""Exchange ends a session that was not used for so long; its own default is 15 minutes."""
 _THROTTLED = ("throttl", "budget", "overbudget", "maximum number of connections", "serverbusy")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -113,19 +115,41 @@ class Exchange:
 
 
 @contextmanager
-def session(server: Server, timeout_seconds: int = 60) -> Iterator[Exchange]:
+def session(
+    server: Server, timeout_seconds: int = 60, remember: Callable[[str], None] = lambda name: None
+) -> Iterator[Exchange]:
     """Open one session and close it at the end.
 
-    Raises ConfigurationError for a wrong address or password, UnavailableError when Exchange does
-    not answer.
+    *remember* is told the session's name before it opens, and an empty one when it is closed: see
+    `close_left_over`. Raises ConfigurationError for a wrong address or password, UnavailableError
+    when Exchange does not answer.
     """
-    pool = RunspacePool(_wsman(server, timeout_seconds), configuration_name=CONFIGURATION)
+    wsman = _wsman(server, timeout_seconds)
+    pool = RunspacePool(wsman, configuration_name=CONFIGURATION, idle_timeout=IDLE_SECONDS)
+    remember(pool.id)
     with _translated():
         pool.open()
     try:
         yield Exchange(pool)
     finally:
         _close(pool)
+        remember("")
+
+
+def close_left_over(server: Server, name: str, timeout_seconds: int = 60) -> None:
+    """Close the session *name* of a process that died: Exchange allows only a few at once.
+
+    One that is gone already, or that Exchange does not let us close, ends when it was idle for
+    long enough.
+    """
+    chosen = SelectorSet()
+    chosen.add_option("ShellId", name)
+    resource = f"http://schemas.microsoft.com/powershell/{CONFIGURATION}"
+    try:
+        with _translated():
+            _wsman(server, timeout_seconds).delete(resource, selector_set=chosen)
+    except (UnavailableError, RefusedError) as error:
+        log.debug("A session that was left open could not be closed: %s", error)
 
 
 def _close(pool: RunspacePool) -> None:

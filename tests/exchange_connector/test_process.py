@@ -10,6 +10,7 @@ import pytest
 from exchange_connector import configuration
 from exchange_connector.spool import Spool
 from tests.exchange_connector.bed import Bed, log_lines, wait_until
+from tests.servers.exchange_wsman import MAXIMUM_SHELLS
 
 pytestmark = pytest.mark.servers
 
@@ -70,6 +71,20 @@ def test_a_death_at_any_moment_only_repeats_harmless_steps(bed: Bed, port: int, 
         ("wanted", "allow"),
         ("applied", "allow"),
     ]
+
+
+def test_many_deaths_in_a_session_leave_no_session_open(bed: Bed, port: int) -> None:
+    bed.exchange.add_phone("ada", "ADA1")
+    bed.enrol("ada@corp.test", "ADA1")
+    bed.pair()
+    bed.close()
+    for number in range(MAXIMUM_SHELLS + 1):
+        mark = bed.home / f"crashed{number}"
+        crash = {"SEKISHO_CRASH_AT": "before effect exchange", "SEKISHO_CRASH_MARK": str(mark)}
+        assert bed.start_process(port, **crash).wait(60) == -signal.SIGKILL
+
+    bed.run_pass()
+    assert bed.exchange.allowed() == {("ada", "ADA1")}
 
 
 def test_a_running_connector_acts_answers_and_stops_cleanly(bed: Bed, port: int) -> None:
