@@ -19,7 +19,14 @@ from management.context import Context
 from management.database import Database
 from management.work import queries, service
 from management.work.models import Job
-from management.work.rules import FIRST_WAIT, LONGEST_WAIT, JobState, wait_before_retry
+from management.work.rules import (
+    FIRST_WAIT,
+    FIRST_WAIT_AFTER_DEATH,
+    LONGEST_WAIT,
+    JobState,
+    wait_after_death,
+    wait_before_retry,
+)
 from runtime.clock import utc_now
 from runtime.errors import NotFoundError, RefusedError
 
@@ -94,6 +101,30 @@ def test_a_silent_workers_job_returns_to_the_queue_and_its_late_word_counts_noth
     assert not service.fail(session, job.id, "dead", "late", late)
     again = service.claim(session, "alive", late + FIRST_WAIT)
     assert again is not None and again.attempts == 2
+
+
+def test_what_a_dead_worker_held_is_taken_up_long_before_its_lease_ends(session: Session) -> None:
+    service.enqueue(session, "test", "lost", now=NOW)
+    lost = service.claim(session, "dead", NOW)
+    service.enqueue(session, "test", "held", now=NOW)
+    held = service.claim(session, "alive", NOW)
+    assert lost is not None and held is not None
+
+    assert service.return_held_by_dead(session, lambda owner: owner == "dead", NOW) == 1
+
+    assert (lost.state, lost.error) == ("queued", "The worker dead died.")
+    assert (held.state, held.lease_owner) == ("running", "alive")
+    assert service.claim(session, "new", NOW) is None
+    assert service.claim(session, "new", NOW + FIRST_WAIT_AFTER_DEATH) is lost
+
+
+@given(attempts=st.integers(1, 1000))
+def test_a_death_is_waited_for_shorter_at_first_and_never_longer_than_an_hour(
+    attempts: int,
+) -> None:
+    wait, next_wait = wait_after_death(attempts), wait_after_death(attempts + 1)
+    assert FIRST_WAIT_AFTER_DEATH <= wait <= next_wait <= LONGEST_WAIT
+    assert wait_after_death(1) < wait_before_retry(1)
 
 
 def test_a_job_that_always_fails_ends_as_a_dead_letter_which_can_be_tried_again(

@@ -1,6 +1,7 @@
 """Workers with real child processes: done, failed, killed, stopped, resting."""
 
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from management.context import Context
 from management.safety.queries import read_setting
 from management.work import queries, service
 from management.work.models import Job
-from management.worker import Worker
+from management.worker import Worker, is_dead
 from runtime.clock import utc_now
 from tests.management import trial_work
 
@@ -181,3 +182,15 @@ def _gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     return False
+
+
+def test_a_worker_is_known_dead_only_on_this_machine_and_when_its_process_is_gone() -> None:
+    here = os.uname().nodename[:60]
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+
+    assert is_dead(f"{here}:{ended.pid}:0")
+    assert is_dead(f"{here}:{os.getpid()}:0"), "a predecessor's, before workers start"
+    assert not is_dead(f"{here}:{os.getppid()}:0")
+    assert not is_dead(f"elsewhere:{ended.pid}:0")
+    assert not is_dead("")
