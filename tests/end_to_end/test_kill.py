@@ -24,11 +24,9 @@ from tests.end_to_end.killing import (
     is_gone,
 )
 from tests.end_to_end.product import Product, until
-from tests.end_to_end.walk import Site, site
-from tests.scanner.build_apk import App, build_apk
+from tests.end_to_end.walk import Site, killable
 
 pytestmark = [pytest.mark.alone, pytest.mark.servers, pytest.mark.timeout(1500)]
-QUICK = {"SEKISHO_CONNECTOR_DISCOVERY_SECONDS": "2"}
 RANDOM_WALKS = 3
 
 
@@ -40,27 +38,9 @@ def orders(tmp_path_factory: pytest.TempPathFactory) -> Orders:
 @pytest.fixture(scope="module")
 def running(orders: Orders, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A product whose processes take orders to die; the commands of this test do not."""
-    folder = tmp_path_factory.mktemp("kill")
-    app = App(package="org.example.walk", schemes=frozenset())
-    apk = build_apk(folder / "plain.apk", app).read_bytes()
-    product = Product(folder / "home", environment=orders.environment | QUICK)
-    try:
-        product.start()
-        for name in orders.environment:
-            product.environment.pop(name)
-        with site(product, folder, apk) as prepared:
-            becomes_whole(product)
-            yield prepared
-    except BaseException:
-        print(product.said(), product.logs())
-        raise
-    finally:
-        product.stop()
-
-
-def supervisor(running: Site) -> int:
-    assert running.product.process is not None
-    return running.product.process.pid
+    with killable(tmp_path_factory.mktemp("kill"), orders.environment) as prepared:
+        becomes_whole(prepared.product)
+        yield prepared
 
 
 def test_a_death_at_every_named_point_loses_and_repeats_nothing(
@@ -68,7 +48,7 @@ def test_a_death_at_every_named_point_loses_and_repeats_nothing(
 ) -> None:
     points = learn(running, orders)
     assert len(points.all()) > 80, sorted(points.all())
-    reaper = Reaper(orders, supervisor(running), points)
+    reaper = Reaper(orders, running.supervisor, points)
     reaper.start()
     began, fruitless = time.monotonic(), 0
     while reaper.remaining and fruitless < 3:
@@ -93,12 +73,12 @@ def test_a_death_at_every_named_point_loses_and_repeats_nothing(
 
 def learn(running: Site, orders: Orders) -> Points:
     """Take one walk on which nobody dies, and note which process comes by which point when."""
-    points, seen = Points(), family(supervisor(running))
+    points, seen = Points(), family(running.supervisor)
     place, step = orders.passed(0)[1], ""
 
     def at(next_step: str) -> None:
         nonlocal place, step
-        seen.update(family(supervisor(running)))
+        seen.update(family(running.supervisor))
         passed, place = orders.passed(place)
         for pid, point in passed if step else []:
             points.kinds[point] = seen[pid]
@@ -142,7 +122,7 @@ def test_a_death_while_starting_is_survived_too(
 
 
 def kill(running: Site, kind: str) -> None:
-    for pid, found in family(supervisor(running)).items():
+    for pid, found in family(running.supervisor).items():
         if found == kind:
             psutil.Process(pid).kill()
 
@@ -151,7 +131,7 @@ def test_deaths_at_random_moments(running: Site, orders: Orders) -> None:
     orders.disarm()
     seed = int(os.environ.get("SEKISHO_KILL_SEED", time.time_ns() % 1_000_000))
     print(f"SEKISHO_KILL_SEED={seed}")
-    killer = RandomKiller(supervisor(running), seed)
+    killer = RandomKiller(running.supervisor, seed)
     killer.start()
     try:
         walks = [running.walk() for _ in range(RANDOM_WALKS)]

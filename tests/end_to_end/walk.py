@@ -18,12 +18,14 @@ from contracts.agent import DeviceDescription, InstalledApp
 from runtime.errors import UnavailableError
 from tests.end_to_end.client import PATIENCE_SECONDS, Client
 from tests.end_to_end.product import Product, until
+from tests.scanner.build_apk import App, build_apk
 from tests.servers.exchange import PASSWORD, USER, Exchange
 from tests.servers.exchange_wsman import listening
 from tests.updater import feed
 
 STEPS = ("enrol", "report", "mail", "upload", "root", "heal", "lock", "update", "clean up")
 SETTLE_SECONDS = 120.0
+QUICK = {"SEKISHO_CONNECTOR_DISCOVERY_SECONDS": "2"}
 
 
 @dataclass
@@ -38,12 +40,37 @@ class Site:
     folder: Path
     walks: int = 0
 
+    @property
+    def supervisor(self) -> int:
+        """The process id of `sekisho up`."""
+        assert self.product.process is not None
+        return self.product.process.pid
+
     def walk(self, at: Callable[[str], None] = lambda step: None) -> "Walk":
         """Take one walk with a new phone and return it, to be looked at."""
         self.walks += 1
         walk = Walk(self, self.walks)
         walk.take(at)
         return walk
+
+
+@contextmanager
+def killable(folder: Path, environment: dict[str, str]) -> Iterator[Site]:
+    """Run a product whose processes have *environment* besides; our own commands have it not."""
+    app = App(package="org.example.walk", schemes=frozenset())
+    apk = build_apk(folder / "plain.apk", app).read_bytes()
+    product = Product(folder / "home", environment=environment | QUICK)
+    try:
+        product.start()
+        for name in environment:
+            product.environment.pop(name)
+        with site(product, folder, apk) as prepared:
+            yield prepared
+    except BaseException:
+        print(product.said(), product.logs())
+        raise
+    finally:
+        product.stop()
 
 
 @contextmanager
