@@ -93,7 +93,7 @@ def test_pausing_without_a_reason_is_refused_and_resumes_nothing(server: Path) -
 
         refused = _sekisho(server, "pause", " ")
 
-        assert (refused.returncode, "Say why" in refused.stderr) == (2, True)
+        assert (refused.returncode, "Say why" in refused.stderr) == (64, True)
         context = _open(server)
         assert context.signer.status()["paused_because"] == "stolen laptop"
         context.database.close()
