@@ -15,6 +15,7 @@ setup: $(VENV)/.ready ## Virtual environment, locked dependencies, front-end ass
 
 $(VENV)/.ready: requirements/run.lock requirements/assets.lock setup.py \
 		$(wildcard management/translations/*/LC_MESSAGES/*.po)
+	@echo "Installing what Sekisho needs into $(VENV); the first time this takes some minutes."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --require-hashes --only-binary :all: -r requirements/run.lock
 	$(PIP) --no-deps --no-build-isolation -e .
