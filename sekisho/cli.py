@@ -1,11 +1,13 @@
 """Starting the whole product on one machine."""
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -46,6 +48,7 @@ def run_everything(when_ready: Callable[[], None] = lambda: None) -> int:
     from management import settings
 
     loaded = settings.load()
+    _alone(loaded.home)
     _share(loaded)
     click.echo("Preparing the data folder ...", err=True)
     prepared = _prepare()
@@ -81,6 +84,19 @@ def parts(settings: "Settings") -> tuple[Part, ...]:
             wanted=(settings.home / "connector" / "connector.toml").exists,
         ),
     )
+
+
+def _alone(home: Path) -> None:
+    """Keep a second `sekisho up` away from this data folder, until this process ends."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = os.open(home / "up.lock", os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigurationError(
+            f"Sekisho is running already with the data folder {home}; end it, or name another"
+            " folder with SEKISHO_HOME."
+        ) from None
 
 
 def _share(settings: "Settings") -> None:
