@@ -114,7 +114,8 @@ def _fernet(path: Path) -> Fernet:
         text = path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
         raise ConfigurationError(
-            f"{path} is missing; `sekisho up` makes it at the first start."
+            f"{path} is missing; `sekisho up` makes it at the first start. Is this another server's"
+            " data folder? SEKISHO_HOME names it (default: var in the current folder)."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}") from None

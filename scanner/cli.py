@@ -45,8 +45,10 @@ def scan(as_json: bool, folder: Path | None, files: tuple[Path, ...]) -> None:
     The exit status is 0 when all are clean, 1 when something was found, 2 when nothing was found
     but something could not be scanned, and 64 for wrong usage.
     """
-    if missing := [str(path) for path in files if not path.is_file()]:
-        raise click.UsageError(f"There is no file {missing[0]}.")
+    for path in files:
+        if not path.is_file():
+            why = "is a folder, no file" if path.is_dir() else "does not exist"
+            raise click.UsageError(f"'{path}' {why}.")
     verdicts = set()
     with _patterns(folder) as found:
         for path in files:

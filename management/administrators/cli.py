@@ -94,6 +94,10 @@ def _find(session: "Session", name: str) -> "Administrator":
             raise NotFoundError(f"There is no administrator {name}; see `sekisho admin list`.")
         return found
     owners = [one for one in queries.list_administrators(session) if one.role == Role.OWNER]
+    if not owners:
+        raise RefusedError(
+            "There is no owner yet; `sekisho admin setup-link` gives the first link."
+        )
     if len(owners) != 1:
         raise RefusedError(f"There are {len(owners)} owners: name one, see `sekisho admin list`.")
     return owners[0]

@@ -46,7 +46,10 @@ def test_the_status_says_clean_unscannable_or_wrong_usage(tmp_path: Path) -> Non
 
     assert sekisho("scan", str(clean), home=tmp_path).returncode == 0
     assert sekisho("scan", str(clean), str(text), home=tmp_path).returncode == 2
-    assert sekisho("scan", str(tmp_path / "none"), home=tmp_path).returncode == 64
+    missing, folder = (sekisho("scan", str(p), home=tmp_path) for p in (tmp_path / "no", tmp_path))
+    assert (missing.returncode, folder.returncode) == (64, 64)
+    assert "does not exist" in missing.stderr
+    assert "is a folder" in folder.stderr
     assert sekisho("scan", home=tmp_path).returncode == 64
     assert sekisho("scan", "--patterns", "none", str(clean), home=tmp_path).returncode == 64
 

@@ -91,3 +91,8 @@ def test_with_two_owners_one_must_be_named(
     with pytest.raises(RefusedError, match="2 owners"):
         _run("recover")
     assert "For hanako:" in _run("recover", "Hanako").output
+
+
+def test_without_an_owner_recovering_names_the_first_link(migrated: None, machine: Context) -> None:
+    with pytest.raises(RefusedError, match="sekisho admin setup-link"):
+        _run("recover")
