@@ -2,7 +2,6 @@
 
 import http
 import json
-from typing import NamedTuple
 
 from communication.limits import FullError, TooManyError
 from contracts.request_signature import ClockSkewError
@@ -16,8 +15,9 @@ from runtime.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from runtime.wsgi import Answer as Answer
+from runtime.wsgi import Header as Header
 
-Header = tuple[str, str]
 CLOCK_SKEW = "urn:sekisho:clock-skew"
 _STATUSES: dict[type[SekishoError], int] = {
     MalformedMessageError: 400,
@@ -30,14 +30,6 @@ _STATUSES: dict[type[SekishoError], int] = {
     UnavailableError: 503,
     FullError: 507,
 }
-
-
-class Answer(NamedTuple):
-    """Status, headers, body."""
-
-    status: int
-    headers: list[Header]
-    body: bytes
 
 
 def problem(status: int, detail: str, *headers: Header, kind: str = "about:blank") -> Answer:

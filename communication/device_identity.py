@@ -12,18 +12,19 @@ from uuid import UUID
 from flask import Request
 from joserfc.jwk import ECKey
 
-from communication import wsgi
-from communication.limits import Rate, neighbourhood
+from communication.limits import Rate
 from communication.mailbox import Mailbox
 from communication.mailbox_register import Known
 from contracts import keys, request_signature
 from contracts.request_signature import ClockSkewError, Signed
+from runtime.bodies import neighbourhood
 from runtime.errors import (
     ConfigurationError,
     ForbiddenError,
     MalformedMessageError,
     UnauthenticatedError,
 )
+from runtime.wsgi import TARGET
 
 log = logging.getLogger(__name__)
 REFUSED_PER_MINUTE = 600
@@ -112,7 +113,7 @@ class Identity:
         try:
             signed = request_signature.verify_request(
                 request.method,
-                "https://relay" + request.environ[wsgi.TARGET],
+                "https://relay" + request.environ[TARGET],
                 dict(request.headers.items()),
                 request.get_data(),
                 find,

@@ -1,6 +1,5 @@
 """How often anybody may ask, and the answers to who asks too often or sends too much."""
 
-import ipaddress
 import threading
 
 from runtime.errors import SekishoError
@@ -49,16 +48,3 @@ class Rate:
                 f"More than {self.allowed} {self.what} in a minute; try again in the next one.",
                 retry_after=60 - int(seconds % 60),
             )
-
-
-def neighbourhood(address: str) -> str:
-    """Return what counts as one asker: the IPv4 address, or the /64 of an IPv6 address."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if parsed.version == 4:
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, 64), strict=False))

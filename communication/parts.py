@@ -7,9 +7,10 @@ from datetime import datetime
 from communication.board import Board
 from communication.device_identity import Identity
 from communication.fast_path import Poll
-from communication.limits import Rate, neighbourhood
+from communication.limits import Rate
 from communication.mailbox import Mailbox
 from communication.settings import Settings
+from runtime.bodies import neighbourhood
 
 HELD_LINKS = 8
 """Most calls of management that wait for something inbound at once."""

@@ -1,12 +1,14 @@
-"""Serves the console: granian, one worker with a few blocking threads, TLS from the data folder."""
+"""Serves the console: granian, one worker, TLS from the data folder; see `web_front`."""
 
 import multiprocessing
 import os
+import resource
 import socket
 import sys
 
 from granian import Granian
-from granian.constants import Interfaces, SSLProtocols
+from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
+from granian.http import HTTP1Settings
 
 from management import settings
 from management.settings import Settings
@@ -14,7 +16,8 @@ from runtime import logs
 from runtime.errors import ConfigurationError, SekishoError
 from runtime.process import die_with_parent
 
-THREADS = 8
+CONNECTIONS = 4096
+"""At the same time; slow ones and idle ones too."""
 PARENT = "SEKISHO_WEB_PARENT"
 """Tells the worker whose child it must be."""
 CONFIGURATION = 78  # EX_CONFIG
@@ -41,11 +44,14 @@ def serve(loaded: Settings) -> None:
         "management.web_server:application",
         address=loaded.host,
         port=loaded.port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
+        loop=Loops.asyncio,
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=15_000, max_buffer_size=64 * 1024),
         factory=True,
         workers=1,
-        blocking_threads=THREADS,
-        backpressure=8 * THREADS,
+        backlog=2048,
+        backpressure=CONNECTIONS,
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=10,
@@ -56,14 +62,31 @@ def serve(loaded: Settings) -> None:
 
 
 def application() -> object:
-    """Return the console's WSGI callable; granian's worker asks for it."""
+    """Return the console's RSGI callable; granian's worker asks for it."""
+    from management.access import Permission
+    from management.administrators import sessions
     from management.app import create_app
     from management.context import open_context
+    from management.web_front import WebFront
+    from runtime.wsgi import Environ
 
     die_with_parent(int(os.environ[PARENT]))
     loaded = settings.load()
     logs.start("management", loaded.log_level)
-    return create_app(open_context(loaded))
+    _allow_connections()
+    app = create_app(open_context(loaded))
+
+    def may_upload(environ: Environ) -> bool:
+        with app.request_context(environ):
+            return sessions.may(Permission.MANAGE_APPS)
+
+    return WebFront(app, may_upload, loaded.home)
+
+
+def _allow_connections() -> None:
+    """Let a slow connection cost nothing that others need: as many files as we may open."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _check() -> None:

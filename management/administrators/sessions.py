@@ -10,7 +10,7 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, Se
 from flask.wrappers import Request, Response
 from sqlalchemy.orm import Session
 
-from management.access import Identity
+from management.access import Identity, Permission
 from management.administrators import queries
 from management.administrators.models import AdminSession
 from management.context import Context
@@ -85,6 +85,13 @@ def identify() -> None:
     current = cast(ConsoleSession, browser_session)
     g.identity = _by_token() if request.path.startswith("/api/") else current.identity
     g.theme = current.theme
+
+
+def may(permission: Permission) -> bool:
+    """Return whether who asks proved it and holds *permission*, before any view runs."""
+    identify()
+    identity: Identity | None = g.identity
+    return identity is not None and identity.may(permission)
 
 
 def identify_token() -> None:

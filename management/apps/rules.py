@@ -10,6 +10,8 @@ from contracts.scan import Verdict
 
 LARGEST_APP_BYTES = 512 * 1024 * 1024
 """An uploaded file may be so large."""
+LARGEST_UPLOAD_BYTES = LARGEST_APP_BYTES + 64 * 1024
+"""The same with what the form adds."""
 BLAMELESS = frozenset({Verdict.CLEAN, Verdict.UNSCANNABLE})
 """No fact about a device follows from these."""
 _SEVERITIES = ("note", "low", "medium", "high")

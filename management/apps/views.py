@@ -8,11 +8,11 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
-from management.access import Permission, requires, signed_in_name, who_asks
+from management.access import Permission, requires, signed_in_name
 from management.administrators import sessions
 from management.apps import queries, rules, service, uploads
 from management.apps.queries import ListedApp
-from management.apps.rules import LARGEST_APP_BYTES
+from management.apps.rules import LARGEST_APP_BYTES, LARGEST_UPLOAD_BYTES
 from management.devices.queries import get_device
 from management.paging import PAGE, read_cursor, write_cursor
 from management.web import context, is_fragment, reading, transaction, visitor_address
@@ -29,18 +29,13 @@ SEVERITIES = {
     "low": Word("info", "exclamation-circle", _l("Low")),
     "note": Word("idle", "info-circle", _l("Note")),
 }
-FORM_BYTES = 64 * 1024
-"""What an upload's form adds to the file."""
 
 
 @bp.url_value_preprocessor
 def _let_uploads_in(endpoint: str | None, values: dict[str, object] | None) -> None:
     """Allow large bodies before the form is read, but only to those who may upload."""
-    if endpoint == "apps.upload":
-        sessions.identify()
-        identity = who_asks()
-        if identity is not None and identity.may(Permission.MANAGE_APPS):
-            request.max_content_length = LARGEST_APP_BYTES + FORM_BYTES
+    if endpoint == "apps.upload" and sessions.may(Permission.MANAGE_APPS):
+        request.max_content_length = LARGEST_UPLOAD_BYTES
 
 
 @bp.get("/")

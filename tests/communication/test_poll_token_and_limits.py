@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from communication import poll_token
-from communication.limits import Rate, TooManyError, neighbourhood
+from communication.limits import Rate, TooManyError
+from runtime.bodies import neighbourhood
 from runtime.errors import UnauthenticatedError
 
 KEY = bytes(range(32))

@@ -1,5 +1,6 @@
 """The console's server as a real process: TLS, a worker that comes back, a clean end."""
 
+import hashlib
 import os
 import signal
 import socket
@@ -8,12 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from management.access import Role
+from management.administrators.service import add_administrator, begin_session
+from management.database import Database
 from management.keys import prepare
 from management.migrations.run import upgrade
 from runtime.clock import utc_now
@@ -103,3 +108,84 @@ def test_the_worker_ends_with_the_process_that_watches_it(
 
     _until(lambda: not Path(f"/proc/{worker}").exists() or not _command(worker))
     assert not _answers(base, trusting)
+
+
+def _connect(base: str, trusting: ssl.SSLContext) -> ssl.SSLSocket:
+    port = int(base.rpartition(":")[2])
+    return trusting.wrap_socket(
+        socket.create_connection(("127.0.0.1", port), 10), server_hostname="localhost"
+    )
+
+
+def test_bodies_that_never_end_take_no_thread(
+    home: Path, server: tuple[str, "subprocess.Popen[bytes]"]
+) -> None:
+    base, _ = server
+    trusting = ssl.create_default_context(cafile=str(home / "keys" / "ca.pem"))
+    _until(lambda: _answers(base, trusting))
+    with ExitStack() as open_till_the_end:
+        slow = _send_unfinished(base, trusting, open_till_the_end)
+        time.sleep(1)
+        with httpx.Client(verify=trusting) as client:
+            for path in ("/healthz", "/sign-in"):
+                began = time.monotonic()
+                answer = client.get(base + path)
+                assert answer.status_code == 200 or "signer" in answer.text, answer.text
+                assert time.monotonic() - began < 2
+        slow.settimeout(45)
+        assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+def _send_unfinished(base: str, trusting: ssl.SSLContext, stack: ExitStack) -> ssl.SSLSocket:
+    paths = ("/sign-in", "/api/v1/devices", "/connector/v1/status", "/apps/upload")
+    for number in range(100):
+        connection = stack.enter_context(_connect(base, trusting))
+        connection.sendall(
+            f"POST {paths[number % 4]} HTTP/1.1\r\nHost: localhost\r\n"
+            "Content-Length: 100000\r\n\r\nbegun".encode()
+        )
+    return connection
+
+
+def test_a_body_that_is_too_large_is_refused(
+    home: Path, server: tuple[str, "subprocess.Popen[bytes]"]
+) -> None:
+    base, _ = server
+    trusting = ssl.create_default_context(cafile=str(home / "keys" / "ca.pem"))
+    _until(lambda: _answers(base, trusting))
+
+    with httpx.Client(verify=trusting) as client:
+        said = client.post(f"{base}/sign-in", content=bytes(1024 * 1024 + 1))
+        strange = client.post(f"{base}/apps/upload", content=bytes(1024 * 1024 + 1))
+        unsaid = client.post(f"{base}/sign-in", content=iter([bytes(1024 * 1024)] * 2))
+
+    assert [said.status_code, strange.status_code, unsaid.status_code] == [413] * 3
+
+
+def test_an_upload_larger_than_any_other_body_arrives_from_who_may_upload(
+    home: Path, server: tuple[str, "subprocess.Popen[bytes]"]
+) -> None:
+    base, _ = server
+    trusting = ssl.create_default_context(cafile=str(home / "keys" / "ca.pem"))
+    _until(lambda: _answers(base, trusting))
+    database, now = Database(f"sqlite:///{home}/sekisho.db"), utc_now()
+    with database.transaction("make an administrator") as session:
+        keeper = add_administrator(session, "keeper", Role.ADMINISTRATOR, now)
+        keeper.totp_confirmed_at = now
+        session.flush()
+        cookie = begin_session(session, keeper, "127.0.0.1", now)
+    content = os.urandom(1024 * 1024) * 64
+
+    with httpx.Client(verify=trusting, timeout=30) as client:
+        client.headers["Cookie"] = f"__Host-sekisho={cookie}"
+        page = client.get(f"{base}/apps/")
+        token = page.text.partition('"X-CSRFToken": "')[2].partition('"')[0]
+        headers = {"X-CSRFToken": token, "Origin": base}
+        sent = client.post(
+            f"{base}/apps/upload", headers=headers, files={"file": ("an.apk", content)}
+        )
+
+    assert sent.status_code == 303, sent.text
+    stored = home / "uploads" / f"{hashlib.sha256(content).hexdigest()}.apk"
+    assert stored.stat().st_size == len(content)
+    database.close()

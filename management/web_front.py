@@ -1,0 +1,112 @@
+"""What stands before Flask: bodies are whole before a thread is taken.
+
+granian hands each request to `WebFront` in one event loop; a slow sender holds a socket and never
+a thread. An app's upload goes to a file, and only from somebody who may upload.
+"""
+
+import asyncio
+import json
+import logging
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from contracts.codec import MAXIMUM_BYTES
+from management.app import LARGEST_BODY_BYTES
+from management.apps.rules import LARGEST_UPLOAD_BYTES
+from runtime.bodies import Bodies, BodyError, check_length, spool
+from runtime.wsgi import Answer, App, Environ, Scope, call, environ
+
+log = logging.getLogger(__name__)
+THREADS = 8
+MOST_WORKING = 64
+"""Requests that wait for or run in a thread; above it the answer is "later"."""
+UPLOAD_PATH = "/apps/upload"
+BODY_SECONDS = 30
+UPLOAD_SECONDS = 3600
+MOST_UPLOADS = 4
+"""At the same time."""
+
+MayUpload = Callable[[Environ], bool]
+
+
+class WebFront:
+    """An RSGI application around a WSGI one."""
+
+    def __init__(self, app: App, may_upload: MayUpload, spool_folder: Path) -> None:
+        self._app, self._may_upload, self._folder = app, may_upload, spool_folder
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="web")
+        self._bodies = Bodies(BODY_SECONDS)
+        self._working = self._uploads = 0
+
+    async def __rsgi__(self, scope: Scope, protocol: Any) -> None:
+        """Answer one request."""
+        try:
+            answer = await self._answer(scope, protocol)
+        except BodyError as refused:
+            answer = _problem(refused)
+        except Exception:  # the edge: log and go on
+            log.exception("A request to %s failed.", scope.path[:100])
+            answer = _problem(BodyError(500, "This server failed; its log says why."))
+        if answer.body and scope.method != "HEAD":
+            protocol.response_bytes(answer.status, answer.headers, answer.body)
+        else:
+            protocol.response_empty(answer.status, answer.headers)
+
+    async def _answer(self, scope: Scope, protocol: Any) -> Answer:
+        if scope.path == UPLOAD_PATH and await self._work(self._may_upload, environ(scope, b"")):
+            return await self._upload(scope, protocol)
+        limit = LARGEST_BODY_BYTES
+        if scope.path.startswith("/connector/"):
+            limit = MAXIMUM_BYTES
+        try:
+            check_length(scope, limit)
+        except BodyError:
+            return await self._say_too_large(scope)
+        async with self._bodies.reading(scope, protocol, limit) as body:
+            return await self._call(environ(scope, body))
+
+    async def _say_too_large(self, scope: Scope) -> Answer:
+        """Let Flask say so in its own words: it sees the length, and nothing to read."""
+        length = int(scope.headers.get("content-length")[:20])
+        answer = await self._call(environ(scope, b"", length))
+        return answer._replace(headers=[*answer.headers, ("Connection", "close")])
+
+    async def _upload(self, scope: Scope, protocol: Any) -> Answer:
+        try:
+            check_length(scope, LARGEST_UPLOAD_BYTES)
+        except BodyError:
+            return await self._say_too_large(scope)
+        if self._uploads >= MOST_UPLOADS:
+            raise BodyError(503, f"{MOST_UPLOADS} uploads run already. Try again when one ended.")
+        self._uploads += 1
+        try:
+            with tempfile.TemporaryFile(dir=self._folder) as file:  # has no name: never left over
+                size = await spool(protocol, file, LARGEST_UPLOAD_BYTES, UPLOAD_SECONDS)
+                return await self._call(environ(scope, file, size))
+        finally:
+            self._uploads -= 1
+
+    async def _call(self, request: Environ) -> Answer:
+        answer: Answer = await self._work(call, self._app, request)
+        return answer
+
+    async def _work(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        if self._working >= MOST_WORKING:
+            raise BodyError(503, "This server has too much to do at the moment. Try again soon.")
+        self._working += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._pool, function, *arguments)
+        finally:
+            self._working -= 1
+
+
+def _problem(why: BodyError) -> Answer:
+    said = {"type": "about:blank", "status": why.status, "detail": str(why)}
+    headers = [("Content-Type", "application/problem+json"), ("Connection", "close")]
+    if why.status == 503:
+        headers.append(("Retry-After", "30"))
+    return Answer(why.status, headers, json.dumps(said).encode())
