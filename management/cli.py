@@ -13,7 +13,7 @@ import click
 from management import settings
 from runtime import health, logs
 from runtime.clock import utc_now
-from runtime.errors import ConfigurationError
+from runtime.errors import ConfigurationError, SekishoError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -133,21 +133,38 @@ def revision(name: str) -> None:
 @click.command()
 @click.argument("because")
 def pause(because: str) -> None:
-    """Pause mail blocks and wipes at once, giving the reason."""
+    """Pause mail blocks and wipes at once, giving the reason; the signer hears it first.
+
+    Exit status 1 when either the signer or the database does not hold it.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
     from management.audit import service as audit
     from management.safety import service as safety
+    from management.signer_client import SignerClient
 
     if not because.strip():
         raise click.UsageError("Say why: sekisho pause 'the reason'")
-    context = _open()
-    now = utc_now()
-    with context.database.transaction("pause") as session:
-        safety.pause(session, COMMAND_LINE, because, now)
-        audit.record(
-            session, context.keys, COMMAND_LINE, "enforcement.pause", "enforcement", because
-        )
-    _tell_signer(context, because)
-    click.echo("Enforcement is paused. `sekisho resume` lifts it.")
+    loaded = settings.load()
+    untold = safety.tell_signer(SignerClient(loaded.home / "signer" / "signer.sock"), because)
+    if untold:
+        click.echo(f"the signer was not told: {untold}", err=True)
+    else:
+        click.echo("The signer signs no wipes.")
+    try:
+        context = _open()
+        with context.database.transaction("pause") as session:
+            safety.pause(session, COMMAND_LINE, because, utc_now())
+            audit.record(
+                session, context.keys, COMMAND_LINE, "enforcement.pause", "enforcement", because
+            )
+    except (SekishoError, SQLAlchemyError) as error:
+        said = str(error) if isinstance(error, SekishoError) else type(error).__name__
+        click.echo(f"The database does not hold the pause: {said}", err=True)
+        sys.exit(1)
+    click.echo("The database holds the pause. `sekisho resume` lifts it.")
+    if untold:
+        sys.exit(1)
 
 
 @click.command()

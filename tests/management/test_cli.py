@@ -17,6 +17,7 @@ from management.context import Context, open_context
 from management.keys import Keys, prepare
 from management.migrations.run import upgrade
 from management.safety.queries import get_enforcement
+from management.signer_client import SignerClient
 from management.signer_rules import Limits
 from management.signer_server import running
 from runtime.clock import utc_now
@@ -101,8 +102,18 @@ def test_pausing_without_a_reason_is_refused_and_resumes_nothing(server: Path) -
 
 def test_pausing_works_without_the_signer_and_says_so(server: Path) -> None:
     paused = _sekisho(server, "pause", "stolen laptop")
-    assert paused.returncode == 0
-    assert "the signer was not told" in paused.stderr
+    assert (paused.returncode, "the signer was not told" in paused.stderr) == (1, True)
+    assert "The database holds the pause." in paused.stdout
+
+
+def test_pausing_tells_the_signer_also_when_the_database_does_not_answer(server: Path) -> None:
+    (server / "sekisho.db").write_bytes(b"no database" * 100)
+    with running(server / "signer", Limits()) as path:
+        paused = _sekisho(server, "pause", "stolen laptop")
+
+        assert SignerClient(path).status()["paused_because"] == "stolen laptop"
+    assert (paused.returncode, "The signer signs no wipes." in paused.stdout) == (1, True)
+    assert "The database does not hold the pause" in paused.stderr
 
 
 def test_the_audit_trail_is_verified_with_an_exit_status(server: Path) -> None:

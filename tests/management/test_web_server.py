@@ -171,7 +171,6 @@ def test_an_upload_larger_than_any_other_body_arrives_from_who_may_upload(
     database, now = Database(f"sqlite:///{home}/sekisho.db"), utc_now()
     with database.transaction("make an administrator") as session:
         keeper = add_administrator(session, "keeper", Role.ADMINISTRATOR, now)
-        keeper.totp_confirmed_at = now
         session.flush()
         cookie = begin_session(session, keeper, "127.0.0.1", now)
     content = os.urandom(1024 * 1024) * 64
