@@ -135,8 +135,11 @@ def queue_command(device_id: UUID, body: NewCommand) -> CommandAnswer:
     bp, "/commands/<uuid:command_id>/cancel", Permission.SEND_COMMANDS, "POST", refusals=(409,)
 )
 def cancel_command(command_id: UUID) -> CommandAnswer:
-    """Take a queued command back."""
+    """Take a queued command back; for a wipe this needs the permission `wipe_devices`."""
     with transaction("cancel a command") as session:
+        kind = CommandKind(queries.get_command(session, command_id).kind)
+        if kind in DESTRUCTIVE and not signed_in().may(Permission.WIPE_DEVICES):
+            raise ForbiddenError("Your role does not include taking wipes back.")
         command = service.cancel_command(session, command_id, signed_in_name(), utc_now())
         note(session, "command.cancel", command.device_id, command=str(command_id))
     return _answer(command)

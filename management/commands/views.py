@@ -17,7 +17,7 @@ from management.devices.queries import get_device
 from management.paging import PAGE, time_cursor, write_cursor
 from management.web import context, is_fragment, reading, transaction
 from runtime.clock import utc_now
-from runtime.errors import RefusedError
+from runtime.errors import ForbiddenError, RefusedError
 
 bp = Blueprint("commands", __name__)
 
@@ -100,8 +100,11 @@ def _queue(device_id: UUID, kind: CommandKind) -> ResponseReturnValue:
 @bp.post("/commands/<uuid:command_id>/cancel")
 @requires(Permission.SEND_COMMANDS)
 def cancel(command_id: UUID) -> ResponseReturnValue:
-    """Take a queued command back."""
+    """Take a queued command back; a wipe only by who may order one."""
     with transaction("cancel a command") as session:
+        kind = CommandKind(queries.get_command(session, command_id).kind)
+        if kind in DESTRUCTIVE and not signed_in().may(Permission.WIPE_DEVICES):
+            raise ForbiddenError(_("Your role may not take wipes back."))
         command = service.cancel_command(session, command_id, signed_in_name(), utc_now())
         note(session, "command.cancel", command.device_id, command=str(command_id))
     flash(_("The command is taken back."))

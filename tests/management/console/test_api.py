@@ -13,7 +13,7 @@ from management.access import Role
 from management.api.operations import OPERATION
 from management.context import Context
 from runtime.clock import utc_now
-from tests.management.clients import BASE, ConsoleClient, api_client
+from tests.management.clients import BASE, ConsoleClient, api_client, signed_in_client
 from tests.management.fleet import Fleet, fill
 
 
@@ -72,6 +72,20 @@ def test_a_command_is_queued_followed_and_taken_back(owner: ConsoleClient, fleet
     assert again.status_code == 409
     assert again.mimetype == "application/problem+json"
     assert again.get_json()["detail"].endswith("cannot be taken back.")
+
+
+def test_only_who_may_order_a_wipe_takes_it_back(
+    app: Flask, context: Context, owner: ConsoleClient, fleet: Fleet
+) -> None:
+    body = {"kind": "wipe", "reason": "stolen"}
+    made = owner.post(f"/api/v1/devices/{fleet.devices[1]}/commands", json=body).get_json()["id"]
+    operator = api_client(app, context, "helper", Role.OPERATOR)
+    browser = signed_in_client(app, context, "clerk", Role.OPERATOR)
+
+    assert operator.post(f"/api/v1/commands/{made}/cancel").status_code == 403
+    assert browser.post(f"/commands/{made}/cancel").status_code == 403
+    assert owner.get(f"/api/v1/commands/{made}").get_json()["state"] == "queued"
+    assert owner.post(f"/api/v1/commands/{made}/cancel").status_code == 200
 
 
 def test_an_invitation_brings_key_and_link_once(owner: ConsoleClient, fleet: Fleet) -> None:
