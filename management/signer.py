@@ -86,18 +86,19 @@ class Signer:
 
     def _sign_order(self, order: agent.Order) -> str:
         body = order.body
-        if isinstance(body, agent.RunCommand) and body.command in DESTRUCTIVE:
+        if isinstance(body, agent.RunCommand) and self._limits.of(body.command):
             with self._store.transaction("count wipe") as books:
                 self._admit(books, body, order.aud)
         return envelope.sign(codec.write(order), envelope.ORDER, self._key)
 
     def _admit(self, books: Books, body: agent.RunCommand, recipient: UUID) -> None:
-        """Count a destructive command, or refuse it.
+        """Count a command that has limits, or refuse it.
 
         Its id counts once, so it is bound to the first recipient and kind: else one id would
         wipe everybody.
         """
-        if because := books.read(PAUSED):
+        because = books.read(PAUSED) if body.command in DESTRUCTIVE else ""
+        if because:
             raise RefusedError(f"Wipes are paused ({because}); `sekisho resume` lifts it.")
         command_id, kind = str(body.command_id), body.command.value
         before = books.recipient_of(command_id)

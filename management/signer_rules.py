@@ -30,6 +30,10 @@ class Limits:
     """Wipes of company data only that need no approval."""
     selective_wipes_per_day: Count = 100
     """The same for a day."""
+    passcode_resets_per_hour: Count = 20
+    """Passcode resets that need no approval."""
+    passcode_resets_per_day: Count = 100
+    """The same for a day."""
     approval_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
     """How long an approval waits for its command."""
     approver_hours: Annotated[int, Field(ge=0, le=720)] = 24
@@ -38,11 +42,13 @@ class Limits:
     """The group that may ask, when the signer runs under its own user."""
 
     def of(self, kind: CommandKind) -> tuple[int, int] | None:
-        """Return (per hour, per day) of a destructive *kind*, None for any other."""
+        """Return (per hour, per day) of a *kind* that has limits, None for any other."""
         if kind is CommandKind.WIPE:
             return self.wipes_per_hour, self.wipes_per_day
         if kind is CommandKind.SELECTIVE_WIPE:
             return self.selective_wipes_per_hour, self.selective_wipes_per_day
+        if kind is CommandKind.RESET_PASSCODE:
+            return self.passcode_resets_per_hour, self.passcode_resets_per_day
         return None
 
 

@@ -183,6 +183,24 @@ def test_selective_wipes_have_limits_of_their_own(signer: SignerClient) -> None:
         signer.sign_order(wipe(kind=CommandKind.LOCK))
 
 
+def test_passcode_resets_have_limits_and_do_not_stop_with_wipes(tmp_path: Path, at: Time) -> None:
+    few = Limits(passcode_resets_per_hour=2, passcode_resets_per_day=3)
+    reset = CommandKind.RESET_PASSCODE
+    with running(tmp_path / "signer", few, at.clock()) as path:
+        signer = SignerClient(path)
+        signer.pause("a drill")
+        for _ in range(2):
+            signer.sign_order(wipe(kind=reset))
+        with pytest.raises(RefusedError, match="2 reset passcode commands in one hour"):
+            signer.sign_order(wipe(kind=reset))
+        at.pass_(timedelta(minutes=61))
+        signer.sign_order(wipe(kind=reset))
+        with pytest.raises(RefusedError, match="3 reset passcode commands in one day"):
+            signer.sign_order(wipe(kind=reset))
+        at.pass_(timedelta(hours=24))
+        signer.sign_order(wipe(kind=reset))
+
+
 @pytest.mark.parametrize("jump", [timedelta(days=3), timedelta(days=-3)])
 def test_setting_the_wall_clock_frees_no_budget(
     signer: SignerClient, at: Time, jump: timedelta
