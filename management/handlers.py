@@ -18,6 +18,7 @@ Visit = Callable[["Context"], None]
 HANDLERS = {
     "commands.dispatch": "management.commands.work:dispatch",
     "commands.expire": "management.commands.work:expire",
+    "enrolment.forget": "management.enrolment.work:forget",
     "policies.spread": "management.compliance.work:spread_policy",
     "relays.watch": "management.relays.work:watch",
     "apps.scan": "management.apps.work:scan",
@@ -46,6 +47,7 @@ class Scheduled:
 SCHEDULE = (
     Scheduled("commands.dispatch", timedelta(minutes=5)),
     Scheduled("commands.expire", timedelta(minutes=5)),
+    Scheduled("enrolment.forget", timedelta(hours=6)),
     Scheduled("relays.watch", timedelta(minutes=15)),
     Scheduled("mail_access.decide", timedelta(minutes=5)),
     Scheduled("updates.run", timedelta(minutes=15)),

@@ -105,6 +105,17 @@ def list_attempts(
     return session.scalars(query.limit(limit)).all()
 
 
+def refused_before(session: Session, before: datetime, limit: int = 500) -> Sequence[UUID]:
+    """Return the ids of some refused enrolments older than *before*."""
+    attempt = EnrolmentAttempt
+    return session.scalars(
+        select(attempt.enrolment_id)
+        .where(attempt.at < before, attempt.refused_because != "")
+        .order_by(attempt.at)
+        .limit(limit)
+    ).all()
+
+
 def find_device_by_key(session: Session, thumbprint: str) -> Device | None:
     """Return the device that once enrolled with this signing key, locked until the commit."""
     return session.scalars(

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from management.commands.service import fail_open
@@ -12,8 +13,8 @@ from management.devices import service as devices
 from management.devices.models import Device
 from management.devices.queries import lock_device
 from management.devices.rules import EnrolmentState
-from management.enrolment.models import Invitation
-from management.enrolment.queries import get_invitation, state_of
+from management.enrolment.models import EnrolmentAttempt, Invitation
+from management.enrolment.queries import get_invitation, refused_before, state_of
 from management.enrolment.rules import LONGEST, InvitationState, key_hash, new_key
 from management.keys import Keys
 from management.policies.queries import get_policy
@@ -99,3 +100,10 @@ def retire(session: Session, device_id: UUID, by: str, because: str, now: dateti
     device = lock_device(session, device_id)
     end_enrolment(session, device, EnrolmentState.RETIRED, by, because, now)
     return device
+
+
+def forget_refused(session: Session, before: datetime) -> int:
+    """Delete some refused enrolments older than *before*; return how many."""
+    found = refused_before(session, before)
+    session.execute(delete(EnrolmentAttempt).where(EnrolmentAttempt.enrolment_id.in_(found)))
+    return len(found)
