@@ -22,7 +22,7 @@ from management.devices.rules import EnrolmentState, Fact, FactKind
 from management.devices.service import record_facts
 from management.enrolment.models import EnrolmentAttempt, Invitation
 from management.enrolment.queries import find_by_key, find_device_by_key, state_of
-from management.enrolment.rules import refusal, wrong_time
+from management.enrolment.rules import another_person, refusal, wrong_time
 from management.policies.queries import current_version, document, get_policy
 from management.relays.models import OutboundMessage
 from management.relays.service import ANSWER, acknowledge, announce_device, send_order
@@ -47,6 +47,8 @@ def answer_request(
     why = wrong_time(request.sent_at, now) or refusal(
         state_of(invitation, now) if invitation else None
     )
+    if invitation is not None and not why:
+        why = _taken(find_device_by_key(session, thumbprint), invitation)
     attempt = EnrolmentAttempt(
         enrolment_id=request.enrolment_id,
         at=now,
@@ -61,6 +63,13 @@ def answer_request(
     else:
         _grant(session, context, attempt, invitation, request, relay_id, now)
     return attempt
+
+
+def _taken(device: Device | None, invitation: Invitation) -> str:
+    """Return why the device may not pass to another person, or nothing when it may."""
+    if device is None or device.enrolment_state != EnrolmentState.ENROLLED:
+        return ""
+    return another_person(device.owner_address, invitation.address)
 
 
 def _grant(

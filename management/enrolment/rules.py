@@ -73,3 +73,13 @@ def refusal(state: InvitationState | None) -> str:
         InvitationState.ACTIVE: "",
     }
     return sentences[state]
+
+
+def another_person(owner: str, invited: str) -> str:
+    """Return why a device of *owner* cannot enrol by an invitation of *invited*, or nothing."""
+    if owner.casefold() == invited.casefold():
+        return ""
+    return (
+        "This device is enrolled for another person. Ask for an invitation for that person, or "
+        "ask the administrator to retire the device first."
+    )

@@ -37,6 +37,8 @@ from management.devices.queries import get_facts, rebuild_facts
 from management.devices.rules import FactKind
 from management.enrolment.models import EnrolmentAttempt
 from management.enrolment.queries import list_attempts
+from management.enrolment.service import retire
+from management.enrolment.work import forget
 from management.relays.models import KnownDeviceChange, RelayIncident
 from management.relays.queries import list_incidents
 from runtime.clock import utc_now
@@ -161,6 +163,40 @@ def test_the_proven_key_continues_the_record_in_a_new_epoch(desk: Office, read: 
     assert incidents(read) == [("replayed", 1)]
     desk.take(phone.report(Digest()))
     assert incidents(read) == [("replayed", 1)]
+
+
+def test_an_enrolled_device_does_not_pass_to_another_person(desk: Office, read: Session) -> None:
+    phone = Phone(desk).enrol(desk.invite("Ada@example.com"))
+    phone.enrolment_id = uuid4()
+    desk.take(phone.request(desk.invite("bob@example.com")))
+
+    body = phone.answer().body
+    assert isinstance(body, EnrolmentRefused)
+    assert "retire the device first" in body.reason
+    device = read.scalars(select(Device)).one()
+    assert (device.owner_address, device.epoch) == ("Ada@example.com", 1)
+    device_id = device.id
+    read.rollback()
+
+    with desk.context.database.transaction("retire") as session:
+        retire(session, device_id, "keeper", "handed on", utc_now())
+    phone.enrolment_id = uuid4()
+    phone.enrol(desk.invite("bob@example.com"))
+    assert read.scalars(select(Device)).one().owner_address == "bob@example.com"
+
+
+def test_old_refused_enrolments_are_forgotten_and_nothing_else(desk: Office, read: Session) -> None:
+    granted, old, young = Phone(desk).enrol(), Phone(desk), Phone(desk)
+    desk.take(old.request("0000-0000"), young.request("0000-0000"))
+    with desk.context.database.transaction("let time pass") as session:
+        for phone in (granted, old):
+            attempt = session.get_one(EnrolmentAttempt, phone.enrolment_id)
+            attempt.at -= timedelta(days=31)
+
+    forget(desk.context, {}, print)
+
+    left = set(read.scalars(select(EnrolmentAttempt.enrolment_id)))
+    assert left == {granted.enrolment_id, young.enrolment_id}
 
 
 def test_a_wipe_on_its_way_does_not_get_lost_by_enrolling_anew(
