@@ -15,7 +15,7 @@ from typing import IO
 
 CONFIGURATION_ERROR = 78  # EX_CONFIG: restarting does not help
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-LIVED_LONG = 10.0
+LIVED_LONG = 5.0
 """After so many seconds of life a process that dies waits only the first pause again."""
 LARGEST_LOG_BYTES = 20 * 1024 * 1024
 

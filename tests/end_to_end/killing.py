@@ -20,7 +20,7 @@ KINDS = {
 }
 BELOW = {"web": "web worker", "jobs": "worker child"}
 MOST_IN_A_STEP = 3
-APART_SECONDS = 6.0
+APART_SECONDS = 7.0
 """Between two deaths of one process, so that the supervisor's pause stays short."""
 
 

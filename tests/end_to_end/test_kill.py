@@ -50,25 +50,32 @@ def test_a_death_at_every_named_point_loses_and_repeats_nothing(
     assert len(points.all()) > 80, sorted(points.all())
     reaper = Reaper(orders, running.supervisor, points)
     reaper.start()
-    began, fruitless = time.monotonic(), 0
+    began = time.monotonic()
+    try:
+        walk_until_all_died(running, reaper)
+    finally:
+        reaper.end()
+        print(
+            f"{len(reaper.deaths)} deaths ({counted(reaper.deaths)}) at {len(points.all())} points"
+        )
+        print(f"in {time.monotonic() - began:.0f} s", flush=True)
+    assert not reaper.remaining, f"never came again to {sorted(reaper.remaining)}"
+    assert "audit trail is whole" in running.product.sekisho("verify")
+
+
+def walk_until_all_died(running: Site, reaper: Reaper) -> None:
+    """Take walks until each point had its death, or none was come by on three walks."""
+    fruitless = 0
     while reaper.remaining and fruitless < 3:
-        before, deaths = len(reaper.remaining), len(reaper.deaths)
-        walked = time.monotonic()
+        before, walked = len(reaper.remaining), time.monotonic()
         walk = running.walk(reaper.begin)
         reaper.begin("nothing more")
         becomes_whole(running.product)
         holds(walk)
-        fruitless = fruitless + 1 if len(reaper.remaining) == before else 0
-        print(
-            f"walk {walk.number}: {len(reaper.deaths) - deaths} deaths, {len(reaper.remaining)} "
-            f"points left, {time.monotonic() - walked:.0f} s",
-            flush=True,
-        )
-    reaper.end()
-    print(f"{len(reaper.deaths)} deaths ({counted(reaper.deaths)}) at {len(points.all())} points")
-    print(f"in {time.monotonic() - began:.0f} s")
-    assert not reaper.remaining, f"never came again to {sorted(reaper.remaining)}"
-    assert "audit trail is whole" in running.product.sekisho("verify")
+        left = len(reaper.remaining)
+        fruitless = fruitless + 1 if left == before else 0
+        seconds = time.monotonic() - walked
+        print(f"walk {walk.number}: {before - left} deaths, {left} points left, {seconds:.0f} s")
 
 
 def learn(running: Site, orders: Orders) -> Points:

@@ -16,7 +16,7 @@ from zipfile import ZipFile
 from agents.simulator.device import SimulatedDevice
 from contracts.agent import DeviceDescription, InstalledApp
 from runtime.errors import UnavailableError
-from tests.end_to_end.client import PATIENCE_SECONDS, Client
+from tests.end_to_end.client import PATIENCE_SECONDS, Client, Form
 from tests.end_to_end.product import Product, until
 from tests.scanner.build_apk import App, build_apk
 from tests.servers.exchange import PASSWORD, USER, Exchange
@@ -218,8 +218,7 @@ class Walk:
     def clean_up(self) -> None:
         """The app is deleted, and everything that the phone said has been acknowledged."""
         assert self.site.client.get("/apps", text=self.app)["items"], "an upload is missing"
-        answer = self.site.client.fill("/apps/" + self.app, f"/apps/{self.app}/delete")
-        assert answer.status_code == 303, answer.text
+        self._delete_app()
 
         def quiet() -> bool:
             self.check_in()
@@ -227,6 +226,22 @@ class Walk:
             return not (state.reports or state.pending or state.to_run)
 
         until("every report is acknowledged", quiet, SETTLE_SECONDS)
+
+    def _delete_app(self) -> None:
+        """Delete it; an app that is not there any more was deleted when no answer came."""
+        client, page = self.site.client, f"/apps/{self.app}"
+        lost = client.unanswered
+
+        def gone() -> bool:
+            shown = client.ask("GET", page)
+            if shown.status_code == 404:
+                assert client.unanswered > lost, "an upload is missing"
+                return True
+            token = Form(shown.text, f"{page}/delete").fields
+            answer = client.attempt("POST", f"{page}/delete", data=token)
+            return answer is not None and answer.status_code == 303
+
+        until("the app is deleted", gone, PATIENCE_SECONDS)
 
     # --- what is waited for ---
 
