@@ -54,6 +54,7 @@ def serve(loaded: Settings) -> None:
         backpressure=CONNECTIONS,
         websockets=False,
         respawn_failed_workers=True,
+        respawn_interval=1.0,
         workers_kill_timeout=10,
         ssl_cert=certificate,
         ssl_key=key,

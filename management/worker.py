@@ -154,7 +154,10 @@ class Child:
         """Give *job* to the process, starting one if there is none."""
         self.used_at = time.monotonic()
         if self.pool is not None:
-            return self.pool.submit(self.run_job, job.kind, job.payload)
+            try:
+                return self.pool.submit(self.run_job, job.kind, job.payload)
+            except BrokenProcessPool:  # it died while it had nothing to do: not this job's fault
+                self.end()
         self.reports, theirs = multiprocessing.get_context("spawn").Pipe(duplex=False)
         self.pool = ProcessPoolExecutor(
             1,

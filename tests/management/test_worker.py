@@ -1,6 +1,7 @@
 """Workers with real child processes: done, failed, killed, stopped, resting."""
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -90,6 +91,23 @@ def test_a_killed_child_costs_one_attempt_and_the_job_is_done(
     _skip_the_wait(context)
     _until(lambda: _job(context, key).state == "done")
     assert _job(context, key).attempts == 2
+
+
+def test_a_child_that_died_while_it_had_nothing_to_do_costs_no_attempt(
+    context: Context, start: Start
+) -> None:
+    worker = start()
+    first = _queue(context, "fail")
+    _until(lambda: _job(context, first).error)
+    worker.child.progress()
+    pid = worker.child.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    _until(lambda: _gone(pid))  # whoever cleans it away knows by then that it died
+
+    second = _queue(context, "write", name="second")
+    _until(lambda: _job(context, second).state == "done")
+    assert _job(context, second).attempts == 1
 
 
 def test_a_job_that_kills_every_child_ends_and_others_go_on(context: Context, start: Start) -> None:
