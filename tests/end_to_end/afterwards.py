@@ -119,7 +119,7 @@ def _apps_and_sets(session: Session, walk: Walk) -> None:
     assert len(_audited(session, "app.upload", walk.app)) >= 1
     assert session.get(StoredApp, walk.app) is None
     version = session.get(InstalledPatternSet, walk.version)
-    assert version is not None and version.active
+    assert version is not None and version.active == (walk.number == walk.site.walks)
     assert len(_audited(session, "updates.activate", walk.version)) == 1
     active = select(func.count()).where(InstalledPatternSet.active.is_(True))
     assert session.scalar(active) == 1

@@ -175,9 +175,12 @@ class Reaper(Thread):
 
 
 class RandomKiller(Thread):
-    """Kills any process below the supervisor at random moments."""
+    """Kills any process below the supervisor at random moments.
 
-    def __init__(self, supervisor: int, seed: int, pause: tuple[float, float] = (0.5, 2.0)) -> None:
+    Not faster than the console can start again: else it would never be there.
+    """
+
+    def __init__(self, supervisor: int, seed: int, pause: tuple[float, float] = (1.0, 4.0)) -> None:
         super().__init__(name="random killer", daemon=True)
         self.supervisor, self.pause = supervisor, pause
         self.random = random.Random(seed)

@@ -27,7 +27,7 @@ from tests.end_to_end.product import Product, until
 from tests.end_to_end.walk import Site, killable
 
 pytestmark = [pytest.mark.alone, pytest.mark.servers, pytest.mark.timeout(1500)]
-RANDOM_WALKS = 3
+RANDOM_WALKS = 2
 
 
 @pytest.fixture(scope="module")
