@@ -162,9 +162,10 @@ def pause(because: str) -> None:
         said = str(error) if isinstance(error, SekishoError) else type(error).__name__
         click.echo(f"The database does not hold the pause: {said}", err=True)
         sys.exit(1)
-    click.echo("The database holds the pause. `sekisho resume` lifts it.")
+    click.echo("The database holds the pause: no mail is blocked.")
     if untold:
         sys.exit(1)
+    click.echo("Enforcement is paused. `sekisho resume` lifts it.")
 
 
 @click.command()
