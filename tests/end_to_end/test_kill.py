@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from sekisho.supervisor import LIVED_LONG
 from tests.end_to_end.afterwards import becomes_whole, holds
 from tests.end_to_end.killing import (
     Orders,
@@ -122,10 +123,16 @@ STARTS = {
 def test_a_death_while_starting_is_survived_too(
     running: Site, orders: Orders, kind: str, point: str
 ) -> None:
+    until(f"{kind} has lived long enough for a short pause", lambda: has_lived(running, kind))
     orders.arm(point)
     kill(running, kind)
     until(f"{kind} dies at {point}", orders.victim, 60)
     becomes_whole(running.product)
+
+
+def has_lived(running: Site, kind: str) -> bool:
+    pids = [pid for pid, found in family(running.supervisor).items() if found == kind]
+    return all(time.time() - psutil.Process(pid).create_time() > LIVED_LONG for pid in pids)
 
 
 def kill(running: Site, kind: str) -> None:
