@@ -6,6 +6,7 @@ message can never be taken for another. joserfc does the cryptography.
 """
 
 import json
+from base64 import urlsafe_b64decode
 
 from joserfc import jwe, jws
 from joserfc.errors import JoseError
@@ -99,17 +100,15 @@ def recipient_of(sealed: str) -> str | None:
     """Return the key thumbprint (``kid``) that *sealed* names, or None; it is not protected yet."""
     _limit(sealed)
     try:
-        header = json.loads(jws_segment(sealed))
+        header = json.loads(_first_segment(sealed))
     except (ValueError, RecursionError):
         return None
     kid = header.get("kid") if isinstance(header, dict) else None
     return kid if isinstance(kid, str) else None
 
 
-def jws_segment(token: str) -> bytes:
+def _first_segment(token: str) -> bytes:
     """Return the first segment of a compact JOSE object, decoded."""
-    from base64 import urlsafe_b64decode
-
     first = token.partition(".")[0]
     return urlsafe_b64decode(first + "=" * (-len(first) % 4))
 

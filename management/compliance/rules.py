@@ -6,7 +6,7 @@ the one `Judgement` that `judge` returns.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from management.compliance.catalogue import CRITERIA
 from management.compliance.criteria import (
@@ -41,7 +41,6 @@ __all__ = [
     "kept_since",
     "read_facts",
     "read_violation",
-    "silence_left",
     "version_key",
     "write_fact",
     "write_violation",
@@ -81,12 +80,6 @@ def kept_since(before: tuple[State, datetime] | None, judged: Judgement, now: da
     if judged.state is not State.HEALTHY or before is None:
         return judged.since
     return before[1] if before[0] is State.HEALTHY else now
-
-
-def silence_left(facts: Facts, asked: AskedPolicy, now: datetime) -> timedelta | None:
-    """Return how long the device may still be silent, or None when it never reported."""
-    fact = facts.get(FactKind.CONTACT)
-    return None if fact is None else later(fact.said_at, asked.requirements.maximum_silence) - now
 
 
 def _violations(facts: Facts, asked: AskedPolicy, now: datetime) -> Iterator[Violation]:
