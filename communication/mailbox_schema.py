@@ -66,9 +66,15 @@ CREATE TRIGGER outbound_removed AFTER DELETE ON outbound BEGIN
 """
 
 
+BUSY_SECONDS = 60.0
+"""How long a writer waits for another, such as a backup; the queue before it is bounded."""
+
+
 def connect(path: Path, cache_kib: int = 1024) -> sqlite3.Connection:
     """Return a connection that commits only when told to, durably."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
+    )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA cache_size = -{cache_kib}")

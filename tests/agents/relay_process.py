@@ -67,7 +67,7 @@ def running(folder: Path, office: Keys) -> Iterator[RelayProcess]:
         )
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
 
 
 def _wait(process: subprocess.Popen[bytes], address: str, output: Path) -> None:

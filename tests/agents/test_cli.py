@@ -166,7 +166,7 @@ def test_a_running_phone_is_stopped_with_ctrl_c(office: Office, enrol: Enrol) ->
             if "1 report sent" in line:
                 break
         running.send_signal(signal.SIGINT)
-        assert running.wait(20) == 0
+        assert running.wait(120) == 0
     office.collect()
 
     assert first.startswith("Checked in: 1 report sent")

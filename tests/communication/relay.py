@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +34,7 @@ from contracts.link import (
 )
 
 ROOT = Path(__file__).parent.parent.parent
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 
 
 def free_ports(count: int) -> list[int]:
@@ -109,18 +110,17 @@ class Relay:
         while time.monotonic() < give_up:
             if self.process.poll() is not None:
                 break
-            try:
+            with suppress(httpx.TransportError):
                 if httpx.get(f"http://127.0.0.1:{self.health_port}/healthz").status_code == 200:
                     return self
-            except httpx.TransportError:
-                time.sleep(0.05)
+            time.sleep(0.05)
         raise AssertionError((self.home / "log").read_text())
 
     def stop(self) -> int:
         """Ask it to end; return its exit status."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(15)
+        return self.process.wait(60)
 
     def kill(self) -> None:
         """End it as a power failure would."""

@@ -51,7 +51,7 @@ def test_a_report_is_neither_lost_nor_doubled_by_a_crash_at_its_commit(
     with pytest.raises(httpx.TransportError):
         phone.report(1, "report")
     assert own_relay.process is not None
-    assert own_relay.process.wait(10) == -9
+    assert own_relay.process.wait(120) == -9
     own_relay.start(**crash)
     phone.client = own_relay.devices_client()
     found = [item.sealed for item in Management(own_relay).inbound()]
@@ -92,7 +92,7 @@ def test_repeating_what_a_crash_interrupted_ends_as_if_it_had_not_happened(
     with pytest.raises(httpx.TransportError):
         everything()
     assert own_relay.process is not None
-    assert own_relay.process.wait(10) == -9
+    assert own_relay.process.wait(120) == -9
     own_relay.start(**crash)
     everything()
 

@@ -110,7 +110,7 @@ def test_management_can_wait_for_what_comes(management: Management, phone: Phone
     comes.start()
 
     assert [item.sealed for item in management.inbound("?wait=30")] == ["at.once"]
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 29
     comes.join()
 
 
@@ -120,7 +120,7 @@ def test_more_calls_that_wait_than_are_held_are_answered_at_once(relay: Relay) -
 
     def wait(management: Management) -> None:
         began = time.monotonic()
-        management.inbound("?wait=4")
+        management.inbound("?wait=12")
         took.append(time.monotonic() - began)
 
     threads = [threading.Thread(target=wait, args=(each,)) for each in waiting]
@@ -129,13 +129,13 @@ def test_more_calls_that_wait_than_are_held_are_answered_at_once(relay: Relay) -
     for thread in threads:
         thread.join()
 
-    assert sum(seconds < 3.5 for seconds in took) == 4
+    assert sum(seconds < 11 for seconds in took) == 4
 
 
 def test_management_learns_who_polled(management: Management, phone: Phone) -> None:
     before = datetime.now(UTC) - timedelta(seconds=1)
     phone.poll(phone.token())
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 120
     seen: tuple[object, ...] = ()
     path = "/link/v1/seen?since=" + before.isoformat().replace("+00:00", "Z")
     while time.monotonic() < give_up and not seen:

@@ -50,16 +50,16 @@ def test_above_its_strength_it_asks_devices_to_come_later_and_hears_management(
     threads = [threading.Thread(target=send, args=(phone,)) for phone in phones]
     for thread in threads:
         thread.start()
-    give_up = time.monotonic() + 8
-    while len(codes) < 16 and time.monotonic() < give_up:
-        time.sleep(0.05)
-
-    assert management.send("GET", "/link/v1/status").status_code == 200
-
-    slow.execute("ROLLBACK")
-    slow.close()
-    for thread in threads:
-        thread.join()
+    try:
+        give_up = time.monotonic() + 30
+        while len(codes) < 16 and time.monotonic() < give_up:
+            time.sleep(0.05)
+        heard = management.send("GET", "/link/v1/status").status_code
+    finally:
+        slow.close()
+        for thread in threads:
+            thread.join()
+    assert heard == 200
     assert sorted(codes) == [202] * 64 + [503] * 16
     assert len(set(waits)) > 3
     assert all(10 <= wait <= 120 for wait in waits)

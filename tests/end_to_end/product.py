@@ -107,7 +107,7 @@ class Product:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        return self.process.wait(30)
+        return self.process.wait(120)
 
     def sekisho(self, *words: str, check: bool = True, input: str = "") -> str:
         """Run a command of ours on the same data folder and return what it printed."""

@@ -167,7 +167,7 @@ def test_the_supervisors_death_leaves_no_orphan_and_a_second_start_keeps_everyth
     assert product.process is not None
     everybody = family(product.process.pid)
     product.process.send_signal(signal.SIGKILL)
-    product.process.wait(10)
+    product.process.wait(120)
     until("nobody is left over", lambda: all(map(is_gone, everybody)), 15)
     product.start()
     becomes_whole(product)

@@ -255,7 +255,7 @@ class Bed:
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
-            process.wait(10)
+            process.wait(120)
             if process.stderr:
                 process.stderr.close()
 

@@ -100,7 +100,7 @@ def test_a_running_connector_acts_answers_and_stops_cleanly(bed: Bed, port: int)
     wait_until(lambda: bed.partnership("ADA1").applied == "allow")
 
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(120) == 0
     said = [line["message"] for line in log_lines(process)]
     assert "The connector works." in said
     assert "corp.test/Users/ada: allow ADA1" in said

@@ -119,7 +119,7 @@ def _until(holds: Callable[[], Any], seconds: float = 60) -> Any:
 
 def _get(url: str) -> tuple[int, bytes] | None:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=30) as answer:
             return answer.status, answer.read()
     except OSError:
         return None
@@ -151,6 +151,6 @@ def test_the_process_starts_does_queued_work_tells_its_health_and_stops(
         _until(lambda: done in (_get(f"http://127.0.0.1:{port}/metrics") or (0, b""))[1].decode())
     finally:
         process.send_signal(signal.SIGTERM)
-        status = process.wait(30)
+        status = process.wait(120)
     assert status == 0, log.read_text()
     assert '"level": "ERROR"' not in log.read_text()

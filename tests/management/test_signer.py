@@ -470,7 +470,7 @@ class _Process:
     def __enter__(self) -> None:
         command = [sys.executable, "-m", "management", "signer"]
         self.process = subprocess.Popen(command, env=self.environment)
-        give_up = time.monotonic() + 30
+        give_up = time.monotonic() + 120
         while time.monotonic() < give_up:
             try:
                 self.signer.status()

@@ -92,7 +92,7 @@ def test_the_console_speaks_tls_of_our_ca_comes_back_and_ends_cleanly(
     _until(lambda: _answers(base, trusting))
 
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
 
 
 def test_the_worker_ends_with_the_process_that_watches_it(

@@ -41,7 +41,7 @@ def start(context: Context, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     yield started
     stopping.set()
     for worker in workers:
-        worker.join(timeout=30)
+        worker.join(timeout=120)
         assert not worker.is_alive()
         assert worker.child.pool is None
 
@@ -156,7 +156,7 @@ def test_stopping_gives_the_job_back_and_leaves_no_process(
     _until(lambda: mark.exists() and mark.read_text())
 
     stopping.set()
-    worker.join(timeout=20)
+    worker.join(timeout=120)
 
     job = _job(context, key)
     assert (job.state, job.attempts, job.error) == ("queued", 0, "")
