@@ -107,9 +107,9 @@ def test_it_ends_soon_although_somebody_waits(own_relay: Relay) -> None:
 
     assert own_relay.stop() == 0
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 40
     for thread in held:
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
 
 

@@ -252,7 +252,7 @@ def test_a_stalling_server_is_given_up(feed: Feed, reader: Reader, ending: str) 
     assert "did not answer in time" in reader.refused(UnavailableError)
 
 
-@pytest.mark.parametrize("answer", [feeds.drip(0.05, 15), feeds.drip_headers(0.05, 15)])
+@pytest.mark.parametrize("answer", [feeds.drip(0.05, 60), feeds.drip_headers(0.05, 60)])
 def test_dripping_does_not_keep_an_update_open(
     feed: Feed, reader: Reader, answer: feeds.Answer
 ) -> None:
@@ -263,7 +263,7 @@ def test_dripping_does_not_keep_an_update_open(
     started = time.monotonic()
 
     assert "too slow" in reader.refused(UnavailableError)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 50
 
 
 def test_a_server_that_is_down_is_named(feed: Feed, reader: Reader) -> None:
