@@ -1,8 +1,10 @@
 """Settings come from the environment or one file and are parsed strictly, once, at start."""
 
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +14,10 @@ from runtime.errors import ConfigurationError
 
 T = TypeVar("T")
 FILE_NAME = "sekisho.toml"
+PARTS = ("signer", "communication", "connector")
+"""Parts whose variables carry their name; management's carry none."""
+NO_SETTINGS = re.compile(r"home|supervised|crash_.*|soak_minutes|update_passphrase")
+"""Variables of ours that are read elsewhere."""
 
 
 def load(
@@ -22,11 +28,13 @@ def load(
     Field ``port`` of part ``communication`` is read from ``SEKISHO_COMMUNICATION_PORT``, else from
     ``port`` in section ``[communication]`` of ``sekisho.toml`` in the data folder, else its default
     holds; without a part, from ``SEKISHO_PORT`` and the top of the file. *fixed* (the command line)
-    wins where it is not None. Raises ConfigurationError naming each bad or unknown value.
+    wins where it is not None. Raises ConfigurationError naming each bad or unknown value, also a
+    variable with our prefix that no part reads.
     """
     environment = os.environ if environment is None else environment
     prefix = f"SEKISHO_{part.upper()}_" if part else "SEKISHO_"
     names = kind.__dataclass_fields__  # type: ignore[attr-defined]
+    _refuse_strange(environment, part, prefix, set(names))
     from_file = _section(home(environment), part, set(names))
     from_environment = {
         name: environment[prefix + name.upper()]
@@ -45,6 +53,27 @@ def home(environment: Mapping[str, str] | None = None) -> Path:
     """Return the data folder: ``SEKISHO_HOME``, or ``var`` in the current folder."""
     environment = os.environ if environment is None else environment
     return Path(environment.get("SEKISHO_HOME") or "var").absolute()
+
+
+def _refuse_strange(
+    environment: Mapping[str, str], part: str, prefix: str, known: set[str]
+) -> None:
+    """Refuse a variable that nobody reads: a mistyped setting must not be ignored silently."""
+    ours = {v.removeprefix(prefix).lower() for v in environment if v.startswith(prefix)}
+    strange = {name for name in ours - known if part or not _is_of_others(name)}
+    if strange:
+        wrong = "; ".join(_hint(prefix, name, known) for name in sorted(strange))
+        raise ConfigurationError(f"Unknown setting in the environment: {wrong}.")
+
+
+def _is_of_others(name: str) -> bool:
+    return bool(NO_SETTINGS.fullmatch(name)) or name.startswith(tuple(f"{p}_" for p in PARTS))
+
+
+def _hint(prefix: str, name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known, 1)
+    more = f" (did you mean {prefix}{near[0].upper()}?)" if near else ""
+    return f"{prefix}{name.upper()}{more}"
 
 
 def _section(folder: Path, part: str, known: set[str]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ TARGET = ROOT / "docs/settings.md"
 HEAD = """# Settings
 
 Each setting is read once at start, from the environment or from `sekisho.toml` in the data folder
-(the environment wins). A value that is wrong, or a name in the file that nobody knows, is named and
-the process refuses to start. `SEKISHO_HOME` is the data folder (default: `var` in the current
+(the environment wins). A value that is wrong, or a name that nobody knows, is named and the process
+refuses to start. `SEKISHO_HOME` is the data folder (default: `var` in the current
 folder). Written by `tools/settings_document.py` from the code.
 """
 PARTS = (
