@@ -4,8 +4,6 @@ import json
 import os
 from typing import Any, NamedTuple
 
-import yara
-
 from runtime.errors import NotFoundError, RefusedError
 
 EXTERNALS: dict[str, str | int] = {"kind": "", "entry": "", "depth": 0}
@@ -13,13 +11,34 @@ EXTERNALS: dict[str, str | int] = {"kind": "", "entry": "", "depth": 0}
 ``xml``, ``resources``, ``archive``, ``outside`` or ``other``), its path, how deep it is nested."""
 
 
-class OpenSet(NamedTuple):
-    """Rules of one version; the fields of *behaviours* and *signers* are `rule_source`'s."""
+class RuleData(NamedTuple):
+    """Rules of one version that need no file; the fields are those of `patterns.rule_language`."""
 
     version: str
-    yara: Any
     behaviours: list[dict[str, Any]]
     signers: dict[str, Any]
+    lists: list[dict[str, Any]]
+    yara: dict[str, str]
+    """YARA rule -> digest of its text."""
+
+
+class OpenSet(NamedTuple):
+    """Rules of one version, ready to match."""
+
+    yara: Any
+    data: RuleData
+
+    @property
+    def version(self) -> str:
+        return self.data.version
+
+    @property
+    def behaviours(self) -> list[dict[str, Any]]:
+        return self.data.behaviours
+
+    @property
+    def signers(self) -> dict[str, Any]:
+        return self.data.signers
 
 
 def open_set(folder: str) -> OpenSet:
@@ -27,22 +46,34 @@ def open_set(folder: str) -> OpenSet:
 
     Raises NotFoundError when the folder holds none, RefusedError when a rule does not compile.
     """
+    import yara
+
+    data = open_data(folder)
     try:
-        manifest = json.loads(_read(folder, "manifest.json"))
-        sources = {
-            name: _read(folder, name).decode()
-            for name in manifest["files"]
-            if name.endswith(".yar")
-        }
-        behaviours = json.loads(_read(folder, "behaviours.json"))
-        signers = json.loads(_read(folder, "signers.json"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NotFoundError(f"{folder} holds no readable pattern set: {error!r}.") from None
-    try:
+        names = json.loads(_read(folder, "manifest.json"))["files"]
+        sources = {name: _read(folder, name).decode() for name in names if name.endswith(".yar")}
         rules = yara.compile(sources=sources, externals=EXTERNALS, includes=False)
+    except (OSError, ValueError) as error:
+        raise NotFoundError(f"{folder} holds no readable pattern set: {error!r}.") from None
     except yara.Error as error:
         raise RefusedError(f"The pattern set in {folder} does not compile: {error}.") from None
-    return OpenSet(str(manifest["version"]), rules, behaviours, signers)
+    return OpenSet(rules, data)
+
+
+def open_data(folder: str) -> RuleData:
+    """Return the rules in *folder* that can be judged from stored features, without YARA.
+
+    Raises NotFoundError when the folder holds no set.
+    """
+    try:
+        manifest = json.loads(_read(folder, "manifest.json"))
+        parts = {
+            name: json.loads(_read(folder, f"{name}.json"))
+            for name in ("behaviours", "signers", "lists", "yara")
+        }
+        return RuleData(str(manifest["version"]), **parts)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise NotFoundError(f"{folder} holds no readable pattern set: {error!r}.") from None
 
 
 def _read(folder: str, name: str) -> bytes:

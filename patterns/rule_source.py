@@ -1,120 +1,30 @@
 """The sources of a pattern set: read, and checked so that every rule explains itself.
 
-A source folder holds ``VERSION``, ``yara/*.yar``, ``behaviours.toml`` and ``signers.toml`` (the
-last three may be missing) and whatever else documents them; ``docs/patterns.md`` describes the
-fields.
+A source folder holds ``VERSION``, ``yara/*.yar``, ``behaviours.toml``, ``behaviours/*.toml``,
+``lists/*.toml`` and ``signers.toml`` (all but ``VERSION`` may be missing) and whatever else
+documents them; ``docs/patterns.md`` describes the fields. All problems are told at once.
 """
 
+import hashlib
 import json
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import yara
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from patterns import rule_checks
 from patterns.opened import EXTERNALS
+from patterns.rule_language import Behaviour, KnownList, Rule, Signers
 from runtime.errors import MalformedMessageError, NotFoundError
 
-Category = Literal[
-    "backdoor",
-    "billing-fraud",
-    "denial-of-service",
-    "elevated-privilege-abuse",
-    "evasive-container",
-    "hostile-downloader",
-    "impersonation",
-    "non-android-threat",
-    "phishing",
-    "privacy",
-    "ransomware",
-    "rooting",
-    "spam",
-    "spyware",
-    "stalkerware",
-    "test-file",
-    "trojan",
-    "unwanted",
-    "vulnerable",
-]
-"""Google's categories of potentially harmful apps, and ours for what they do not name."""
-
-RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{2,79}$")]
-Words = Annotated[str, Field(min_length=5, max_length=255)]
-Explanation = Annotated[str, Field(min_length=20, max_length=2000)]
-Technique = Annotated[str, Field(pattern=r"^(T\d{4}(\.\d{3})?)?$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Call = Annotated[str, Field(pattern=r"^L[\w/$]+;->[\w<>$]+$", max_length=255)]
-Text = Annotated[str, Field(min_length=3, max_length=255)]
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """What every rule says of itself, whatever its form."""
-
-    id: RuleId
-    title: Words
-    severity: Literal["note", "low", "medium", "high"]
-    category: Category
-    meaning: Explanation
-    """What an app that matches does."""
-    why: Explanation
-    """Why this is not usual in honest apps."""
-    family: Annotated[str, Field(max_length=80)] = ""
-    technique: Technique = ""
-    """MITRE ATT&CK Mobile id."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traits:
-    """What is looked for in manifest and code."""
-
-    permissions: tuple[Text, ...] = ()
-    actions: tuple[Text, ...] = ()
-    """Intent actions that a component of the app filters for."""
-    guarded_by: tuple[Text, ...] = ()
-    """Permissions that a component asks of its callers, which tell what kind of service it is."""
-    calls: tuple[Call, ...] = ()
-    """Methods that the code refers to."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Behaviour(Rule):
-    """Holds for an app with every trait of *all*, and as many of *some* as *at_least* says."""
-
-    all: Traits
-    some: Traits = field(default_factory=Traits)
-    at_least: Annotated[int, Field(ge=0, le=50)] = 0
-    no_launcher: bool = False
-    """Only for an app that shows no icon."""
-    receiver_priority: Annotated[int, Field(ge=0)] = 0
-    """Only when a filter for one of the actions has at least this priority."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfficialSigner:
-    """An app whose publisher's certificates are known; another signer means a repackaged app."""
-
-    package: Text
-    publisher: Text
-    sha256: tuple[Sha256, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublicKey:
-    """A certificate whose private key anybody can have."""
-
-    sha256: Sha256
-    name: Text
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signers:
-    official: tuple[OfficialSigner, ...] = ()
-    public_key: tuple[PublicKey, ...] = ()
+DIGEST_LENGTH = 16
+_YARA_RULE = re.compile(r"^(?:(?:private|global)\s+)*rule\s+(\w+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,75 +36,147 @@ class CheckedSource:
     signers: Signers
 
 
+class _Reader:
+    """Reads one source folder and collects what is wrong with it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.problems: list[str] = []
+
+    def text(self, path: Path) -> str:
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            self.problems.append(f"{path.name} is no readable UTF-8: {error}.")
+            return ""
+
+    def toml(self, path: Path) -> dict[str, Any]:
+        try:
+            return tomllib.loads(self.text(path)) if path.exists() else {}
+        except tomllib.TOMLDecodeError as error:
+            self.problems.append(f"{path.name}: {error}.")
+            return {}
+
+    def checked(self, kind: type[T], fields: Any, place: str) -> T | None:
+        try:
+            value: T = _adapter(kind).validate_python(fields)
+            return value
+        except ValidationError as error:
+            for problem in error.errors(include_url=False, include_input=False):
+                where = ".".join(str(part) for part in problem["loc"])
+                self.problems.append(f"{place}: {where or 'it'}: {problem['msg']}.")
+            return None
+
+    def rules(self, paths: Iterable[Path], kind: type[T]) -> list[tuple[Path, T]]:
+        """Return the rules in TOML files, each a table of ``[[rule]]``."""
+        found = []
+        for path in paths:
+            fields = self.toml(path)
+            for other in fields.keys() - {"rule"}:
+                self.problems.append(f"{path.name}: '{other}' is not known here, only [[rule]].")
+            for number, one in enumerate(fields.get("rule", ())):
+                name = one.get("id", f"number {number + 1}") if isinstance(one, dict) else number
+                rule = self.checked(kind, one, f"{path.name}, rule {name}")
+                if rule is not None:
+                    found.append((path, rule))
+        return found
+
+    def yara(self, texts: Mapping[str, str]) -> list[Rule]:
+        found = []
+        for name, text in texts.items():
+            try:
+                compiled = yara.compile(source=text, externals=EXTERNALS, includes=False)
+            except yara.Error as error:
+                self.problems.append(f"{name}: {error}.")
+                continue
+            for one in compiled:
+                fields = {"id": one.identifier, **one.meta}
+                rule = self.checked(Rule, fields, f"{name}, rule {one.identifier}")
+                if rule is not None and not one.is_private:
+                    found.append(rule)
+        return found
+
+    def lists(self) -> list[KnownList]:
+        paths = sorted((self.folder / "lists").glob("*.toml"))
+        return [self._filled(path, rule) for path, rule in self.rules(paths, KnownList)]
+
+    def _filled(self, path: Path, rule: KnownList) -> KnownList:
+        if not rule.values_file:
+            return rule
+        lines = self.text(path.parent / rule.values_file).splitlines()
+        more = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
+        return replace(rule, values=tuple(dict.fromkeys((*rule.values, *more))))
+
+
 def read_source(folder: Path) -> CheckedSource:
-    """Return the sources in *folder*; MalformedMessageError names what is not in order."""
+    """Return the sources in *folder*; MalformedMessageError names all that is not in order."""
     if not folder.is_dir():
         raise NotFoundError(f"There is no folder {folder} with pattern sources.")
-    texts = {path.name: _text(path) for path in sorted((folder / "yara").glob("*.yar"))}
-    behaviours = _toml(folder / "behaviours.toml", "rule", tuple[Behaviour, ...], ())
-    signers = _toml(folder / "signers.toml", None, Signers, Signers())
-    rules = (*_yara_rules(texts), *behaviours)
-    if not rules:
-        raise MalformedMessageError(f"{folder} holds no rule.")
-    _unique(rule.id for rule in rules)
+    reader = _Reader(folder)
+    texts = {path.name: reader.text(path) for path in sorted((folder / "yara").glob("*.yar"))}
+    paths = [folder / "behaviours.toml", *sorted((folder / "behaviours").glob("*.toml"))]
+    behaviours = [rule for _, rule in reader.rules(paths, Behaviour)]
+    lists = reader.lists()
+    fields = reader.toml(folder / "signers.toml")
+    signers = reader.checked(Signers, fields, "signers.toml") or Signers()
+    rules = (*reader.yara(texts), *behaviours, *lists)
+    problems = [*reader.problems, *rule_checks.problems_of(rules)]
+    if not rules and not problems:
+        problems.append(f"{folder} holds no rule.")
+    if problems:
+        raise MalformedMessageError("\n".join(problems))
+    return CheckedSource(_files(texts, behaviours, lists, signers), rules, signers)
+
+
+def _files(
+    texts: Mapping[str, str],
+    behaviours: list[Behaviour],
+    lists: list[KnownList],
+    signers: Signers,
+) -> dict[str, bytes]:
     files = {f"yara/{name}": text.encode() for name, text in texts.items()}
-    files["behaviours.json"] = _json(tuple[Behaviour, ...], behaviours)
-    files["signers.json"] = _json(Signers, signers)
-    return CheckedSource(files, rules, signers)
+    files["yara.json"] = _json(_yara_digests(texts))
+    files["behaviours.json"] = _json([_with_digests(rule) for rule in behaviours])
+    files["lists.json"] = _json([asdict(rule) for rule in lists])
+    files["signers.json"] = _json(asdict(signers))
+    return files
 
 
-def _yara_rules(texts: Mapping[str, str]) -> list[Rule]:
-    found = []
-    for name, text in texts.items():
-        try:
-            compiled = yara.compile(source=text, externals=EXTERNALS, includes=False)
-        except yara.Error as error:
-            raise MalformedMessageError(f"{name}: {error}.") from None
-        found += [_yara_rule(name, rule) for rule in compiled if not rule.is_private]
-    return found
+def _yara_digests(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return YARA rule -> digest of its text: what did not change need not be matched again."""
+    digests = {}
+    for text in texts.values():
+        starts = [*_YARA_RULE.finditer(text)]
+        ends = [*(start.start() for start in starts[1:]), len(text)]
+        alone = not re.search(r"^(private|global|import)\b", text, re.MULTILINE)
+        for start, end in zip(starts, ends, strict=True):
+            body = text[start.start() : end] if alone else text
+            digests[start[1]] = _digest(body.rstrip())
+    return digests
 
 
-def _yara_rule(file_name: str, rule: Any) -> Rule:
-    fields = {"id": rule.identifier, **rule.meta}
-    return _checked(Rule, fields, f"{file_name}, rule {rule.identifier}")
+def _with_digests(rule: Behaviour) -> dict[str, Any]:
+    """Add to each code clause what tells whether a stored answer is an answer to it."""
+    fields = asdict(rule)
+    for clause in fields["code"]:
+        starts = [one for one in fields["component"] if one["label"] == clause["component"]]
+        asked = [clause, starts if clause["component"] else []]
+        clause["digest"] = _digest(json.dumps(asked, sort_keys=True))
+    return fields
 
 
-def _toml(path: Path, key: str | None, kind: type[T], absent: T) -> T:
-    if not path.exists():
-        return absent
-    try:
-        fields = tomllib.loads(_text(path))
-    except tomllib.TOMLDecodeError as error:
-        raise MalformedMessageError(f"{path.name}: {error}.") from None
-    return _checked(kind, fields.get(key, []) if key else fields, path.name)
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
 
 
-def _checked(kind: type[T], fields: Any, place: str) -> T:
-    adapter: TypeAdapter[T] = TypeAdapter(kind)
-    try:
-        return adapter.validate_python(fields)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise MalformedMessageError(f"{place}: {where}: {first['msg']}.") from None
+def _json(value: object) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True).encode()
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise MalformedMessageError(f"{path.name} is not UTF-8: {error}.") from None
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 
 
-def _unique(ids: Iterator[str]) -> None:
-    seen: set[str] = set()
-    for rule in ids:
-        if rule in seen:
-            raise MalformedMessageError(f"Two rules are called {rule}.")
-        seen.add(rule)
-
-
-def _json(kind: Any, value: object) -> bytes:
-    return json.dumps(
-        TypeAdapter(kind).dump_python(value, mode="json"), indent=1, sort_keys=True
-    ).encode()
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
