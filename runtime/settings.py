@@ -16,6 +16,8 @@ T = TypeVar("T")
 FILE_NAME = "sekisho.toml"
 PARTS = ("signer", "communication", "connector")
 """Parts whose variables carry their name; management's carry none."""
+MANAGEMENTS_OWN = frozenset({"signer_health_port"})
+"""Management's although it begins like a part's."""
 NO_SETTINGS = re.compile(r"home|supervised|crash_.*|soak_minutes|update_passphrase")
 """Variables of ours that are read elsewhere."""
 
@@ -60,7 +62,11 @@ def _refuse_strange(
 ) -> None:
     """Refuse a variable that nobody reads: a mistyped setting must not be ignored silently."""
     ours = {v.removeprefix(prefix).lower() for v in environment if v.startswith(prefix)}
-    strange = {name for name in ours - known if part or not _is_of_others(name)}
+    strange = {
+        name
+        for name in ours - known
+        if not (f"{part}_{name}" in MANAGEMENTS_OWN if part else _is_of_others(name))
+    }
     if strange:
         wrong = "; ".join(_hint(prefix, name, known) for name in sorted(strange))
         raise ConfigurationError(f"Unknown setting in the environment: {wrong}.")
