@@ -41,6 +41,8 @@ class FactKind(StrEnum):
     PATTERN_VERSION = "pattern_version"
     APPLIED_POLICY = "applied_policy"
     """{"policy_id": text, "version": number}."""
+    ATTESTATION = "attestation"
+    """{"passed": true or false, "because": text}: what the hardware proved of the system."""
     PACKAGES = "packages"
     """Sorted names of the installed packages."""
     BAD_APPS = "bad_apps"
@@ -58,6 +60,10 @@ class Fact:
 
 Facts = Mapping[FactKind, Fact]
 
+AGENT = "agent"
+"""Source of what our agent says."""
+APPLE_MDM = "apple_mdm"
+"""Source of what Apple's device-management client says."""
 LAST = "last"
 """Value of a `CONTACT` entry in the log: the last contact before a silence."""
 BACK = "back"
@@ -66,12 +72,16 @@ BACK = "back"
 
 def read_facts(row: Mapping[str, Any]) -> dict[FactKind, Fact]:
     """Return the facts of a `DeviceFacts` row; kinds of another release are left out."""
-    known = set(FactKind)
+    instant = datetime.fromisoformat
     return {
-        FactKind(kind): Fact(said["value"], said["source"], datetime.fromisoformat(said["said_at"]))
+        _KINDS[kind]: Fact(said["value"], said["source"], instant(said["said_at"]))
         for kind, said in row.items()
-        if kind in known
+        if kind in _KINDS
     }
+
+
+_KINDS = {kind.value: kind for kind in FactKind}
+"""Looked up in place of calling the enum: a dry run reads millions."""
 
 
 def write_fact(fact: Fact) -> dict[str, Any]:
