@@ -32,10 +32,80 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_administrator_name")),
     )
     op.create_table(
+        "app",
+        sa.Column("sha256", sa.Unicode(length=64), nullable=False),
+        sa.Column("package", sa.Unicode(length=255), nullable=False),
+        sa.Column("name", sa.Unicode(length=255), nullable=False),
+        sa.Column("version", sa.Unicode(length=255), nullable=False),
+        sa.Column("signer_sha256", sa.Unicode(length=64), nullable=False),
+        sa.Column("first_seen_at", UtcDateTime(), nullable=False),
+        sa.Column("stored", sa.Boolean(), nullable=False),
+        sa.Column("devices", sa.Integer(), nullable=False),
+        sa.Column("verdict", sa.Unicode(length=20), nullable=False),
+        sa.Column("basis", sa.Unicode(length=20), nullable=False),
+        sa.Column("rule", sa.Unicode(length=255), nullable=False),
+        sa.Column("family", sa.Unicode(length=255), nullable=False),
+        sa.Column("pattern_version", sa.Unicode(length=50), nullable=False),
+        sa.Column("since_version", sa.Unicode(length=50), nullable=False),
+        sa.Column("judged_at", UtcDateTime(), nullable=True),
+        sa.Column("verdict_id", sa.BigInteger(), nullable=True),
+        sa.Column("recheck", sa.Boolean(), nullable=False),
+        sa.Column("recheck_after", sa.Uuid(), nullable=True),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_app")),
+    )
+    with op.batch_alter_table("app", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_app_first_seen_at_sha256"), ["first_seen_at", "sha256"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_app_package"), ["package"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_app_recheck_sha256"), ["recheck", "sha256"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_app_signer_sha256"), ["signer_sha256"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_app_verdict_first_seen_at_sha256"),
+            ["verdict", "first_seen_at", "sha256"],
+            unique=False,
+        )
+
+    op.create_table(
+        "app_approval",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Unicode(length=20), nullable=False),
+        sa.Column("value", sa.Unicode(length=64), nullable=False),
+        sa.Column("label", sa.Unicode(length=255), nullable=False),
+        sa.Column("reason", sa.Unicode(length=1000), nullable=False),
+        sa.Column("approved_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("approved_at", UtcDateTime(), nullable=False),
+        sa.Column("ends_at", UtcDateTime(), nullable=False),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.Column("ended_by", sa.Unicode(length=255), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_app_approval")),
+    )
+    with op.batch_alter_table("app_approval", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_app_approval_ended_at_ends_at"), ["ended_at", "ends_at"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_app_approval_kind_value_ended_at"),
+            ["kind", "value", "ended_at"],
+            unique=False,
+        )
+
+    op.create_table(
+        "app_features",
+        sa.Column("sha256", sa.Unicode(length=64), nullable=False),
+        sa.Column("pattern_version", sa.Unicode(length=50), nullable=False),
+        sa.Column("features", sa.JSON(), nullable=False),
+        sa.Column("kept_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_app_features")),
+    )
+    op.create_table(
         "app_verdict",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("sha256", sa.Unicode(length=64), nullable=False),
         sa.Column("pattern_version", sa.Unicode(length=50), nullable=False),
+        sa.Column("last_version", sa.Unicode(length=50), nullable=False),
         sa.Column("verdict", sa.Unicode(length=20), nullable=False),
         sa.Column("package", sa.Unicode(length=255), nullable=False),
         sa.Column("result", sa.JSON(), nullable=False),
@@ -84,6 +154,16 @@ def upgrade() -> None:
         sa.Column("issue", sa.Integer(), nullable=False),
         sa.Column("passed_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_connector")),
+    )
+    op.create_table(
+        "deep_analysis",
+        sa.Column("sha256", sa.Unicode(length=64), nullable=False),
+        sa.Column("requested_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("requested_at", UtcDateTime(), nullable=False),
+        sa.Column("finished_at", UtcDateTime(), nullable=True),
+        sa.Column("result", sa.JSON(), nullable=False),
+        sa.Column("problem", sa.Unicode(length=1000), nullable=False),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_deep_analysis")),
     )
     op.create_table(
         "enforcement",
@@ -148,9 +228,14 @@ def upgrade() -> None:
         sa.Column("name", sa.Unicode(length=100), nullable=False),
         sa.Column("current_version", sa.Integer(), nullable=False),
         sa.Column("is_default", sa.Boolean(), nullable=False),
+        sa.Column("parent_id", sa.Uuid(), nullable=True),
+        sa.ForeignKeyConstraint(["parent_id"], ["policy.id"], name=op.f("fk_policy_parent_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_policy")),
         sa.UniqueConstraint("name", name=op.f("uq_policy_name")),
     )
+    with op.batch_alter_table("policy", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_policy_parent_id"), ["parent_id"], unique=False)
+
     op.create_table(
         "relay",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -171,6 +256,20 @@ def upgrade() -> None:
         sa.Column("devices_as_of", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_relay")),
         sa.UniqueConstraint("name", name=op.f("uq_relay_name")),
+    )
+    op.create_table(
+        "set_trial",
+        sa.Column("version", sa.Unicode(length=50), nullable=False),
+        sa.Column("tried_at", UtcDateTime(), nullable=False),
+        sa.Column("judged", sa.Integer(), nullable=False),
+        sa.Column("unread", sa.Integer(), nullable=False),
+        sa.Column("malicious", sa.Integer(), nullable=False),
+        sa.Column("milder", sa.Integer(), nullable=False),
+        sa.Column("devices", sa.Integer(), nullable=False),
+        sa.Column("because", sa.Unicode(length=1000), nullable=False),
+        sa.Column("apps", sa.JSON(), nullable=False),
+        sa.Column("device_ids", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("version", name=op.f("pk_set_trial")),
     )
     op.create_table(
         "setting",
@@ -195,6 +294,7 @@ def upgrade() -> None:
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("uploaded_at", UtcDateTime(), nullable=False),
         sa.Column("uploaded_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("device_id", sa.Uuid(), nullable=True),
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_stored_app")),
     )
     with op.batch_alter_table("stored_app", schema=None) as batch_op:
@@ -305,52 +405,59 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_connector_nonce_used_at"), ["used_at"], unique=False)
 
     op.create_table(
-        "device",
+        "device_group",
         sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("name", sa.Unicode(length=255), nullable=False),
-        sa.Column("owner_name", sa.Unicode(length=255), nullable=False),
-        sa.Column("owner_address", sa.Unicode(length=254), nullable=False),
-        sa.Column("platform", sa.Unicode(length=20), nullable=False),
-        sa.Column("ownership", sa.Unicode(length=20), nullable=False),
-        sa.Column("manufacturer", sa.Unicode(length=255), nullable=False),
-        sa.Column("model", sa.Unicode(length=255), nullable=False),
-        sa.Column("serial", sa.Unicode(length=255), nullable=False),
-        sa.Column("imei", sa.Unicode(length=255), nullable=False),
-        sa.Column("exchange_device_id", sa.Unicode(length=64), nullable=False),
-        sa.Column("enrolment_state", sa.Unicode(length=20), nullable=False),
-        sa.Column("enrolled_at", UtcDateTime(), nullable=False),
-        sa.Column("left_at", UtcDateTime(), nullable=True),
-        sa.Column("policy_id", sa.Uuid(), nullable=False),
-        sa.Column("ordered_policy", sa.Unicode(length=64), nullable=False),
-        sa.Column("certificate_serial", sa.Unicode(length=64), nullable=False),
-        sa.Column("signing_key", sa.JSON(), nullable=False),
-        sa.Column("encryption_key", sa.JSON(), nullable=False),
-        sa.Column("epoch", sa.Integer(), nullable=False),
-        sa.Column("inbound_seq", sa.BigInteger(), nullable=False),
-        sa.Column("outbound_seq", sa.BigInteger(), nullable=False),
-        sa.Column("receipted_seq", sa.BigInteger(), nullable=False),
-        sa.Column("outbound_ack", sa.BigInteger(), nullable=False),
-        sa.Column("recent_reports", sa.JSON(), nullable=False),
-        sa.Column("relay_id", sa.Uuid(), nullable=True),
-        sa.Column("contact_at", UtcDateTime(), nullable=True),
-        sa.Column("polled_at", UtcDateTime(), nullable=True),
-        sa.ForeignKeyConstraint(["policy_id"], ["policy.id"], name=op.f("fk_device_policy_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_device")),
+        sa.Column("name", sa.Unicode(length=100), nullable=False),
+        sa.Column("parent_id", sa.Uuid(), nullable=True),
+        sa.Column("android_policy_id", sa.Uuid(), nullable=True),
+        sa.Column("ios_policy_id", sa.Uuid(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["android_policy_id"], ["policy.id"], name=op.f("fk_device_group_android_policy_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["ios_policy_id"], ["policy.id"], name=op.f("fk_device_group_ios_policy_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["parent_id"], ["device_group.id"], name=op.f("fk_device_group_parent_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_device_group")),
+        sa.UniqueConstraint("parent_id", "name", name=op.f("uq_device_group_parent_id_name")),
     )
-    with op.batch_alter_table("device", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_device_contact_at"), ["contact_at"], unique=False)
+    with op.batch_alter_table("device_group", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_device_enrolment_state"), ["enrolment_state"], unique=False
+            batch_op.f("ix_device_group_android_policy_id"), ["android_policy_id"], unique=False
         )
         batch_op.create_index(
-            batch_op.f("ix_device_exchange_device_id"), ["exchange_device_id"], unique=False
+            batch_op.f("ix_device_group_ios_policy_id"), ["ios_policy_id"], unique=False
         )
-        batch_op.create_index(batch_op.f("ix_device_name_id"), ["name", "id"], unique=False)
-        batch_op.create_index(
-            batch_op.f("ix_device_owner_address"), ["owner_address"], unique=False
-        )
-        batch_op.create_index(batch_op.f("ix_device_policy_id"), ["policy_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_device_serial"), ["serial"], unique=False)
+        batch_op.create_index(batch_op.f("ix_device_group_parent_id"), ["parent_id"], unique=False)
+
+    op.create_table(
+        "dry_run",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("policy_id", sa.Uuid(), nullable=True),
+        sa.Column("policy_version", sa.Integer(), nullable=False),
+        sa.Column("requirements", sa.JSON(), nullable=False),
+        sa.Column("pattern_version", sa.Unicode(length=50), nullable=False),
+        sa.Column("active_patterns", sa.Unicode(length=50), nullable=False),
+        sa.Column("verdicts", sa.JSON(), nullable=False),
+        sa.Column("asked_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("asked_at", UtcDateTime(), nullable=False),
+        sa.Column("state", sa.Unicode(length=20), nullable=False),
+        sa.Column("cancelled_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("judged_at", UtcDateTime(), nullable=True),
+        sa.Column("read_until", UtcDateTime(), nullable=True),
+        sa.Column("finished_at", UtcDateTime(), nullable=True),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("looked_at", sa.Integer(), nullable=False),
+        sa.Column("last_id", sa.Uuid(), nullable=True),
+        sa.Column("tally", sa.JSON(), nullable=False),
+        sa.Column("words", sa.Unicode(length=1000), nullable=False),
+        sa.ForeignKeyConstraint(["policy_id"], ["policy.id"], name=op.f("fk_dry_run_policy_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_dry_run")),
+    )
+    with op.batch_alter_table("dry_run", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_dry_run_asked_at"), ["asked_at"], unique=False)
 
     op.create_table(
         "one_time_link",
@@ -401,6 +508,9 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("requirements", sa.JSON(), nullable=False),
         sa.Column("settings", sa.JSON(), nullable=False),
+        sa.Column("inherited", sa.JSON(), nullable=False),
+        sa.Column("parent_id", sa.Uuid(), nullable=True),
+        sa.Column("parent_version", sa.Integer(), nullable=True),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("created_by", sa.Unicode(length=255), nullable=False),
         sa.Column("because", sa.Unicode(length=1000), nullable=False),
@@ -427,6 +537,58 @@ def upgrade() -> None:
     with op.batch_alter_table("relay_incident", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_relay_incident_at"), ["at"], unique=False)
         batch_op.create_index(batch_op.f("ix_relay_incident_sender"), ["sender"], unique=False)
+
+    op.create_table(
+        "device",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Unicode(length=255), nullable=False),
+        sa.Column("owner_name", sa.Unicode(length=255), nullable=False),
+        sa.Column("owner_address", sa.Unicode(length=254), nullable=False),
+        sa.Column("platform", sa.Unicode(length=20), nullable=False),
+        sa.Column("ownership", sa.Unicode(length=20), nullable=False),
+        sa.Column("manufacturer", sa.Unicode(length=255), nullable=False),
+        sa.Column("model", sa.Unicode(length=255), nullable=False),
+        sa.Column("serial", sa.Unicode(length=255), nullable=False),
+        sa.Column("imei", sa.Unicode(length=255), nullable=False),
+        sa.Column("exchange_device_id", sa.Unicode(length=64), nullable=False),
+        sa.Column("enrolment_state", sa.Unicode(length=20), nullable=False),
+        sa.Column("enrolled_at", UtcDateTime(), nullable=False),
+        sa.Column("left_at", UtcDateTime(), nullable=True),
+        sa.Column("group_id", sa.Uuid(), nullable=False),
+        sa.Column("policy_id", sa.Uuid(), nullable=False),
+        sa.Column("policy_is_own", sa.Boolean(), nullable=False),
+        sa.Column("ordered_policy", sa.Unicode(length=64), nullable=False),
+        sa.Column("certificate_serial", sa.Unicode(length=64), nullable=False),
+        sa.Column("signing_key", sa.JSON(), nullable=False),
+        sa.Column("encryption_key", sa.JSON(), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("inbound_seq", sa.BigInteger(), nullable=False),
+        sa.Column("outbound_seq", sa.BigInteger(), nullable=False),
+        sa.Column("receipted_seq", sa.BigInteger(), nullable=False),
+        sa.Column("outbound_ack", sa.BigInteger(), nullable=False),
+        sa.Column("recent_reports", sa.JSON(), nullable=False),
+        sa.Column("relay_id", sa.Uuid(), nullable=True),
+        sa.Column("contact_at", UtcDateTime(), nullable=True),
+        sa.Column("polled_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["group_id"], ["device_group.id"], name=op.f("fk_device_group_id")),
+        sa.ForeignKeyConstraint(["policy_id"], ["policy.id"], name=op.f("fk_device_policy_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_device")),
+    )
+    with op.batch_alter_table("device", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_device_contact_at"), ["contact_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_device_enrolment_state"), ["enrolment_state"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_device_exchange_device_id"), ["exchange_device_id"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_device_group_id"), ["group_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_device_name_id"), ["name", "id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_device_owner_address"), ["owner_address"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_device_policy_id"), ["policy_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_device_serial"), ["serial"], unique=False)
 
     op.create_table(
         "command",
@@ -488,6 +650,10 @@ def upgrade() -> None:
         sa.Column("since", UtcDateTime(), nullable=False),
         sa.Column("violations", sa.JSON(), nullable=False),
         sa.Column("missing", sa.JSON(), nullable=False),
+        sa.Column("stale", sa.JSON(), nullable=False),
+        sa.Column("undecided", sa.JSON(), nullable=False),
+        sa.Column("consequences", sa.JSON(), nullable=False),
+        sa.Column("risk", sa.Unicode(length=10), nullable=False),
         sa.Column("policy_id", sa.Uuid(), nullable=False),
         sa.Column("policy_version", sa.Integer(), nullable=False),
         sa.Column("judged_at", UtcDateTime(), nullable=False),
@@ -501,7 +667,37 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_device_judgement_next_due_at"), ["next_due_at"], unique=False
         )
+        batch_op.create_index(batch_op.f("ix_device_judgement_risk"), ["risk"], unique=False)
         batch_op.create_index(batch_op.f("ix_device_judgement_state"), ["state"], unique=False)
+
+    op.create_table(
+        "dry_run_device",
+        sa.Column("dry_run_id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.Uuid(), nullable=False),
+        sa.Column("before", sa.Unicode(length=20), nullable=False),
+        sa.Column("after", sa.Unicode(length=20), nullable=False),
+        sa.Column("mail", sa.Unicode(length=10), nullable=False),
+        sa.Column("wipe", sa.Unicode(length=10), nullable=False),
+        sa.Column("because", sa.Unicode(length=4000), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["device.id"], name=op.f("fk_dry_run_device_device_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["dry_run_id"], ["dry_run.id"], name=op.f("fk_dry_run_device_dry_run_id")
+        ),
+        sa.PrimaryKeyConstraint("dry_run_id", "device_id", name=op.f("pk_dry_run_device")),
+    )
+    with op.batch_alter_table("dry_run_device", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_dry_run_device_dry_run_id_mail_device_id"),
+            ["dry_run_id", "mail", "device_id"],
+            unique=False,
+        )
+        batch_op.create_index(
+            batch_op.f("ix_dry_run_device_dry_run_id_wipe_device_id"),
+            ["dry_run_id", "wipe", "device_id"],
+            unique=False,
+        )
 
     op.create_table(
         "fact",
@@ -527,7 +723,8 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("address", sa.Unicode(length=254), nullable=False),
         sa.Column("person", sa.Unicode(length=255), nullable=False),
-        sa.Column("policy_id", sa.Uuid(), nullable=False),
+        sa.Column("group_id", sa.Uuid(), nullable=False),
+        sa.Column("policy_id", sa.Uuid(), nullable=True),
         sa.Column("key_hash", sa.Unicode(length=64), nullable=False),
         sa.Column("key_sealed", sa.UnicodeText(), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
@@ -695,8 +892,14 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_fact_device_id_kind_received_at"))
 
     op.drop_table("fact")
+    with op.batch_alter_table("dry_run_device", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_dry_run_device_dry_run_id_wipe_device_id"))
+        batch_op.drop_index(batch_op.f("ix_dry_run_device_dry_run_id_mail_device_id"))
+
+    op.drop_table("dry_run_device")
     with op.batch_alter_table("device_judgement", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_device_judgement_state"))
+        batch_op.drop_index(batch_op.f("ix_device_judgement_risk"))
         batch_op.drop_index(batch_op.f("ix_device_judgement_next_due_at"))
 
     op.drop_table("device_judgement")
@@ -711,6 +914,17 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_command_device_id"))
 
     op.drop_table("command")
+    with op.batch_alter_table("device", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_device_serial"))
+        batch_op.drop_index(batch_op.f("ix_device_policy_id"))
+        batch_op.drop_index(batch_op.f("ix_device_owner_address"))
+        batch_op.drop_index(batch_op.f("ix_device_name_id"))
+        batch_op.drop_index(batch_op.f("ix_device_group_id"))
+        batch_op.drop_index(batch_op.f("ix_device_exchange_device_id"))
+        batch_op.drop_index(batch_op.f("ix_device_enrolment_state"))
+        batch_op.drop_index(batch_op.f("ix_device_contact_at"))
+
+    op.drop_table("device")
     with op.batch_alter_table("relay_incident", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_relay_incident_sender"))
         batch_op.drop_index(batch_op.f("ix_relay_incident_at"))
@@ -724,16 +938,16 @@ def downgrade() -> None:
 
     op.drop_table("outbound_message")
     op.drop_table("one_time_link")
-    with op.batch_alter_table("device", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_device_serial"))
-        batch_op.drop_index(batch_op.f("ix_device_policy_id"))
-        batch_op.drop_index(batch_op.f("ix_device_owner_address"))
-        batch_op.drop_index(batch_op.f("ix_device_name_id"))
-        batch_op.drop_index(batch_op.f("ix_device_exchange_device_id"))
-        batch_op.drop_index(batch_op.f("ix_device_enrolment_state"))
-        batch_op.drop_index(batch_op.f("ix_device_contact_at"))
+    with op.batch_alter_table("dry_run", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_dry_run_asked_at"))
 
-    op.drop_table("device")
+    op.drop_table("dry_run")
+    with op.batch_alter_table("device_group", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_device_group_parent_id"))
+        batch_op.drop_index(batch_op.f("ix_device_group_ios_policy_id"))
+        batch_op.drop_index(batch_op.f("ix_device_group_android_policy_id"))
+
+    op.drop_table("device_group")
     with op.batch_alter_table("connector_nonce", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_connector_nonce_used_at"))
 
@@ -760,7 +974,11 @@ def downgrade() -> None:
     op.drop_table("stored_app")
     op.drop_table("sign_in_failure")
     op.drop_table("setting")
+    op.drop_table("set_trial")
     op.drop_table("relay")
+    with op.batch_alter_table("policy", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_policy_parent_id"))
+
     op.drop_table("policy")
     op.drop_table("pairing_code")
     with op.batch_alter_table("job", schema=None) as batch_op:
@@ -769,6 +987,7 @@ def downgrade() -> None:
     op.drop_table("job")
     op.drop_table("installed_pattern_set")
     op.drop_table("enforcement")
+    op.drop_table("deep_analysis")
     op.drop_table("connector")
     with op.batch_alter_table("audit_entry", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_audit_entry_at"))
@@ -779,5 +998,19 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_app_verdict_sha256_judged_at"))
 
     op.drop_table("app_verdict")
+    op.drop_table("app_features")
+    with op.batch_alter_table("app_approval", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_app_approval_kind_value_ended_at"))
+        batch_op.drop_index(batch_op.f("ix_app_approval_ended_at_ends_at"))
+
+    op.drop_table("app_approval")
+    with op.batch_alter_table("app", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_app_verdict_first_seen_at_sha256"))
+        batch_op.drop_index(batch_op.f("ix_app_signer_sha256"))
+        batch_op.drop_index(batch_op.f("ix_app_recheck_sha256"))
+        batch_op.drop_index(batch_op.f("ix_app_package"))
+        batch_op.drop_index(batch_op.f("ix_app_first_seen_at_sha256"))
+
+    op.drop_table("app")
     op.drop_table("administrator")
     # ### end Alembic commands ###
