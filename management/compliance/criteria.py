@@ -1,30 +1,37 @@
-"""One function for each thing that a policy can ask. Pure.
+"""One check for each thing that a policy can ask. Pure.
 
-A criterion says how the facts break it, or None. When it depends on time it holds until just before
-an instant that `next_changes` names, and is broken from that instant on.
+A check gets a fact that says something and returns how it breaks the criterion, or None. When it
+depends on time it holds until just before an instant that `next_changes` names, and is broken from
+that instant on.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from management.compliance.judgement import AskedPolicy, Rule, Violation
+from contracts.scan import Verdict
+from management.compliance.judgement import AskedPolicy
 from management.devices.rules import EnrolmentState, Fact, FactKind, Facts
+from management.policies.rules import wish_name
 
-Criterion = Callable[[Facts, AskedPolicy, datetime], Violation | None]
-_APPS_UNKNOWN = ("it never said which apps are installed", "Open the agent, so that it reports.")
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
-NOT_ON_IOS = frozenset(
-    {Rule.NO_DEVELOPER_OPTIONS, Rule.NO_USB_DEBUGGING, Rule.NO_UNKNOWN_SOURCES, Rule.PATCH_AGE}
-)
-"""What iOS has no word for; asking it there would block every iPhone for ever."""
+NAMED = 5
+"""So many apps are named in a reason; the rest is counted."""
 
 
-def applies(rule: Rule, platform: str) -> bool:
-    """Tell whether devices of *platform* can keep or break *rule* at all."""
-    return platform == "android" or rule not in NOT_ON_IOS
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """How a fact breaks a criterion."""
+
+    because: str
+    since: datetime
+    values: tuple[str, ...] = ()
+    """What the sentences that mend it need."""
+
+
+Check = Callable[[Fact, AskedPolicy, datetime], Breach | None]
 
 
 def later(moment: datetime, by: timedelta) -> datetime:
@@ -40,205 +47,144 @@ def last_heard(facts: Facts) -> Fact | None:
     return facts.get(FactKind.CONTACT) or facts.get(FactKind.ENROLMENT)
 
 
+def silent_from(heard: Fact, asked: AskedPolicy) -> datetime:
+    """Return the moment from which a device is silent for too long."""
+    wanted = asked.requirements
+    return later(heard.said_at, min(wanted.maximum_silence, wanted.inactive_after))
+
+
 def next_changes(facts: Facts, asked: AskedPolicy) -> Iterator[datetime]:
-    """Yield every instant, past or future, at which time alone may change a judgement."""
+    """Yield every instant, past or future, at which time alone may break something."""
     heard = last_heard(facts)
     if heard is not None:
-        yield later(heard.said_at, asked.requirements.maximum_silence)
+        yield silent_from(heard, asked)
         yield later(heard.said_at, asked.requirements.inactive_after)
-    patched = _patch_day(facts.get(FactKind.SECURITY_PATCH))
-    if patched is not None and asked.requirements.maximum_patch_age is not None:
-        yield later(patched, asked.requirements.maximum_patch_age)
-
-
-def broken(
-    rule: Rule, because: str, mend: str, fact: Fact | None, asked: AskedPolicy, kind: FactKind
-) -> Violation:
-    """Return a violation that holds since the fact was said, or since it was missed."""
-    since = fact.said_at if fact else asked.since
-    return Violation(rule, because, mend, since, (kind,))
-
-
-def enrolled(facts: Facts, asked: AskedPolicy, now: datetime) -> Violation | None:
-    """Ask that the device is ours."""
-    fact = facts.get(FactKind.ENROLMENT)
-    if fact is not None and fact.value == EnrolmentState.ENROLLED:
-        return None
-    said = f"the enrolment ended: {fact.value}" if fact else "it never enrolled"
-    return broken(Rule.ENROLLED, said, "Invite the user again.", fact, asked, FactKind.ENROLMENT)
-
-
-def in_contact(facts: Facts, asked: AskedPolicy, now: datetime) -> Violation | None:
-    """Ask for a signed report within the maximum silence; a poll seen by a relay is none."""
-    fact = facts.get(FactKind.CONTACT)
-    if fact is None:
-        return broken(
-            Rule.IN_CONTACT,
-            "it has not reported yet",
-            "Wait for its first report.",
-            facts.get(FactKind.ENROLMENT),
-            asked,
-            FactKind.CONTACT,
-        )
-    due = later(fact.said_at, asked.requirements.maximum_silence)
-    if now < due:
-        return None
-    return Violation(
-        Rule.IN_CONTACT,
-        f"its last signed report is of {fact.said_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
-        "Switch the device on, connect it and open the agent.",
-        due,
-        (FactKind.CONTACT,),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Flag:
-    """A criterion about one fact that must have one value."""
-
-    rule: Rule
-    kind: FactKind
-    wanted: bool
-    broken: str
-    unknown: str
-    mend: str
-
-    def __call__(self, facts: Facts, asked: AskedPolicy, now: datetime) -> Violation | None:
-        """Say how the fact breaks the criterion; what is unknown does not pass."""
-        if not getattr(asked.requirements, self.rule.value):
-            return None
-        fact = facts.get(self.kind)
-        if fact is not None and fact.value is self.wanted:
-            return None
-        unknown = fact is None or fact.value is None
-        because = f"{self.unknown if unknown else self.broken} ({_who(fact)})"
-        mend = "Open the agent, so that it reports." if unknown else self.mend
-        return broken(self.rule, because, mend, fact, asked, self.kind)
-
-
-def minimum_os(facts: Facts, asked: AskedPolicy, now: datetime) -> Violation | None:
-    """Ask for a system version."""
-    wanted = asked.requirements.minimum_os_version.get(asked.platform)
-    if not wanted:
-        return None
-    fact = facts.get(FactKind.OS_VERSION)
-    said = fact.value if fact else None
-    if said and version_key(said) >= version_key(wanted):
-        return None
-    return broken(
-        Rule.MINIMUM_OS,
-        f"system version {said or 'unknown'}, asked {wanted}",
-        f"Update the system to {wanted} or later.",
-        fact,
-        asked,
-        FactKind.OS_VERSION,
-    )
-
-
-def patch_age(facts: Facts, asked: AskedPolicy, now: datetime) -> Violation | None:
-    """Ask for a recent security patch level."""
     age = asked.requirements.maximum_patch_age
-    if age is None:
+    if age is not None and (fact := facts.get(FactKind.SECURITY_PATCH)) is not None:
+        day = patch_day(fact.value)
+        if day is not None:
+            yield later(_midnight(day), age)
+
+
+def enrolled(fact: Fact, asked: AskedPolicy, now: datetime) -> Breach | None:
+    """Ask that the device is ours."""
+    if fact.value == EnrolmentState.ENROLLED:
         return None
-    fact = facts.get(FactKind.SECURITY_PATCH)
-    patched = _patch_day(fact)
-    if patched is None:
-        because, mend = "its security patch level is unknown", "Open the agent, so that it reports."
-        return broken(Rule.PATCH_AGE, because, mend, fact, asked, FactKind.SECURITY_PATCH)
-    due = later(patched, age)
+    return Breach(f"the enrolment ended: {fact.value}", fact.said_at)
+
+
+def in_contact(fact: Fact, asked: AskedPolicy, now: datetime) -> Breach | None:
+    """Ask for a signed report within the maximum silence; a poll seen by a relay is none."""
+    due = silent_from(fact, asked)
     if now < due:
         return None
-    return Violation(
-        Rule.PATCH_AGE,
-        f"security patch of {patched:%Y-%m-%d}, at most {age.days} days old asked",
-        "Install the system's security update.",
-        due,
-        (FactKind.SECURITY_PATCH,),
-    )
+    said = f"{fact.said_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return Breach(f"its last signed report is of {said}", due)
 
 
-def bad_apps(facts: Facts, asked: AskedPolicy, now: datetime) -> Violation | None:
-    """Ask that no installed app has a forbidden verdict."""
-    forbidden = {verdict.value for verdict in asked.requirements.forbidden_verdicts}
-    if not forbidden:
+def policy_applied(fact: Fact, asked: AskedPolicy, now: datetime) -> Breach | None:
+    """Ask that the device applied the version that holds."""
+    said = fact.value
+    if (said.get("policy_id"), said.get("version")) == (asked.policy_id, asked.version):
         return None
-    fact = facts.get(FactKind.BAD_APPS)
-    if fact is None or fact.value is None:
-        return broken(Rule.NO_BAD_APP, *_APPS_UNKNOWN, fact, asked, FactKind.BAD_APPS)
-    found = [app for app in fact.value if app["verdict"] in forbidden]
-    if not found:
+    same = said.get("policy_id") == asked.policy_id
+    has = (
+        f"version {said.get('version')}"
+        if same
+        else f"another policy, version {said.get('version')}"
+    )
+    return Breach(
+        f"{asked.name} version {asked.version} asked, the device has {has}",
+        max(asked.since, fact.said_at),
+    )
+
+
+def flag(wanted: bool, because: str) -> Check:
+    """Return a check for one fact that must have one value."""
+
+    def check(fact: Fact, asked: AskedPolicy, now: datetime) -> Breach | None:
+        if fact.value is wanted:
+            return None
+        return Breach(f"{because} ({fact.source})", fact.said_at)
+
+    return check
+
+
+def attested(fact: Fact, asked: AskedPolicy, now: datetime) -> Breach | None:
+    """Ask that the hardware proved an untouched system."""
+    if fact.value["passed"] is True:
         return None
-    named = ", ".join(
-        f"{app.get('name') or app['package']} ({app['verdict']}: {app.get('rule') or 'no rule'})"
-        for app in found
-    )
-    return broken(
-        Rule.NO_BAD_APP, f"installed: {named}", "Remove the app.", fact, asked, FactKind.BAD_APPS
-    )
+    because = str(fact.value.get("because") or "no reason given")[:200]
+    return Breach(f"attestation failed: {because} ({fact.source})", fact.said_at)
 
 
-def forbidden_apps(facts: Facts, asked: AskedPolicy, now: datetime) -> Violation | None:
-    """Ask that certain packages are absent."""
-    listed = set(asked.requirements.forbidden_packages)
-    if not listed:
+def minimum_os(fact: Fact, asked: AskedPolicy, now: datetime) -> Breach | None:
+    """Ask for a system version."""
+    wanted = asked.requirements.minimum_os_version[asked.platform]
+    if version_key(fact.value) >= version_key(wanted):
         return None
-    return _package_rule(
-        facts,
-        asked,
-        Rule.NO_FORBIDDEN_APP,
-        "installed although forbidden",
-        "Remove the app.",
-        lambda installed: listed & installed,
-    )
+    return Breach(f"system version {fact.value}, asked {wanted}", fact.said_at, (wanted,))
 
 
-def required_apps(facts: Facts, asked: AskedPolicy, now: datetime) -> Violation | None:
-    """Ask that certain packages are there."""
-    listed = set(asked.requirements.required_packages)
-    if not listed:
+def minimum_patch(fact: Fact, asked: AskedPolicy, now: datetime) -> Breach | None:
+    """Ask for a security patch level not older than a day."""
+    wanted, day = asked.requirements.minimum_patch_level, patch_day(fact.value)
+    if day is None or wanted is None or day >= wanted:
         return None
-    return _package_rule(
-        facts,
-        asked,
-        Rule.REQUIRED_APP,
-        "missing",
-        "Install the app.",
-        lambda installed: listed - installed,
-    )
+    return Breach(f"security patch of {day}, asked {wanted}", fact.said_at, (str(wanted),))
 
 
-def _package_rule(
-    facts: Facts,
-    asked: AskedPolicy,
-    rule: Rule,
-    word: str,
-    mend: str,
-    wrong: Callable[[set[str]], set[str]],
-) -> Violation | None:
-    fact = facts.get(FactKind.PACKAGES)
-    if fact is None or fact.value is None:
-        because, mend = _APPS_UNKNOWN
-    else:
-        found = wrong(set(fact.value))
+def patch_age(fact: Fact, asked: AskedPolicy, now: datetime) -> Breach | None:
+    """Ask for a recent security patch level."""
+    age, day = asked.requirements.maximum_patch_age, patch_day(fact.value)
+    if age is None or day is None or now < (due := later(_midnight(day), age)):
+        return None
+    return Breach(f"security patch of {day}, at most {age.days} days old asked", due)
+
+
+def no_app_with(verdict: Verdict) -> Check:
+    """Return a check that no installed app has *verdict*."""
+
+    def check(fact: Fact, asked: AskedPolicy, now: datetime) -> Breach | None:
+        found = [app for app in fact.value if app.get("verdict") == verdict.value]
         if not found:
             return None
-        because = f"{word}: {', '.join(sorted(found))}"
-    return broken(rule, because, mend, fact, asked, FactKind.PACKAGES)
+        names = listed(
+            f"{app.get('name') or app.get('package')} ({app.get('rule') or 'no rule'})"
+            for app in found
+        )
+        return Breach(f"installed: {names}", fact.said_at, (names,))
+
+    return check
 
 
-def policy_applied(facts: Facts, asked: AskedPolicy, now: datetime) -> Violation | None:
-    """Ask that the device applied the version that holds for it."""
-    fact = facts.get(FactKind.APPLIED_POLICY)
-    said = fact.value if fact else None
-    if said == {"policy_id": asked.policy_id, "version": asked.version}:
+def forbidden_apps(fact: Fact, asked: AskedPolicy, now: datetime) -> Breach | None:
+    """Ask that certain packages are absent."""
+    found = sorted(set(asked.requirements.forbidden_packages).intersection(fact.value))
+    return _packages(found, "forbidden_packages", "installed although forbidden", fact, asked)
+
+
+def required_apps(fact: Fact, asked: AskedPolicy, now: datetime) -> Breach | None:
+    """Ask that certain packages are installed."""
+    found = sorted(set(asked.requirements.required_packages).difference(fact.value))
+    return _packages(found, "required_packages", "missing", fact, asked)
+
+
+def _packages(
+    found: list[str], field: str, words: str, fact: Fact, asked: AskedPolicy
+) -> Breach | None:
+    if not found:
         return None
-    return Violation(
-        Rule.POLICY_APPLIED,
-        f"{asked.name} version {asked.version} asked, the device has {_has(said, asked)}",
-        "Wait for its next check-in, or open the agent.",
-        asked.since,
-        (FactKind.APPLIED_POLICY,),
-    )
+    since = min(asked.no_earlier(fact.said_at, wish_name(field, package)) for package in found)
+    names = listed(found)
+    return Breach(f"{words}: {names}", since, (names,))
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return the first names, and how many more there are."""
+    every = [name[:80] for name in names]
+    rest = f" and {len(every) - NAMED} more" if len(every) > NAMED else ""
+    return ", ".join(every[:NAMED]) + rest
 
 
 def version_key(version: str) -> tuple[int, ...]:
@@ -250,22 +196,13 @@ def version_key(version: str) -> tuple[int, ...]:
     return tuple(parts)
 
 
-def _has(said: Any, asked: AskedPolicy) -> str:
-    if not said:
-        return "none"
-    if said["policy_id"] == asked.policy_id:
-        return f"version {said['version']}"
-    return f"another policy, version {said['version']}"
-
-
-def _who(fact: Fact | None) -> str:
-    return fact.source if fact else "no report"
-
-
-def _patch_day(fact: Fact | None) -> datetime | None:
-    """Return the day of the patch level; None for none and for a day that no calendar has."""
+def patch_day(said: Any) -> date | None:
+    """Return the day of a patch level; None for none and for a day that no calendar has."""
     try:
-        day = date.fromisoformat(fact.value) if fact and fact.value else None
-    except ValueError:
+        return date.fromisoformat(said)
+    except (TypeError, ValueError):
         return None
-    return None if day is None else datetime.combine(day, time(), UTC)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)

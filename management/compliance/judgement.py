@@ -5,38 +5,44 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from management.devices.rules import FactKind
 from management.policies.rules import Requirements
+from management.policies.treatment import ConsequenceKind, Rule, Severity
+
+__all__ = ["ConsequenceKind", "Rule", "Severity"]
 
 
 class State(StrEnum):
-    """How a device stands, in one word."""
+    """How a device stands, in one word; the best first."""
 
     HEALTHY = "healthy"
-    NON_COMPLIANT = "non_compliant"
     OUT_OF_SYNC = "out_of_sync"
+    NON_COMPLIANT = "non_compliant"
     INACTIVE = "inactive"
     NOT_ENROLLED = "not_enrolled"
 
 
-class Rule(StrEnum):
-    """One thing that a policy can ask of a device."""
+class Risk(StrEnum):
+    """The gravest severity of what is broken, the least first."""
 
-    ENROLLED = "enrolled"
-    IN_CONTACT = "in_contact"
-    NOT_ROOTED = "not_rooted"
-    ENCRYPTED = "encrypted"
-    PASSCODE_SET = "passcode_set"
-    NO_DEVELOPER_OPTIONS = "no_developer_options"
-    NO_USB_DEBUGGING = "no_usb_debugging"
-    NO_UNKNOWN_SOURCES = "no_unknown_sources"
-    MINIMUM_OS = "minimum_os"
-    PATCH_AGE = "patch_age"
-    NO_BAD_APP = "no_bad_app"
-    NO_FORBIDDEN_APP = "no_forbidden_app"
-    REQUIRED_APP = "required_app"
-    POLICY_APPLIED = "policy_applied"
+    NONE = "none"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class Finding(StrEnum):
+    """Why a rule is not kept."""
+
+    BROKEN = "broken"
+    """A fact says so."""
+    UNKNOWN = "unknown"
+    """The device could say it and has not."""
+    NOT_APPLICABLE = "not_applicable"
+    """Its platform, ownership or reporter cannot say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +53,60 @@ class AskedPolicy:
     name: str
     version: int
     since: datetime
-    """When this version began to hold for the device."""
+    """When this version began to hold."""
     platform: str
     requirements: Requirements
     asked_since: Mapping[str, datetime] = field(default_factory=dict)
-    """Field of `Requirements` -> since when it asks what it asks now; missing: always.
+    """Name of a wish (`policies.rules.wishes_in`) -> since when it is asked; missing: always.
 
     A violation cannot be older than the wish that it breaks, and a new version that changes
     something else does not make it younger.
     """
+    ownership: str = "company"
+    not_before: datetime | None = None
+    """When the device was given the policy; nothing was asked of it earlier."""
+
+    def no_earlier(self, at: datetime, wish: str = "") -> datetime:
+        """Return *at*, or the moment from which *wish* was asked of the device if that is later."""
+        if (asked := self.asked_since.get(wish)) is not None and asked > at:
+            at = asked
+        return self.not_before if self.not_before is not None and self.not_before > at else at
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A broken rule: what an administrator reads, what mends it, and since when it holds."""
+    """A rule that is not kept: why, what mends it, and since when it holds."""
 
     rule: Rule
     because: str
     mend: str
+    """What the user can do."""
     since: datetime
     facts: tuple[FactKind, ...]
+    """The facts that say so, or that are missing."""
+    administrator_mend: str = ""
+    """What an administrator can do."""
+    severity: Severity = Severity.MEDIUM
+    finding: Finding = Finding.BROKEN
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """A rule that no fact decides and that the policy bears."""
+
+    rule: Rule
+    finding: Finding
+    """`UNKNOWN` or `NOT_APPLICABLE`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DueConsequence:
+    """Something that follows from a violation at an instant, past or to come."""
+
+    kind: ConsequenceKind
+    rule: Rule
+    due_at: datetime
+    group_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +117,22 @@ class Judgement:
     since: datetime
     violations: tuple[Violation, ...]
     missing: tuple[FactKind, ...]
-    """Facts that the policy asks for and that nobody ever said."""
+    """Facts that the policy asks for, that the device could say, and that nobody ever said."""
     policy_id: str
     policy_version: int
     next_due_at: datetime | None
-    """The first moment at which time alone may change the answer; None: never."""
+    """The first moment at which time alone changes the answer or makes a consequence due."""
+    risk: Risk = Risk.NONE
+    stale: tuple[FactKind, ...] = ()
+    """Good news on which the answer rests although the device is silent for too long."""
+    undecided: tuple[Undecided, ...] = ()
+    consequences: tuple[DueConsequence, ...] = ()
+    """All that follow, the earliest first; who carries them out keeps what was done."""
+
+    def mail_blocked_at(self) -> datetime | None:
+        """Return from when the policy wants mail to be blocked; None: it does not."""
+        kind = ConsequenceKind.BLOCK_MAIL
+        return min((one.due_at for one in self.consequences if one.kind is kind), default=None)
 
 
 def write_violation(violation: Violation) -> dict[str, Any]:
@@ -90,8 +141,11 @@ def write_violation(violation: Violation) -> dict[str, Any]:
         "rule": violation.rule.value,
         "because": violation.because,
         "mend": violation.mend,
+        "administrator_mend": violation.administrator_mend,
         "since": violation.since.isoformat(),
         "facts": [kind.value for kind in violation.facts],
+        "severity": violation.severity.value,
+        "finding": violation.finding.value,
     }
 
 
@@ -103,4 +157,38 @@ def read_violation(fields: Mapping[str, Any]) -> Violation:
         fields["mend"],
         datetime.fromisoformat(fields["since"]),
         tuple(FactKind(kind) for kind in fields["facts"]),
+        fields["administrator_mend"],
+        Severity(fields["severity"]),
+        Finding(fields["finding"]),
     )
+
+
+def write_consequence(one: DueConsequence) -> dict[str, Any]:
+    """Return a consequence as JSON fields."""
+    return {
+        "kind": one.kind.value,
+        "rule": one.rule.value,
+        "due_at": one.due_at.isoformat(),
+        "group_id": str(one.group_id) if one.group_id else None,
+    }
+
+
+def read_consequence(fields: Mapping[str, Any]) -> DueConsequence:
+    """Return what `write_consequence` wrote."""
+    group = fields["group_id"]
+    return DueConsequence(
+        ConsequenceKind(fields["kind"]),
+        Rule(fields["rule"]),
+        datetime.fromisoformat(fields["due_at"]),
+        UUID(group) if group else None,
+    )
+
+
+def write_undecided(one: Undecided) -> dict[str, str]:
+    """Return an undecided rule as JSON fields."""
+    return {"rule": one.rule.value, "finding": one.finding.value}
+
+
+def read_undecided(fields: Mapping[str, str]) -> Undecided:
+    """Return what `write_undecided` wrote."""
+    return Undecided(Rule(fields["rule"]), Finding(fields["finding"]))

@@ -3,12 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from management.compliance.judgement import AskedPolicy, Judgement, State, read_violation
+from management.compliance.judgement import (
+    AskedPolicy,
+    Judgement,
+    Risk,
+    State,
+    read_consequence,
+    read_undecided,
+    read_violation,
+)
 from management.compliance.models import DeviceJudgement
 from management.compliance.rules import judge
 from management.devices.models import Device
@@ -48,6 +55,10 @@ def read_judgement(row: DeviceJudgement) -> Judgement:
         policy_id=str(row.policy_id),
         policy_version=row.policy_version,
         next_due_at=row.next_due_at,
+        risk=Risk(row.risk),
+        stale=tuple(FactKind(kind) for kind in row.stale),
+        undecided=tuple(read_undecided(fields) for fields in row.undecided),
+        consequences=tuple(read_consequence(fields) for fields in row.consequences),
     )
 
 
@@ -87,12 +98,11 @@ def wish_of(session: Session, policy_id: UUID) -> AskedPolicy:
 def for_device(wish: AskedPolicy, device: Device, facts: Mapping[FactKind, Fact]) -> AskedPolicy:
     """Return *wish* as it is asked of one device: not before the device was given the policy."""
     given = facts.get(FactKind.ASKED_POLICY)
-    not_before = partial(max, given.said_at if given else device.enrolled_at)
     return replace(
         wish,
         platform=device.platform,
-        since=not_before(wish.since),
-        asked_since={field: not_before(since) for field, since in wish.asked_since.items()},
+        ownership=device.ownership,
+        not_before=given.said_at if given else device.enrolled_at,
     )
 
 

@@ -1,17 +1,23 @@
 """Does a device keep its policy, and if not, why? Pure: no clock, no database, no network.
 
 Everything that shows or uses a device's state (dashboard, device page, API, mail decision) reads
-the one `Judgement` that `judge` returns.
+the one `Judgement` that `judge` returns. `docs/compliance.md` tells the rules.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 
-from management.compliance.catalogue import CRITERIA
+from management.compliance.catalogue import (
+    ASK_ADMINISTRATOR,
+    BEAR_OR_INSTALL,
+    CANNOT_SAY,
+    CHECK_AGENT,
+    CRITERIA,
+    OPEN_AGENT,
+    Criterion,
+)
 from management.compliance.criteria import (
     END_OF_TIME,
-    applies,
     last_heard,
     later,
     next_changes,
@@ -19,14 +25,22 @@ from management.compliance.criteria import (
 )
 from management.compliance.judgement import (
     AskedPolicy,
+    DueConsequence,
+    Finding,
     Judgement,
+    Risk,
     Rule,
+    Severity,
     State,
+    Undecided,
     Violation,
     read_violation,
     write_violation,
 )
+from management.compliance.reporters import can_say
 from management.devices.rules import Fact, FactKind, Facts, read_facts, write_fact
+from management.policies.rules import wish_name
+from management.policies.treatment import Counts
 
 __all__ = [
     "AskedPolicy",
@@ -37,6 +51,7 @@ __all__ = [
     "Rule",
     "State",
     "Violation",
+    "answers",
     "judge",
     "kept_since",
     "read_facts",
@@ -48,6 +63,11 @@ __all__ = [
 
 TRANSIENT = frozenset({Rule.IN_CONTACT, Rule.POLICY_APPLIED})
 """Broken by waiting only: the device is out of sync, not at fault."""
+NEVER_BORNE = frozenset({Rule.ENROLLED, Rule.IN_CONTACT})
+"""No policy can make these count as kept when nothing was said."""
+_SEVERITIES = tuple(Severity)
+Answer = Violation | Undecided | None
+"""How a rule stands: broken, not decided by any fact and borne, or kept."""
 
 
 def judge(facts: Facts, asked: AskedPolicy, now: datetime) -> Judgement:
@@ -56,19 +76,32 @@ def judge(facts: Facts, asked: AskedPolicy, now: datetime) -> Judgement:
     Silence is a violation of its own and hides none: what was broken stays broken until the
     device says otherwise. What the policy asks and nobody ever said is not a pass.
     """
-    violations = tuple(_violations(facts, asked, now))
+    told = list(answers(facts, asked, now))
+    violations = tuple(one for _, one in told if type(one) is Violation)
     state = _state(facts, asked, violations, now)
+    following = _consequences(state, facts, asked, violations) if violations else ()
+    coming = (*next_changes(facts, asked), *(one.due_at for one in following))
     return Judgement(
         state=state,
         since=_since(state, facts, asked, violations),
         violations=violations,
-        missing=_missing(facts, violations),
+        missing=_missing(told),
         policy_id=asked.policy_id,
         policy_version=asked.version,
-        next_due_at=min(
-            (at for at in next_changes(facts, asked) if now < at < END_OF_TIME), default=None
-        ),
+        next_due_at=min((at for at in coming if now < at < END_OF_TIME), default=None),
+        risk=_risk(violations),
+        stale=_stale(told, violations),
+        undecided=tuple(one for _, one in told if type(one) is Undecided),
+        consequences=following,
     )
+
+
+def answers(facts: Facts, asked: AskedPolicy, now: datetime) -> Iterator[tuple[Criterion, Answer]]:
+    """Yield every criterion that the policy asks and how it stands, in the order of `Rule`."""
+    for criterion in CRITERIA:
+        wish = criterion.wish(asked)
+        if wish is not None:
+            yield criterion, _answer(criterion, wish, facts, asked, now)
 
 
 def kept_since(before: tuple[State, datetime] | None, judged: Judgement, now: datetime) -> datetime:
@@ -82,26 +115,63 @@ def kept_since(before: tuple[State, datetime] | None, judged: Judgement, now: da
     return before[1] if before[0] is State.HEALTHY else now
 
 
-def _violations(facts: Facts, asked: AskedPolicy, now: datetime) -> Iterator[Violation]:
-    """Yield what is broken; nothing is older than the wish that it breaks."""
-    for rule, field, criterion in CRITERIA:
-        if applies(rule, asked.platform) and (found := criterion(facts, asked, now)) is not None:
-            wished = asked.asked_since.get(field, found.since)
-            yield replace(found, since=max(found.since, wished))
+def _answer(
+    criterion: Criterion, wish: str, facts: Facts, asked: AskedPolicy, now: datetime
+) -> Answer:
+    fact = facts.get(criterion.kind)
+    if fact is None or not criterion.says(fact.value):
+        return _unanswered(criterion, wish, fact, facts, asked)
+    breach = criterion.check(fact, asked, now)
+    if breach is None:
+        return None
+    return Violation(
+        criterion.rule,
+        breach.because,
+        criterion.mend.format(*breach.values),
+        asked.no_earlier(breach.since, wish),
+        (criterion.kind,),
+        criterion.administrator_mend,
+        asked.requirements.treatments[criterion.rule].severity,
+    )
+
+
+def _unanswered(
+    criterion: Criterion, wish: str, fact: Fact | None, facts: Facts, asked: AskedPolicy
+) -> Answer:
+    """Tell unknown from not applicable, and what the policy makes of it."""
+    rule, treatment = criterion.rule, asked.requirements.treatments[criterion.rule]
+    unknown = can_say(criterion.kind, facts, asked)
+    finding = Finding.UNKNOWN if unknown else Finding.NOT_APPLICABLE
+    counts = treatment.unknown if unknown else treatment.not_applicable
+    if counts is Counts.KEPT and rule not in NEVER_BORNE:
+        return Undecided(rule, finding)
+    since = asked.asked_since.get(wish, asked.since) if fact is None else fact.said_at
+    if rule is Rule.IN_CONTACT and (heard := last_heard(facts)) is not None:
+        since = heard.said_at
+    return Violation(
+        rule,
+        criterion.unknown if unknown else CANNOT_SAY,
+        OPEN_AGENT if unknown else ASK_ADMINISTRATOR,
+        asked.no_earlier(since, wish),
+        (criterion.kind,),
+        CHECK_AGENT if unknown else BEAR_OR_INSTALL,
+        treatment.severity,
+        finding,
+    )
 
 
 def _state(
     facts: Facts, asked: AskedPolicy, violations: tuple[Violation, ...], now: datetime
 ) -> State:
-    rules = {violation.rule for violation in violations}
-    if Rule.ENROLLED in rules:
+    if not violations:
+        return State.HEALTHY
+    if violations[0].rule is Rule.ENROLLED:
         return State.NOT_ENROLLED
     heard = last_heard(facts)
     if heard is not None and now >= later(heard.said_at, asked.requirements.inactive_after):
         return State.INACTIVE
-    if any(_is_fault(facts, violation) for violation in violations):
-        return State.NON_COMPLIANT
-    return State.OUT_OF_SYNC if rules else State.HEALTHY
+    at_fault = any(_is_fault(facts, violation) for violation in violations)
+    return State.NON_COMPLIANT if at_fault else State.OUT_OF_SYNC
 
 
 def _is_fault(facts: Facts, violation: Violation) -> bool:
@@ -111,7 +181,7 @@ def _is_fault(facts: Facts, violation: Violation) -> bool:
     """
     if violation.rule in TRANSIENT:
         return False
-    return FactKind.CONTACT in facts or any(_is_known(facts, kind) for kind in violation.facts)
+    return FactKind.CONTACT in facts or violation.finding is Finding.BROKEN
 
 
 def _since(
@@ -120,7 +190,7 @@ def _since(
     """Return the moment from which the facts at hand give this state."""
     if state is State.HEALTHY:
         said = (fact.said_at for kind, fact in facts.items() if kind is not FactKind.CONTACT)
-        return max((*said, asked.since))
+        return asked.no_earlier(max((*said, asked.since)))
     if state is State.INACTIVE:
         heard = last_heard(facts)
         assert heard is not None
@@ -134,10 +204,62 @@ def _makes(state: State, facts: Facts, violation: Violation) -> bool:
     return state is State.OUT_OF_SYNC or _is_fault(facts, violation)
 
 
-def _missing(facts: Facts, violations: tuple[Violation, ...]) -> tuple[FactKind, ...]:
-    asked = dict.fromkeys(kind for violation in violations for kind in violation.facts)
-    return tuple(kind for kind in asked if not _is_known(facts, kind))
+def _consequences(
+    state: State, facts: Facts, asked: AskedPolicy, violations: tuple[Violation, ...]
+) -> tuple[DueConsequence, ...]:
+    """Return what follows, the earliest first.
+
+    Nothing follows from a device that is not ours but from that itself; and before its first
+    report only from its silence.
+    """
+    found = [
+        one
+        for violation in violations
+        if _follows(state, facts, violation)
+        for one in _following(violation, asked)
+    ]
+    return tuple(sorted(found, key=lambda one: (one.due_at, one.rule, one.kind)))
 
 
-def _is_known(facts: Facts, kind: FactKind) -> bool:
-    return kind in facts and facts[kind].value is not None
+def _follows(state: State, facts: Facts, violation: Violation) -> bool:
+    if state is State.NOT_ENROLLED:
+        return violation.rule is Rule.ENROLLED
+    reported = FactKind.CONTACT in facts or violation.rule is Rule.IN_CONTACT
+    return reported or violation.finding is Finding.BROKEN
+
+
+def _following(violation: Violation, asked: AskedPolicy) -> Iterator[DueConsequence]:
+    treatment = asked.requirements.treatments[violation.rule]
+    for one in treatment.consequences:
+        wished = asked.no_earlier(violation.since, wish_name(violation.rule, one.kind))
+        due = later(wished, treatment.grace + one.after)
+        yield DueConsequence(one.kind, violation.rule, due, one.group_id)
+
+
+def _risk(violations: tuple[Violation, ...]) -> Risk:
+    if not violations:
+        return Risk.NONE
+    return Risk(max((one.severity for one in violations), key=_SEVERITIES.index).value)
+
+
+def _missing(told: list[tuple[Criterion, Answer]]) -> tuple[FactKind, ...]:
+    kinds = (
+        criterion.kind
+        for criterion, one in told
+        if one is not None and one.finding is Finding.UNKNOWN
+    )
+    return tuple(dict.fromkeys(kinds))
+
+
+def _stale(
+    told: list[tuple[Criterion, Answer]], violations: tuple[Violation, ...]
+) -> tuple[FactKind, ...]:
+    """Return what is good news only because a silent device has not said otherwise."""
+    if not any(one.rule is Rule.IN_CONTACT for one in violations):
+        return ()
+    kinds = (
+        criterion.kind
+        for criterion, one in told
+        if one is None and criterion.rule not in (Rule.ENROLLED, Rule.IN_CONTACT)
+    )
+    return tuple(dict.fromkeys(kinds))

@@ -7,7 +7,14 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from management.compliance.judgement import AskedPolicy, Judgement, State, write_violation
+from management.compliance.judgement import (
+    AskedPolicy,
+    Judgement,
+    State,
+    write_consequence,
+    write_undecided,
+    write_violation,
+)
 from management.compliance.models import DeviceJudgement
 from management.compliance.queries import for_device, wish_of
 from management.compliance.rules import judge, kept_since
@@ -90,6 +97,10 @@ def _store(
         "since": kept_since(before, judged, now),
         "violations": [write_violation(violation) for violation in judged.violations],
         "missing": [kind.value for kind in judged.missing],
+        "stale": [kind.value for kind in judged.stale],
+        "undecided": [write_undecided(one) for one in judged.undecided],
+        "consequences": [write_consequence(one) for one in judged.consequences],
+        "risk": judged.risk.value,
         "policy_id": UUID(judged.policy_id),
         "policy_version": judged.policy_version,
     }

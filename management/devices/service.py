@@ -10,6 +10,7 @@ from management.devices import models
 from management.devices.models import Device, DeviceFacts
 from management.devices.queries import get_device
 from management.devices.rules import (
+    AGENT,
     BACK,
     LAST,
     EnrolmentState,
@@ -23,7 +24,7 @@ from management.devices.rules import (
 from management.policies.queries import get_policy
 from management.work.service import enqueue
 
-AGENT = "agent"
+__all__ = ["AGENT"]
 DAY = timedelta(days=1)
 
 

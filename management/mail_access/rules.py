@@ -177,7 +177,10 @@ def _managed(
     reasons = _state_reasons(device, judgement)
     if judgement.state in settings.allowed.states:
         return Decision("allow", reasons, None)
-    ends = _managed_grace_end(device, judgement, settings)
+    asked = judgement.mail_blocked_at()
+    if asked is None:
+        return Decision(wanted, (*reasons, "its policy blocks no mail because of this"), None)
+    ends = max(asked, _managed_grace_end(device, judgement, settings))
     if now < ends and wanted != "block":  # grace protects an access that one has
         return Decision(
             wanted, (*reasons, f"keeps its access until {_moment(ends)}, then it blocks"), ends

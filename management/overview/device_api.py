@@ -99,10 +99,33 @@ class ViolationAnswer:
     """A broken rule."""
 
     rule: str
+    finding: str
+    """``broken``: a fact says so; ``unknown``: the device has not said it; ``not_applicable``."""
+    severity: str
     because: str
     mend: str
+    """What the user can do."""
+    administrator_mend: str
     since: datetime
     facts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndecidedAnswer:
+    """A rule that no fact decides and that the policy bears."""
+
+    rule: str
+    finding: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsequenceAnswer:
+    """Something that follows from a broken rule."""
+
+    kind: str
+    rule: str
+    due_at: datetime
+    group_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +135,19 @@ class JudgementAnswer:
     state: str
     since: datetime
     violations: tuple[ViolationAnswer, ...]
+    risk: str
+    """The gravest severity of what is broken, or ``none``."""
     missing: tuple[str, ...]
+    """Facts that the device could say and never said."""
+    stale: tuple[str, ...]
+    """Good news of a device that is silent for too long."""
+    undecided: tuple[UndecidedAnswer, ...]
+    consequences: tuple[ConsequenceAnswer, ...]
+    """All that follow, the earliest first."""
     policy_id: UUID
     policy_version: int
     next_due_at: datetime | None
-    """When time alone may change the answer."""
+    """When time alone changes the answer or makes a consequence due."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,14 +237,29 @@ def answer_of(judgement: Judgement) -> JudgementAnswer:
         violations=tuple(
             ViolationAnswer(
                 rule=one.rule.value,
+                finding=one.finding.value,
+                severity=one.severity.value,
                 because=one.because,
                 mend=one.mend,
+                administrator_mend=one.administrator_mend,
                 since=one.since,
                 facts=tuple(kind.value for kind in one.facts),
             )
             for one in judgement.violations
         ),
+        risk=judgement.risk.value,
         missing=tuple(kind.value for kind in judgement.missing),
+        stale=tuple(kind.value for kind in judgement.stale),
+        undecided=tuple(
+            UndecidedAnswer(rule=one.rule.value, finding=one.finding.value)
+            for one in judgement.undecided
+        ),
+        consequences=tuple(
+            ConsequenceAnswer(
+                kind=one.kind.value, rule=one.rule.value, due_at=one.due_at, group_id=one.group_id
+            )
+            for one in judgement.consequences
+        ),
         policy_id=UUID(judgement.policy_id),
         policy_version=judgement.policy_version,
         next_due_at=judgement.next_due_at,

@@ -242,7 +242,7 @@ def test_a_device_with_a_bad_app_is_judged_at_once(ready: Context) -> None:
     with ready.database.reading() as session:
         judged = session.get(DeviceJudgement, holder)
         assert judged is not None
-        assert "no_bad_app" in {violation["rule"] for violation in judged.violations}
+        assert "no_malicious_app" in {violation["rule"] for violation in judged.violations}
 
 
 def test_a_device_that_reports_a_known_bad_app_gets_the_fact_at_once(ready: Context) -> None:

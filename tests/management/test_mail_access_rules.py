@@ -7,7 +7,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from contracts.connector import Access
-from management.compliance.judgement import Judgement, Rule, State, Violation
+from management.compliance.judgement import (
+    ConsequenceKind,
+    DueConsequence,
+    Judgement,
+    Rule,
+    State,
+    Violation,
+)
 from management.devices.rules import FactKind
 from management.mail_access.matching import Claim, Match, match_device, owner_agrees
 from management.mail_access.rules import (
@@ -33,6 +40,12 @@ ROOT = Violation(
     (FactKind.ROOTED,),
 )
 SETTINGS = MailSettings()
+AT_ONCE = (
+    DueConsequence(
+        ConsequenceKind.BLOCK_MAIL, Rule.NOT_ROOTED, datetime(2025, 1, 1, tzinfo=UTC), None
+    ),
+)
+"""The policy blocks mail without a grace of its own."""
 instants = st.datetimes(
     min_value=datetime(2026, 1, 1),
     max_value=datetime(2027, 1, 1),
@@ -56,6 +69,7 @@ judgements = st.builds(
     policy_id=st.just("p"),
     policy_version=st.integers(1, 9),
     next_due_at=st.none(),
+    consequences=st.just(AT_ONCE),
 )
 devices = st.none() | st.builds(
     MatchedDevice,
@@ -75,7 +89,7 @@ mailboxes = st.sampled_from(["ada", "corp.test/Users/Ada", "corp.test/Users/bob"
 
 
 def judged(state: State, since: datetime, *violations: Violation) -> MatchedDevice:
-    judgement = Judgement(state, since, violations, (), "p", 3, None)
+    judgement = Judgement(state, since, violations, (), "p", 3, None, consequences=AT_ONCE)
     return MatchedDevice("Ada's phone", NOW - timedelta(days=90), "Default", judgement)
 
 
@@ -135,7 +149,16 @@ def test_a_policy_change_cuts_nobody_off_before_the_device_could_catch_up() -> N
 
 def test_who_just_enrolled_keeps_mail_until_the_first_report_is_due() -> None:
     unsaid = replace(ROOT, since=NOW)
-    judgement = Judgement(State.NON_COMPLIANT, NOW, (unsaid,), (FactKind.ROOTED,), "p", 3, None)
+    judgement = Judgement(
+        State.NON_COMPLIANT,
+        NOW,
+        (unsaid,),
+        (FactKind.ROOTED,),
+        "p",
+        3,
+        None,
+        consequences=AT_ONCE,
+    )
     device = MatchedDevice("Ada's phone", NOW, "Default", judgement)
 
     assert decided(device, wanted="leave").access == "leave"

@@ -53,7 +53,7 @@ def test_a_list_pages_through_all_devices_once(owner: ConsoleClient, fleet: Flee
 def test_a_judgement_says_rule_reason_and_remedy(owner: ConsoleClient, fleet: Fleet) -> None:
     found = owner.get(f"/api/v1/devices/{fleet.devices[0]}/judgement").get_json()
     assert found["state"] == "non_compliant"
-    assert found["violations"][0]["rule"] == "no_bad_app"
+    assert found["violations"][0]["rule"] == "no_malicious_app"
     assert "Bright Torch" in found["violations"][0]["because"]
     assert found["violations"][0]["mend"] == "Remove the app."
     explained = owner.get(f"/api/v1/devices/{fleet.devices[0]}/explanation").get_json()
