@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
-from patterns.rule_language import RATINGS, Behaviour, Code, KnownList, Rule, Traits
+from patterns.rule_language import RATINGS, Behaviour, Code, KnownList, Rule, Step, Traits
 
 RESERVED = (
     "container_", "signature_", "disguised_app", "debug_key", "public_key", "repackaged_app",
@@ -62,15 +62,23 @@ def _of_code(clause: Code, labels: list[str]) -> Iterator[str]:
         yield f"there is no component with the label {clause.component}."
     known: set[str] = set()
     for number, step in enumerate(clause.steps, 1):
-        named: Iterable[str] = (
-            *step.takes,
-            *(name for one in step.arguments.values() for name in (*one.comes_from, *one.not_from)),
-        )
-        for name in named:
+        if bool(step.call) == bool(step.either):
+            yield f"step {number}: it names calls or, in either, other steps."
+        if any(other.label or other.either or not other.call for other in step.either):
+            yield f"step {number}: what stands in either names calls, no label and no either."
+        for name in _named(step):
             if not name.startswith("L") and name not in known:
                 yield f"step {number}: no step before it has the label {name}."
         if step.label:
             known.add(step.label)
+
+
+def _named(step: Step) -> Iterator[str]:
+    yield from step.takes
+    for one in step.arguments.values():
+        yield from (*one.comes_from, *one.not_from)
+    for other in step.either:
+        yield from _named(other)
 
 
 def _of_list(rule: KnownList) -> Iterator[str]:

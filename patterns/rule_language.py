@@ -157,8 +157,10 @@ class Argument:
 class Step:
     """One call (or reading of a field) that the code makes."""
 
-    call: Annotated[tuple[Call, ...], Field(min_length=1)]
+    call: tuple[Call, ...] = ()
     """One of these."""
+    either: tuple["Step", ...] = ()
+    """Instead of *call*: one of these (without labels); what else is asked here holds for each."""
     label: Label = ""
     takes: tuple[Call | Label, ...] = ()
     """Some argument, or the object, is made of the result of one of these calls or steps."""

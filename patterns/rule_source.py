@@ -1,8 +1,9 @@
 """The sources of a pattern set: read, and checked so that every rule explains itself.
 
 A source folder holds ``VERSION``, ``yara/*.yar``, ``behaviours.toml``, ``behaviours/*.toml``,
-``lists/*.toml`` and ``signers.toml`` (all but ``VERSION`` may be missing) and whatever else
-documents them; ``docs/patterns.md`` describes the fields. All problems are told at once.
+``steps.toml``, ``lists/*.toml`` and ``signers.toml`` (all but ``VERSION`` may be missing) and
+whatever else documents them; ``docs/patterns.md`` describes the fields. All problems are told at
+once.
 """
 
 import hashlib
@@ -42,6 +43,7 @@ class _Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.problems: list[str] = []
+        self.named_steps = self.toml(folder / "steps.toml")
 
     def text(self, path: Path) -> str:
         try:
@@ -76,10 +78,23 @@ class _Reader:
                 self.problems.append(f"{path.name}: '{other}' is not known here, only [[rule]].")
             for number, one in enumerate(fields.get("rule", ())):
                 name = one.get("id", f"number {number + 1}") if isinstance(one, dict) else number
-                rule = self.checked(kind, one, f"{path.name}, rule {name}")
+                place = f"{path.name}, rule {name}"
+                rule = self.checked(kind, self.filled(one, place), place)
                 if rule is not None:
                     found.append((path, rule))
         return found
+
+    def filled(self, rule: Any, place: str) -> Any:
+        """Put the steps of ``steps.toml`` where a step of *rule* names one with ``use``."""
+        clauses = rule.get("code", ()) if isinstance(rule, dict) else ()
+        steps = [s for c in clauses if isinstance(c, dict) for s in c.get("steps", ())]
+        for step in (step for step in steps if isinstance(step, dict)):
+            name = step.pop("use", None)
+            if name in self.named_steps:
+                step.update({**self.named_steps[name], **step})
+            elif name is not None:
+                self.problems.append(f"{place}: steps.toml has no step {name!r}.")
+        return rule
 
     def yara(self, texts: Mapping[str, str]) -> list[Rule]:
         found = []
