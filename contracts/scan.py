@@ -52,7 +52,11 @@ class Signer:
     not_before: Short
     not_after: Short
     schemes: tuple[Short, ...]
-    """Schemes under which the signature was verified: ``v1``, ``v2``, ``v3``."""
+    """Schemes under which the signature was verified: ``v1``, ``v2``, ``v3``, ``v3.1``."""
+    key: Short = ""
+    """Kind and length of the key: ``RSA 2048``."""
+    rotated_from: tuple[Sha256, ...] = ()
+    """The signer's earlier certificates, the oldest first, as its proof of rotation names them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from scanner import der
-from scanner.signing_block import Scheme
+from scanner.signing_block import Scheme, Signature
 from scanner.signing_keys import is_signed_by
 
 MANIFEST = b"META-INF/MANIFEST.MF"
@@ -44,17 +44,21 @@ class JarSignature:
     """Verifies v1: signature and manifest at once, each entry when it comes by."""
 
     def __init__(self, names: Iterable[bytes], read: Callable[[bytes], bytes | None]) -> None:
-        self._signers: list[der.Certificate] = []
+        self._signers: dict[bytes, Signature] = {}
         self._problem = ""
         self._expected: dict[bytes, tuple[str, bytes]] = {}
+        self._seen: set[bytes] = set()
         self.other_schemes: set[int] = set()
         """What ``X-Android-APK-Signed`` says; such a scheme must be there."""
-        blocks = [name for name in names if _SIGNATURE.fullmatch(name)]
+        self._names = set(names)
+        blocks = sorted(name for name in self._names if _SIGNATURE.fullmatch(name))
         self.is_there = bool(blocks)
         if not blocks:
             return
         try:
-            self._verify(blocks[:MAXIMUM_SIGNERS], read)
+            if len(blocks) > MAXIMUM_SIGNERS:
+                raise BrokenJarError(f"it has {len(blocks)} signers")
+            self._verify(blocks, read)
         except (BrokenJarError, der.BrokenDerError) as error:
             self._problem = str(error)
 
@@ -64,9 +68,11 @@ class JarSignature:
             return
         expected = self._expected.pop(name, None)
         if expected is None:
-            self._problem = f"{_text(name)} is not signed"
+            twice = name in self._seen
+            self._problem = f"{_text(name)} " + ("is there twice" if twice else "is not signed")
         elif hashlib.new(expected[0], data).digest() != expected[1]:
             self._problem = f"{_text(name)} was changed after it was signed"
+        self._seen.add(name)
 
     def outcome(self) -> Scheme | None:
         """Return what was found after all entries came by; None: there is no such signature."""
@@ -75,40 +81,52 @@ class JarSignature:
         missing = next((name for name in self._expected if _needs_digest(name)), None)
         if not self._problem and missing is not None:
             self._problem = f"{_text(missing)} is signed, but not there"
-        return Scheme("v1", () if self._problem else tuple(self._signers), self._problem)
+        signatures = () if self._problem else tuple(self._signers.values())
+        return Scheme("v1", signatures, self._problem)
 
     def _verify(self, blocks: list[bytes], read: Callable[[bytes], bytes | None]) -> None:
         manifest = _read(read, MANIFEST)
         sections = _sections(manifest)
-        for block in blocks:
+        names = [_name(fields) for _, fields in sections[1:]]
+        if len(set(names)) < len(names):
+            raise BrokenJarError("MANIFEST.MF names an entry twice")
+        if missing := next((n for n in names if _needs_digest(n) and n not in self._names), b""):
+            raise BrokenJarError(f"MANIFEST.MF names {_text(missing)}, which is not there")
+        for index, block in enumerate(blocks):
             file_name = block.rsplit(b".", 1)[0] + b".SF"
             body = _read(read, file_name)
-            self._signers.append(_verify_block(_read(read, block), body))
+            owner, digest = _verify_block(_read(read, block), body)
             main, *named = _sections(body)
+            if "signature-version" not in main[1]:
+                raise BrokenJarError(f"{_text(file_name)} names no version")
             self._note_schemes(main[1])
             _check_manifest(main[1], named, manifest, sections)
-            self._keep({_name(fields) for _, fields in named}, sections)
+            kinds = self._keep({_name(fields) for _, fields in named}, sections, index == 0)
+            self._signers[owner.der] = Signature(owner, digests=tuple(sorted({digest, *kinds})))
 
     def _note_schemes(self, main: dict[str, str]) -> None:
         for word in main.get("x-android-apk-signed", "").split(","):
             if word.strip().isdigit():
                 self.other_schemes.add(int(word))
 
-    def _keep(self, signed: set[bytes], sections: list[tuple[bytes, dict[str, str]]]) -> None:
+    def _keep(
+        self, signed: set[bytes], sections: list[tuple[bytes, dict[str, str]]], is_first: bool
+    ) -> set[str]:
         """Keep the digests of the entries that this signer signed (and every signer before)."""
         kept = {}
         for _, fields in sections[1:]:
             name = _name(fields)
             if name in signed:
                 kept[name] = _digest(fields, "-digest")
-        if len(self._signers) > 1:
+        if not is_first:
             kept = {name: digest for name, digest in kept.items() if name in self._expected}
         self._expected = kept
+        return {kind for kind, _ in kept.values()}
 
 
-def _verify_block(block: bytes, signed: bytes) -> der.Certificate:
-    """Check a PKCS #7 SignedData (RFC 2315 section 9) over *signed*; return its signer."""
-    kind, content, *_ = der.inside(block)
+def _verify_block(block: bytes, signed: bytes) -> tuple[der.Certificate, str]:
+    """Check a PKCS #7 SignedData (RFC 2315 section 9) over *signed*; return signer and digest."""
+    kind, content = _two(der.inside(block))
     if der.oid(kind) != _SIGNED_DATA:
         raise BrokenJarError("its signature block is no PKCS #7 signature")
     fields = der.inside(content.body)
@@ -122,7 +140,7 @@ def _verify_block(block: bytes, signed: bytes) -> der.Certificate:
     signer = der.inside(fields[-1].body) if fields[-1].tag == der.SET else []
     if len(signer) < 5:
         raise BrokenJarError("its signature block names no signer")
-    issuer, serial = [*der.values(signer[1].body)][:2]
+    issuer, serial = _two([*der.values(signer[1].body)])
     owner = next(
         (c for c in certificates if c.issuer == issuer.whole and c.serial == serial.body), None
     )
@@ -133,23 +151,31 @@ def _verify_block(block: bytes, signed: bytes) -> der.Certificate:
 
 def _check_signer(
     owner: der.Certificate, signer: list[der.Value], signed: bytes
-) -> der.Certificate:
+) -> tuple[der.Certificate, str]:
     digest = _DIGEST_OIDS.get(der.oid(der.first(signer[2].body)))
     if digest is None:
         raise BrokenJarError("its signature uses an unknown digest")
     attributes = signer[3] if signer[3].tag == 0xA0 else None
+    if len(signer) < (6 if attributes else 5):
+        raise BrokenJarError("its signature block is cut off")
     signature = signer[5 if attributes else 4]
     if attributes is not None:
         _check_message_digest(attributes.body, hashlib.new(digest, signed).digest())
         signed = b"\x31" + attributes.whole[1:]  # RFC 2315 section 9.3: signed as a SET
     if not is_signed_by(owner.public_key, signature.body, signed, digest):
         raise BrokenJarError("the signature is wrong")
-    return owner
+    return owner, digest
+
+
+def _two(values: list[der.Value]) -> tuple[der.Value, der.Value]:
+    if len(values) < 2:
+        raise BrokenJarError("its signature block is cut off")
+    return values[0], values[1]
 
 
 def _check_message_digest(attributes: bytes, expected: bytes) -> None:
     for attribute in der.values(attributes):
-        kind, found = [*der.values(attribute.body)][:2]
+        kind, found = _two([*der.values(attribute.body)])
         if der.oid(kind) == _MESSAGE_DIGEST and der.first(found.body).body == expected:
             return
     raise BrokenJarError("the signature is of another .SF file")
@@ -162,17 +188,28 @@ def _check_manifest(
     sections: list[tuple[bytes, dict[str, str]]],
 ) -> None:
     """Compare a .SF file's digests with MANIFEST.MF: as a whole, else section by section."""
-    try:
-        kind, value = _digest(main, "-digest-manifest")
-        if hashlib.new(kind, manifest).digest() == value:
-            return
-    except BrokenJarError:
-        pass
+    by_signtool = "signtool" in main.get("created-by", "")
+    if (
+        not by_signtool
+        and _matches(main, "-digest-manifest-main-attributes", sections[0][0]) is False
+    ):
+        raise BrokenJarError("the head of MANIFEST.MF was changed after it was signed")
+    if _matches(main, "-digest" if by_signtool else "-digest-manifest", manifest):
+        return
     raw = {_name(fields): body for body, fields in sections[1:]}
     for _, fields in named:
         kind, value = _digest(fields, "-digest")
         if hashlib.new(kind, raw.get(_name(fields), b"")).digest() != value:
             raise BrokenJarError("MANIFEST.MF was changed after it was signed")
+
+
+def _matches(fields: dict[str, str], suffix: str, body: bytes) -> bool | None:
+    """Whether the digest is of *body*; None: there is none."""
+    try:
+        kind, value = _digest(fields, suffix)
+    except BrokenJarError:
+        return None
+    return hashlib.new(kind, body).digest() == value
 
 
 def _digest(fields: dict[str, str], suffix: str) -> tuple[str, bytes]:

@@ -4,6 +4,7 @@
 """
 
 import zlib
+from datetime import UTC, datetime
 from typing import Any
 
 from patterns.opened import OpenSet
@@ -16,7 +17,7 @@ from scanner.manifest import Manifest, read_manifest
 from scanner.manifest_rules import behaviours_of, oddities_of, wanted_calls
 from scanner.resources import find_string
 from scanner.signature_rules import findings_of
-from scanner.signatures import SignatureFacts, Verifier
+from scanner.signatures import SignatureFacts, Verifier, signed_directory
 from scanner.yara_match import Matcher
 from scanner.zip_records import Buffer, looks_like_archive
 
@@ -178,10 +179,11 @@ class _Scan:
             return None
         body = archive.read(MANIFEST)
         try:
-            minimum = read_manifest(body).minimum_sdk if body else None
+            app = read_manifest(body) if body else Manifest("")
         except BrokenChunkError:
-            minimum = None
-        return Verifier(data, archive.directories[0], archive.read, minimum or 1)
+            app = Manifest("")
+        directory = signed_directory(archive.directories)
+        return Verifier(data, directory, archive.read, app.minimum_sdk or 1, app.target_sdk)
 
     def _app_manifest(self, data: bytes, where: str) -> None:
         self._has_manifest = True
@@ -200,14 +202,12 @@ class _Scan:
         if not self._has_manifest:
             self._evidence.skip("The file is no Android package: it has no AndroidManifest.xml.")
             return
-        for scheme, problem in self._signatures.unsupported:
-            self._evidence.skip(f"signature {scheme}: {problem}.")
         if self._manifest is None:
             return
         app, patterns = self._manifest, self._patterns
         for finding in behaviours_of(app, self._calls, patterns.behaviours):
             self._evidence.find(finding)
-        for finding in findings_of(self._signatures, app.package, patterns.signers):
+        for finding in findings_of(self._signatures, app.package, patterns.signers, _now()):
             self._evidence.find(finding)
 
     def _label(self, app: Manifest) -> str:
@@ -229,6 +229,10 @@ class _Scan:
 
 def _kind(data: bytes) -> str:
     return next((kind for magic, kind in _MAGIC if data.startswith(magic)), "other")
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _short(text: str) -> str:

@@ -55,6 +55,12 @@ class Directory(NamedTuple):
     """How many entries the end record tells of."""
     is_cut: bool
     """Whether there were more records than asked for."""
+    size: int = 0
+    """Bytes of the directory, as the end record tells."""
+    is_last: bool = True
+    """Whether the file ends with the end record's comment; Android takes no other."""
+    is_wide: bool = False
+    """Whether a ZIP64 locator stands before the end record."""
 
 
 def directories(data: Buffer, most: int) -> Iterator[Directory]:
@@ -70,14 +76,23 @@ def directories(data: Buffer, most: int) -> Iterator[Directory]:
 
 
 def _directory(data: Buffer, end_at: int, most: int) -> Directory | None:
-    told, size, start = struct.unpack_from("<HII", data, end_at + 10)
+    told, size, start, comment = struct.unpack_from("<HIIH", data, end_at + 10)
+    is_wide = end_at >= 20 and data[end_at - 20 : end_at - 16] == LOCATOR_64
     if _FULL in (size, start) or told == 0xFFFF:
         told, size, start = _end_64(data, end_at) or (told, size, start)
     for candidate in (start, end_at - size):
         if 0 <= candidate <= len(data) - 4 and data[candidate : candidate + 4] == CENTRAL:
             records = _central_records(data, candidate, most)
             return Directory(
-                end_at, candidate, candidate - start, records, told, len(records) >= most
+                end_at,
+                candidate,
+                candidate - start,
+                records,
+                told,
+                is_cut=len(records) >= most,
+                size=size,
+                is_last=end_at + END_BYTES + comment == len(data),
+                is_wide=is_wide,
             )
     return None
 
