@@ -23,9 +23,13 @@ HANDLERS = {
     "relays.watch": "management.relays.work:watch",
     "apps.scan": "management.apps.work:scan",
     "apps.retro_hunt": "management.apps.work:retro_hunt",
+    "apps.recheck": "management.apps.work:recheck",
+    "apps.look_up": "management.apps.work:look_up",
+    "apps.end_approvals": "management.apps.work:end_approvals",
     "updates.run": "management.updates.work:run",
     "updates.announce": "management.updates.work:announce",
     "mail_access.decide": "management.mail_access.work:decide",
+    "dry_run.run": "management.dry_run.work:run",
 }
 """Queued work: kind -> function taking context, payload and progress; it must bear repetition."""
 
@@ -34,6 +38,10 @@ LOOPS = {
     "judge devices": "management.compliance.work:judge_due",
 }
 """What threads of the jobs process do again and again: name -> function taking the context."""
+
+BEFORE_ACTIVATION = "management.apps.candidates:try_set"
+"""What says why a person must look before a pattern set goes live: takes context, its folder and
+progress. `updates` calls it by this name, because `apps` builds on `updates`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,7 @@ SCHEDULE = (
     Scheduled("relays.watch", timedelta(minutes=15)),
     Scheduled("mail_access.decide", timedelta(minutes=5)),
     Scheduled("updates.run", timedelta(minutes=15)),
+    Scheduled("apps.end_approvals", timedelta(minutes=5)),
 )
 """``updates.run`` asks itself whether the administrator's schedule says so; the others catch up."""
 

@@ -1,0 +1,110 @@
+"""A dry run over 1,000,000 devices with 5 apps each, and over 100,000 with 80 apps.
+
+The policy on trial asks for more than the one that holds, so that devices change. The floor is
+reading the same rows and decoding their JSON in this one process. Filling is told, not judged.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event, Thread
+from typing import Any
+
+import psutil
+from sqlalchemy import text
+
+from benchmarks._million import NOW, Filled, fill
+from management.context import Context, open_context
+from management.dry_run import service
+from management.dry_run.queries import get_run
+from management.dry_run.work import run as work
+from management.keys import prepare
+from management.policies.rules import Requirements
+from management.settings import Settings
+
+ASKED = Requirements(no_developer_options=True, required_packages=("org.example.app50",))
+
+
+def run() -> Iterator[dict[str, Any]]:
+    """Yield seconds and memory of both fleets; ``SEKISHO_BENCH_DEVICES`` makes them smaller."""
+    most = int(os.environ.get("SEKISHO_BENCH_DEVICES", "1000000"))
+    yield from _measured("1m_5_apps", most, 5, "value<=60")
+    yield from _measured("100k_80_apps", most // 10, 80, "stated")
+
+
+def _measured(name: str, devices: int, apps: int, reach: str) -> Iterator[dict[str, Any]]:
+    with TemporaryDirectory() as folder:
+        home = Path(folder)
+        prepare(home / "keys", NOW)
+        context = open_context(Settings(home=home, public_name="localhost"))
+        began = time.perf_counter()
+        filled = fill(context.database, devices, apps)
+        yield _row(f"dry_run.fill_{name}", time.perf_counter() - began, "s", "told")
+        floor = _floor(context)
+        seconds, memory = _tried(context, filled, devices)
+        yield {
+            **_row(f"dry_run.{name}", seconds, "s", reach),
+            "floor": floor,
+            "ratio": seconds / floor,
+        }
+        yield _row(f"dry_run.memory_{name}", memory, "MB PSS", "value<=500")
+        context.database.close()
+
+
+def _floor(context: Context) -> float:
+    began = time.perf_counter()
+    with context.database.reading() as session:
+        found = session.execute(
+            text("SELECT facts FROM device_facts"), execution_options={"yield_per": 1000}
+        )
+        for (facts,) in found:
+            json.loads(facts)
+    return time.perf_counter() - began
+
+
+def _tried(context: Context, filled: Filled, devices: int) -> tuple[float, float]:
+    with context.database.transaction("ask") as session:
+        found = service.try_policy(session, filled.policy, ASKED, "bench", NOW)
+    with _Memory() as memory:
+        began = time.perf_counter()
+        work(context, {"run_id": str(found.id)}, lambda _: None)
+        seconds = time.perf_counter() - began
+    with context.database.reading() as session:
+        done = get_run(session, found.id)
+        assert done.state == "done", done.words
+        assert done.tally["judged"] == devices
+        assert done.tally["changed"] > devices // 10
+    return seconds, memory.most
+
+
+class _Memory(Thread):
+    """Notes the most memory that this process and all below it had together."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.over, self.most = Event(), 0.0
+
+    def run(self) -> None:
+        while not self.over.wait(0.5):
+            me = psutil.Process()
+            family = [me, *me.children(recursive=True)]
+            try:
+                used = sum(process.memory_full_info().pss for process in family) / 1e6
+            except psutil.NoSuchProcess:
+                continue
+            self.most = max(self.most, used)
+
+    def __enter__(self) -> "_Memory":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.join()
+
+
+def _row(name: str, value: float, unit: str, reach: str) -> dict[str, Any]:
+    return {"name": name, "value": round(value, 2), "unit": unit, "reach": reach}

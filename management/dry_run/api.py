@@ -1,0 +1,208 @@
+"""The API's view of dry runs: ask, follow, read, take back."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from flask import Blueprint
+from pydantic import Field
+
+from management.access import Permission, signed_in_name
+from management.api.operations import STRICT, Limit, Place, operation
+from management.audit.notes import note
+from management.dry_run import queries, service
+from management.dry_run.models import DryRun
+from management.dry_run.queries import Named, Wanted
+from management.dry_run.rules import read_tally
+from management.paging import read_cursor, write_cursor
+from management.policies.api import Criteria, _requirements
+from management.web import reading, transaction
+from runtime.clock import utc_now
+from runtime.errors import NotFoundError
+
+bp = Blueprint("dry_run_api", __name__, url_prefix="/api/v1")
+Version = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[A-Za-z0-9._+-]+$")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDryRun:
+    """What to try: criteria of a policy, or an installed pattern set."""
+
+    __pydantic_config__ = STRICT
+
+    policy_id: UUID | None = None
+    requirements: Criteria = field(default_factory=Criteria)
+    """A criterion left out has its default; only with ``policy_id``."""
+    pattern_version: Version | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRunAnswer:
+    """How a dry run stands, on what it rests, and what it found so far."""
+
+    id: UUID
+    state: str
+    """``waiting``, ``running``, ``done``, ``cancelled`` or ``failed``."""
+    words: str
+    """Why it failed."""
+    policy_id: UUID | None
+    policy_version: int
+    pattern_version: str
+    active_patterns: str
+    asked_by: str
+    asked_at: datetime
+    judged_at: datetime | None
+    """The instant at which every device is judged."""
+    read_until: datetime | None
+    """Facts that came later are not in it."""
+    finished_at: datetime | None
+    total: int
+    looked_at: int
+    judged: int
+    changed: int
+    states: dict[str, int]
+    """``BEFORE>AFTER`` -> devices."""
+    loses_mail: dict[str, int]
+    """``at_once`` and ``later`` (after a grace period) -> devices."""
+    is_wiped: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRunDevices:
+    """Which of the devices that would change are wanted."""
+
+    before: Annotated[str, Field(max_length=20)] = ""
+    becomes: Annotated[str, Field(max_length=20)] = ""
+    loses: Literal["", "mail", "data"] = ""
+    after: Place = ""
+    limit: Limit = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedDevice:
+    """One device that would change."""
+
+    device_id: UUID
+    name: str
+    owner: str
+    before: str
+    becomes: str
+    loses_mail: str
+    """``at_once``, ``later`` or empty."""
+    is_wiped: str
+    because: str
+    """The rules that it breaks only afterwards, a line each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedDevicePage:
+    """Devices that would change."""
+
+    items: tuple[ChangedDevice, ...]
+    next: str | None
+
+
+@operation(bp, "/dry-runs", Permission.CHANGE_POLICIES, "POST", 201, (409,))
+def start_dry_run(body: NewDryRun) -> DryRunAnswer:
+    """Judge the fleet by what is on trial; nothing changes by it.
+
+    Give either ``policy_id`` with ``requirements``, or ``pattern_version``.
+    """
+    by, now = signed_in_name(), utc_now()
+    with transaction("start a dry run") as session:
+        if body.policy_id is not None and body.pattern_version is None:
+            asked = _requirements(body.requirements)
+            run = service.try_policy(session, body.policy_id, asked, by, now)
+            note(session, "dry_run.policy", body.policy_id, run=str(run.id))
+        elif body.pattern_version is not None and body.policy_id is None:
+            run = service.try_patterns(session, body.pattern_version, by, now)
+            note(session, "dry_run.patterns", body.pattern_version, run=str(run.id))
+        else:
+            raise service.neither_nor()
+        return _answer(run)
+
+
+@operation(bp, "/dry-runs/<uuid:run_id>", Permission.VIEW)
+def get_dry_run(run_id: UUID) -> DryRunAnswer:
+    """Get how a dry run stands."""
+    with reading() as session:
+        return _answer(queries.get_run(session, run_id))
+
+
+@operation(
+    bp, "/dry-runs/<uuid:run_id>/cancel", Permission.CHANGE_POLICIES, "POST", refusals=(409,)
+)
+def cancel_dry_run(run_id: UUID) -> DryRunAnswer:
+    """Stop a dry run; what it found so far stays."""
+    with transaction("cancel a dry run") as session:
+        run = service.cancel(session, run_id, signed_in_name(), utc_now())
+        note(session, "dry_run.cancel", run_id)
+        return _answer(run)
+
+
+@operation(bp, "/dry-runs/<uuid:run_id>/devices", Permission.VIEW)
+def list_dry_run_devices(run_id: UUID, query: DryRunDevices) -> ChangedDevicePage:
+    """List the devices that would change."""
+    wanted = Wanted(before=query.before, after=query.becomes, loses=query.loses)
+    with reading() as session:
+        queries.get_run(session, run_id)
+        place = _place(query.after)
+        found = queries.list_devices(session, run_id, wanted, place, query.limit + 1)
+    shown = found[: query.limit]
+    more = len(found) > query.limit
+    return ChangedDevicePage(
+        items=tuple(map(_device, shown)),
+        next=write_cursor(shown[-1].found.device_id) if more else None,
+    )
+
+
+def _place(word: str) -> UUID | None:
+    try:
+        return UUID(read_cursor(word, 1)[0]) if word else None
+    except ValueError:
+        raise NotFoundError("There is no such place in the list.") from None
+
+
+def _device(one: Named) -> ChangedDevice:
+    return ChangedDevice(
+        device_id=one.found.device_id,
+        name=one.name,
+        owner=one.owner,
+        before=one.found.before,
+        becomes=one.found.after,
+        loses_mail=one.found.mail,
+        is_wiped=one.found.wipe,
+        because=one.found.because,
+    )
+
+
+_SAME = (
+    "id",
+    "state",
+    "words",
+    "policy_id",
+    "policy_version",
+    "pattern_version",
+    "active_patterns",
+    "asked_by",
+    "asked_at",
+    "judged_at",
+    "read_until",
+    "finished_at",
+    "total",
+    "looked_at",
+)
+
+
+def _answer(run: DryRun) -> DryRunAnswer:
+    tally = read_tally(run.tally or {})
+    fields: dict[str, Any] = {name: getattr(run, name) for name in _SAME}
+    return DryRunAnswer(
+        **fields,
+        judged=tally.judged,
+        changed=tally.changed,
+        states=dict(tally.states),
+        loses_mail=dict(tally.mail),
+        is_wiped=dict(tally.wipe),
+    )

@@ -1,0 +1,117 @@
+"""Reads dry runs and the devices that would change."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from management.devices.models import Device
+from management.dry_run.models import DryRun, DryRunDevice
+from runtime.errors import NotFoundError
+
+PAGE = 50
+EXPORT = 1_000
+"""Rows read at a time for a file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which of the devices that would change are wanted; what is empty filters nothing."""
+
+    before: str = ""
+    after: str = ""
+    loses: str = ""
+    """``mail`` or ``data``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """One device that would change, with its name."""
+
+    found: DryRunDevice
+    name: str
+    owner: str
+
+
+def get_run(session: Session, run_id: UUID) -> DryRun:
+    """Return the dry run; NotFoundError when there is none, or it is forgotten by now."""
+    found = session.get(DryRun, run_id)
+    if found is None:
+        raise NotFoundError("There is no such dry run; old ones are forgotten.")
+    return found
+
+
+def lock_run(session: Session, run_id: UUID) -> DryRun:
+    """Return the dry run as it is now; nobody else writes it until this transaction ends."""
+    session.flush()
+    found = session.scalars(
+        select(DryRun)
+        .where(DryRun.id == run_id)
+        .with_hint(DryRun, "WITH (UPDLOCK)", "mssql")
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).first()
+    return found or get_run(session, run_id)
+
+
+def list_runs(session: Session, limit: int = 20) -> Sequence[DryRun]:
+    """Return the newest dry runs."""
+    return session.scalars(
+        select(DryRun).order_by(DryRun.asked_at.desc(), DryRun.id).limit(limit)
+    ).all()
+
+
+def count_fleet(session: Session) -> int:
+    """Return how many devices there are, of every state."""
+    return session.scalar(select(func.count()).select_from(Device)) or 0
+
+
+def next_end(session: Session, after_id: UUID | None, size: int) -> UUID | None:
+    """Return the id with which the next *size* devices end; None behind the last."""
+    ids = select(Device.id).order_by(Device.id).limit(size)
+    if after_id is not None:
+        ids = ids.where(Device.id > after_id)
+    found = session.scalars(ids).all()
+    return found[-1] if found else None
+
+
+def list_devices(
+    session: Session,
+    run_id: UUID,
+    wanted: Wanted,
+    after_id: UUID | None = None,
+    limit: int = PAGE,
+) -> list[Named]:
+    """Return devices that would change, in the order of their ids, those behind *after_id*."""
+    query = _filtered(run_id, wanted).order_by(DryRunDevice.device_id).limit(limit)
+    if after_id is not None:
+        query = query.where(DryRunDevice.device_id > after_id)
+    return [Named(*row) for row in session.execute(query)]
+
+
+def each_device(session: Session, run_id: UUID, wanted: Wanted) -> Iterator[Named]:
+    """Yield all of them, a batch at a time."""
+    after_id: UUID | None = None
+    while found := list_devices(session, run_id, wanted, after_id, EXPORT):
+        yield from found
+        after_id = found[-1].found.device_id
+        session.expunge_all()
+
+
+def _filtered(run_id: UUID, wanted: Wanted) -> Select[DryRunDevice, str, str]:
+    query = (
+        select(DryRunDevice, Device.name, Device.owner_address)
+        .join(Device, Device.id == DryRunDevice.device_id)
+        .where(DryRunDevice.dry_run_id == run_id)
+    )
+    if wanted.before:
+        query = query.where(DryRunDevice.before == wanted.before)
+    if wanted.after:
+        query = query.where(DryRunDevice.after == wanted.after)
+    if wanted.loses == "mail":
+        query = query.where(DryRunDevice.mail != "")
+    if wanted.loses == "data":
+        query = query.where(DryRunDevice.wipe != "")
+    return query

@@ -1,0 +1,167 @@
+"""What a dry run says of one device, and how the answers add up. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from contracts.scan import Verdict
+from management.compliance.judgement import ConsequenceKind, Judgement
+
+
+class RunState(StrEnum):
+    """How a dry run stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class When(StrEnum):
+    """When something would be lost."""
+
+    NEVER = ""
+    LATER = "later"
+    """After a grace period."""
+    AT_ONCE = "at_once"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What would become of one device."""
+
+    before: str
+    after: str
+    """States, as `compliance.judgement.State`."""
+    mail: When
+    """Whether it loses mail that it would otherwise keep."""
+    wipe: When
+    """Whether its company data would be removed, which would otherwise stay."""
+    because: str
+    """The rules that it breaks only afterwards, a line each."""
+
+    @property
+    def is_change(self) -> bool:
+        """Whether anything about the device is another than before."""
+        return bool(self.before != self.after or self.mail or self.wipe or self.because)
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many devices would become what."""
+
+    judged: int = 0
+    changed: int = 0
+    mail: Counter[str] = field(default_factory=Counter)
+    wipe: Counter[str] = field(default_factory=Counter)
+    states: Counter[str] = field(default_factory=Counter)
+    """``BEFORE>AFTER`` -> devices; unchanged ones count too."""
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one device."""
+        self.judged += 1
+        self.changed += outcome.is_change
+        self.states[f"{outcome.before}>{outcome.after}"] += 1
+        if outcome.mail:
+            self.mail[outcome.mail.value] += 1
+        if outcome.wipe:
+            self.wipe[outcome.wipe.value] += 1
+
+    def merge(self, other: "Tally") -> None:
+        """Count what *other* counted."""
+        self.judged += other.judged
+        self.changed += other.changed
+        for name in ("mail", "wipe", "states"):
+            getattr(self, name).update(getattr(other, name))
+
+
+def write_tally(tally: Tally) -> dict[str, Any]:
+    """Return *tally* as JSON fields."""
+    return {
+        "judged": tally.judged,
+        "changed": tally.changed,
+        "mail": dict(tally.mail),
+        "wipe": dict(tally.wipe),
+        "states": dict(tally.states),
+    }
+
+
+def read_tally(fields: Mapping[str, Any]) -> Tally:
+    """Return what `write_tally` wrote; nothing yet: zeros."""
+    return Tally(
+        fields.get("judged", 0),
+        fields.get("changed", 0),
+        *(Counter(fields.get(name, {})) for name in ("mail", "wipe", "states")),
+    )
+
+
+def new_reasons(before: Judgement, after: Judgement) -> str:
+    """Return a line for each rule that is broken only afterwards."""
+    broken = {violation.rule for violation in before.violations}
+    found = (
+        f"{violation.rule.value}: {violation.because}"
+        for violation in after.violations
+        if violation.rule not in broken
+    )
+    return "\n".join(found)[:4000]
+
+
+def wipe_of(before: Judgement, after: Judgement, at: datetime) -> When:
+    """Return when the company data would be wiped by *after*, if not by *before* anyway."""
+    due = _wiped_at(after)
+    if due is None or _wiped_at(before) is not None:
+        return When.NEVER
+    return When.AT_ONCE if due <= at else When.LATER
+
+
+def _wiped_at(judged: Judgement) -> datetime | None:
+    kind = ConsequenceKind.SELECTIVE_WIPE
+    return min((one.due_at for one in judged.consequences if one.kind is kind), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What the pattern set on trial says of one app."""
+
+    verdict: str
+    rule: str = ""
+    family: str = ""
+    pattern_version: str = ""
+
+
+def with_verdicts(
+    known: Iterable[Mapping[str, str]] | None,
+    held: Iterable[tuple[str, str, str]],
+    candidates: Mapping[str, Candidate],
+    blameless: frozenset[Verdict],
+) -> list[dict[str, str]]:
+    """Return the value of `FactKind.BAD_APPS` as the pattern set on trial would make it.
+
+    *known* is the value now; *held* are those installed apps (hash, package, name) about which the
+    set says something else.
+    """
+    kept = [dict(app) for app in known or () if app["sha256"] not in candidates]
+    for sha256, package, name in held:
+        said = candidates[sha256]
+        if said.verdict not in blameless:
+            kept.append(
+                {
+                    "sha256": sha256,
+                    "package": package,
+                    "name": name,
+                    "verdict": said.verdict,
+                    "rule": said.rule,
+                    "family": said.family,
+                    "pattern_version": said.pattern_version,
+                }
+            )
+    return sorted(kept, key=lambda app: (app["sha256"], app["package"], app["name"]))
+
+
+def share_done(judged: int, total: int) -> float:
+    """Return the part that is judged, from 0 to 1."""
+    return min(1.0, judged / total) if total else 1.0

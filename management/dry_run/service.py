@@ -1,0 +1,175 @@
+"""Asks for dry runs, takes them back, and keeps what they find."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from management.dry_run.fleet import Chunk, Trial
+from management.dry_run.models import DryRun, DryRunDevice
+from management.dry_run.queries import count_fleet, get_run, lock_run
+from management.dry_run.rules import Candidate, RunState, read_tally, write_tally
+from management.policies.queries import get_policy
+from management.policies.rules import Requirements, read_requirements, write_requirements
+from management.updates.queries import active_set, get_set
+from management.work.service import enqueue
+from runtime.errors import MalformedMessageError, RefusedError
+
+WORK = "dry_run.run"
+KEPT = 20
+"""Dry runs that are kept; older ones are forgotten."""
+OPEN = (RunState.WAITING, RunState.RUNNING)
+
+
+def try_policy(
+    session: Session, policy_id: UUID, requirements: Requirements, by: str, now: datetime
+) -> DryRun:
+    """Ask what *requirements* would mean for the devices of a policy; nothing changes by it."""
+    policy = get_policy(session, policy_id)
+    run = _new(session, by, now)
+    run.policy_id, run.policy_version = policy.id, policy.current_version
+    run.requirements = write_requirements(requirements)
+    return _queued(session, run, now)
+
+
+def try_patterns(session: Session, version: str, by: str, now: datetime) -> DryRun:
+    """Ask what an installed pattern set would mean; RefusedError for the one that is active."""
+    active = active_set(session)
+    if get_set(session, version).version == active.version:
+        raise RefusedError(f"Pattern set {version} is active already.")
+    run = _new(session, by, now)
+    run.pattern_version, run.active_patterns = version, active.version
+    return _queued(session, run, now)
+
+
+def try_verdicts(
+    session: Session, candidates: Mapping[str, Candidate], by: str, now: datetime
+) -> DryRun:
+    """Ask what other verdicts (hash -> verdict) would mean for the devices that hold the apps."""
+    run = _new(session, by, now)
+    run.verdicts = write_candidates(candidates)
+    return _queued(session, run, now)
+
+
+def cancel(session: Session, run_id: UUID, by: str, now: datetime) -> DryRun:
+    """Stop a dry run; what it found so far stays. RefusedError when it is over."""
+    run = lock_run(session, run_id)
+    if run.state not in OPEN:
+        raise RefusedError(f"The dry run is {run.state} already.")
+    run.state, run.cancelled_by, run.finished_at = RunState.CANCELLED.value, by[:255], now
+    return run
+
+
+def begin(session: Session, run_id: UUID, now: datetime) -> DryRun | None:
+    """Return a dry run that goes on, with its instant and total; None when it is over."""
+    run = lock_run(session, run_id)
+    if run.state not in OPEN:
+        return None
+    if run.judged_at is None:
+        run.judged_at, run.total = now, count_fleet(session)
+    run.state, run.words = RunState.RUNNING.value, ""
+    session.flush()
+    return run
+
+
+def trial_of(run: DryRun) -> Trial:
+    """Return what *run* tries."""
+    assert run.judged_at is not None
+    candidates = read_candidates(run.verdicts)
+    if run.policy_id is None:
+        return Trial(run.judged_at, frozenset(), None, candidates)
+    asked = read_requirements(run.requirements)
+    return Trial(run.judged_at, frozenset({run.policy_id}), asked, candidates)
+
+
+def keep(session: Session, run_id: UUID, chunk: Chunk, now: datetime) -> bool:
+    """Add what a chunk found; False when the dry run was cancelled meanwhile."""
+    run = lock_run(session, run_id)
+    if run.state not in OPEN:
+        return False
+    if chunk.rows:
+        rows = [{"dry_run_id": run_id, **row} for row in chunk.rows]
+        session.execute(insert(DryRunDevice), rows)
+    tally = read_tally(run.tally)
+    tally.merge(chunk.tally)
+    run.tally, run.looked_at = write_tally(tally), run.looked_at + chunk.looked_at
+    run.last_id, run.read_until = chunk.last_id, now
+    return True
+
+
+def keep_verdicts(
+    session: Session, run_id: UUID, candidates: Mapping[str, Candidate]
+) -> DryRun | None:
+    """Store what the pattern set on trial says otherwise; None when cancelled meanwhile."""
+    run = lock_run(session, run_id)
+    if run.state not in OPEN:
+        return None
+    run.verdicts = write_candidates(candidates)
+    session.flush()
+    return run
+
+
+def end(session: Session, run_id: UUID, state: RunState, words: str, now: datetime) -> None:
+    """Note how a dry run ended, unless it was cancelled."""
+    run = lock_run(session, run_id)
+    if run.state in OPEN:
+        run.state, run.words, run.finished_at = state.value, words[:1000], now
+
+
+def forget_some(session: Session, limit: int = 5_000) -> int:
+    """Delete some of what old dry runs left; return how many rows, 0 when all is clean."""
+    newest = select(DryRun.id).order_by(DryRun.asked_at.desc(), DryRun.id).limit(KEPT)
+    kept = set(session.scalars(newest))
+    old = next((i for i in session.scalars(select(DryRun.id)) if i not in kept), None)
+    if old is None:
+        return 0
+    found = DryRunDevice.dry_run_id == old
+    ids = session.scalars(select(DryRunDevice.device_id).where(found).limit(limit)).all()
+    if not ids:
+        session.delete(get_run(session, old))
+        return 1
+    for start in range(0, len(ids), 500):
+        some = DryRunDevice.device_id.in_(ids[start : start + 500])
+        session.execute(delete(DryRunDevice).where(found, some))
+    return len(ids)
+
+
+def neither_nor() -> MalformedMessageError:
+    """Return what to raise when what is on trial is not one thing."""
+    return MalformedMessageError("Give either policy_id with requirements, or pattern_version.")
+
+
+def write_candidates(candidates: Mapping[str, Candidate]) -> dict[str, dict[str, str]]:
+    """Return *candidates* as JSON fields."""
+    return {sha256: asdict(said) for sha256, said in candidates.items()}
+
+
+def read_candidates(fields: Mapping[str, Mapping[str, str]]) -> dict[str, Candidate]:
+    """Return what `write_candidates` wrote."""
+    return {sha256: Candidate(**said) for sha256, said in fields.items()}
+
+
+def _new(session: Session, by: str, now: datetime) -> DryRun:
+    run = DryRun(
+        id=uuid4(),
+        policy_version=0,
+        pattern_version="",
+        active_patterns="",
+        asked_by=by[:255],
+        asked_at=now,
+        state=RunState.WAITING.value,
+        total=0,
+        looked_at=0,
+        words="",
+    )
+    session.add(run)
+    return run
+
+
+def _queued(session: Session, run: DryRun, now: datetime) -> DryRun:
+    session.flush()
+    enqueue(session, WORK, f"{WORK}:{run.id}", {"run_id": str(run.id)}, priority=6, now=now)
+    return run

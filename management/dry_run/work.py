@@ -1,0 +1,175 @@
+"""Background work ``dry_run.run``: judges the fleet in chunks, on all cores when it is large."""
+
+import json
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.engine import URL
+
+from contracts import codec
+from management import tables
+from management.apps.queries import find_verdict, hashes_after
+from management.apps.rules import reputation
+from management.apps.uploads import file_of
+from management.context import Context
+from management.database import Database
+from management.dry_run import service
+from management.dry_run.fleet import Chunk, Trial, judge_chunk
+from management.dry_run.models import DryRun
+from management.dry_run.queries import next_end
+from management.dry_run.rules import Candidate, RunState
+from management.handlers import Progress
+from management.updates.queries import patterns_folder
+from runtime.clock import utc_now
+from runtime.errors import NotFoundError, SekishoError
+from runtime.process import die_with_parent
+from scanner.isolation import scan_file
+
+CHUNK = 4_000
+"""Devices in one piece of work."""
+ALONE = 20_000
+"""Up to so many devices no further process is worth its start."""
+MOST_PROCESSES = 4
+_here: dict[str, Database] = {}
+
+
+def run(context: Context, payload: dict[str, Any], progress: Progress) -> None:
+    """Do the dry run ``run_id``; a repetition goes on behind the last chunk that was kept."""
+    run_id = UUID(payload["run_id"])
+    _forget_old(context)
+    with context.database.transaction("begin dry run") as session:
+        found = service.begin(session, run_id, utc_now())
+    if found is None:
+        return
+    try:
+        if found.pattern_version and not found.last_id:
+            found = _with_verdicts(context, found, progress)
+        if found is not None:
+            _judge_all(context, found, progress)
+    except SekishoError as error:
+        with context.database.transaction("end dry run") as session:
+            service.end(session, run_id, RunState.FAILED, str(error), utc_now())
+
+
+def _judge_all(context: Context, found: DryRun, progress: Progress) -> None:
+    looked_at = found.looked_at
+    for chunk in _chunks(context, found):
+        with context.database.transaction("keep dry run") as session:
+            if not service.keep(session, found.id, chunk, utc_now()):
+                return
+        looked_at += chunk.looked_at
+        progress(f"Judged {looked_at} of {found.total} devices.")
+    with context.database.transaction("end dry run") as session:
+        service.end(session, found.id, RunState.DONE, "", utc_now())
+
+
+def _chunks(context: Context, found: DryRun) -> Iterator[Chunk]:
+    trial = service.trial_of(found)
+    processes = min(os.cpu_count() or 1, MOST_PROCESSES)
+    if found.total <= ALONE or processes < 2:
+        for after, last in _ranges(context.database, found.last_id):
+            with context.database.reading() as session:
+                yield judge_chunk(session, trial, after, last)
+        return
+    with _Processes(context.database.engine.url, processes) as pool:
+        yield from pool.judge(trial, _ranges(context.database, found.last_id))
+
+
+def _ranges(database: Database, after: UUID | None) -> Iterator[tuple[UUID | None, UUID]]:
+    """Yield the bounds of each chunk; the database's own order of ids decides."""
+    while True:
+        with database.reading() as session:
+            last = next_end(session, after, CHUNK)
+        if last is None:
+            return
+        yield after, last
+        after = last
+
+
+@dataclass(slots=True)
+class _Processes:
+    """Processes of our own that judge chunks; they die with this one."""
+
+    url: URL
+    number: int
+    pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "_Processes":
+        self.pool = ProcessPoolExecutor(
+            self.number,
+            mp_context=get_context("spawn"),
+            initializer=_start,
+            initargs=(self.url.render_as_string(hide_password=False), os.getpid()),
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.pool is not None
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
+    def judge(self, trial: Trial, ranges: Iterator[tuple[UUID | None, UUID]]) -> Iterator[Chunk]:
+        """Yield the chunks in their order; few are under way, so memory stays bounded."""
+        assert self.pool is not None
+        waiting: deque[Future[Chunk]] = deque()
+        for after, last in ranges:
+            waiting.append(self.pool.submit(_judge, trial, after, last))
+            if len(waiting) > 2 * self.number:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _start(url: str, parent: int) -> None:
+    die_with_parent(parent)
+    tables.load()
+    _here["database"] = Database(url)
+
+
+def _judge(trial: Trial, after: UUID | None, last: UUID) -> Chunk:
+    with _here["database"].reading() as session:
+        return judge_chunk(session, trial, after, last)
+
+
+def _with_verdicts(context: Context, found: DryRun, progress: Progress) -> DryRun | None:
+    """Judge the stored apps with the set on trial; keep what it says otherwise than now."""
+    candidates: dict[str, Candidate] = {}
+    last, seen = "", 0
+    while True:
+        with context.database.reading() as session:
+            hashes = hashes_after(session, last, 100)
+        if not hashes:
+            break
+        for last in hashes:
+            seen += 1
+            if (said := _other_verdict(context, last, found.pattern_version)) is not None:
+                candidates[last] = said
+            progress(f"Judged {seen} stored apps with pattern set {found.pattern_version}.")
+    with context.database.transaction("keep verdicts on trial") as session:
+        return service.keep_verdicts(session, found.id, candidates)
+
+
+def _other_verdict(context: Context, sha256: str, version: str) -> Candidate | None:
+    folder = patterns_folder(context.settings) / version
+    try:
+        result = scan_file(file_of(context.settings.home, sha256), folder)
+    except NotFoundError:  # deleted meanwhile
+        return None
+    with context.database.reading() as session:
+        known = find_verdict(session, sha256)
+    if known is not None and known.verdict == result.verdict.value:
+        return None
+    said = reputation(sha256, json.loads(codec.write(result)))
+    return Candidate(said.verdict, said.rule, said.family, version)
+
+
+def _forget_old(context: Context) -> None:
+    while True:
+        with context.database.transaction("forget dry runs") as session:
+            if not service.forget_some(session):
+                return
