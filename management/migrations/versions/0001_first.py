@@ -59,6 +59,9 @@ def upgrade() -> None:
         )
         batch_op.create_index(batch_op.f("ix_app_package"), ["package"], unique=False)
         batch_op.create_index(
+            batch_op.f("ix_app_pattern_version_sha256"), ["pattern_version", "sha256"], unique=False
+        )
+        batch_op.create_index(
             batch_op.f("ix_app_recheck_sha256"), ["recheck", "sha256"], unique=False
         )
         batch_op.create_index(batch_op.f("ix_app_signer_sha256"), ["signer_sha256"], unique=False)
@@ -139,6 +142,30 @@ def upgrade() -> None:
     with op.batch_alter_table("audit_entry", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_audit_entry_action"), ["action"], unique=False)
         batch_op.create_index(batch_op.f("ix_audit_entry_at"), ["at"], unique=False)
+
+    op.create_table(
+        "command_batch",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Unicode(length=30), nullable=False),
+        sa.Column("arguments", sa.JSON(), nullable=False),
+        sa.Column("requested_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("reason", sa.Unicode(length=1000), nullable=False),
+        sa.Column("made_at", UtcDateTime(), nullable=False),
+        sa.Column("devices", sa.Integer(), nullable=False),
+        sa.Column("left_out", sa.JSON(), nullable=False),
+        sa.Column("confirmed_at", UtcDateTime(), nullable=True),
+        sa.Column("queued_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_command_batch")),
+    )
+    with op.batch_alter_table("command_batch", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_command_batch_confirmed_at"), ["confirmed_at"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_command_batch_requested_by_made_at"),
+            ["requested_by", "made_at"],
+            unique=False,
+        )
 
     op.create_table(
         "connector",
@@ -546,6 +573,7 @@ def upgrade() -> None:
         sa.Column("owner_address", sa.Unicode(length=254), nullable=False),
         sa.Column("platform", sa.Unicode(length=20), nullable=False),
         sa.Column("ownership", sa.Unicode(length=20), nullable=False),
+        sa.Column("management_mode", sa.Unicode(length=20), nullable=False),
         sa.Column("manufacturer", sa.Unicode(length=255), nullable=False),
         sa.Column("model", sa.Unicode(length=255), nullable=False),
         sa.Column("serial", sa.Unicode(length=255), nullable=False),
@@ -600,21 +628,49 @@ def upgrade() -> None:
         sa.Column("waiting_for", sa.Unicode(length=20), nullable=False),
         sa.Column("requested_by", sa.Unicode(length=255), nullable=False),
         sa.Column("reason", sa.Unicode(length=1000), nullable=False),
+        sa.Column("batch_id", sa.Uuid(), nullable=True),
+        sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("outbound_seq", sa.BigInteger(), nullable=True),
         sa.Column("detail", sa.Unicode(length=4000), nullable=False),
         sa.Column("queued_at", UtcDateTime(), nullable=False),
+        sa.Column("ready_at", UtcDateTime(), nullable=False),
         sa.Column("sent_at", UtcDateTime(), nullable=True),
         sa.Column("acknowledged_at", UtcDateTime(), nullable=True),
         sa.Column("finished_at", UtcDateTime(), nullable=True),
         sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["batch_id"], ["command_batch.id"], name=op.f("fk_command_batch_id")
+        ),
         sa.ForeignKeyConstraint(["device_id"], ["device.id"], name=op.f("fk_command_device_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_command")),
     )
     with op.batch_alter_table("command", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_command_batch_id_state"), ["batch_id", "state"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_command_device_id"), ["device_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_command_expires_at"), ["expires_at"], unique=False)
-        batch_op.create_index(batch_op.f("ix_command_state"), ["state"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_command_requested_by_queued_at"),
+            ["requested_by", "queued_at"],
+            unique=False,
+        )
+        batch_op.create_index(
+            batch_op.f("ix_command_state_ready_at"), ["state", "ready_at"], unique=False
+        )
 
+    op.create_table(
+        "command_batch_device",
+        sa.Column("batch_id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["batch_id"], ["command_batch.id"], name=op.f("fk_command_batch_device_batch_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["device.id"], name=op.f("fk_command_batch_device_device_id")
+        ),
+        sa.PrimaryKeyConstraint("batch_id", "device_id", name=op.f("pk_command_batch_device")),
+    )
     op.create_table(
         "device_app",
         sa.Column("device_id", sa.Uuid(), nullable=False),
@@ -908,10 +964,13 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_device_app_sha256_device_id"))
 
     op.drop_table("device_app")
+    op.drop_table("command_batch_device")
     with op.batch_alter_table("command", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_command_state"))
+        batch_op.drop_index(batch_op.f("ix_command_state_ready_at"))
+        batch_op.drop_index(batch_op.f("ix_command_requested_by_queued_at"))
         batch_op.drop_index(batch_op.f("ix_command_expires_at"))
         batch_op.drop_index(batch_op.f("ix_command_device_id"))
+        batch_op.drop_index(batch_op.f("ix_command_batch_id_state"))
 
     op.drop_table("command")
     with op.batch_alter_table("device", schema=None) as batch_op:
@@ -989,6 +1048,11 @@ def downgrade() -> None:
     op.drop_table("enforcement")
     op.drop_table("deep_analysis")
     op.drop_table("connector")
+    with op.batch_alter_table("command_batch", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_command_batch_requested_by_made_at"))
+        batch_op.drop_index(batch_op.f("ix_command_batch_confirmed_at"))
+
+    op.drop_table("command_batch")
     with op.batch_alter_table("audit_entry", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_audit_entry_at"))
         batch_op.drop_index(batch_op.f("ix_audit_entry_action"))
@@ -1008,6 +1072,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_app_verdict_first_seen_at_sha256"))
         batch_op.drop_index(batch_op.f("ix_app_signer_sha256"))
         batch_op.drop_index(batch_op.f("ix_app_recheck_sha256"))
+        batch_op.drop_index(batch_op.f("ix_app_pattern_version_sha256"))
         batch_op.drop_index(batch_op.f("ix_app_package"))
         batch_op.drop_index(batch_op.f("ix_app_first_seen_at_sha256"))
 
