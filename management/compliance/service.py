@@ -22,29 +22,31 @@ from management.devices.models import Device, DeviceFacts
 from management.devices.rules import read_facts
 from management.work.service import enqueue
 
-DECIDE = "mail_access.decide"
+FOLLOWERS = ("mail_access.decide",)
+"""Work that is queued, with ``device_ids``, for devices whose answer changed or for which a
+consequence fell due; it reads the stored judgement and does what is not done yet."""
 BATCH = 200
 """Most devices in one statement or one piece of work."""
 
 
 def rejudge(session: Session, device_ids: Iterable[UUID], now: datetime) -> list[UUID]:
-    """Judge these devices and store the answers; return those whose answer changed.
+    """Judge these devices and store the answers; return those for which something follows.
 
-    Mail access of the changed ones is decided in the background.
+    That is a changed answer, or a consequence that fell due; `FOLLOWERS` act in the background.
     """
     wanted = list(dict.fromkeys(device_ids))
     wishes: dict[UUID, AskedPolicy] = {}
-    changed: list[UUID] = []
+    concerned: list[UUID] = []
     session.flush()
     for start in range(0, len(wanted), BATCH):
-        changed += _judge_some(session, wanted[start : start + BATCH], wishes, now)
-    for start in range(0, len(changed), BATCH):
-        _decide_mail(session, changed[start : start + BATCH], now)
-    return changed
+        concerned += _judge_some(session, wanted[start : start + BATCH], wishes, now)
+    for start in range(0, len(concerned), BATCH):
+        _follow(session, concerned[start : start + BATCH], now)
+    return concerned
 
 
 def judge_due(session: Session, now: datetime, limit: int = BATCH) -> list[UUID]:
-    """Judge the devices whose answer time alone may have changed; return those it did.
+    """Judge the devices that are due by time alone; return those for which something follows.
 
     Call it again as long as `due` finds some.
     """
@@ -71,16 +73,25 @@ def _judge_some(
         .where(Device.id.in_(device_ids))
         .execution_options(populate_existing=True)
     )
-    changed = []
+    concerned = []
     for device, known, row in found:
         if device.policy_id not in wishes:
             wishes[device.policy_id] = wish_of(session, device.policy_id)
         facts = read_facts(known.facts) if known else {}
         judged = judge(facts, for_device(wishes[device.policy_id], device, facts), now)
-        if _store(session, device.id, row, judged, now):
-            changed.append(device.id)
+        fell_due = _fell_due(row.judged_at if row else None, judged, now)
+        if _store(session, device.id, row, judged, now) or fell_due:
+            concerned.append(device.id)
     session.flush()
-    return changed
+    return concerned
+
+
+def _fell_due(judged_at: datetime | None, judged: Judgement, now: datetime) -> bool:
+    """Tell whether a consequence fell due since the device was judged last."""
+    return any(
+        one.due_at <= now and (judged_at is None or one.due_at > judged_at)
+        for one in judged.consequences
+    )
 
 
 def _store(
@@ -113,6 +124,7 @@ def _store(
     return changed
 
 
-def _decide_mail(session: Session, device_ids: list[UUID], now: datetime) -> None:
+def _follow(session: Session, device_ids: list[UUID], now: datetime) -> None:
     payload = {"device_ids": [str(device_id) for device_id in device_ids]}
-    enqueue(session, DECIDE, f"{DECIDE}:{uuid4()}", payload, priority=3, now=now)
+    for kind in FOLLOWERS:
+        enqueue(session, kind, f"{kind}:{uuid4()}", payload, priority=3, now=now)

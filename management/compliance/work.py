@@ -14,7 +14,8 @@ from management.devices.models import Device
 from management.devices.queries import lock_device
 from management.devices.rules import EnrolmentState
 from management.handlers import Progress
-from management.policies.queries import current_version, document, get_policy
+from management.policies.delivery import document
+from management.policies.queries import current_version, get_policy
 from management.relays.service import send_order
 from runtime.clock import utc_now
 
@@ -57,7 +58,9 @@ def _spread_some(session: Session, context: Context, device_ids: Sequence[UUID])
     for device_id in device_ids:
         device = lock_device(session, device_id)
         version = current_version(session, device.policy_id)
-        body = ApplyPolicy(policy=document(get_policy(session, device.policy_id), version))
+        policy, keys = get_policy(session, device.policy_id), context.keys
+        asked = document(policy, version, keys, device.platform, device.owner_address)
+        body = ApplyPolicy(policy=asked)
         send_order(session, context.keys, context.signer, device, body, now)
         device.ordered_policy = f"{device.policy_id}/{version.version}"
     rejudge(session, device_ids, now)

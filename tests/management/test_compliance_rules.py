@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from contracts.scan import Verdict
@@ -12,18 +12,33 @@ from management.compliance.catalogue import CRITERIA
 from management.compliance.criteria import next_changes, version_key
 from management.compliance.judgement import (
     AskedPolicy,
+    Finding,
+    Judgement,
+    Risk,
     Rule,
     State,
+    read_consequence,
     read_violation,
+    write_consequence,
     write_violation,
 )
+from management.compliance.reporters import CAN_SAY
 from management.compliance.rules import TRANSIENT, judge, kept_since
 from management.devices.rules import EnrolmentState, Fact, FactKind, news, read_facts, write_fact
 from management.policies.rules import (
     Requirements,
     asked_since,
     read_requirements,
+    wishes_in,
     write_requirements,
+)
+from management.policies.treatment import (
+    STANDARD,
+    Consequence,
+    ConsequenceKind,
+    Counts,
+    Severity,
+    Treatment,
 )
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -67,6 +82,8 @@ VALUES: dict[FactKind, st.SearchStrategy[Any]] = {
     | st.fixed_dictionaries(
         {"policy_id": st.sampled_from([POLICY, "other"]), "version": st.integers(1, 3)}
     ),
+    FactKind.ATTESTATION: st.none()
+    | st.fixed_dictionaries({"passed": st.booleans(), "because": st.text(max_size=9)}),
     FactKind.PACKAGES: st.none() | packages,
     FactKind.BAD_APPS: st.none() | bad_apps,
 }
@@ -74,29 +91,66 @@ facts = st.fixed_dictionaries(
     {},
     optional={
         kind: st.builds(
-            Fact, value=values, source=st.sampled_from(["agent", "ada"]), said_at=moments
+            Fact,
+            value=values,
+            source=st.sampled_from(["agent", "apple_mdm", "ada"]),
+            said_at=moments,
         )
         for kind, values in VALUES.items()
     },
+)
+nonsense = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+hostile_facts = st.dictionaries(
+    st.sampled_from(list(FactKind)),
+    st.builds(Fact, value=nonsense, source=st.text(max_size=9), said_at=moments),
+)
+short = st.timedeltas(timedelta(0), timedelta(days=60))
+consequences = st.lists(
+    st.sampled_from([kind for kind in ConsequenceKind if kind is not ConsequenceKind.MOVE_GROUP]),
+    unique=True,
+).flatmap(
+    lambda kinds: st.tuples(
+        *(st.builds(Consequence, kind=st.just(kind), after=short) for kind in kinds)
+    )
+)
+treatments = st.dictionaries(
+    st.sampled_from(list(Rule)),
+    st.builds(
+        Treatment,
+        severity=st.sampled_from(list(Severity)),
+        grace=short,
+        consequences=consequences,
+        unknown=st.sampled_from(list(Counts)),
+        not_applicable=st.sampled_from(list(Counts)),
+    ),
+    max_size=6,
 )
 durations = st.timedeltas(timedelta(hours=1), timedelta(days=400)) | st.just(timedelta.max)
 requirements = st.builds(
     Requirements,
     maximum_silence=durations,
     inactive_after=durations,
+    policy_applied=st.booleans(),
     not_rooted=st.booleans(),
+    attested=st.booleans(),
     encrypted=st.booleans(),
     passcode_set=st.booleans(),
     no_developer_options=st.booleans(),
     no_usb_debugging=st.booleans(),
     no_unknown_sources=st.booleans(),
     minimum_os_version=st.dictionaries(
-        st.sampled_from(["android", "ios"]), st.from_regex(r"\A\d{1,2}(\.\d{1,2}){0,2}\Z")
+        st.sampled_from(["android", "ios"]), st.from_regex(r"\A[1-9]\d?(\.\d{1,2}){0,2}\Z")
     ),
+    minimum_patch_level=st.none() | st.dates(datetime(2025, 1, 1).date()),
     maximum_patch_age=st.none() | durations,
     forbidden_verdicts=st.lists(st.sampled_from(list(Verdict)), unique=True).map(tuple),
     forbidden_packages=packages.map(tuple),
     required_packages=packages.map(tuple),
+    treatments=treatments,
 )
 asked_policies = st.builds(
     AskedPolicy,
@@ -106,22 +160,25 @@ asked_policies = st.builds(
     since=moments,
     platform=st.sampled_from(["android", "ios"]),
     requirements=requirements,
-    asked_since=st.dictionaries(
-        st.sampled_from(sorted(Requirements.__dataclass_fields__)), moments
-    ),
+    asked_since=st.dictionaries(st.sampled_from(sorted(wishes_in(Requirements()))), moments),
+    ownership=st.sampled_from(["company", "personal"]),
+    not_before=st.none() | moments,
 )
 Facts = Mapping[FactKind, Fact]
 
 
-@given(facts, asked_policies, moments)
+@given(facts | hostile_facts, asked_policies, moments)
 def test_every_device_gets_one_answer_and_always_the_same(
     known: Facts, asked: AskedPolicy, now: datetime
 ) -> None:
     answer = judge(known, asked, now)
 
-    assert answer == judge(known, asked, now)
+    assert answer == judge(dict(reversed(list(known.items()))), asked, now)
     assert answer.since.tzinfo is UTC
-    assert all(violation.because and violation.mend for violation in answer.violations)
+    for violation in answer.violations:
+        assert violation.because
+        assert violation.mend
+        assert violation.administrator_mend
 
 
 @given(facts, asked_policies, moments, st.floats(0, 1))
@@ -139,15 +196,99 @@ def test_the_answer_does_not_change_before_it_is_due(
         assert replace(later, next_due_at=None) == replace(answer, next_due_at=None)
 
 
+@given(facts, asked_policies, moments)
+def test_each_coming_change_and_consequence_is_waited_for(
+    known: Facts, asked: AskedPolicy, now: datetime
+) -> None:
+    """Whoever looks at the due times only, and never at the fleet, misses nothing."""
+    answer, seen = judge(known, asked, now), set[datetime]()
+    while answer.next_due_at is not None:
+        seen.add(answer.next_due_at)
+        answer = judge(known, asked, answer.next_due_at)
+
+    for instant in (*next_changes(known, asked), *(one.due_at for one in answer.consequences)):
+        assert instant <= now or instant in seen or instant.year == 9999
+
+
 @given(facts, asked_policies, moments, st.timedeltas(timedelta(0), timedelta(days=900)))
 def test_time_and_silence_hide_no_violation(
     known: Facts, asked: AskedPolicy, now: datetime, passed: timedelta
 ) -> None:
-    before = {violation.rule for violation in judge(known, asked, now).violations}
-    after = {violation.rule for violation in judge(known, asked, now + passed).violations}
+    before, after = judge(known, asked, now), judge(known, asked, now + passed)
 
-    assert before <= after
-    assert after - before <= {Rule.IN_CONTACT, Rule.PATCH_AGE}
+    assert rules(before) <= rules(after)
+    assert rules(after) - rules(before) <= {Rule.IN_CONTACT, Rule.PATCH_AGE}
+    assert set(before.consequences) <= set(after.consequences)
+    assert is_no_healthier(after, before)
+
+
+def rules(judged: Judgement) -> set[Rule]:
+    return {violation.rule for violation in judged.violations}
+
+
+def is_no_healthier(one: Judgement, other: Judgement) -> bool:
+    """Whether the first judgement is as bad as the second, or worse, in everything."""
+    return (
+        list(State).index(one.state) >= list(State).index(other.state)
+        and list(Risk).index(one.risk) >= list(Risk).index(other.risk)
+        and rules(one) >= rules(other)
+    )
+
+
+BAD: dict[FactKind, Any] = {
+    FactKind.ENROLMENT: "retired",
+    FactKind.OS_VERSION: "0.0.1",
+    FactKind.SECURITY_PATCH: "1999-01-01",
+    FactKind.ROOTED: True,
+    FactKind.ENCRYPTED: False,
+    FactKind.PASSCODE_SET: False,
+    FactKind.DEVELOPER_OPTIONS: True,
+    FactKind.USB_DEBUGGING: True,
+    FactKind.UNKNOWN_SOURCES: True,
+    FactKind.APPLIED_POLICY: {"policy_id": "gone", "version": 1},
+    FactKind.ATTESTATION: {"passed": False, "because": "the boot loader is open"},
+    FactKind.BAD_APPS: [{"package": "x", "verdict": verdict.value} for verdict in Verdict],
+}
+"""The worst that each fact can say."""
+GOOD: dict[FactKind, Any] = {
+    FactKind.ENROLMENT: "enrolled",
+    FactKind.OS_VERSION: "9999",
+    FactKind.SECURITY_PATCH: "9999-12-31",
+    FactKind.ROOTED: False,
+    FactKind.ENCRYPTED: True,
+    FactKind.PASSCODE_SET: True,
+    FactKind.DEVELOPER_OPTIONS: False,
+    FactKind.USB_DEBUGGING: False,
+    FactKind.UNKNOWN_SOURCES: False,
+    FactKind.ATTESTATION: {"passed": True},
+    FactKind.BAD_APPS: [],
+}
+"""The best."""
+
+
+@given(facts, asked_policies, moments, st.sampled_from(sorted(BAD)), moments)
+def test_a_new_violation_makes_no_device_healthier(
+    known: Facts, asked: AskedPolicy, now: datetime, kind: FactKind, said_at: datetime
+) -> None:
+    age = asked.requirements.maximum_patch_age
+    assume(age is None or age < timedelta(days=9000))  # else the oldest patch is new enough
+    worse = {**known, kind: Fact(BAD[kind], _source(known, kind), said_at)}
+
+    assert is_no_healthier(judge(worse, asked, now), judge(known, asked, now))
+
+
+@given(facts, asked_policies, moments, st.sampled_from(sorted(GOOD)), moments)
+def test_mending_makes_no_device_worse(
+    known: Facts, asked: AskedPolicy, now: datetime, kind: FactKind, said_at: datetime
+) -> None:
+    mended = {**known, kind: Fact(GOOD[kind], _source(known, kind), said_at)}
+
+    assert is_no_healthier(judge(known, asked, now), judge(mended, asked, now))
+
+
+def _source(known: Facts, kind: FactKind) -> str:
+    """Say it by the same mouth as before: a new one tells of software that can say more."""
+    return known[kind].source if kind in known else "nobody new"
 
 
 @given(facts, asked_policies, moments)
@@ -155,28 +296,29 @@ def test_the_state_follows_from_the_violations(
     known: Facts, asked: AskedPolicy, now: datetime
 ) -> None:
     answer = judge(known, asked, now)
-    rules = {violation.rule for violation in answer.violations}
+    broken = rules(answer)
 
     if answer.state is State.HEALTHY:
-        assert not rules
+        assert not broken
     if answer.state is State.NON_COMPLIANT:
-        assert rules - TRANSIENT
-    assert (answer.state is State.NOT_ENROLLED) == (Rule.ENROLLED in rules)
-    if FactKind.CONTACT in known and not rules - TRANSIENT:
+        assert broken - TRANSIENT
+    assert (answer.state is State.NOT_ENROLLED) == (Rule.ENROLLED in broken)
+    if FactKind.CONTACT in known and not broken - TRANSIENT:
         assert answer.state is not State.NON_COMPLIANT
-    assert answer.next_due_at is None or answer.next_due_at in set(next_changes(known, asked))
+    assert (answer.risk is Risk.NONE) == (not broken)
 
 
 @given(facts, asked_policies, moments, st.sampled_from(sorted(VALUES)))
 def test_what_is_not_said_never_passes_better_than_what_is_said(
     known: Facts, asked: AskedPolicy, now: datetime, kind: FactKind
 ) -> None:
-    """Taking a fact away must not make a broken rule kept, but for what was known to be bad."""
+    """Taking a fact away keeps no broken rule, but where the policy bears that nobody says it."""
+    asked = replace(asked, requirements=replace(asked.requirements, treatments={}))
     silent = {each: fact for each, fact in known.items() if each is not kind}
-    before = {v.rule for v in judge(known, asked, now).violations}
-    after = {v.rule for v in judge(silent, asked, now).violations}
+    before, after = judge(known, asked, now), judge(silent, asked, now)
 
-    assert before <= after
+    borne = {one.rule for one in after.undecided if one.finding is Finding.NOT_APPLICABLE}
+    assert rules(before) <= rules(after) | borne
 
 
 @given(asked_policies, moments)
@@ -185,8 +327,22 @@ def test_a_violation_is_never_older_than_the_wish(asked: AskedPolicy, now: datet
     wished = asked.asked_since.get("not_rooted")
 
     for violation in judge(rooted, asked, now).violations:
-        if violation.rule is Rule.NOT_ROOTED and wished is not None:
-            assert violation.since == wished
+        if violation.rule is Rule.NOT_ROOTED:
+            assert violation.since >= (wished or violation.since)
+            assert violation.since >= (asked.not_before or violation.since)
+
+
+@given(facts, asked_policies, moments)
+def test_nothing_follows_before_the_grace_period_ends(
+    known: Facts, asked: AskedPolicy, now: datetime
+) -> None:
+    answer = judge(known, asked, now)
+    since = {violation.rule: violation.since for violation in answer.violations}
+
+    for one in answer.consequences:
+        treatment = asked.requirements.treatments[one.rule]
+        assert one.due_at >= since[one.rule] + treatment.grace
+    assert list(answer.consequences) == sorted(answer.consequences, key=lambda one: one.due_at)
 
 
 @given(facts)
@@ -196,8 +352,12 @@ def test_facts_survive_being_stored(known: Facts) -> None:
 
 @given(facts, asked_policies, moments)
 def test_violations_survive_being_stored(known: Facts, asked: AskedPolicy, now: datetime) -> None:
-    for violation in judge(known, asked, now).violations:
+    answer = judge(known, asked, now)
+
+    for violation in answer.violations:
         assert read_violation(write_violation(violation)) == violation
+    for one in answer.consequences:
+        assert read_consequence(write_consequence(one)) == one
 
 
 @given(requirements)
@@ -215,26 +375,71 @@ def test_only_what_differs_is_news(known: Facts, said: Facts) -> None:
     assert news({**known, **new}, said) == {}
 
 
-@given(st.lists(st.tuples(moments, requirements), min_size=1, max_size=5))
+@settings(max_examples=30)
+@given(st.lists(st.tuples(moments, requirements), min_size=1, max_size=3))
 def test_a_wish_is_as_old_as_its_present_form(history: list[tuple[datetime, Requirements]]) -> None:
     since = asked_since(history)
+    wanted = wishes_in(history[-1][1])
 
+    assert set(since) == set(wanted)
     for name, at in since.items():
-        wanted = getattr(history[-1][1], name)
-        same = [made for made, asked in history if getattr(asked, name) == wanted]
+        same = [made for made, asked in history if wishes_in(asked).get(name, st) == wanted[name]]
         assert at in same
 
 
-def test_every_criterion_of_a_policy_is_judged() -> None:
-    fields = {field for _, field, _ in CRITERIA if field} | {"inactive_after"}
+def test_a_longer_list_makes_its_other_entries_no_younger() -> None:
+    first, second = Requirements(), Requirements(forbidden_verdicts=tuple(Verdict))
 
-    assert fields == set(Requirements.__dataclass_fields__)
-    assert [rule for rule, _, _ in CRITERIA] == list(Rule)
+    since = asked_since([(NOW - timedelta(days=9), first), (NOW, second)])
+
+    assert since["forbidden_verdicts:malicious"] == NOW - timedelta(days=9)
+    assert since["forbidden_verdicts:unwanted"] == NOW
+
+
+def test_a_new_consequence_counts_from_the_version_that_brought_it() -> None:
+    wipe = Consequence(kind=ConsequenceKind.SELECTIVE_WIPE, after=timedelta(days=1))
+    harder = Requirements(
+        treatments={
+            Rule.NOT_ROOTED: replace(
+                STANDARD[Rule.NOT_ROOTED],
+                consequences=(*STANDARD[Rule.NOT_ROOTED].consequences, wipe),
+            )
+        }
+    )
+    ages = asked_since([(NOW - timedelta(days=90), Requirements()), (NOW, harder)])
+    asked = AskedPolicy(
+        POLICY, "Standard", 2, NOW, "android", harder, ages, not_before=NOW - timedelta(days=90)
+    )
+    old = {
+        kind: replace(fact, said_at=NOW - timedelta(days=60))
+        for kind, fact in healthy(rooted=True).items()
+    }
+
+    due = {
+        one.kind: one.due_at
+        for one in judge(old, asked, NOW).consequences
+        if one.rule is Rule.NOT_ROOTED
+    }
+
+    assert due[ConsequenceKind.SELECTIVE_WIPE] == NOW + timedelta(days=1)
+    assert due[ConsequenceKind.BLOCK_MAIL] == NOW - timedelta(days=60)
+
+
+def test_every_criterion_of_a_policy_is_judged() -> None:
+    fields = {one.parameter for one in CRITERIA if one.parameter}
+
+    assert fields | {"inactive_after", "treatments"} == set(Requirements.__dataclass_fields__)
+    assert [one.rule for one in CRITERIA] == list(Rule) == list(STANDARD)
+    assert {one.kind for one in CRITERIA} == set(CAN_SAY)
 
 
 def asked_by(**wishes: Any) -> AskedPolicy:
     nothing = Requirements(
-        not_rooted=False, encrypted=False, passcode_set=False, forbidden_verdicts=()
+        policy_applied=False,
+        not_rooted=False,
+        encrypted=False,
+        passcode_set=False,
+        forbidden_verdicts=(),
     )
     long_ago = NOW - timedelta(days=100)
     return AskedPolicy(POLICY, "Standard", 1, long_ago, "android", replace(nothing, **wishes))
@@ -260,6 +465,18 @@ def test_silence_makes_out_of_sync_then_inactive() -> None:
     ]
 
     assert states == ["healthy", "healthy", "out_of_sync", "out_of_sync", "inactive"]
+    silent = judge(healthy(), asked, heard + timedelta(days=3))
+    assert (silent.risk, silent.stale) == (Risk.LOW, ())
+
+
+def test_silence_makes_good_news_stale_and_leaves_bad_news() -> None:
+    asked = asked_by(not_rooted=True, encrypted=True)
+    told = healthy(rooted=True, encrypted=True)
+
+    answer = judge(told, asked, NOW + timedelta(days=5))
+
+    assert answer.stale == (FactKind.ENCRYPTED,)
+    assert rules(answer) == {Rule.IN_CONTACT, Rule.NOT_ROOTED}
 
 
 def test_a_rooted_device_that_goes_silent_stays_non_compliant() -> None:
@@ -280,12 +497,140 @@ def test_a_device_that_never_reported_is_out_of_sync_and_its_unknowns_are_named(
     assert judge(fresh, asked_by(), NOW + timedelta(days=31)).state is State.INACTIVE
 
 
-def test_what_ios_cannot_say_does_not_count_against_it() -> None:
-    asked = replace(
-        asked_by(no_usb_debugging=True, maximum_patch_age=timedelta(days=60)), platform="ios"
-    )
+def iphone(ownership: str = "company", **wishes: Any) -> AskedPolicy:
+    return replace(asked_by(**wishes), platform="ios", ownership=ownership)
 
-    assert judge(healthy(), asked, NOW).state is State.HEALTHY
+
+def test_what_ios_cannot_say_does_not_count_against_it() -> None:
+    asked = iphone(no_usb_debugging=True, maximum_patch_age=timedelta(days=60))
+
+    answer = judge(healthy(), asked, NOW)
+
+    assert answer.state is State.HEALTHY
+    assert {one.rule: one.finding for one in answer.undecided} == {
+        Rule.NO_USB_DEBUGGING: Finding.NOT_APPLICABLE,
+        Rule.PATCH_AGE: Finding.NOT_APPLICABLE,
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "state", "finding"),
+    [
+        ("agent", State.NON_COMPLIANT, Finding.UNKNOWN),
+        ("apple_mdm", State.HEALTHY, Finding.NOT_APPLICABLE),
+    ],
+    ids=["with our agent", "without"],
+)
+def test_only_an_iphone_with_our_agent_owes_its_jailbreak_state(
+    source: str, state: State, finding: Finding
+) -> None:
+    told = {kind: replace(fact, source=source) for kind, fact in healthy().items()}
+
+    answer = judge(told, iphone(not_rooted=True), NOW)
+
+    assert answer.state is state
+    assert [
+        *(one.finding for one in answer.violations),
+        *(one.finding for one in answer.undecided),
+    ] == [finding]
+
+
+def test_a_policy_may_refuse_what_cannot_be_said() -> None:
+    refusing = {Rule.NOT_ROOTED: Treatment(not_applicable=Counts.BROKEN)}
+    told = {kind: replace(fact, source="apple_mdm") for kind, fact in healthy().items()}
+
+    answer = judge(told, iphone(not_rooted=True, treatments=refusing), NOW)
+
+    (violation,) = answer.violations
+    assert (answer.state, violation.finding) == (State.NON_COMPLIANT, Finding.NOT_APPLICABLE)
+    assert "Install the agent" in violation.administrator_mend
+    assert answer.missing == ()
+
+
+def test_a_policy_may_bear_what_was_not_said_but_never_what_is_bad() -> None:
+    bearing = {Rule.NOT_ROOTED: Treatment(unknown=Counts.KEPT)}
+    asked = asked_by(not_rooted=True, treatments=bearing)
+
+    quiet = judge(healthy(), asked, NOW)
+
+    assert (quiet.state, quiet.missing) == (State.HEALTHY, (FactKind.ROOTED,))
+    assert judge(healthy(rooted=True), asked, NOW).state is State.NON_COMPLIANT
+
+
+def test_a_personal_iphone_owes_no_list_of_its_apps() -> None:
+    told = {kind: replace(fact, source="apple_mdm") for kind, fact in healthy().items()}
+    wishes = {"forbidden_packages": ("bad.app",)}
+
+    assert judge(told, iphone("personal", **wishes), NOW).state is State.HEALTHY
+    assert judge(told, iphone("company", **wishes), NOW).state is State.NON_COMPLIANT
+
+
+def test_each_verdict_is_a_rule_with_its_own_severity() -> None:
+    found = [{"package": name, "verdict": name} for name in ("malicious", "unwanted")]
+    asked = asked_by(forbidden_verdicts=tuple(Verdict))
+
+    answer = judge(healthy(bad_apps=found), asked, NOW)
+
+    assert [(one.rule, one.severity) for one in answer.violations] == [
+        (Rule.NO_MALICIOUS_APP, Severity.CRITICAL),
+        (Rule.NO_UNWANTED_APP, Severity.MEDIUM),
+    ]
+    assert answer.risk is Risk.CRITICAL
+
+
+def test_consequences_follow_step_by_step() -> None:
+    steps = Treatment(
+        grace=timedelta(days=1),
+        consequences=(
+            Consequence(kind=ConsequenceKind.SELECTIVE_WIPE, after=timedelta(days=9)),
+            Consequence(kind=ConsequenceKind.TELL_USER),
+            Consequence(kind=ConsequenceKind.BLOCK_MAIL, after=timedelta(days=2)),
+        ),
+    )
+    asked = asked_by(not_rooted=True, treatments={Rule.NOT_ROOTED: steps})
+    rooted, hour = healthy(rooted=True), timedelta(hours=1)
+
+    answer = judge(rooted, asked, NOW)
+
+    began = NOW - hour
+    assert [(one.kind, one.due_at - began) for one in answer.consequences] == [
+        ("tell_user", timedelta(days=1)),
+        ("block_mail", timedelta(days=3)),
+        ("selective_wipe", timedelta(days=10)),
+    ]
+    assert answer.next_due_at == began + timedelta(days=1)
+    assert answer.mail_blocked_at() == began + timedelta(days=3)
+    assert judge(rooted, asked, began + timedelta(days=1)).next_due_at != answer.next_due_at
+
+
+def test_what_a_fresh_device_has_not_said_has_no_consequence_yet() -> None:
+    fresh = {FactKind.ENROLMENT: Fact("enrolled", "enrolment", NOW)}
+
+    answer = judge(fresh, asked_by(not_rooted=True), NOW)
+
+    assert {one.rule for one in answer.consequences} == {Rule.IN_CONTACT}
+
+
+def test_nothing_more_follows_for_a_device_that_is_no_longer_ours() -> None:
+    gone = {**healthy(rooted=True), FactKind.ENROLMENT: Fact("wiped", "agent", NOW)}
+
+    answer = judge(gone, asked_by(not_rooted=True), NOW)
+
+    assert Rule.NOT_ROOTED in rules(answer)
+    assert answer.consequences == ()
+
+
+def test_five_thousand_apps_make_no_endless_sentence() -> None:
+    names = [f"アプリ{number}." + "x" * 200 for number in range(5000)]
+    asked = asked_by(forbidden_packages=tuple(names), forbidden_verdicts=(Verdict.MALICIOUS,))
+    found = [{"package": name, "verdict": "malicious"} for name in names]
+
+    answer = judge(healthy(packages=names, bad_apps=found), asked, NOW)
+
+    assert len(answer.violations) == 2
+    for violation in answer.violations:
+        assert "and 4995 more" in violation.because
+        assert len(violation.because) < 1000
 
 
 def test_a_day_that_no_calendar_has_is_an_unknown_patch_level() -> None:
