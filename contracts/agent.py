@@ -19,6 +19,9 @@ MANAGEMENT = "management"
 """``iss`` of orders and ``aud`` of reports."""
 
 Platform = Literal["android", "ios"]
+ManagementMode = Literal["", "device_owner", "work_profile", "agent", "supervised", "user"]
+"""How far management reaches: Android as device owner, in a work profile or as a plain agent;
+Apple supervised or by user enrolment. Empty: not said."""
 
 
 class CommandKind(StrEnum):
@@ -33,6 +36,10 @@ class CommandKind(StrEnum):
     SCAN_NOW = "scan_now"
     UPDATE_NOW = "update_now"
     MESSAGE = "message"
+    LOST_MODE = "lost_mode"
+    """Locked behind a message and a telephone number until `UNLOCK`."""
+    INSTALL_APP = "install_app"
+    REMOVE_APP = "remove_app"
 
 
 # --- management's signed statement about itself ---
@@ -63,6 +70,23 @@ class TrustStatement:
     successor_thumbprint: Short
     """SHA-256 thumbprint of the order-signing key that will follow this one."""
     relays: tuple[RelayEntry, ...]
+    succession: Annotated[tuple[Compact, ...], Field(max_length=50)] = ()
+    """`Handover` of each earlier order-signing key, oldest first, as a JWS of that key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """An order-signing key's last word, a JWS of type `envelope.HANDOVER` signed with it.
+
+    A device that knows which key was to follow its own walks from one to the next, so that it
+    reaches today's key however many changes it slept through.
+    """
+
+    v: int = 1
+    order_signing_key: Jwk
+    """The key that ends, and signs this."""
+    successor_thumbprint: Short
+    at: Instant
 
 
 # --- enrolment ---
@@ -74,6 +98,7 @@ class DeviceDescription:
 
     platform: Platform
     ownership: Literal["company", "personal"] = "company"
+    management_mode: ManagementMode = ""
     manufacturer: Short = ""
     model: Short = ""
     serial: Short = ""
@@ -106,13 +131,29 @@ class EnrolmentRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SettingNeed:
+    """What a device must be to apply a setting; one that is not tells so in `Posture`."""
+
+    setting: Name
+    """``CATEGORY.SETTING``"""
+    modes: tuple[ManagementMode, ...] = ()
+    """Any of these; empty: in any way."""
+    minimum_os_version: Short = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyDocument:
-    """A policy version as the device gets it; ``settings`` are the agent's business."""
+    """A policy version as the device gets it.
+
+    ``settings``: category -> {setting: value}, or a list of those where a category has entries
+    with a ``name``. `docs/policy-settings.md` lists them; what an agent does not know it reports.
+    """
 
     policy_id: UUID
     version: Annotated[int, Field(ge=1)]
     name: Name
     settings: dict[str, Any]
+    needs: tuple[SettingNeed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,13 +188,17 @@ class ApplyPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCommand:
-    """Do something once; repeated orders with the same ``command_id`` are done once."""
+    """Do something once; repeated orders with the same ``command_id`` are done once.
+
+    Only a higher ``attempt`` after the device's own ``failed`` with ``try_again`` is done anew.
+    """
 
     kind: Literal["run_command"] = "run_command"
     command_id: UUID
     command: CommandKind
     arguments: dict[str, Short]
     expires_at: Instant
+    attempt: Annotated[int, Field(ge=1, le=1000)] = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +239,16 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotApplied:
+    """A setting of the applied policy that the device could not apply, in its own words."""
+
+    setting: Name
+    """``CATEGORY.SETTING``"""
+    entry: Short = ""
+    """Name of the network, account or other entry."""
+    because: Short
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Posture:
     """What a device says of itself now; None: it does not know or cannot tell."""
 
@@ -211,6 +266,7 @@ class Posture:
     pattern_version: Short | None = None
     applied_policy_id: UUID | None = None
     applied_policy_version: int | None = None
+    not_applied: Annotated[tuple[NotApplied, ...], Field(max_length=200)] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +294,8 @@ class CommandResult:
     state: Literal["acknowledged", "done", "failed"]
     at: Instant
     detail: Text = ""
+    try_again: bool = False
+    """With ``failed``: the same may succeed later (no location now, no room now)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,11 @@ Visit = Callable[["Context"], None]
 
 HANDLERS = {
     "commands.dispatch": "management.commands.work:dispatch",
+    "commands.bulk": "management.commands.work:queue_bulk",
     "commands.expire": "management.commands.work:expire",
     "enrolment.forget": "management.enrolment.work:forget",
+    "groups.settle": "management.groups.work:settle",
+    "groups.move": "management.groups.work:move",
     "policies.spread": "management.compliance.work:spread_policy",
     "relays.watch": "management.relays.work:watch",
     "apps.scan": "management.apps.work:scan",

@@ -32,8 +32,12 @@ COMMAND_STATES = {
     "cancelled": Word("idle", "dash-circle", _l("Cancelled")),
 }
 WAITING = {
+    "undo": Word("info", "arrow-counterclockwise", _l("Can still be taken back")),
     "approval": Word("warn", "person-check", _l("Waits for an approval")),
     "enforcement": Word("warn", "pause-circle", _l("Waits: enforcement is paused")),
+    "retry": Word("info", "arrow-repeat", _l("Failed; is tried again")),
+    "return": Word("warn", "box-arrow-in-left", _l("Waits for the device to return")),
+    "person": Word("warn", "person-exclamation", _l("Waits for your word")),
 }
 INCIDENTS = {
     "forged": _l("Forged"),
@@ -43,6 +47,7 @@ INCIDENTS = {
     "foreign": _l("Foreign"),
     "unreadable": _l("Unreadable"),
     "withheld": _l("Withheld"),
+    "left_before_wipe": _l("Left before its wipe"),
 }
 COMMANDS = {
     "lock": Word("info", "lock", _l("Lock")),
@@ -54,6 +59,9 @@ COMMANDS = {
     "scan_now": Word("info", "search", _l("Scan now")),
     "update_now": Word("info", "arrow-repeat", _l("Update now")),
     "message": Word("info", "chat-text", _l("Send a message")),
+    "lost_mode": Word("warn", "compass", _l("Lost mode")),
+    "install_app": Word("info", "download", _l("Install an app")),
+    "remove_app": Word("warn", "x-square", _l("Remove an app")),
 }
 VERDICTS = {
     "clean": Word("ok", "check-circle", _l("Clean")),
@@ -76,6 +84,7 @@ JOB_STATES = {
     "failed": Word("bad", "x-octagon", _l("Failed")),
     "nothing new": Word("ok", "check-circle", _l("Nothing new")),
     "updated": Word("ok", "check-circle", _l("Updated")),
+    "waiting": Word("warn", "person-exclamation", _l("Waits for a person")),
 }
 INVITATION_STATES = {
     "active": Word("info", "hourglass-split", _l("Waiting")),
@@ -105,6 +114,7 @@ FACTS = {
     "agent_version": _l("Agent version"),
     "pattern_version": _l("Pattern version"),
     "applied_policy": _l("Applied policy"),
+    "not_applied": _l("Could not be applied"),
     "attestation": _l("Proof by the hardware"),
     "packages": _l("Installed apps"),
     "bad_apps": _l("Apps with a verdict"),

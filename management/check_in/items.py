@@ -1,6 +1,7 @@
 """Turns the parts of a taken report into facts, results and incidents."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -77,7 +78,7 @@ def take_items(
             case RelayProblem():
                 _problem(session, device, item, now)
             case Leaving():
-                _leave(session, device, EnrolmentState.RETIRED, item.reason, now)
+                _left_by_itself(session, device, item, now)
             case Digest():
                 pass
 
@@ -91,21 +92,40 @@ def posture_facts(posture: Posture, said_at: datetime) -> dict[FactKind, Fact]:
             "policy_id": str(posture.applied_policy_id),
             "version": posture.applied_policy_version,
         }
-    return {**facts, FactKind.APPLIED_POLICY: Fact(applied, AGENT, said_at)}
+    missed = [asdict(one) for one in posture.not_applied]
+    return {
+        **facts,
+        FactKind.APPLIED_POLICY: Fact(applied, AGENT, said_at),
+        FactKind.NOT_APPLIED: Fact(missed if applied else None, AGENT, said_at),
+    }
 
 
 def _result(session: Session, device: Device, result: CommandResult, now: datetime) -> None:
     command = take_result(session, device, result, now)
     wiped = command is not None and command.kind == CommandKind.WIPE and result.state == "done"
-    if wiped:
-        _leave(session, device, EnrolmentState.WIPED, "It confirmed the wipe.", now)
+    if wiped and device.enrolment_state == EnrolmentState.ENROLLED:
+        because = "It confirmed the wipe."
+        end_enrolment(session, device, EnrolmentState.WIPED, AGENT, because, now)
 
 
-def _leave(
-    session: Session, device: Device, state: EnrolmentState, because: str, now: datetime
-) -> None:
-    if device.enrolment_state == EnrolmentState.ENROLLED:
-        end_enrolment(session, device, state, AGENT, because, now)
+def _left_by_itself(session: Session, device: Device, said: Leaving, now: datetime) -> None:
+    """Retire it. An open wipe stays open, and somebody must know: leaving is no way out of it."""
+    if device.enrolment_state != EnrolmentState.ENROLLED:
+        return
+    state = EnrolmentState.RETIRED
+    waiting = end_enrolment(session, device, state, AGENT, said.reason, now, wipes_wait=True)
+    for command in waiting:
+        record_incident(
+            session,
+            "left_before_wipe",
+            f"The device left although a {command.kind.replace('_', ' ')} was under way, which "
+            f"{command.requested_by} asked for. It gets the wipe first when it returns; until "
+            "then treat it as lost.",
+            now,
+            relay_id=device.relay_id,
+            sender=device.id,
+            reported_by="device",
+        )
 
 
 def _problem(session: Session, device: Device, said: RelayProblem, now: datetime) -> None:

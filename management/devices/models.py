@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, Unicode
 from sqlalchemy.orm import Mapped, mapped_column
 
 from management.database import Base, RowId
-from management.policies.models import Policy  # noqa: F401  (the table that policy_id names)
+from management.policies.models import ROOT_GROUP
 
 
 class Device(Base):
@@ -23,6 +23,8 @@ class Device(Base):
     owner_address: Mapped[str] = mapped_column(Unicode(254), index=True)
     platform: Mapped[str] = mapped_column(Unicode(20))
     ownership: Mapped[str] = mapped_column(Unicode(20))
+    management_mode: Mapped[str] = mapped_column(Unicode(20), default="")
+    """`contracts.agent.ManagementMode`."""
     manufacturer: Mapped[str] = mapped_column(default="")
     model: Mapped[str] = mapped_column(default="")
     serial: Mapped[str] = mapped_column(default="", index=True)
@@ -32,7 +34,12 @@ class Device(Base):
     """`devices.rules.EnrolmentState`."""
     enrolled_at: Mapped[datetime]
     left_at: Mapped[datetime | None]
+    group_id: Mapped[UUID] = mapped_column(
+        ForeignKey("device_group.id"), default=ROOT_GROUP, index=True
+    )
     policy_id: Mapped[UUID] = mapped_column(ForeignKey("policy.id"), index=True)
+    policy_is_own: Mapped[bool] = mapped_column(default=False)
+    """An administrator gave it this policy by name, so that of its group does not hold."""
     ordered_policy: Mapped[str] = mapped_column(Unicode(64), default="")
     """``POLICY ID/VERSION`` that it was last ordered to apply."""
     certificate_serial: Mapped[str] = mapped_column(Unicode(64))
@@ -98,8 +105,14 @@ class DeviceJudgement(Base):
     since: Mapped[datetime]
     violations: Mapped[list[Any]]
     missing: Mapped[list[Any]]
+    stale: Mapped[list[Any]] = mapped_column(default=list)
+    undecided: Mapped[list[Any]] = mapped_column(default=list)
+    consequences: Mapped[list[Any]] = mapped_column(default=list)
+    """All `compliance.judgement.DueConsequence`, the earliest first."""
+    risk: Mapped[str] = mapped_column(Unicode(10), default="none", index=True)
+    """`compliance.judgement.Risk`."""
     policy_id: Mapped[UUID]
     policy_version: Mapped[int]
     judged_at: Mapped[datetime]
     next_due_at: Mapped[datetime | None] = mapped_column(index=True)
-    """When time alone may change the answer."""
+    """When time alone changes the answer or makes a consequence due."""

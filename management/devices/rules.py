@@ -41,6 +41,8 @@ class FactKind(StrEnum):
     PATTERN_VERSION = "pattern_version"
     APPLIED_POLICY = "applied_policy"
     """{"policy_id": text, "version": number}."""
+    NOT_APPLIED = "not_applied"
+    """List of {"setting", "entry", "because"}: what of it the device could not apply."""
     ATTESTATION = "attestation"
     """{"passed": true or false, "because": text}: what the hardware proved of the system."""
     PACKAGES = "packages"

@@ -28,43 +28,6 @@ __all__ = ["AGENT"]
 DAY = timedelta(days=1)
 
 
-def record_facts(session: Session, device_id: UUID, said: Facts, now: datetime) -> bool:
-    """Store what was said; return whether it changes what is known.
-
-    What changes goes into the log and into the current row. `CONTACT` only moves in the current
-    row; the log gets it from `record_contact`.
-    """
-    row = _locked_facts(session, device_id, now)
-    new = news(read_facts(row.facts), said)
-    moved = {kind: fact for kind, fact in said.items() if kind is FactKind.CONTACT}
-    if new or moved:
-        told = {kind.value: write_fact(fact) for kind, fact in (new | moved).items()}
-        row.facts, row.changed_at = {**row.facts, **told}, now
-    session.add_all(_entry(device_id, kind, fact, now) for kind, fact in new.items())
-    session.flush()
-    return bool(new)
-
-
-def record_contact(
-    session: Session, device: Device, said_at: datetime, silence: timedelta, now: datetime
-) -> None:
-    """Note that the device proved itself at *said_at*; contact never moves back.
-
-    The log gets the end and the beginning of each gap longer than *silence* (at most a day), which
-    is all that is needed to say later whether the device was in contact.
-    """
-    before = device.contact_at
-    if before is not None and said_at <= before:
-        return
-    if before is None:
-        session.add(_entry(device.id, FactKind.CONTACT, Fact(BACK, AGENT, said_at), now))
-    elif said_at - before > min(silence, DAY):
-        session.add(_entry(device.id, FactKind.CONTACT, Fact(LAST, AGENT, before), now))
-        session.add(_entry(device.id, FactKind.CONTACT, Fact(BACK, AGENT, said_at), now))
-    device.contact_at = said_at
-    record_facts(session, device.id, {FactKind.CONTACT: Fact(True, AGENT, said_at)}, now)
-
-
 def end_enrolment(
     session: Session, device: Device, state: EnrolmentState, source: str, now: datetime
 ) -> None:
@@ -74,49 +37,38 @@ def end_enrolment(
 
 
 def assign_policy(
-    session: Session, device_id: UUID, policy_id: UUID, by: str, now: datetime
+    session: Session,
+    device_id: UUID,
+    policy_id: UUID,
+    by: str,
+    now: datetime,
+    is_own: bool = True,
 ) -> Device:
     """Let another policy hold for the device; it gets the order in the background."""
     device = get_device(session, device_id)
-    policy = get_policy(session, policy_id)
-    if device.policy_id == policy.id:
-        return device
-    device.policy_id = policy.id
-    said = {FactKind.ASKED_POLICY: Fact(str(policy.id), by, now)}
-    record_facts(session, device.id, said, now)
-    enqueue(
-        session,
-        "policies.spread",
-        f"policies.spread:{policy.id}:{device.id}:{now.isoformat()}",
-        {"policy_id": str(policy.id)},
-        now=now,
-    )
+    if give_policy(session, device, policy_id, by, now, is_own):
+        enqueue_spread(session, policy_id, device.id, now)
     return device
 
 
-def _locked_facts(session: Session, device_id: UUID, now: datetime) -> DeviceFacts:
-    """Return the current row; what two transactions learn at once must not undo each other."""
-    session.flush()
-    found = session.scalars(
-        select(DeviceFacts)
-        .where(DeviceFacts.device_id == device_id)
-        .with_hint(DeviceFacts, "WITH (UPDLOCK)", "mssql")
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).first()
-    if found is None:
-        found = DeviceFacts(device_id=device_id, facts={}, changed_at=now)
-        session.add(found)
-        session.flush()
-    return found
+def give_policy(
+    session: Session, device: Device, policy_id: UUID, by: str, now: datetime, is_own: bool
+) -> bool:
+    """Let a policy hold for the device: its own, or that of its group; return if it is another.
+
+    The caller queues that the device gets it, see `enqueue_spread`.
+    """
+    policy = get_policy(session, policy_id)
+    device.policy_is_own = is_own
+    if device.policy_id == policy.id:
+        return False
+    device.policy_id = policy.id
+    said = {FactKind.ASKED_POLICY: Fact(str(policy.id), by, now)}
+    record_facts(session, device.id, said, now)
+    return True
 
 
-def _entry(device_id: UUID, kind: FactKind, fact: Fact, now: datetime) -> models.Fact:
-    return models.Fact(
-        device_id=device_id,
-        kind=kind.value,
-        value={"value": fact.value},
-        source=fact.source[:255],
-        said_at=fact.said_at,
-        received_at=now,
-    )
+def enqueue_spread(session: Session, policy_id: UUID, device_id: UUID, now: datetime) -> None:
+    """Queue that the devices which newly have a policy get it; *device_id* is one of them."""
+    key = f"policies.spread:{policy_id}:{device_id}:{now.isoformat()}"
+    enqueue(session, "policies.spread", key, {"policy_id": str(policy_id)}, now=now)

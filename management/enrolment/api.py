@@ -15,8 +15,8 @@ from management.enrolment import queries, service
 from management.enrolment.models import Invitation
 from management.enrolment.queries import Cursor
 from management.enrolment.rules import InvitationState
+from management.groups.models import ROOT_GROUP
 from management.paging import time_cursor, write_cursor
-from management.policies.queries import default_policy
 from management.relays.queries import list_relays
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
@@ -44,8 +44,10 @@ class NewInvitation:
 
     address: Annotated[str, Field(max_length=254, pattern=r"^[^@\s\x00]+@[^@\s\x00]+$")]
     person: Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")] = ""
+    group_id: UUID = ROOT_GROUP
+    """Where the device comes; left out: the root of all groups."""
     policy_id: UUID | None = None
-    """Left out: the default policy."""
+    """Left out: the policy of the group."""
     days: Annotated[int, Field(ge=1, le=90), Whole] = 14
 
 
@@ -56,7 +58,9 @@ class InvitationAnswer:
     id: UUID
     address: str
     person: str
-    policy_id: UUID
+    group_id: UUID
+    policy_id: UUID | None
+    """Of its own; null: that of the group holds for the device."""
     state: str
     created_at: datetime
     created_by: str
@@ -121,10 +125,11 @@ def make_invitation(body: NewInvitation) -> InvitationMade:
             keys,
             body.address,
             body.person,
-            body.policy_id or default_policy(session).id,
+            body.policy_id,
             timedelta(days=body.days),
             signed_in_name(),
             now,
+            body.group_id,
         )
         note(session, "invitation.make", body.address, invitation=str(invitation.id))
     link = service.qr_content(key, relays[0].devices_url, fingerprint)
@@ -147,6 +152,7 @@ def _answer(invitation: Invitation, now: datetime) -> InvitationAnswer:
         id=invitation.id,
         address=invitation.address,
         person=invitation.person,
+        group_id=invitation.group_id,
         policy_id=invitation.policy_id,
         state=queries.state_of(invitation, now).value,
         created_at=invitation.created_at,

@@ -4,6 +4,7 @@ Identity is proved, not claimed: serial number, IMEI and ActiveSync DeviceId are
 The one thing that makes a device the same as before is the signing key that it proves to hold.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,7 +24,11 @@ from management.devices.service import record_facts
 from management.enrolment.models import EnrolmentAttempt, Invitation
 from management.enrolment.queries import find_by_key, find_device_by_key, state_of
 from management.enrolment.rules import another_person, refusal, wrong_time
-from management.policies.queries import current_version, document, get_policy
+from management.groups.models import ROOT_GROUP
+from management.groups.queries import policy_in
+from management.groups.service import lock_tree
+from management.policies.delivery import document
+from management.policies.queries import current_version, get_policy
 from management.relays.models import OutboundMessage
 from management.relays.service import ANSWER, acknowledge, announce_device, send_order
 from runtime.errors import UnauthenticatedError
@@ -81,7 +86,13 @@ def _grant(
     relay_id: UUID,
     now: datetime,
 ) -> None:
+    tree = lock_tree(session)
     device = _device(session, attempt.signing_key_thumbprint, invitation, request, now)
+    device.group_id = invitation.group_id if invitation.group_id in tree else ROOT_GROUP
+    device.policy_is_own = invitation.policy_id is not None
+    device.policy_id = invitation.policy_id or policy_in(
+        session, tree, device.group_id, device.platform
+    )
     device.relay_id = relay_id
     certificate, device.certificate_serial = context.keys.issue_device_certificate(
         device.id, keys.read_public(request.signing_key), now
@@ -96,8 +107,8 @@ def _grant(
     }
     record_facts(session, device.id, said, now)
     announce_device(session, device.id, now)
-    _welcome(session, context, device, request.enrolment_id, certificate, now)
-    send_again(session, device, now)
+    wiped = send_again(session, device, now)
+    _welcome(session, context, device, request.enrolment_id, certificate, wiped, now)
     rejudge(session, [device.id], now)
 
 
@@ -131,6 +142,7 @@ def _described(invitation: Invitation, request: EnrolmentRequest, now: datetime)
         "owner_address": invitation.address,
         "platform": said.platform,
         "ownership": said.ownership,
+        "management_mode": said.management_mode,
         "manufacturer": said.manufacturer,
         "model": said.model,
         "serial": said.serial,
@@ -139,7 +151,6 @@ def _described(invitation: Invitation, request: EnrolmentRequest, now: datetime)
         "enrolment_state": EnrolmentState.ENROLLED.value,
         "enrolled_at": now,
         "left_at": None,
-        "policy_id": invitation.policy_id,
         "signing_key": keys.public_jwk(keys.read_public(request.signing_key)),
         "encryption_key": keys.public_jwk(keys.read_public(request.encryption_key)),
     }
@@ -151,10 +162,18 @@ def _welcome(
     device: Device,
     enrolment_id: UUID,
     certificate: str,
+    wiped: bool,
     now: datetime,
 ) -> None:
-    """Write order 1 of the epoch."""
+    """Write order 1 of the epoch; a device that is to be *wiped* gets no settings before."""
     version = current_version(session, device.policy_id)
+    policy = document(
+        get_policy(session, device.policy_id),
+        version,
+        context.keys,
+        device.platform,
+        device.owner_address,
+    )
     body = Enrolled(
         enrolment_id=enrolment_id,
         device_id=device.id,
@@ -162,10 +181,10 @@ def _welcome(
         ca_certificate=context.keys.ca_certificate(),
         poll_seconds=context.settings.poll_seconds,
         digest_seconds=context.settings.digest_seconds,
-        policy=document(get_policy(session, device.policy_id), version),
+        policy=replace(policy, settings={}, needs=()) if wiped else policy,
     )
     send_order(session, context.keys, context.signer, device, body, now, recipient=enrolment_id)
-    device.ordered_policy = f"{device.policy_id}/{version.version}"
+    device.ordered_policy = "" if wiped else f"{device.policy_id}/{version.version}"
 
 
 def _refuse(

@@ -7,6 +7,7 @@ from sqlalchemy import ForeignKey, Unicode, UnicodeText
 from sqlalchemy.orm import Mapped, mapped_column
 
 from management.database import Base
+from management.policies.models import ROOT_GROUP
 
 
 class Invitation(Base):
@@ -17,7 +18,10 @@ class Invitation(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     address: Mapped[str] = mapped_column(Unicode(254), index=True)
     person: Mapped[str] = mapped_column(default="")
-    policy_id: Mapped[UUID] = mapped_column(ForeignKey("policy.id"))
+    group_id: Mapped[UUID] = mapped_column(default=ROOT_GROUP)
+    """Where the device comes; no foreign key, so that a used invitation keeps no group alive."""
+    policy_id: Mapped[UUID | None] = mapped_column(ForeignKey("policy.id"))
+    """None: that of the group."""
     key_hash: Mapped[str] = mapped_column(Unicode(64), unique=True)
     key_sealed: Mapped[str] = mapped_column(UnicodeText)
     created_at: Mapped[datetime]

@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from management.commands.service import fail_open
+from management.commands.models import Command
+from management.commands.service import end_open
 from management.compliance.service import rejudge
 from management.devices import service as devices
 from management.devices.models import Device
@@ -16,6 +17,8 @@ from management.devices.rules import EnrolmentState
 from management.enrolment.models import EnrolmentAttempt, Invitation
 from management.enrolment.queries import get_invitation, refused_before, state_of
 from management.enrolment.rules import LONGEST, InvitationState, key_hash, new_key
+from management.groups.models import ROOT_GROUP
+from management.groups.queries import get_group
 from management.keys import Keys
 from management.policies.queries import get_policy
 from management.relays.service import acknowledge, announce_device
@@ -27,12 +30,16 @@ def invite(
     keys: Keys,
     address: str,
     person: str,
-    policy_id: UUID,
+    policy_id: UUID | None,
     valid_for: timedelta,
     by: str,
     now: datetime,
+    group_id: UUID = ROOT_GROUP,
 ) -> tuple[Invitation, str]:
-    """Invite one person to enrol one device; return the invitation and its enrolment key."""
+    """Invite one person to enrol one device; return the invitation and its enrolment key.
+
+    The device comes into the group; *policy_id* None: the policy of the group holds for it.
+    """
     address = address.strip()
     if "@" not in address or len(address) > 254 or any(c.isspace() for c in address):
         raise RefusedError("An invitation needs the mail address of the person.")
@@ -43,7 +50,8 @@ def invite(
         id=uuid4(),
         address=address,
         person=person.strip()[:255],
-        policy_id=get_policy(session, policy_id).id,
+        group_id=get_group(session, group_id).id,
+        policy_id=policy_id and get_policy(session, policy_id).id,
         key_hash=key_hash(key),
         key_sealed=keys.seal(key),
         created_at=now,
@@ -80,19 +88,28 @@ def qr_content(invitation_key: str, relay_url: str, fingerprint: str) -> str:
 
 
 def end_enrolment(
-    session: Session, device: Device, state: EnrolmentState, by: str, because: str, now: datetime
-) -> None:
+    session: Session,
+    device: Device,
+    state: EnrolmentState,
+    by: str,
+    because: str,
+    now: datetime,
+    wipes_wait: bool = False,
+) -> list[Command]:
     """Let the device be ours no longer: its mailbox closes, its orders end, its history stays.
 
+    With *wipes_wait* it left by itself: open wipes stay open, wait for its return and are returned.
     RefusedError when it left before.
     """
     if device.enrolment_state != EnrolmentState.ENROLLED:
         raise RefusedError(f"The device is {device.enrolment_state} already.")
     devices.end_enrolment(session, device, state, by, now)
     acknowledge(session, device.id, device.epoch + 1, 0, now)
-    fail_open(session, device, f"The device is {state.value}. {because}".strip(), now)
+    words = f"The device is {state.value}. {because}".strip()
+    waiting = end_open(session, device, words, now, wipes_wait)
     announce_device(session, device.id, now)
     rejudge(session, [device.id], now)
+    return waiting
 
 
 def retire(session: Session, device_id: UUID, by: str, because: str, now: datetime) -> Device:

@@ -13,8 +13,11 @@ from management.enrolment import queries, service
 from management.enrolment.models import Invitation
 from management.enrolment.queries import Cursor
 from management.enrolment.rules import LONGEST, InvitationState
+from management.groups.models import ROOT_GROUP
+from management.groups.queries import read_tree
+from management.groups.rules import full_name, ordered
 from management.paging import PAGE, time_cursor, write_cursor
-from management.policies.queries import default_policy, get_policy, list_policies
+from management.policies.queries import get_policy, list_policies
 from management.relays.queries import list_relays
 from management.web import context, is_fragment, reading, transaction
 from runtime.clock import utc_now
@@ -59,11 +62,11 @@ def new() -> ResponseReturnValue:
 
 def _form(errors: dict[str, str]) -> ResponseReturnValue:
     with reading() as session:
-        policies, chosen = list_policies(session), default_policy(session).id
+        policies, tree = list_policies(session), read_tree(session)
     page = render_template(
         "enrolment/new.html",
         policies=policies,
-        chosen=request.form.get("policy", str(chosen)),
+        groups=[(node, full_name(tree, node.id)) for _, node in ordered(tree)],
         days=DAYS,
         form=request.form,
         errors=errors,
@@ -80,7 +83,9 @@ def invite() -> ResponseReturnValue:
     if errors := _errors(people):
         return _form(errors)
     valid_for = timedelta(days=request.form.get("days", 14, type=int))
-    policy_id = UUID(request.form["policy"])
+    policy = request.form.get("policy", "")
+    policy_id = UUID(policy) if policy else None
+    group_id = UUID(request.form.get("group") or str(ROOT_GROUP))
     made: list[Invitation] = []
     try:
         with transaction("invite") as session:
@@ -95,6 +100,7 @@ def invite() -> ResponseReturnValue:
                         valid_for,
                         signed_in_name(),
                         utc_now(),
+                        group_id,
                     )[0]
                 )
                 note(session, "invitation.make", address, invitation=str(made[-1].id))
@@ -126,10 +132,11 @@ def _errors(people: list[tuple[str, str]]) -> dict[str, str]:
     days = request.form.get("days", type=int)
     if days is None or not 1 <= days <= LONGEST.days:
         return {"days": _("Choose how long the invitation holds.")}
-    try:
-        UUID(request.form.get("policy", ""))
-    except ValueError:
-        return {"policy": _("Choose a policy.")}
+    for name, problem in (("policy", _("Choose a policy.")), ("group", _("Choose a group."))):
+        try:
+            UUID(request.form.get(name) or str(ROOT_GROUP))
+        except ValueError:
+            return {name: problem}
     return {}
 
 
@@ -145,7 +152,8 @@ def show(invitation_id: UUID) -> ResponseReturnValue:
         key = service.shown_key(context().keys, invitation, now) if open_now else ""
         relays = list_relays(session)
         attempts = queries.list_attempts(session, invitation_id)
-        policy = get_policy(session, invitation.policy_id)
+        policy = invitation.policy_id and get_policy(session, invitation.policy_id)
+        tree = read_tree(session)
     link = _link(key, relays[0].devices_url) if key and relays else ""
     page = "enrolment/state.html" if is_fragment() else "enrolment/show.html"
     return render_template(
@@ -156,6 +164,7 @@ def show(invitation_id: UUID) -> ResponseReturnValue:
         link=link,
         attempts=attempts,
         policy=policy,
+        group=full_name(tree, invitation.group_id) if invitation.group_id in tree else "",
         relays=relays,
     )
 

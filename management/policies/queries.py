@@ -7,7 +7,6 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from contracts.agent import PolicyDocument
 from management.policies.models import Policy, PolicyVersion
 from management.policies.rules import Requirements, asked_since, read_requirements
 from runtime.errors import NotFoundError
@@ -83,10 +82,3 @@ def wishes(session: Session, version: PolicyVersion) -> tuple[Requirements, dict
     )
     history = [(row.created_at, read_requirements(row.requirements)) for row in earlier]
     return history[-1][1], asked_since(history)
-
-
-def document(policy: Policy, version: PolicyVersion) -> PolicyDocument:
-    """Return the version as devices get it."""
-    return PolicyDocument(
-        policy_id=policy.id, version=version.version, name=policy.name, settings=version.settings
-    )

@@ -29,6 +29,7 @@ from management.devices.service import assign_policy, end_enrolment, record_cont
 from management.mail_access.matching import Match
 from management.mail_access.rules import AllowedStates, MailSettings, MatchedDevice, Standing
 from management.mail_access.rules import decide as decide_mail
+from management.policies.queries import current_version
 from management.policies.rules import Requirements
 from management.policies.service import change_policy, create_policy, ensure_default_policy
 from management.work.models import Job
@@ -215,9 +216,10 @@ def test_devices_are_found_by_words_of_name_owner_and_serial(session: Session) -
 
 def test_a_policy_never_changes_its_versions(session: Session) -> None:
     policy = ensure_default_policy(session, START)
-    first = change_policy(session, policy.id, Requirements(), {}, "keeper", "same", START)
+    settings = current_version(session, policy.id).settings
+    first = change_policy(session, policy.id, Requirements(), settings, "keeper", "same", START)
     second = change_policy(
-        session, policy.id, Requirements(encrypted=False), {}, "keeper", "why", START + HOUR
+        session, policy.id, Requirements(encrypted=False), settings, "keeper", "why", START + HOUR
     )
 
     assert (first.version, second.version, policy.current_version) == (1, 2, 2)

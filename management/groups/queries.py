@@ -1,0 +1,153 @@
+"""Reads groups, what holds in them, and what a device applied of it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from management.devices.models import Device
+from management.devices.queries import get_device, get_facts
+from management.devices.rules import EnrolmentState, Fact, FactKind
+from management.groups.models import ROOT_GROUP, Group
+from management.groups.rules import Asked, Node, Tree, asked, below
+from management.policies.models import Policy, PolicyVersion
+from management.policies.queries import current_version, default_policy, get_policy
+from runtime.errors import NotFoundError
+
+
+def read_tree(session: Session) -> dict[UUID, Node]:
+    """Return all groups; there are at most `rules.MOST`."""
+    return {group.id: node(group) for group in session.scalars(select(Group))}
+
+
+def node(group: Group) -> Node:
+    """Return the row as the rules know it."""
+    policies = {"android": group.android_policy_id, "ios": group.ios_policy_id}
+    return Node(group.id, group.name, group.parent_id, policies)
+
+
+def get_group(session: Session, group_id: UUID) -> Group:
+    """Return the group; NotFoundError when there is none with this id."""
+    found = session.get(Group, group_id)
+    if found is None:
+        raise NotFoundError("There is no such group.")
+    return found
+
+
+def group_ids_below(session: Session, group_id: UUID) -> tuple[UUID, ...]:
+    """Return the group and all below it; one that does not exist holds no device."""
+    tree = read_tree(session)
+    return tuple(below(tree, group_id)) if group_id in tree else (group_id,)
+
+
+def policy_in(session: Session, tree: Tree, group_id: UUID, platform: str) -> UUID:
+    """Return the policy that holds for devices of *platform* in the group."""
+    found = asked(tree, group_id, platform)
+    return found.policy_id if found else default_policy(session).id
+
+
+def count_in_groups(session: Session) -> dict[UUID, int]:
+    """Return how many enrolled devices are in each group itself."""
+    found = (
+        select(Device.group_id, func.count())
+        .where(Device.enrolment_state == EnrolmentState.ENROLLED)
+        .group_by(Device.group_id)
+    )
+    return dict(session.execute(found).all())
+
+
+def list_with_other_policy(
+    session: Session, group_id: UUID, platform: str, policy_id: UUID, limit: int
+) -> Sequence[UUID]:
+    """Return some devices of the group that should have the policy and have another."""
+    return session.scalars(
+        select(Device.id)
+        .where(
+            Device.group_id == group_id,
+            Device.platform == platform,
+            Device.policy_id != policy_id,
+            Device.policy_is_own.is_(False),
+        )
+        .order_by(Device.id)
+        .limit(limit)
+    ).all()
+
+
+def list_in_group(session: Session, group_id: UUID, limit: int) -> Sequence[UUID]:
+    """Return some devices of the group, in whatever state."""
+    return session.scalars(
+        select(Device.id).where(Device.group_id == group_id).order_by(Device.id).limit(limit)
+    ).all()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevicePolicy:
+    """What a device is asked, what it applied, and what it could not apply."""
+
+    device: Device
+    group: Node
+    tree: Tree
+    by_group: Asked | None
+    """What its group says; does not hold when the device has a policy of its own."""
+    policy: Policy
+    asked: PolicyVersion
+    asked_since: datetime
+    """Since when it is asked just this: the version's making, or when it got the policy."""
+    applied: Policy | None
+    applied_version: int | None
+    applied_since: datetime | None
+    not_applied: tuple[dict[str, Any], ...]
+    """{"setting", "entry", "because"} in the device's own words."""
+    not_applied_since: datetime | None
+
+    @property
+    def is_applied(self) -> bool:
+        """Whether the device applied what it is asked now."""
+        return (
+            self.applied is not None
+            and self.applied.id == self.policy.id
+            and self.applied_version == self.asked.version
+        )
+
+
+def read_device_policy(session: Session, device_id: UUID) -> DevicePolicy:
+    """Return how a device stands towards its policy; NotFoundError when there is none."""
+    device, tree = get_device(session, device_id), read_tree(session)
+    facts = get_facts(session, device_id)
+    version = current_version(session, device.policy_id)
+    given = facts.get(FactKind.ASKED_POLICY)
+    applied, missed = facts.get(FactKind.APPLIED_POLICY), facts.get(FactKind.NOT_APPLIED)
+    return DevicePolicy(
+        device=device,
+        group=tree.get(device.group_id) or tree[ROOT_GROUP],
+        tree=tree,
+        by_group=asked(tree, device.group_id, device.platform),
+        policy=get_policy(session, device.policy_id),
+        asked=version,
+        asked_since=max(version.created_at, given.said_at if given else device.enrolled_at),
+        applied=_applied_policy(session, applied),
+        applied_version=applied.value["version"] if applied and applied.value else None,
+        applied_since=applied.said_at if applied and applied.value else None,
+        not_applied=tuple(missed.value or ()) if missed else (),
+        not_applied_since=missed.said_at if missed and missed.value else None,
+    )
+
+
+def _applied_policy(session: Session, fact: Fact | None) -> Policy | None:
+    if fact is None or not fact.value:
+        return None
+    return session.get(Policy, UUID(fact.value["policy_id"]))
+
+
+def groups_of_policy(tree: Tree, policy_id: UUID) -> Iterable[tuple[Node, str]]:
+    """Return each (group, platform) that has the policy itself."""
+    return [
+        (one, platform)
+        for one in tree.values()
+        for platform, given in one.policies.items()
+        if given == policy_id
+    ]

@@ -1,0 +1,200 @@
+"""Changes the tree of groups and moves devices between groups.
+
+Changes of the tree wait for each other and for moves and enrolments under way (`lock_tree`), so
+that no circle comes about and no device keeps the policy of a group that changed meanwhile.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from management.devices.models import Device
+from management.devices.queries import lock_device
+from management.devices.service import assign_policy, enqueue_spread, give_policy
+from management.groups import rules
+from management.groups.models import ROOT_GROUP, UNAUTHORIZED_GROUP, Group
+from management.groups.queries import (
+    get_group,
+    list_in_group,
+    list_with_other_policy,
+    policy_in,
+    read_tree,
+)
+from management.groups.rules import PLATFORMS, Node, Tree
+from management.policies.queries import get_policy
+from management.work.service import enqueue
+from runtime.errors import NotFoundError, RefusedError
+
+SETTLE = "groups.settle"
+"""Work: give the devices of a group and of those below it the policy that holds there."""
+MOVE = "groups.move"
+"""Work: move all devices of one group into another."""
+CHUNK = 100
+
+
+def lock_tree(session: Session, change: bool = False) -> dict[UUID, Node]:
+    """Return the tree; until this transaction ends nobody changes it.
+
+    *change*: nobody else reads it for a move or an enrolment either.
+    """
+    session.flush()
+    session.execute(
+        select(Group.id)
+        .where(Group.id == ROOT_GROUP)
+        .with_hint(Group, "WITH (UPDLOCK)" if change else "WITH (REPEATABLEREAD)", "mssql")
+        .with_for_update(read=not change, key_share=change)
+    )
+    return read_tree(session)
+
+
+def create_group(session: Session, name: str, parent_id: UUID) -> Group:
+    """Make a group below another; RefusedError when name or place cannot be."""
+    tree, name = lock_tree(session, change=True), name.strip()
+    if why := rules.refusal(tree, None, name, parent_id):
+        raise RefusedError(why)
+    group = Group(id=uuid4(), name=name, parent_id=parent_id)
+    session.add(group)
+    session.flush()
+    return group
+
+
+def change_group(
+    session: Session,
+    group_id: UUID,
+    name: str,
+    parent_id: UUID | None,
+    policies: Mapping[str, UUID | None],
+    by: str,
+    now: datetime,
+) -> Group:
+    """Give a group another name, place or policies; its devices get theirs in the background."""
+    tree, name = lock_tree(session, change=True), name.strip()
+    group = get_group(session, group_id)
+    if why := rules.refusal(tree, group_id, name, parent_id):
+        raise RefusedError(why)
+    if group_id == UNAUTHORIZED_GROUP and (name, parent_id) != (group.name, group.parent_id):
+        raise RefusedError("This group keeps its name and place; its policies may change.")
+    if group_id == ROOT_GROUP and None in (policies["android"], policies["ios"]):
+        raise RefusedError("The root needs a policy for each system: all others fall back on it.")
+    for policy_id in set(policies.values()) - {None}:
+        assert policy_id is not None
+        get_policy(session, policy_id)
+    before = (group.parent_id, group.android_policy_id, group.ios_policy_id)
+    group.name, group.parent_id = name, parent_id
+    group.android_policy_id, group.ios_policy_id = policies["android"], policies["ios"]
+    session.flush()
+    if before != (group.parent_id, group.android_policy_id, group.ios_policy_id):
+        payload = {"group_id": str(group_id), "by": by}
+        enqueue(session, SETTLE, f"{SETTLE}:{group_id}:{now.isoformat()}", payload, now=now)
+    return group
+
+
+def delete_group(session: Session, group_id: UUID) -> Group:
+    """Delete an empty group; RefusedError says what is still in it.
+
+    Devices are moved first (`move_devices`), so that nobody's policy changes by a deletion.
+    """
+    tree, group = lock_tree(session, change=True), get_group(session, group_id)
+    if group_id in (ROOT_GROUP, UNAUTHORIZED_GROUP):
+        raise RefusedError("This group was made at set-up and stays.")
+    if len(rules.below(tree, group_id)) > 1:
+        raise RefusedError("Other groups are below it. Move or delete them first.")
+    if list_in_group(session, group_id, 1):
+        raise RefusedError(
+            "Devices are in it, or were when their enrolment ended. Move all its devices first."
+        )
+    session.delete(group)
+    session.flush()
+    return group
+
+
+def move_device(
+    session: Session, device_id: UUID, group_id: UUID, by: str, now: datetime
+) -> Device:
+    """Put a device into a group; its policy is that of the group unless it has one of its own.
+
+    The device gets the policy in the background and is judged again.
+    """
+    tree = lock_tree(session)
+    device = lock_device(session, device_id)
+    if _move(session, tree, device, group_id, by, now):
+        enqueue_spread(session, device.policy_id, device.id, now)
+    return device
+
+
+def move_devices(
+    session: Session, from_group_id: UUID, to_group_id: UUID, by: str, now: datetime
+) -> None:
+    """Move all devices of one group (not of those below it) into another, in the background."""
+    get_group(session, from_group_id), get_group(session, to_group_id)
+    if from_group_id == to_group_id:
+        raise RefusedError("Choose another group.")
+    payload = {"from": str(from_group_id), "to": str(to_group_id), "by": by}
+    enqueue(session, MOVE, f"{MOVE}:{from_group_id}:{now.isoformat()}", payload, now=now)
+
+
+def move_some(
+    session: Session, from_group_id: UUID, to_group_id: UUID, by: str, now: datetime
+) -> int:
+    """Move some devices of a group into another; return how many, 0 when none was left."""
+    tree = lock_tree(session)
+    found = list_in_group(session, from_group_id, CHUNK)
+    moved = [lock_device(session, device_id) for device_id in found]
+    changed = [one for one in moved if _move(session, tree, one, to_group_id, by, now)]
+    _spread(session, changed, now)
+    return len(found)
+
+
+def give_own_policy(
+    session: Session, device_id: UUID, policy_id: UUID | None, by: str, now: datetime
+) -> Device:
+    """Give a device a policy by name; None: that of its group holds again."""
+    tree = lock_tree(session)
+    device = lock_device(session, device_id)
+    wanted = policy_id or policy_in(session, tree, device.group_id, device.platform)
+    return assign_policy(session, device_id, wanted, by, now, is_own=policy_id is not None)
+
+
+def settle_some(session: Session, group_id: UUID, platform: str, by: str, now: datetime) -> int:
+    """Give some devices of a group the policy that holds there; return how many had another."""
+    tree = lock_tree(session)
+    if group_id not in tree:
+        return 0
+    policy_id = policy_in(session, tree, group_id, platform)
+    found = list_with_other_policy(session, group_id, platform, policy_id, CHUNK)
+    devices = [lock_device(session, device_id) for device_id in found]
+    for device in devices:
+        if device.group_id == group_id and not device.policy_is_own:
+            give_policy(session, device, policy_id, by, now, is_own=False)
+    _spread(session, devices, now)
+    return len(found)
+
+
+def settled_groups(session: Session, group_id: UUID) -> list[tuple[UUID, str]]:
+    """Return each (group, platform) that a change of the group concerns."""
+    tree = read_tree(session)
+    ids = rules.below(tree, group_id) if group_id in tree else set()
+    return [(one, platform) for one in sorted(ids) for platform in PLATFORMS]
+
+
+def _move(
+    session: Session, tree: Tree, device: Device, group_id: UUID, by: str, now: datetime
+) -> bool:
+    """Put a locked device into a group; return whether it has another policy now."""
+    if group_id not in tree:
+        raise NotFoundError("There is no such group.")
+    device.group_id = group_id
+    if device.policy_is_own:
+        return False
+    wanted = policy_in(session, tree, group_id, device.platform)
+    return give_policy(session, device, wanted, by, now, is_own=False)
+
+
+def _spread(session: Session, devices: Iterable[Device], now: datetime) -> None:
+    """Queue once for each policy that its new devices get it."""
+    first = {device.policy_id: device.id for device in devices}
+    for policy_id, device_id in first.items():
+        enqueue_spread(session, policy_id, device_id, now)

@@ -1,0 +1,127 @@
+"""The screen lock."""
+
+from flask_babel import lazy_gettext as _l
+
+from management.policies.schema import (
+    ANDROID,
+    IOS,
+    PROFILE,
+    Category,
+    choice,
+    number,
+    switch,
+)
+
+PASSCODE = Category(
+    name="passcode",
+    label=_l("Passcode"),
+    icon="key",
+    help=_l("What a screen lock must be like. Whether one is set is judged under Compliance."),
+    settings=(
+        switch(
+            "required",
+            _l("A passcode must be set"),
+            _l("The device asks its user for one until it is set."),
+            default=True,
+        ),
+        choice(
+            "quality",
+            _l("Kind of passcode"),
+            _l("The weakest kind that is accepted."),
+            {
+                "any": _l("Any"),
+                "digits": _l("Digits"),
+                "letters_and_digits": _l("Letters and digits"),
+                "complex": _l("Letters, digits and symbols"),
+            },
+            "digits",
+            modes=PROFILE,
+        ),
+        number(
+            "minimum_length",
+            _l("Shortest passcode (characters)"),
+            _l("Six digits are a million possibilities."),
+            4,
+            16,
+            default=6,
+            modes=PROFILE,
+        ),
+        number(
+            "minimum_symbols",
+            _l("Symbols in it at least"),
+            _l("Characters that are neither letters nor digits. Empty: not asked."),
+            1,
+            4,
+            modes=PROFILE,
+        ),
+        switch(
+            "no_simple",
+            _l("No simple passcodes"),
+            _l("Repeated, rising or falling characters such as 1234 are refused."),
+            default=True,
+            platforms={"android": "5.0", "ios": ""},
+            modes=PROFILE,
+        ),
+        number(
+            "maximum_age_days",
+            _l("Change it after (days)"),
+            _l("The user must choose a new one then. Empty: never."),
+            1,
+            730,
+            modes=PROFILE,
+        ),
+        number(
+            "history",
+            _l("Earlier passcodes that are refused"),
+            _l("How many of the last ones may not come back. Empty: any may."),
+            1,
+            50,
+            modes=PROFILE,
+        ),
+        number(
+            "lock_after_minutes",
+            _l("Lock after (minutes without use)"),
+            _l("The user may choose a shorter time."),
+            1,
+            15,
+            default=5,
+            modes=PROFILE,
+        ),
+        choice(
+            "grace_minutes",
+            _l("Unlock without passcode for"),
+            _l("How long after locking the passcode is not asked."),
+            {
+                "0": _l("No time"),
+                "1": _l("1 minute"),
+                "5": _l("5 minutes"),
+                "15": _l("15 minutes"),
+                "60": _l("1 hour"),
+            },
+            "0",
+            platforms=IOS,
+        ),
+        number(
+            "wipe_after_failures",
+            _l("Erase after failed attempts"),
+            _l("The device erases itself after so many wrong passcodes. Empty: never."),
+            4,
+            11,
+            modes=PROFILE,
+        ),
+        switch(
+            "no_biometrics",
+            _l("No unlocking with finger or face"),
+            _l("Only the passcode opens the device."),
+            platforms={"android": "5.0", "ios": "7.0"},
+            modes=PROFILE,
+        ),
+        switch(
+            "no_trust_agents",
+            _l("No trusted places or devices"),
+            _l("The lock holds also at home or near a watch."),
+            platforms=ANDROID | {"android": "5.0"},
+            modes=PROFILE,
+        ),
+    ),
+)
