@@ -50,6 +50,7 @@ COMMANDS = {
     "pattern": "scanner.cli:pattern",
     "update": "management.updates.cli:update",
     "simulate": "agents.simulator.cli:simulate",
+    "conformance": "agents.conformance.cli:conformance",
 }
 """Imported only when asked for, so that a small command starts fast and stays small."""
 
