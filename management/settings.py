@@ -45,6 +45,10 @@ class Settings:
     """How often Exchange connectors compare and act."""
     workers: Annotated[int, Field(ge=1, le=64)] = 2
     """Most processes that do background work at once."""
+    uploads_bytes: Annotated[int, Field(ge=1024**2)] = 50 * 1024**3
+    """Most bytes of app files that are kept."""
+    undo_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
+    """How long a wipe and every bulk command can be taken back before it goes out."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
 

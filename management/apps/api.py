@@ -1,4 +1,4 @@
-"""The API's view of uploaded apps and their verdicts."""
+"""The API's view of known apps and their verdicts."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,8 @@ from flask import Blueprint
 from management.access import Permission
 from management.api.operations import Limit, Place, Words, operation
 from management.apps import queries
-from management.apps.queries import ListedApp
+from management.apps.models import App
+from management.apps.queries import Wanted
 from management.paging import read_cursor, write_cursor
 from management.web import reading
 from runtime.errors import NotFoundError
@@ -22,25 +23,37 @@ bp = Blueprint("apps_api", __name__, url_prefix="/api/v1")
 class AppQuery:
     """Which apps are wanted."""
 
-    verdict: Literal["", "clean", "unwanted", "suspicious", "malicious", "unscannable"] = ""
+    verdict: Literal[
+        "", "unknown", "clean", "unwanted", "suspicious", "malicious", "unscannable"
+    ] = ""
+    """``unknown``: nobody judged it."""
     text: Words = ""
-    """Part of the file name or package, or the whole hash."""
+    """Beginning of the package or name, or the whole hash of file or signer."""
+    held: Literal["", "1"] = ""
+    """``1``: only apps that a device holds."""
+    stored: Literal["", "1"] = ""
+    """``1``: only apps whose file is here."""
     after: Place = ""
     limit: Limit = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppSummary:
-    """An uploaded app."""
+    """A known app."""
 
     sha256: str
-    file_name: str
-    size_bytes: int
-    uploaded_at: datetime
-    uploaded_by: str
     package: str
+    name: str
+    version: str
+    signer_sha256: str
+    first_seen_at: datetime
+    stored: bool
+    """Whether its file is here."""
     verdict: str
-    """Empty: not scanned yet."""
+    """Empty: nobody judged it."""
+    basis: str
+    """``file``, or ``report``: it was never read, what devices say of it is listed as bad."""
+    rule: str
     pattern_version: str
     judged_at: datetime | None
     devices: int
@@ -49,7 +62,7 @@ class AppSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppPage:
-    """Apps, the last uploaded first."""
+    """Apps, the last seen first."""
 
     items: tuple[AppSummary, ...]
     next: str | None
@@ -59,12 +72,12 @@ class AppPage:
 class AppDetails:
     """An app, the whole result of its last scan, and who holds it."""
 
-    sha256: str
+    app: AppSummary
     file_name: str
+    """Empty: its file is not here."""
     size_bytes: int
-    uploaded_at: datetime
+    uploaded_at: datetime | None
     uploaded_by: str
-    verdict: str
     result: dict[str, Any] | None
     """`contracts.scan.ScanResult`; null before the first scan."""
     holders: tuple[UUID, ...]
@@ -73,15 +86,18 @@ class AppDetails:
 
 @operation(bp, "/apps", Permission.VIEW)
 def list_apps(query: AppQuery) -> AppPage:
-    """List uploaded apps with their verdicts."""
+    """List known apps with their verdicts."""
     after = _place(query.after) if query.after else None
+    wanted = Wanted(
+        text=query.text, verdict=query.verdict, held=bool(query.held), stored=bool(query.stored)
+    )
     with reading() as session:
-        found = queries.list_apps(session, query.text, query.verdict, after, query.limit + 1)
+        found = queries.list_apps(session, wanted, after, query.limit + 1)
     shown = found[: query.limit]
-    last = shown[-1].app if len(found) > query.limit else None
+    last = shown[-1] if len(found) > query.limit else None
     return AppPage(
         items=tuple(_summary(row) for row in shown),
-        next=write_cursor(last.uploaded_at, last.sha256) if last else None,
+        next=write_cursor(last.first_seen_at, last.sha256) if last else None,
     )
 
 
@@ -89,35 +105,23 @@ def list_apps(query: AppQuery) -> AppPage:
 def get_app(sha256: str) -> AppDetails:
     """Get one app with the whole result of its last scan."""
     with reading() as session:
-        app = queries.get_app(session, sha256)
+        app = queries.get_known(session, sha256)
+        file = queries.find_app(session, sha256)
         found = queries.find_verdict(session, sha256)
         holders = queries.list_holders(session, sha256)
     return AppDetails(
-        sha256=app.sha256,
-        file_name=app.file_name,
-        size_bytes=app.size_bytes,
-        uploaded_at=app.uploaded_at,
-        uploaded_by=app.uploaded_by,
-        verdict=found.verdict if found else "",
+        app=_summary(app),
+        file_name=file.file_name if file else "",
+        size_bytes=file.size_bytes if file else 0,
+        uploaded_at=file.uploaded_at if file else None,
+        uploaded_by=file.uploaded_by if file else "",
         result=found.result if found else None,
         holders=tuple(device.id for device in holders),
     )
 
 
-def _summary(row: ListedApp) -> AppSummary:
-    found = row.verdict
-    return AppSummary(
-        sha256=row.app.sha256,
-        file_name=row.app.file_name,
-        size_bytes=row.app.size_bytes,
-        uploaded_at=row.app.uploaded_at,
-        uploaded_by=row.app.uploaded_by,
-        package=found.package if found else "",
-        verdict=found.verdict if found else "",
-        pattern_version=found.pattern_version if found else "",
-        judged_at=found.judged_at if found else None,
-        devices=row.devices,
-    )
+def _summary(row: App) -> AppSummary:
+    return AppSummary(**{name: getattr(row, name) for name in AppSummary.__dataclass_fields__})
 
 
 def _place(word: str) -> tuple[datetime, str]:

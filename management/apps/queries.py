@@ -1,4 +1,4 @@
-"""Reads stored apps, what was judged of them, and which devices hold them."""
+"""Reads known apps, what was judged of them, and which devices hold them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from management.apps.models import AppVerdict, DeviceApp, StoredApp
-from management.apps.rules import Reputation, reputation
+from management.apps.models import App, AppVerdict, DeviceApp, StoredApp
+from management.apps.rules import Reputation
 from management.devices.models import Device
 from management.work.models import Job
 from runtime.errors import NotFoundError
@@ -18,18 +18,35 @@ BATCH = 500
 MOST = 500
 
 
-@dataclass(frozen=True, slots=True)
-class ListedApp:
-    """One stored app with its current verdict, if it has one yet."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which apps a list shows."""
 
-    app: StoredApp
-    verdict: AppVerdict | None
-    devices: int
-    """How many devices hold it."""
+    text: str = ""
+    """Beginning of the package or name, or the whole hash of file or signer."""
+    verdict: str = ""
+    """A verdict, or ``unknown``: nobody judged it."""
+    held: bool = False
+    """Only those that a device holds."""
+    stored: bool = False
+    """Only those whose file lies here."""
+
+
+def get_known(session: Session, sha256: str) -> App:
+    """Return what is known of a hash; NotFoundError when it was never seen."""
+    found = session.get(App, sha256)
+    if found is None:
+        raise NotFoundError("No app with this hash was uploaded or reported by a device.")
+    return found
+
+
+def find_known(session: Session, sha256: str) -> App | None:
+    """Return what is known of a hash, if it was ever seen."""
+    return session.get(App, sha256)
 
 
 def get_app(session: Session, sha256: str) -> StoredApp:
-    """Return the stored app; NotFoundError when there is none with this hash."""
+    """Return the stored file; NotFoundError when there is none with this hash."""
     found = session.get(StoredApp, sha256)
     if found is None:
         raise NotFoundError("No app with this hash was uploaded.")
@@ -37,12 +54,12 @@ def get_app(session: Session, sha256: str) -> StoredApp:
 
 
 def find_app(session: Session, sha256: str) -> StoredApp | None:
-    """Return the stored app, if it was uploaded."""
+    """Return the stored file, if it was uploaded."""
     return session.get(StoredApp, sha256)
 
 
 def find_verdict(session: Session, sha256: str) -> AppVerdict | None:
-    """Return the current verdict about a hash, whether or not its file is stored."""
+    """Return the current verdict about a hash that rests on its file."""
     wanted = select(AppVerdict).where(AppVerdict.sha256 == sha256)
     return session.scalars(wanted.order_by(AppVerdict.id.desc()).limit(1)).first()
 
@@ -55,39 +72,40 @@ def list_verdicts(session: Session, sha256: str, limit: int = 50) -> Sequence[Ap
 
 def list_apps(
     session: Session,
-    text: str = "",
-    verdict: str = "",
+    wanted: Wanted | None = None,
     after: tuple[datetime, str] | None = None,
     limit: int = 50,
-) -> list[ListedApp]:
-    """Return stored apps, the last uploaded first, behind *after* (time and hash of a row)."""
-    query = (
-        select(StoredApp, AppVerdict)
-        .outerjoin(AppVerdict, AppVerdict.id == _current_id(StoredApp.sha256))
-        .order_by(StoredApp.uploaded_at.desc(), StoredApp.sha256)
-        .limit(min(limit, MOST))
-    )
-    if text:
-        query = query.where(
-            or_(
-                StoredApp.file_name.icontains(text, autoescape=True),
-                AppVerdict.package.icontains(text, autoescape=True),
-                StoredApp.sha256 == text.lower(),
-            )
-        )
-    if verdict:
-        query = query.where(AppVerdict.verdict == verdict)
+) -> Sequence[App]:
+    """Return known apps, the last seen first, behind *after* (time and hash of a row)."""
+    query = _filtered(wanted or Wanted())
     if after is not None:
         at, sha256 = after
         query = query.where(
+            or_(App.first_seen_at < at, and_(App.first_seen_at == at, App.sha256 > sha256))
+        )
+    query = query.order_by(App.first_seen_at.desc(), App.sha256).limit(min(limit, MOST))
+    return session.scalars(query).all()
+
+
+def _filtered(wanted: Wanted) -> Select[App]:
+    query = select(App)
+    if wanted.text:
+        text = wanted.text
+        query = query.where(
             or_(
-                StoredApp.uploaded_at < at,
-                and_(StoredApp.uploaded_at == at, StoredApp.sha256 > sha256),
+                App.package.istartswith(text, autoescape=True),
+                App.name.istartswith(text, autoescape=True),
+                App.sha256 == text.lower(),
+                App.signer_sha256 == text.lower(),
             )
         )
-    rows = session.execute(query).all()
-    held = count_holders(session, [app.sha256 for app, _ in rows])
-    return [ListedApp(app, found, held.get(app.sha256, 0)) for app, found in rows]
+    if wanted.verdict:
+        query = query.where(App.verdict == wanted.verdict.replace("unknown", ""))
+    if wanted.held:
+        query = query.where(App.devices > 0)
+    if wanted.stored:
+        query = query.where(App.stored)
+    return query
 
 
 def count_holders(session: Session, hashes: Sequence[str]) -> dict[str, int]:
@@ -101,14 +119,9 @@ def count_holders(session: Session, hashes: Sequence[str]) -> dict[str, int]:
 
 
 def count_verdicts(session: Session) -> dict[str, int]:
-    """Return how many stored apps have each current verdict; empty text: none yet."""
-    counted = (
-        select(AppVerdict.verdict, func.count())
-        .select_from(StoredApp)
-        .outerjoin(AppVerdict, AppVerdict.id == _current_id(StoredApp.sha256))
-        .group_by(AppVerdict.verdict)
-    )
-    return {verdict or "": count for verdict, count in session.execute(counted)}
+    """Return how many known apps have each current verdict; empty text: none yet."""
+    counted = select(App.verdict, func.count()).group_by(App.verdict)
+    return dict(session.execute(counted).all())
 
 
 def list_holders(session: Session, sha256: str, limit: int = MOST) -> Sequence[Device]:
@@ -122,10 +135,14 @@ def list_holders(session: Session, sha256: str, limit: int = MOST) -> Sequence[D
     return session.scalars(wanted).all()
 
 
-def holder_ids(session: Session, sha256: str) -> list[UUID]:
-    """Return the ids of all devices that hold the app."""
+def holder_ids(
+    session: Session, sha256: str, after: UUID | None = None, limit: int = MOST
+) -> list[UUID]:
+    """Return the next devices above id *after* that hold the app."""
     wanted = select(DeviceApp.device_id).where(DeviceApp.sha256 == sha256).distinct()
-    return list(session.scalars(wanted))
+    if after is not None:
+        wanted = wanted.where(DeviceApp.device_id > after)
+    return list(session.scalars(wanted.order_by(DeviceApp.device_id).limit(limit)))
 
 
 def list_device_apps(
@@ -140,16 +157,25 @@ def list_device_apps(
 
 def reputations(session: Session, hashes: Iterable[str]) -> dict[str, Reputation]:
     """Return the current verdicts about those of *hashes* that were ever judged."""
-    wanted = sorted(set(hashes))
     found: dict[str, Reputation] = {}
+    for row in known_rows(session, hashes):
+        if row.verdict:
+            found[row.sha256] = reputation_of(row)
+    return found
+
+
+def reputation_of(row: App) -> Reputation:
+    """Return the current verdict in *row*."""
+    return Reputation(row.sha256, row.verdict, row.since_version, row.rule, row.family)
+
+
+def known_rows(session: Session, hashes: Iterable[str]) -> list[App]:
+    """Return the rows of those of *hashes* that were ever seen."""
+    wanted = sorted(set(hashes))
+    found: list[App] = []
     for start in range(0, len(wanted), BATCH):
-        newest = (
-            select(func.max(AppVerdict.id))
-            .where(AppVerdict.sha256.in_(wanted[start : start + BATCH]))
-            .group_by(AppVerdict.sha256)
-        )
-        for row in session.scalars(select(AppVerdict).where(AppVerdict.id.in_(newest))):
-            found[row.sha256] = reputation(row.sha256, row.result)
+        some = select(App).where(App.sha256.in_(wanted[start : start + BATCH]))
+        found += session.scalars(some)
     return found
 
 
@@ -161,24 +187,26 @@ def hashes_after(session: Session, sha256: str, limit: int) -> Sequence[str]:
 
 def stored_hashes(session: Session, hashes: Sequence[str]) -> set[str]:
     """Return those of *hashes* whose file was uploaded."""
-    found: set[str] = set()
-    for start in range(0, len(hashes), BATCH):
-        wanted = StoredApp.sha256.in_(hashes[start : start + BATCH])
-        found.update(session.scalars(select(StoredApp.sha256).where(wanted)))
-    return found
+    return {row.sha256 for row in known_rows(session, hashes) if row.stored}
+
+
+def list_unjudged(session: Session, limit: int = BATCH) -> Sequence[str]:
+    """Return hashes that devices reported and that no pattern set was asked about."""
+    wanted = select(App.sha256).where(App.pattern_version == "", App.stored.is_(False))
+    return session.scalars(wanted.order_by(App.sha256).limit(limit)).all()
+
+
+def is_recheck_due(session: Session) -> bool:
+    """Tell whether the devices of some app must be looked at again."""
+    return session.scalars(select(App.sha256).where(App.recheck).limit(1)).first() is not None
 
 
 def count_apps(session: Session) -> int:
-    """Return how many apps are stored."""
-    return session.scalar(select(func.count()).select_from(StoredApp)) or 0
+    """Return how many apps are known."""
+    return session.scalar(select(func.count()).select_from(App)) or 0
 
 
 def find_scan(session: Session, sha256: str) -> Job | None:
     """Return the last scan of an app that was asked for, running, done or failed."""
     wanted = select(Job).where(Job.kind == "apps.scan", Job.key.startswith(f"apps.scan:{sha256}:"))
     return session.scalars(wanted.order_by(Job.queued_at.desc()).limit(1)).first()
-
-
-def _current_id(sha256: object) -> Select[int]:
-    newest = select(func.max(AppVerdict.id)).where(AppVerdict.sha256 == sha256)
-    return newest.correlate(StoredApp).scalar_subquery()  # type: ignore[return-value]

@@ -1,27 +1,33 @@
-"""Takes uploads, inventories of devices and verdicts, and draws what follows for devices."""
+"""Takes uploads and inventories of devices, and draws what follows for devices."""
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from contracts import codec
 from contracts.agent import Apps, InstalledApp
-from contracts.scan import ScanResult
-from management.apps.models import AppVerdict, DeviceApp, StoredApp
+from management.apps.approvals import approved_hashes
+from management.apps.models import App, DeviceApp, StoredApp
 from management.apps.queries import (
+    BATCH,
     find_app,
     find_scan,
-    find_verdict,
     get_app,
-    holder_ids,
-    reputations,
+    get_known,
+    known_rows,
+    reputation_of,
 )
-from management.apps.rules import bad_apps, is_same_judgement, packages, shown_name
+from management.apps.rules import (
+    LARGEST_APP_BYTES,
+    Reputation,
+    bad_apps,
+    packages,
+    shown_name,
+)
 from management.apps.uploads import Received
+from management.apps.verdicts import know
 from management.audit import service as audit
 from management.compliance.service import rejudge
 from management.devices.models import Device
@@ -30,10 +36,11 @@ from management.devices.service import record_facts
 from management.keys import Keys
 from management.work.rules import JobState
 from management.work.service import enqueue
+from runtime.errors import RefusedError
 
 SCANNER = "scanner"
 SCAN = "apps.scan"
-RETRO_HUNT = "apps.retro_hunt"
+LOOK_UP = "apps.look_up"
 STUCK_AFTER = timedelta(hours=1)
 
 
@@ -45,6 +52,7 @@ def store_upload(
     by: str,
     address: str,
     now: datetime,
+    device_id: UUID | None = None,
 ) -> StoredApp:
     """Keep a file that `uploads.receive` wrote, and queue its scan.
 
@@ -58,8 +66,11 @@ def store_upload(
             size_bytes=received.size_bytes,
             uploaded_at=now,
             uploaded_by=by,
+            device_id=device_id,
         )
         session.add(app)
+        known = know(session, {app.sha256: {"name": app.file_name}}, now)[app.sha256]
+        known.stored = True
         session.flush()
         details = {"file_name": app.file_name, "size_bytes": app.size_bytes}
         audit.record(
@@ -89,7 +100,7 @@ def request_scan(session: Session, sha256: str, now: datetime) -> None:
 def delete_app(
     session: Session, keys: Keys, sha256: str, by: str, address: str, now: datetime
 ) -> None:
-    """Forget a stored app; what was judged of its hash stays, for devices may still hold it.
+    """Forget a stored file; what was judged of its hash stays, for devices may still hold it.
 
     The caller deletes the file after the transaction (`uploads.forget`).
     """
@@ -97,38 +108,8 @@ def delete_app(
     details = {"file_name": app.file_name}
     audit.record(session, keys, by, "app.delete", sha256, address=address, details=details, now=now)
     session.delete(app)
+    get_known(session, sha256).stored = False
     session.flush()
-
-
-def record_verdict(
-    session: Session, sha256: str, result: ScanResult, now: datetime
-) -> tuple[bool, list[UUID]]:
-    """Store what a scan found; return whether the verdict changed, and which devices it concerns.
-
-    A pattern set that says the same as before leaves the history as it is; the facts of the
-    devices that hold the app are brought up to date and the devices judged again.
-    """
-    before = find_verdict(session, sha256)
-    fields = json.loads(codec.write(result))
-    changed = before is None or before.verdict != result.verdict
-    if before is None or before.pattern_version != result.pattern_version:
-        session.add(
-            AppVerdict(
-                sha256=sha256,
-                pattern_version=result.pattern_version,
-                verdict=result.verdict.value,
-                package=result.package,
-                result=fields,
-                judged_at=now,
-            )
-        )
-    elif not is_same_judgement(before.result, fields):
-        before.result, before.judged_at = fields, now
-        before.verdict, before.package = result.verdict.value, result.package
-    session.flush()
-    concerned = holder_ids(session, sha256)
-    refresh_bad_apps(session, concerned, now)
-    return changed, concerned
 
 
 def record_inventory(
@@ -136,23 +117,26 @@ def record_inventory(
 ) -> None:
     """Store which apps a device holds, and the facts that follow; it replaces what it said before.
 
-    The caller judges the device.
+    The caller judges the device. Apps that nobody here knows are looked up in the background.
     """
     said = {app.package: app for app in apps.apps}
     known = {
         row.package: row
         for row in session.scalars(select(DeviceApp).where(DeviceApp.device_id == device.id))
     }
+    held_before = {row.sha256 for row in known.values()}
     gone = sorted(set(known) - set(said))
-    for start in range(0, len(gone), 500):
+    for start in range(0, len(gone), BATCH):
         session.execute(
             delete(DeviceApp).where(
-                DeviceApp.device_id == device.id, DeviceApp.package.in_(gone[start : start + 500])
+                DeviceApp.device_id == device.id,
+                DeviceApp.package.in_(gone[start : start + BATCH]),
             )
         )
     for app in said.values():
         _keep(session, device.id, known.get(app.package), app, said_at)
     session.flush()
+    _count_holding(session, held_before, said, now)
     facts = {
         FactKind.PACKAGES: Fact(packages(said.values()), source, said_at),
         FactKind.BAD_APPS: Fact(_bad_apps(session, said.values()), SCANNER, said_at),
@@ -160,24 +144,69 @@ def record_inventory(
     record_facts(session, device.id, facts, now)
 
 
+def _count_holding(
+    session: Session, before: set[str], said: Mapping[str, InstalledApp], now: datetime
+) -> None:
+    """Bring the apps' numbers of devices up to date, and look up those that are new here."""
+    held = {app.sha256: app for app in said.values()}
+    seen = {sha256: _seen(held[sha256]) for sha256 in held.keys() - before}
+    rows = know(session, seen, now)
+    for hashes, step in ((sorted(seen), 1), (sorted(before - held.keys()), -1)):
+        for start in range(0, len(hashes), BATCH):
+            session.execute(
+                update(App)
+                .where(App.sha256.in_(hashes[start : start + BATCH]))
+                .values(devices=App.devices + step)
+                .execution_options(synchronize_session="fetch")
+            )
+    if any(not row.pattern_version for row in rows.values()):
+        enqueue(session, LOOK_UP, f"{LOOK_UP}:{uuid4()}", {}, now=now)
+
+
+def _seen(app: InstalledApp) -> dict[str, str]:
+    return {
+        "package": app.package,
+        "name": app.name,
+        "version": app.version,
+        "signer_sha256": app.signer_sha256 or "",
+    }
+
+
 def refresh_bad_apps(session: Session, device_ids: Iterable[UUID], now: datetime) -> list[UUID]:
     """Bring the fact about bad apps of these devices up to date; return those it changed.
 
     The changed ones are judged again.
     """
+    wanted = list(device_ids)
+    held: dict[UUID, list[DeviceApp]] = {device_id: [] for device_id in wanted}
+    for start in range(0, len(wanted), BATCH):
+        some = select(DeviceApp).where(DeviceApp.device_id.in_(wanted[start : start + BATCH]))
+        for row in session.scalars(some):
+            held[row.device_id].append(row)
+    known, approved = _word_on(session, [row for rows in held.values() for row in rows])
     changed = []
-    for device_id in device_ids:
-        held = session.scalars(select(DeviceApp).where(DeviceApp.device_id == device_id)).all()
-        fact = Fact(_bad_apps(session, held), SCANNER, now)
+    for device_id, rows in held.items():
+        value = bad_apps(((row.sha256, row.package, row.name) for row in rows), known, approved)
+        fact = Fact(value, SCANNER, now)
         if record_facts(session, device_id, {FactKind.BAD_APPS: fact}, now):
             changed.append(device_id)
     rejudge(session, changed, now)
     return changed
 
 
-def _bad_apps(session: Session, apps: Iterable[InstalledApp | DeviceApp]) -> list[dict[str, str]]:
-    held = [(app.sha256, app.package, app.name) for app in apps]
-    return bad_apps(held, reputations(session, {sha256 for sha256, _, _ in held}))
+def _bad_apps(session: Session, apps: Iterable[InstalledApp]) -> list[dict[str, str]]:
+    held = list(apps)
+    known, approved = _word_on(session, held)
+    return bad_apps(((app.sha256, app.package, app.name) for app in held), known, approved)
+
+
+def _word_on(
+    session: Session, held: Sequence[InstalledApp | DeviceApp]
+) -> tuple[dict[str, Reputation], set[str]]:
+    """Return the verdicts about apps, and the hashes that somebody answers for."""
+    rows = [row for row in known_rows(session, {app.sha256 for app in held}) if row.verdict]
+    known = {row.sha256: reputation_of(row) for row in rows}
+    return known, approved_hashes(session, {row.sha256: row.signer_sha256 for row in rows})
 
 
 def _keep(
@@ -188,3 +217,15 @@ def _keep(
         session.add(row)
     row.sha256, row.name, row.version = app.sha256, app.name, app.version
     row.signer_sha256, row.said_at = app.signer_sha256 or "", said_at
+
+
+def room_for_upload(session: Session, quota_bytes: int) -> int:
+    """Return how large an upload may be; RefusedError when all uploads together fill the quota."""
+    taken = session.scalar(select(func.coalesce(func.sum(StoredApp.size_bytes), 0))) or 0
+    room = min(LARGEST_APP_BYTES, quota_bytes - taken)
+    if room <= 0:
+        raise RefusedError(
+            f"The stored apps take {taken // 1024**2} MiB, all that this server gives them. Delete "
+            "some apps, or raise the setting uploads_bytes."
+        )
+    return room

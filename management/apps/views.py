@@ -1,20 +1,23 @@
-"""Pages of apps: list, upload, one app with its evidence, scan again, delete."""
+"""Pages of apps: list, upload, one app with its evidence, scan again, delete, sets on trial."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
 
 from management.access import Permission, requires, signed_in_name
 from management.administrators import sessions
-from management.apps import queries, rules, service, uploads
-from management.apps.queries import ListedApp
+from management.apps import approvals, candidates, pages, queries, rules, service, uploads
+from management.apps.models import App
+from management.apps.queries import Wanted
 from management.apps.rules import LARGEST_APP_BYTES, LARGEST_UPLOAD_BYTES
 from management.devices.queries import get_device
 from management.paging import PAGE, read_cursor, write_cursor
+from management.updates.queries import active_folder
 from management.web import context, is_fragment, reading, transaction, visitor_address
 from management.words import Word
 from management.work.rules import JobState
@@ -29,6 +32,7 @@ SEVERITIES = {
     "low": Word("info", "exclamation-circle", _l("Low")),
     "note": Word("idle", "info-circle", _l("Note")),
 }
+GOING_ON = (JobState.QUEUED, JobState.RUNNING)
 
 
 @bp.url_value_preprocessor
@@ -41,20 +45,27 @@ def _let_uploads_in(endpoint: str | None, values: dict[str, object] | None) -> N
 @bp.get("/")
 @requires(Permission.VIEW)
 def index() -> ResponseReturnValue:
-    """List the stored apps, the last uploaded first."""
-    text, verdict = request.args.get("text", "").strip(), request.args.get("verdict", "")
+    """List the known apps, the last seen first."""
+    wanted = Wanted(
+        text=request.args.get("text", "").strip(),
+        verdict=request.args.get("verdict", ""),
+        held=request.args.get("held", "") == "1",
+        stored=request.args.get("stored", "") == "1",
+    )
     after = _read_place(request.args.get("after", ""))
     with reading() as session:
-        rows = queries.list_apps(session, text, verdict, after, PAGE)
+        rows = queries.list_apps(session, wanted, after, PAGE)
         counts = {} if after else queries.count_verdicts(session)
+        signers = {row.sha256: row.signer_sha256 for row in rows}
+        approved = approvals.approved_hashes(session, signers)
     template = "apps/rows.html" if after and is_fragment() else "apps/index.html"
     return render_template(
         template,
         rows=rows,
         counts=counts,
-        text=text,
-        verdict=verdict,
-        next_page=_next_page(rows, text, verdict),
+        approved=approved,
+        wanted=wanted,
+        next_page=_next_page(rows),
         largest_mebibytes=LARGEST_APP_BYTES // 1024**2,
     )
 
@@ -66,7 +77,9 @@ def upload() -> ResponseReturnValue:
     file = request.files.get("file")
     if file is None or not file.filename:
         raise MalformedMessageError("Choose an app's file first.")
-    received = uploads.receive(context().settings.home, file.stream)
+    with reading() as session:
+        room = service.room_for_upload(session, context().settings.uploads_bytes)
+    received = uploads.receive(context().settings.home, file.stream, room)
     with transaction("store an upload") as session:
         service.store_upload(
             session,
@@ -85,17 +98,22 @@ def upload() -> ResponseReturnValue:
 def show(sha256: str) -> ResponseReturnValue:
     """Show one app: who signed it, what it may do, what was found, who holds it."""
     with reading() as session:
-        app = queries.get_app(session, sha256)
-        return render_template(
-            "apps/show.html",
-            app=app,
-            verdict=queries.find_verdict(session, sha256),
-            history=queries.list_verdicts(session, sha256),
-            holders=queries.list_holders(session, sha256),
-            scan=queries.find_scan(session, sha256),
-            severities=SEVERITIES,
-            going_on=(JobState.QUEUED, JobState.RUNNING),
-        )
+        folder = active_folder(session, context().settings)
+        page = pages.read_page(session, sha256, folder)
+    return render_template(
+        "apps/show.html", page=page, app=page.app, severities=SEVERITIES, going_on=GOING_ON
+    )
+
+
+@bp.get("/<sha256>.json")
+@requires(Permission.VIEW)
+def download(sha256: str) -> ResponseReturnValue:
+    """Return everything that is known of one app as a file."""
+    with reading() as session:
+        folder = active_folder(session, context().settings)
+        answer = jsonify(pages.as_json(pages.read_page(session, sha256, folder)))
+    answer.headers["Content-Disposition"] = f'attachment; filename="{sha256}.json"'
+    return answer
 
 
 @bp.get("/of-device/<uuid:device_id>")
@@ -105,10 +123,12 @@ def of_device(device_id: UUID) -> ResponseReturnValue:
     with reading() as session:
         device = get_device(session, device_id)
         held = queries.list_device_apps(session, device_id)
-        stored = queries.stored_hashes(session, [app.sha256 for app, _known in held])
+        rows = queries.known_rows(session, [app.sha256 for app, _known in held])
+        signers = {row.sha256: row.signer_sha256 for row in rows}
+        approved = approvals.approved_hashes(session, signers)
     held.sort(key=lambda pair: rules.urgency(pair[1]))
     page = "apps/of_device_table.html" if is_fragment() else "apps/of_device.html"
-    return render_template(page, device=device, held=held, stored=stored)
+    return render_template(page, device=device, held=held, approved=approved)
 
 
 @bp.get("/<sha256>/progress")
@@ -117,7 +137,7 @@ def progress(sha256: str) -> ResponseReturnValue:
     """Return the words of the scan, for the page that polls while it runs."""
     with reading() as session:
         scan = queries.find_scan(session, sha256)
-        if scan is None or scan.state not in (JobState.QUEUED, JobState.RUNNING):
+        if scan is None or scan.state not in GOING_ON:
             return "", 200, {"HX-Refresh": "true"}
         return render_template("apps/progress.html", scan=scan, sha256=sha256)
 
@@ -144,6 +164,16 @@ def delete(sha256: str) -> ResponseReturnValue:
     return redirect(url_for("apps.index"), 303)
 
 
+@bp.get("/trials/<version>")
+@requires(Permission.VIEW)
+def trial(version: str) -> ResponseReturnValue:
+    """Show what a pattern set would have changed, or would change, when it goes live."""
+    with reading() as session:
+        found = candidates.find_trial(session, version)
+        names = pages.device_names(session, found.device_ids if found else [])
+    return render_template("apps/trial.html", trial=found, version=version, names=names)
+
+
 def _read_place(word: str) -> tuple[datetime, str] | None:
     if not word:
         return None
@@ -156,9 +186,16 @@ def _read_place(word: str) -> tuple[datetime, str] | None:
         ) from None
 
 
-def _next_page(rows: list[ListedApp], text: str, verdict: str) -> str:
+def _next_page(rows: Sequence[App]) -> str:
     if len(rows) < PAGE:
         return ""
-    last = rows[-1].app
-    place = write_cursor(last.uploaded_at, last.sha256)
-    return url_for("apps.index", text=text, verdict=verdict, after=place)
+    place = write_cursor(rows[-1].first_seen_at, rows[-1].sha256)
+    asked = request.args
+    return url_for(
+        "apps.index",
+        text=asked.get("text"),
+        verdict=asked.get("verdict"),
+        held=asked.get("held"),
+        stored=asked.get("stored"),
+        after=place,
+    )

@@ -1,23 +1,31 @@
-"""Background work about apps: scan one, and judge all again when the patterns change."""
+"""Background work about apps: scan one, judge all again when the patterns change, look again."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from contracts.scan import ScanResult
-from management.apps import queries, service
+from management.apps import approvals, hunting, queries, service, verdicts
+from management.apps.approvals import RECHECK
+from management.apps.rejudging import Judge
+from management.apps.rules import Basis
 from management.apps.uploads import file_of
 from management.audit import service as audit
 from management.context import Context
 from management.updates.queries import active_folder, active_set
+from management.work.service import enqueue
 from runtime.clock import utc_now
 from runtime.errors import NotFoundError
 from scanner.isolation import scan_file
 
 Progress = Callable[[str], None]
-BATCH = 100
+DEVICES = 100
+"""Looked at again in one transaction."""
+LONGEST_SECONDS = 1800
+"""Then the work queues itself again: a job has an hour."""
 
 
 def scan(context: Context, payload: dict[str, Any], progress: Progress) -> None:
@@ -32,13 +40,15 @@ def scan(context: Context, payload: dict[str, Any], progress: Progress) -> None:
     result = _scan(context, sha256, folder)
     progress(f"Scanned {app.file_name} in {result.elapsed_ms} ms: {result.verdict}.")
     with context.database.transaction("store a verdict") as session:
-        service.record_verdict(session, sha256, result, utc_now())
+        verdicts.keep_result(session, sha256, result, utc_now())
+    recheck(context, {}, progress)
 
 
 @dataclass
 class _Hunt:
     """What one retro-hunt did so far."""
 
+    version: str
     judged: int = 0
     changed: int = 0
     missing: int = 0
@@ -46,53 +56,75 @@ class _Hunt:
 
 
 def retro_hunt(context: Context, payload: dict[str, Any], progress: Progress) -> None:
-    """Judge every stored app with the active pattern set, and the devices that hold changed ones.
+    """Judge every known app with the active pattern set, and the devices that hold changed ones.
 
     Apps that the set judged already are passed over, so a repeated run goes on where the last one
     stopped. When another set becomes active meanwhile, its own hunt takes over.
     """
     with context.database.reading() as session:
-        version = active_set(session).version
+        hunt = _Hunt(active_set(session).version)
         folder = active_folder(session, context.settings)
+    if not _hunt_kept(context, Judge(folder), hunt, progress):
+        return
+    hunt.devices.update(_look_again(context, progress, float("inf")))
+    if not _hunt_files(context, folder, hunt, progress):
+        return
+    hunt.devices.update(_look_again(context, progress, float("inf")))
+    _conclude(context, hunt)
+
+
+def _hunt_kept(context: Context, judge: Judge, hunt: _Hunt, progress: Progress) -> bool:
+    """Judge from what is kept; False when the set is no longer the active one."""
+    last, seen = "", 0
+    with context.database.reading() as session:
         total = queries.count_apps(session)
-    hunt, last, seen = _Hunt(), "", 0
     while True:
         with context.database.reading() as session:
-            hashes = queries.hashes_after(session, last, BATCH)
-        if not hashes:
-            break
-        for last in hashes:
-            seen += 1
-            if not _judge_again(context, last, folder, version, hunt):
+            known = hunting.known_after(session, last)
+        if not known:
+            return True
+        last, seen = known[-1].sha256, seen + len(known)
+        waiting = [row for row in known if row.pattern_version != hunt.version]
+        judged = [hunting.judge(judge, row) for row in waiting]
+        with context.database.transaction("judge apps again") as session:
+            if active_set(session).version != hunt.version:
                 progress("Another pattern set became active; it judges the apps itself.")
-                return
-            progress(f"Judged {seen} of {total} stored apps again; {hunt.changed} changed.")
-    _conclude(context, version, hunt)
+                return False
+            hunt.changed += hunting.keep(session, judged, hunt.version, utc_now())
+        hunt.judged += sum(not one.unread for one in judged)
+        progress(f"Judged {seen} of {total} known apps again; {hunt.changed} changed.")
 
 
-def _judge_again(context: Context, sha256: str, folder: Path, version: str, hunt: _Hunt) -> bool:
-    """Judge one app unless *version* did; False when *version* is no longer the active set."""
+def _hunt_files(context: Context, folder: Path, hunt: _Hunt, progress: Progress) -> bool:
+    """Read the files that the set must see; False when it is no longer the active one."""
+    last, seen = "", 0
     with context.database.reading() as session:
-        if active_set(session).version != version:
-            return False
-        known = queries.find_verdict(session, sha256)
-    if known is not None and known.pattern_version == version:
-        return True
+        total = hunting.count_unread(session, hunt.version)
+    while True:
+        with context.database.reading() as session:
+            found = hunting.unread_after(session, last, hunt.version)
+            if active_set(session).version != hunt.version:
+                progress("Another pattern set became active; it judges the apps itself.")
+                return False
+        if found is None:
+            return True
+        last, seen = found, seen + 1
+        _read_again(context, found, folder, hunt)
+        progress(f"Read {seen} of {total} files again; {hunt.changed} apps changed.")
+
+
+def _read_again(context: Context, sha256: str, folder: Path, hunt: _Hunt) -> None:
     try:
         result = _scan(context, sha256, folder)
     except NotFoundError:
         hunt.missing += 1
-        return True
+        return
     with context.database.transaction("judge an app again") as session:
-        changed, devices = service.record_verdict(session, sha256, result, utc_now())
+        hunt.changed += verdicts.keep_result(session, sha256, result, utc_now())
     hunt.judged += 1
-    if changed:
-        hunt.changed += 1
-        hunt.devices.update(devices)
-    return True
 
 
-def _conclude(context: Context, version: str, hunt: _Hunt) -> None:
+def _conclude(context: Context, hunt: _Hunt) -> None:
     details = {
         "judged": hunt.judged,
         "changed": hunt.changed,
@@ -100,7 +132,63 @@ def _conclude(context: Context, version: str, hunt: _Hunt) -> None:
         "devices": len(hunt.devices),
     }
     with context.database.transaction("conclude a retro-hunt") as session:
-        audit.record(session, context.keys, "system", "apps.retro_hunt", version, details=details)
+        audit.record(
+            session, context.keys, "system", "apps.retro_hunt", hunt.version, details=details
+        )
+
+
+def recheck(context: Context, payload: dict[str, Any], progress: Progress) -> None:
+    """Look again at the devices that hold apps whose word changed; queue itself when it is long."""
+    end = time.monotonic() + LONGEST_SECONDS
+    _look_again(context, progress, end)
+    if time.monotonic() > end:
+        with context.database.transaction("queue the rest") as session:
+            enqueue(session, RECHECK, f"{RECHECK}:{uuid4()}")
+
+
+def _look_again(context: Context, progress: Progress, end: float) -> set[UUID]:
+    """Judge the devices of marked apps, until *end*; return those whose facts changed.
+
+    How far it came stands in the app's row, so after a kill it goes on there.
+    """
+    changed: set[UUID] = set()
+    while time.monotonic() < end:
+        with context.database.reading() as session:
+            if not queries.is_recheck_due(session):
+                return changed
+        with context.database.transaction("look at devices again") as session:
+            row = verdicts.next_recheck(session)
+            if row is None:
+                return changed
+            devices = queries.holder_ids(session, row.sha256, row.recheck_after, DEVICES)
+            row.recheck, row.recheck_after = bool(devices), devices[-1] if devices else None
+            changed.update(service.refresh_bad_apps(session, devices, utc_now()))
+        progress(f"Looked at {len(changed)} changed devices again.")
+    return changed
+
+
+def look_up(context: Context, payload: dict[str, Any], progress: Progress) -> None:
+    """Judge apps that devices reported and nobody judged yet by what is known of their signers."""
+    with context.database.reading() as session:
+        judge = Judge(active_folder(session, context.settings))
+        waiting = queries.list_unjudged(session)
+    while waiting:
+        with context.database.transaction("look reported apps up") as session:
+            for row in queries.known_rows(session, waiting):
+                said = judge.reported(row.sha256, row.package, row.signer_sha256)
+                if not row.pattern_version:
+                    verdicts.say(row, said, Basis.REPORT, judge.version, utc_now())
+        with context.database.reading() as session:
+            waiting = queries.list_unjudged(session)
+    recheck(context, {}, progress)
+
+
+def end_approvals(context: Context, payload: dict[str, Any], progress: Progress) -> None:
+    """End the approvals whose time is over."""
+    while True:
+        with context.database.transaction("end approvals") as session:
+            if not approvals.end_due(session, context.keys, utc_now()):
+                return
 
 
 def _scan(context: Context, sha256: str, folder: Path) -> ScanResult:

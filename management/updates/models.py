@@ -35,7 +35,7 @@ class UpdateRun(Base):
     requested_by: Mapped[str]
     source: Mapped[str]
     state: Mapped[str] = mapped_column(Unicode(20))
-    """``running``, ``nothing new``, ``updated``, ``failed``."""
+    """`rules.RunState`."""
     from_version: Mapped[str] = mapped_column(Unicode(50), default="")
     to_version: Mapped[str] = mapped_column(Unicode(50), default="")
     detail: Mapped[str] = mapped_column(Unicode(4000), default="")

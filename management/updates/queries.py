@@ -76,6 +76,11 @@ def list_sets(session: Session) -> list[InstalledPatternSet]:
     return list(session.scalars(select(InstalledPatternSet).order_by(*order)))
 
 
+def ever_active(sets: list[InstalledPatternSet]) -> list[str]:
+    """Return the versions that were active once: one that waits for a person is none to go to."""
+    return [row.version for row in sets if row.activated_at is not None]
+
+
 def find_source(session: Session) -> UpdateSource | None:
     """Return what an administrator entered about the source, if anything."""
     return session.get(UpdateSource, 1)
@@ -105,7 +110,7 @@ def get_overview(session: Session) -> Overview:
         trusted=read_root(source.root.encode()) if source.root else None,
         sets=sets,
         active=active,
-        before=previous_version(active.version, [row.version for row in sets]) if active else None,
+        before=previous_version(active.version, ever_active(sets)) if active else None,
         running=find_running(session),
         runs=list_runs(session, 30),
         last=find_last_update(session),
@@ -135,7 +140,7 @@ def list_runs(session: Session, limit: int = 50) -> list[UpdateRun]:
 
 def find_last_update(session: Session) -> UpdateRun | None:
     """Return the last attempt that found the source in order, whether or not it brought news."""
-    fine = UpdateRun.state.in_((RunState.UPDATED, RunState.NOTHING_NEW))
+    fine = UpdateRun.state.in_((RunState.UPDATED, RunState.NOTHING_NEW, RunState.WAITING))
     wanted = select(UpdateRun).where(fine).order_by(UpdateRun.finished_at.desc()).limit(1)
     return session.scalars(wanted).first()
 

@@ -31,6 +31,8 @@ class RunState(StrEnum):
     NOTHING_NEW = "nothing new"
     UPDATED = "updated"
     FAILED = "failed"
+    WAITING = "waiting"
+    """It is installed and stays off until a person activates it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from management.updates.activation import (
 )
 from management.updates.models import InstalledPatternSet, UpdateRun, UpdateSource
 from management.updates.queries import (
+    ever_active,
     find_active_set,
     find_running,
     get_run,
@@ -214,6 +215,21 @@ def take_installed(
     end_run(session, run_id, RunState.UPDATED, words, now)
 
 
+def keep_off(
+    session: Session, keys: Keys, run_id: UUID, installed: Installed, because: str, now: datetime
+) -> None:
+    """Leave what an attempt installed inactive until a person activates it, and say why."""
+    run = get_run(session, run_id)
+    store_installed(session, installed, run.source, now)
+    run.to_version = installed.version
+    details = {"source": run.source, "sha256": installed.sha256}
+    record(
+        session, keys, "system", "updates.keep_off", installed.version, because, "", details, now
+    )
+    words = f"Version {installed.version} waits for a person. {because}"
+    end_run(session, run_id, RunState.WAITING, words, now)
+
+
 def activate_version(
     session: Session, keys: Keys, version: str, by: Actor, because: str, now: datetime
 ) -> None:
@@ -245,7 +261,7 @@ def roll_back(session: Session, keys: Keys, by: Actor, because: str, now: dateti
     """
     locked_source(session)
     active = find_active_set(session)
-    before = previous_version(active.version, _versions(session)) if active else None
+    before = previous_version(active.version, ever_active(list_sets(session))) if active else None
     if before is None:
         raise RefusedError("No older pattern set is installed on this server to go back to.")
     activate_version(session, keys, before, by, because, now)

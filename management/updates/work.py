@@ -9,6 +9,7 @@ from uuid import UUID
 
 from contracts.agent import NewPatterns
 from management.context import Context
+from management.handlers import BEFORE_ACTIVATION, resolve
 from management.relays.service import send_order
 from management.updates import service
 from management.updates.queries import (
@@ -132,7 +133,17 @@ def _update(context: Context, run_id: UUID, start: _Start, say: Say) -> None:
             _end(context, run_id, RunState.NOTHING_NEW, reason)
             return
         installed = _fetch(context, source, offers[-1], say)
+    try_set = resolve(BEFORE_ACTIVATION)
+    because = try_set(context, patterns_folder(context.settings) / installed.version, say)
+    if because:
+        _keep_off(context, run_id, installed, because)
+    else:
         _activate(context, run_id, installed)
+
+
+def _keep_off(context: Context, run_id: UUID, installed: Installed, because: str) -> None:
+    with context.database.transaction("keep patterns off") as session:
+        service.keep_off(session, context.keys, run_id, installed, because, utc_now())
 
 
 def _why_nothing(offers: list[Offer], start: _Start) -> str | None:

@@ -1,0 +1,152 @@
+"""Who answers for which app until when. An approval never changes what the scanner says."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.orm import Session
+
+from management.apps.models import App, AppApproval
+from management.apps.queries import BATCH, get_known
+from management.apps.rules import Approved, wrong_approval
+from management.audit import service as audit
+from management.keys import Keys
+from management.work.service import enqueue
+from runtime.errors import MalformedMessageError, NotFoundError, RefusedError
+
+RECHECK = "apps.recheck"
+CLOCK = "clock"
+"""Who ended an approval when its time was over."""
+
+
+def approve(
+    session: Session,
+    keys: Keys,
+    kind: Approved,
+    sha256: str,
+    reason: str,
+    ends_at: datetime,
+    by: str,
+    address: str,
+    now: datetime,
+) -> AppApproval:
+    """Answer for an app (or for the signer of an app) until *ends_at*.
+
+    *sha256* is the app's. MalformedMessageError says what is not right; RefusedError when it is
+    approved already, or has no known signer.
+    """
+    if wrong := wrong_approval(reason, ends_at, now):
+        raise MalformedMessageError(" ".join(wrong.values()))
+    app = get_known(session, sha256)
+    value = app.sha256 if kind is Approved.HASH else app.signer_sha256
+    if not value:
+        raise RefusedError("Nobody knows who signed this app; approve the app alone.")
+    if session.scalars(select(AppApproval).where(_stands(kind, [value]))).first():
+        raise RefusedError("It is approved already. End that approval first to change it.")
+    row = AppApproval(
+        kind=kind.value,
+        value=value,
+        label=app.name or app.package or app.sha256,
+        reason=reason.strip()[:1000],
+        approved_by=by,
+        approved_at=now,
+        ends_at=ends_at,
+    )
+    session.add(row)
+    session.flush()
+    _audit(session, keys, row, "app.approve", by, address, now, {"until": ends_at.isoformat()})
+    _look_again(session, row, now)
+    return row
+
+
+def end_approval(
+    session: Session, keys: Keys, approval_id: UUID, by: str, address: str, now: datetime
+) -> None:
+    """No longer answer for it; what the scanner said counts again."""
+    row = session.get(AppApproval, approval_id)
+    if row is None:
+        raise NotFoundError("There is no such approval.")
+    if row.ended_at is not None:
+        raise RefusedError("This approval has ended already.")
+    row.ended_at, row.ended_by = now, by
+    session.flush()
+    _audit(session, keys, row, "app.approval_end", by, address, now, {})
+    _look_again(session, row, now)
+
+
+def end_due(session: Session, keys: Keys, now: datetime, limit: int = 100) -> int:
+    """End the approvals whose time is over; return how many."""
+    due = select(AppApproval).where(AppApproval.ended_at.is_(None), AppApproval.ends_at <= now)
+    rows = session.scalars(due.order_by(AppApproval.ends_at).limit(limit)).all()
+    for row in rows:
+        end_approval(session, keys, row.id, CLOCK, "", now)
+    return len(rows)
+
+
+def approved_hashes(session: Session, signers: Mapping[str, str]) -> set[str]:
+    """Return those apps (hash -> signer or nothing) that somebody answers for."""
+    hashes = sorted(signers)
+    found = _approved(session, Approved.HASH, hashes)
+    by_signer = _approved(session, Approved.SIGNER, sorted(set(signers.values()) - {""}))
+    return found | {sha256 for sha256, signer in signers.items() if signer in by_signer}
+
+
+def list_of_app(session: Session, app: App) -> Sequence[AppApproval]:
+    """Return all approvals that cover or covered the app, the newest first."""
+    covers = (AppApproval.kind == Approved.HASH) & (AppApproval.value == app.sha256)
+    if app.signer_sha256:
+        covers |= (AppApproval.kind == Approved.SIGNER) & (AppApproval.value == app.signer_sha256)
+    found = select(AppApproval).where(covers).order_by(AppApproval.approved_at.desc())
+    return session.scalars(found.limit(50)).all()
+
+
+def list_approvals(session: Session, limit: int = 500) -> Sequence[AppApproval]:
+    """Return the approvals that stand, those that end first first."""
+    found = select(AppApproval).where(AppApproval.ended_at.is_(None))
+    return session.scalars(found.order_by(AppApproval.ends_at, AppApproval.id).limit(limit)).all()
+
+
+def _approved(session: Session, kind: Approved, values: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for start in range(0, len(values), BATCH):
+        some = values[start : start + BATCH]
+        found.update(session.scalars(select(AppApproval.value).where(_stands(kind, some))))
+    return found
+
+
+def _stands(kind: Approved, values: Sequence[str]) -> ColumnElement[bool]:
+    return (
+        (AppApproval.kind == kind.value)
+        & AppApproval.value.in_(values)
+        & AppApproval.ended_at.is_(None)
+    )
+
+
+def _look_again(session: Session, row: AppApproval, now: datetime) -> None:
+    """Have all devices looked at again that hold what the approval covers."""
+    covers = App.sha256 if row.kind == Approved.HASH else App.signer_sha256
+    session.execute(
+        update(App)
+        .where(covers == row.value, App.devices > 0)
+        .values(recheck=True, recheck_after=None)
+        .execution_options(synchronize_session="fetch")
+    )
+    enqueue(session, RECHECK, f"{RECHECK}:{row.id}:{now.isoformat()}", {}, priority=3, now=now)
+
+
+def _audit(
+    session: Session,
+    keys: Keys,
+    row: AppApproval,
+    action: str,
+    by: str,
+    address: str,
+    now: datetime,
+    details: dict[str, Any],
+) -> None:
+    said = {"kind": row.kind, "label": row.label, **details}
+    audit.record(
+        session, keys, by, action, row.value, row.reason, address=address, details=said, now=now
+    )
