@@ -202,6 +202,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_enforcement")),
     )
     op.create_table(
+        "freeze",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("cause", sa.Unicode(length=20), nullable=False),
+        sa.Column("because", sa.Unicode(length=1000), nullable=False),
+        sa.Column("since", UtcDateTime(), nullable=False),
+        sa.Column("until", UtcDateTime(), nullable=True),
+        sa.Column("relay_id", sa.Uuid(), nullable=True),
+        sa.Column("heard_after", UtcDateTime(), nullable=True),
+        sa.Column("released_at", UtcDateTime(), nullable=True),
+        sa.Column("released_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("release_reason", sa.Unicode(length=1000), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_freeze")),
+    )
+    with op.batch_alter_table("freeze", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_freeze_released_at_until"), ["released_at", "until"], unique=False
+        )
+
+    op.create_table(
         "installed_pattern_set",
         sa.Column("version", sa.Unicode(length=50), nullable=False),
         sa.Column("sha256", sa.Unicode(length=64), nullable=False),
@@ -619,6 +638,36 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_device_serial"), ["serial"], unique=False)
 
     op.create_table(
+        "carried_out",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("device_id", sa.Uuid(), nullable=False),
+        sa.Column("rule", sa.Unicode(length=40), nullable=False),
+        sa.Column("kind", sa.Unicode(length=30), nullable=False),
+        sa.Column("because", sa.Unicode(length=4000), nullable=False),
+        sa.Column("broken_since", UtcDateTime(), nullable=False),
+        sa.Column("due_at", UtcDateTime(), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("policy_id", sa.Uuid(), nullable=False),
+        sa.Column("policy_version", sa.Integer(), nullable=False),
+        sa.Column("result", sa.Unicode(length=20), nullable=False),
+        sa.Column("words", sa.Unicode(length=1000), nullable=False),
+        sa.Column("command_id", sa.Uuid(), nullable=True),
+        sa.Column("group_before", sa.Uuid(), nullable=True),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.Column("seen_by", sa.Unicode(length=255), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["device.id"], name=op.f("fk_carried_out_device_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_carried_out")),
+        sa.UniqueConstraint(
+            "device_id", "rule", "kind", "at", name=op.f("uq_carried_out_device_id_rule_kind_at")
+        ),
+    )
+    with op.batch_alter_table("carried_out", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_carried_out_ended_at"), ["ended_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_carried_out_kind_at"), ["kind", "at"], unique=False)
+
+    op.create_table(
         "command",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("device_id", sa.Uuid(), nullable=False),
@@ -769,10 +818,24 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("fact", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_fact_device_id_kind_received_at"),
-            ["device_id", "kind", "received_at"],
+            batch_op.f("ix_fact_device_id_kind_said_at"),
+            ["device_id", "kind", "said_at"],
             unique=False,
         )
+
+    op.create_table(
+        "held_device",
+        sa.Column("device_id", sa.Uuid(), nullable=False),
+        sa.Column("since", UtcDateTime(), nullable=False),
+        sa.Column("because", sa.Unicode(length=1000), nullable=False),
+        sa.Column("look_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["device.id"], name=op.f("fk_held_device_device_id")
+        ),
+        sa.PrimaryKeyConstraint("device_id", name=op.f("pk_held_device")),
+    )
+    with op.batch_alter_table("held_device", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_held_device_look_at"), ["look_at"], unique=False)
 
     op.create_table(
         "invitation",
@@ -944,8 +1007,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_invitation_address"))
 
     op.drop_table("invitation")
+    with op.batch_alter_table("held_device", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_held_device_look_at"))
+
+    op.drop_table("held_device")
     with op.batch_alter_table("fact", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_fact_device_id_kind_received_at"))
+        batch_op.drop_index(batch_op.f("ix_fact_device_id_kind_said_at"))
 
     op.drop_table("fact")
     with op.batch_alter_table("dry_run_device", schema=None) as batch_op:
@@ -973,6 +1040,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_command_batch_id_state"))
 
     op.drop_table("command")
+    with op.batch_alter_table("carried_out", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_carried_out_kind_at"))
+        batch_op.drop_index(batch_op.f("ix_carried_out_ended_at"))
+
+    op.drop_table("carried_out")
     with op.batch_alter_table("device", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_device_serial"))
         batch_op.drop_index(batch_op.f("ix_device_policy_id"))
@@ -1045,6 +1117,10 @@ def downgrade() -> None:
 
     op.drop_table("job")
     op.drop_table("installed_pattern_set")
+    with op.batch_alter_table("freeze", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_freeze_released_at_until"))
+
+    op.drop_table("freeze")
     op.drop_table("enforcement")
     op.drop_table("deep_analysis")
     op.drop_table("connector")
