@@ -1,36 +1,153 @@
-"""The process that reads a strange file: the file is its standard input, JSON its output.
+"""The processes that read strange files: a warm one, and for each file a copy of it.
 
-    python -I -m scanner.child PATTERN_FOLDER LIMITS_AS_JSON
+    python -I -m scanner.child PATTERN_FOLDER        with a socket as standard input
 
-It imports and opens what it needs first, gives up its rights, and only then reads the file.
+The warm process imports and opens what a scan needs, once, and reads no strange file itself. For
+each request (limits as JSON; descriptors: file, answer, status) it forks; the copy gives up its
+rights, scans, writes one JSON object and ends. The warm process tells on *status* how it ended, and
+kills it when *status* is closed. It ends itself with its parent, or after some idle time.
 """
 
+import codecs
+import contextlib
+import gc
 import json
 import mmap
 import os
+import select
+import signal
+import socket
 import sys
+from collections.abc import Callable
 from typing import Any
 
-from patterns.opened import open_set
-from scanner.confinement import confine
+from patterns.opened import OpenSet, open_set
+from scanner.confinement import confine, hide
 from scanner.limits import Limits
 from scanner.scan import scan
 
+IDLE_SECONDS = 120
+REQUEST_BYTES = 4096
+READY = b"ready"
+_CODECS = ("ascii", "latin-1", "utf-8", "utf-16-be", "utf-16-le")
+_ARCHIVE = b"PK\x05\x06" + b"\0" * 18
+Work = Callable[[Limits], dict[str, Any]]
+
 
 def main(arguments: list[str]) -> None:
-    """Scan standard input and write one JSON object, which says ``failed`` when it could not."""
-    folder, limits = arguments[0], Limits(**json.loads(arguments[1]))
-    patterns = open_set(folder)
+    """Serve the requests that come through standard input with the set in folder *arguments[0]*."""
+    patterns = open_set(arguments[0])
+    warm_up(patterns)
+    Server(socket.socket(fileno=0), lambda limits: scan_input(patterns, limits)).run()
+
+
+def warm_up(patterns: OpenSet) -> None:
+    """Load what Python loads only when used: a copy may open no files."""
+    for name in _CODECS:
+        codecs.lookup(name)
+    scan(_ARCHIVE, patterns, Limits())
+    from scanner.signing_keys import describe
+
+    describe(b"")
+
+
+def scan_input(patterns: OpenSet, limits: Limits) -> dict[str, Any]:
+    """Give up all rights and scan standard input."""
     granted = confine(limits)
+    with mmap.mmap(0, 0, access=mmap.ACCESS_READ) as data:
+        answer = scan(data, patterns, limits)
+    answer["features"]["confinement"] = granted
+    return answer
+
+
+class Server:
+    """Forks once for each request; single-threaded, so that forking is safe."""
+
+    def __init__(self, control: socket.socket, work: Work) -> None:
+        self._control, self._work = control, work
+        self._copies: dict[int, socket.socket] = {}
+        self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._poll = select.poll()
+
+    def run(self) -> None:
+        """Serve until the parent is gone or nothing was asked for a while."""
+        hide()
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        self._poll.register(self._control, select.POLLIN)
+        self._poll.register(self._woken, select.POLLIN)
+        gc.collect()
+        gc.freeze()  # so that a copy's garbage collection touches no shared memory
+        self._control.send(READY)
+        is_asked = True
+        while is_asked or self._copies:
+            events = dict(self._poll.poll(IDLE_SECONDS * 1000))
+            if not events and not self._copies:
+                return
+            if is_asked and self._control.fileno() in events and not self._request():
+                is_asked = False
+                self._poll.unregister(self._control)
+            self._abandon(events)
+            if self._woken in events:
+                self._reap()
+
+    def _request(self) -> bool:
+        """Start a copy for the next request; False: there will be none any more."""
+        body, files, _, _ = socket.recv_fds(self._control, REQUEST_BYTES, 3)
+        if not body or len(files) != 3:
+            return False
+        file, answer, status = files
+        child = os.fork()
+        if child == 0:
+            _become(file, answer)
+            _perform(self._work, Limits(**json.loads(body)))
+        os.close(file)
+        os.close(answer)
+        self._copies[child] = socket.socket(fileno=status)
+        self._poll.register(status, select.POLLIN)
+        return True
+
+    def _abandon(self, events: dict[int, int]) -> None:
+        """Kill the copies whose asker has gone."""
+        for child, status in self._copies.items():
+            if status.fileno() in events:
+                os.kill(child, signal.SIGKILL)
+                self._poll.modify(status, 0)
+
+    def _reap(self) -> None:
+        os.read(self._woken, 65_536)
+        for child in [*self._copies]:
+            ended, status, used = os.wait4(child, os.WNOHANG)
+            if ended:
+                told = self._copies.pop(child)
+                self._poll.unregister(told)
+                cost = {
+                    "exit": os.waitstatus_to_exitcode(status),
+                    "cpu_ms": round((used.ru_utime + used.ru_stime) * 1000),
+                    "peak_mb": round(used.ru_maxrss / 1024),
+                }
+                with told, contextlib.suppress(OSError):  # the asker may have gone
+                    told.send(json.dumps(cost).encode())
+
+
+def _become(file: int, answer: int) -> None:
+    """Keep nothing of the warm process but the file as standard input, the answer as output."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.dup2(file, 0)
+    os.dup2(answer, 1)
+    os.closerange(3, 1 << 16)
+
+
+def _perform(work: Work, limits: Limits) -> None:
     try:
-        with mmap.mmap(0, 0, access=mmap.ACCESS_READ) as data:
-            answer = scan(data, patterns, limits)
-        answer["features"]["confinement"] = granted
+        answer = work(limits)
     except MemoryError:
         answer = {"failed": "it needs more memory than the limit"}
     except Exception as error:  # noqa: BLE001  (whatever a hostile file brought about is told)
         answer = {"failed": f"the scanner gave up: {type(error).__name__}: {error}"[:500]}
     _write(answer)
+    os._exit(0)
 
 
 def _write(answer: dict[str, Any]) -> None:

@@ -1,15 +1,14 @@
-"""Scan a strange file in a child process, so that it can hurt nobody.
+"""Scan a strange file in a process of its own, so that it can hurt nobody.
 
-The parent computes the file's SHA-256 and reads the child's bounded answer; it never looks into
-the file. Whatever happens to the child, the result is `UNSCANNABLE` with the reason, never clean.
+A warm process that reads no strange file (`scanner.warm_process`) forks for each. The parent
+computes the file's SHA-256 and reads the bounded answer; it never looks into the file. Whatever
+happens to the child, the result is `UNSCANNABLE` with the reason, never clean.
 """
 
 import hashlib
 import json
 import os
-import selectors
 import signal
-import subprocess
 import sys
 import sysconfig
 import time
@@ -23,9 +22,10 @@ from contracts import codec
 from contracts.scan import ScanResult, Verdict
 from patterns.pattern_set import read_manifest
 from runtime.errors import MalformedMessageError, NotFoundError, TooLargeError
-from scanner import judgement_rules
+from scanner import judgement_rules, warm_process
 from scanner.evidence import printable
 from scanner.limits import DEFAULT, Limits
+from scanner.warm_process import WarmProcessError
 
 _START = (
     "import sys, json; sys.path[:0] = json.loads(sys.argv.pop(1)); "
@@ -77,6 +77,9 @@ def _judged(fields: dict[str, Any]) -> ScanResult:
         said,
         verdict=judgement_rules.judge(said.findings, said.skipped),
         categories=judgement_rules.categories(said.findings),
+        family=judgement_rules.family(said.findings),
+        techniques=judgement_rules.techniques(said.findings),
+        confidence=judgement_rules.confidence(said.findings, said.skipped),
     )
 
 
@@ -97,24 +100,17 @@ def _ask_child(file: BufferedReader, size: int, patterns: Path, limits: Limits) 
         raise _FailedError("it is empty")
     if size > limits.file_bytes:
         raise _FailedError(f"it is larger than {limits.file_bytes} bytes")
-    child = subprocess.Popen(
-        _command(patterns, limits),
-        stdin=file,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
-    )
     try:
-        answer = _read(child, limits)
-    finally:
-        child.kill()
-        child.wait()
-        if child.stdout:
-            child.stdout.close()
-    return _parse(answer, child.returncode)
+        answer, cost = warm_process.ask(_command(patterns), patterns, file, limits)
+    except WarmProcessError as error:
+        raise _FailedError(str(error)) from None
+    said = _parse(answer, cost.pop("exit"))
+    if isinstance(features := said.get("features"), dict):
+        features["cost"] = cost
+    return said
 
 
-def _command(patterns: Path, limits: Limits) -> list[str]:
+def _command(patterns: Path) -> list[str]:
     ours = str(Path(scanner.__file__).absolute().parents[1])
     libraries = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
     return [
@@ -122,33 +118,7 @@ def _command(patterns: Path, limits: Limits) -> list[str]:
         *("-I", "-S", "-c", _START),
         json.dumps([ours, *libraries]),
         str(patterns.absolute()),
-        json.dumps(limits._asdict()),
     ]
-
-
-def _read(child: subprocess.Popen[bytes], limits: Limits) -> bytes:
-    """Return all that the child writes until it ends, within time and size."""
-    if child.stdout is None:
-        raise _FailedError("the scanner could not be started")
-    end = time.monotonic() + limits.seconds
-    answer = bytearray()
-    with selectors.DefaultSelector() as selector:
-        selector.register(child.stdout, selectors.EVENT_READ)
-        while True:
-            left = end - time.monotonic()
-            if left <= 0 or not selector.select(left):
-                raise _FailedError(f"it took more than {limits.seconds:g} s")
-            piece = os.read(child.stdout.fileno(), 65_536)
-            if not piece:
-                break
-            answer += piece
-            if len(answer) > limits.answer_bytes:
-                raise _FailedError("the scanner said more than the limit")
-    try:
-        child.wait(timeout=max(0.1, end - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        raise _FailedError(f"it took more than {limits.seconds:g} s") from None
-    return bytes(answer)
 
 
 def _parse(answer: bytes, status: int) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """The child cannot hurt its parent: crash, hang, hunger and noise all end as unscannable."""
 
 import hashlib
+import json
 import os
 import shutil
-import subprocess
-import sys
+import signal
+import socket
+import tempfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -13,7 +16,7 @@ import pytest
 
 from contracts.scan import ScanResult, Verdict
 from runtime.errors import NotFoundError
-from scanner import isolation
+from scanner import isolation, warm_process
 from scanner.isolation import scan_file
 from scanner.limits import DEFAULT, MEBIBYTE, Limits
 from tests.scanner.corpus import REAL_SIGNER, real_apk
@@ -43,22 +46,18 @@ def test_the_child_works_from_any_folder_with_any_environment(
     assert scan_file(real_apk(), shipped).verdict is Verdict.UNWANTED
 
 
-def test_the_documented_way_to_start_the_child_works(shipped: Path) -> None:
-    with real_apk().open("rb") as file:
-        done = subprocess.run(
-            [sys.executable, "-I", "-m", "scanner.child", str(shipped), "{}"],
-            stdin=file,
-            capture_output=True,
-            check=True,
-        )
-
-    assert b'"com.github.uiautomator"' in done.stdout
-
-
 def test_the_child_says_which_rights_it_gave_up(shipped: Path) -> None:
     granted = scan_file(real_apk(), shipped).features["confinement"]
 
     assert {"limits", "no new privileges"} <= set(granted)
+    assert "no network" in granted
+
+
+def test_the_cost_of_a_scan_is_told(shipped: Path) -> None:
+    cost = scan_file(real_apk(), shipped).features["cost"]
+
+    assert cost["cpu_ms"] > 0
+    assert 10 < cost["peak_mb"] < 600
 
 
 def why(result: ScanResult) -> str:
@@ -86,27 +85,49 @@ def test_a_scan_that_needs_too_much_processor_time_is_ended(shipped: Path, tmp_p
     assert "processor time" in why(scan_file(path, shipped, DEFAULT._replace(cpu_seconds=1)))
 
 
+STAND_IN = """
+import json, sys
+sys.path[:0] = json.loads(sys.argv.pop(1))
+import os, signal, socket, time
+from scanner import child, confinement
+from scanner.limits import DEFAULT
+def say(text):
+    os.write(1, text.encode())
+def work(limits):
+    {work}
+child.Server(socket.socket(fileno=0), work).run()
+"""
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, work: str) -> None:
+    """Let the copies do *work* in place of a scan, as if a file had taken them over."""
+    text = "\n    ".join(work.splitlines())
+    monkeypatch.setattr(isolation, "_START", STAND_IN.replace("{work}", text))
+
+
 @pytest.mark.parametrize(
-    ("program", "reason"),
+    ("work", "reason"),
     [
-        ("import os; os.abort()", "SIGABRT"),
-        ("import os; os.kill(os.getpid(), 11)", "SIGSEGV"),
-        ("raise SystemExit(3)", "status 3"),
-        ("pass", "status 0"),
-        ("print('{')", "cannot be read"),
-        ("print('[1]')", "no object"),
-        ("print('[' * 200000)", "cannot be read"),
-        ("import sys\nwhile True: sys.stdout.write('x' * 65536)", "said more than the limit"),
-        ("""print('{"findings": 5}')""", "answer cannot be used"),
-        ("""print('{"verdict": "clean", "file": "other", "findings": [{}]}')""", "cannot be used"),
-        ("import time; time.sleep(60)", "took more than 2 s"),
-        ("import os, time; os.close(1); time.sleep(60)", "took more than 2 s"),
+        ("os.abort()", "SIGABRT"),
+        ("os.kill(os.getpid(), 11)", "SIGSEGV"),
+        ("os._exit(3)", "status 3"),
+        ("os._exit(0)", "status 0"),
+        ("say('{'); os._exit(0)", "cannot be read"),
+        ("return [1]", "no object"),
+        ("say('[' * 60000); os._exit(0)", "cannot be read"),
+        ("while True: say('x' * 65536)", "said more than the limit"),
+        ("return {'findings': 5}", "answer cannot be used"),
+        ("return {'verdict': 'clean', 'file': 'other', 'findings': [{}]}", "cannot be used"),
+        ("raise RuntimeError('oh')", "gave up: RuntimeError: oh"),
+        ("raise MemoryError", "more memory"),
+        ("time.sleep(60)", "took more than 2 s"),
+        ("os.close(1); time.sleep(60)", "took more than 2 s"),
     ],
 )
 def test_a_child_gone_wrong_is_told(
-    program: str, reason: str, shipped: Path, monkeypatch: pytest.MonkeyPatch
+    work: str, reason: str, shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(isolation, "_START", program)
+    stand_in(monkeypatch, work)
 
     assert reason in why(scan_file(real_apk(), shipped, DEFAULT._replace(seconds=2.0)))
 
@@ -114,8 +135,7 @@ def test_a_child_gone_wrong_is_told(
 def test_a_child_cannot_call_its_own_file_clean(
     shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lie = """print('{"verdict": "clean", "sha256": "x", "skipped": ["all of it"]}')"""
-    monkeypatch.setattr(isolation, "_START", lie)
+    stand_in(monkeypatch, "return {'verdict': 'clean', 'sha256': 'x', 'skipped': ['all of it']}")
 
     result = scan_file(real_apk(), shipped)
 
@@ -123,51 +143,105 @@ def test_a_child_cannot_call_its_own_file_clean(
     assert result.sha256 == hashlib.sha256(real_apk().read_bytes()).hexdigest()
 
 
+def test_a_crash_costs_no_other_scan(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(
+        monkeypatch,
+        "if os.fstat(0).st_size < 5: os.abort()\ntime.sleep(1)\nreturn {'skipped': ['still here']}",
+    )
+    small = tempfile.NamedTemporaryFile()  # noqa: SIM115
+    with small, ThreadPoolExecutor(4) as threads:
+        small.write(b"x")
+        small.flush()
+        jobs = [
+            threads.submit(scan_file, path, shipped)
+            for path in (real_apk(), Path(small.name), real_apk(), Path(small.name))
+        ]
+        said = [why(job.result()) for job in jobs]
+
+    assert ["still here" in text for text in said] == [True, False, True, False]
+    assert "SIGABRT" in said[1]
+
+
+def test_scanning_goes_on_after_the_warm_process_was_killed(shipped: Path) -> None:
+    scan_file(real_apk(), shipped)
+    for warm in warm_process.running():
+        os.kill(warm, signal.SIGKILL)
+
+    assert scan_file(real_apk(), shipped).verdict is Verdict.UNWANTED
+
+
 CONFINED = """
-import json, os, socket, sys
-sys.path[:0] = json.loads(sys.argv.pop(1))
-from scanner.confinement import confine
-from scanner.limits import DEFAULT
-granted, tried = confine(DEFAULT), []
+granted, tried = confinement.confine(DEFAULT), []
 def attempt(name, action):
     try:
         action()
         tried.append(name)
     except OSError:
         pass
-attempt("write", lambda: os.write(os.open("written", os.O_CREAT | os.O_WRONLY), b"x"))
-attempt("connect", lambda: socket.create_connection(("127.0.0.1", int(sys.argv[3])), timeout=2))
-print(json.dumps({"skipped": [*granted, "then", *tried]}))
+attempt("write", lambda: os.write(os.open("/tmp/written", os.O_CREAT | os.O_WRONLY), b"x"))
+attempt("remove", lambda: os.unlink("%(file)s"))
+attempt("read", lambda: open("%(file)s").read())
+attempt("connect", lambda: socket.create_connection(("127.0.0.1", %(port)s), timeout=2))
+attempt("fork", os.fork)
+attempt("run", lambda: os.execv("/bin/true", ["true"]))
+attempt("kill", lambda: os.kill(os.getppid(), 0))
+attempt("descriptors", lambda: [os.fstat(n) for n in range(2, 64) if n != 2])
+return {"skipped": [*granted, "then", *tried]}
 """
 
 
-def test_a_confined_child_writes_no_file_and_reaches_nobody(
+def test_a_confined_child_touches_nothing_and_reaches_nobody(
     shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import socket
-
-    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "there"
+    file.write_text("x")
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        monkeypatch.setattr(isolation, "_START", CONFINED.replace("sys.argv[3]", str(port)))
+        stand_in(monkeypatch, CONFINED % {"port": port, "file": file})
         said = scan_file(real_apk(), shipped).skipped
 
     done = said[said.index("then") + 1 :]
     assert "write" not in done
     if "no network" in said:
         assert "connect" not in done
+    if "system calls filtered" in said:
+        assert done == ()
+    assert file.exists()
 
 
-def test_no_child_is_left_over(shipped: Path) -> None:
+def test_a_child_holds_no_descriptor_but_file_and_answer(
+    shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch, "return {'skipped': [os.listdir('/proc/self/fd').__str__()]}")
+
+    (said,) = scan_file(real_apk(), shipped).skipped
+    # 2 leads to the null device; one more is the listing's own.
+    assert len(json.loads(said.replace("'", '"'))) == 4
+
+
+def test_no_secret_of_the_environment_reaches_the_child(
+    shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEKISHO_SECRET", "hidden")
+    stand_in(monkeypatch, "return {'skipped': [*os.environ, 'no more']}")
+
+    assert "SEKISHO_SECRET" not in scan_file(real_apk(), shipped).skipped
+
+
+def test_no_copy_is_left_over_and_the_warm_process_ends_when_told(shipped: Path) -> None:
     us = psutil.Process()
-    # This process may have children and threads of other tests; ours must not join them.
     threads = {thread.id for thread in us.threads()}
-    children = {child.pid for child in us.children()}
 
     scan_file(real_apk(), shipped, Limits(seconds=0.01))
 
     assert {thread.id for thread in us.threads()} <= threads
-    assert {child.pid for child in us.children()} <= children
+    ours = [psutil.Process(number) for number in warm_process.running()]
+    assert ours
+    _, left = psutil.wait_procs([copy for warm in ours for copy in warm.children()], timeout=60)
+    assert left == []
+    warm_process.close()
+    assert warm_process.running() == []
+    assert not any(warm.is_running() for warm in ours)
 
 
 def test_an_empty_or_missing_file_is_told(shipped: Path, tmp_path: Path) -> None:
