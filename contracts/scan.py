@@ -26,6 +26,14 @@ class Severity(StrEnum):
     HIGH = "high"
 
 
+class Confidence(StrEnum):
+    """How sure a finding, or a verdict, is to be what it says."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One fact about a file that a rule found remarkable."""
@@ -40,6 +48,11 @@ class Finding:
     family: Short = ""
     technique: Short = ""
     """MITRE ATT&CK Mobile id."""
+    confidence: Confidence = Confidence.MEDIUM
+    meaning: Text = ""
+    """What an app that matches does, in the rule's words."""
+    reference: Short = ""
+    """Address to read more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +90,12 @@ class ScanResult:
     signers: tuple[Signer, ...] = ()
     verdict: Verdict
     categories: tuple[Short, ...] = ()
+    family: Short = ""
+    """Of the gravest finding that names one."""
+    techniques: tuple[Short, ...] = ()
+    """MITRE ATT&CK Mobile ids of the findings that count."""
+    confidence: Confidence = Confidence.MEDIUM
+    """Of the verdict."""
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Text, ...] = ()
     """What was not looked at and why; never empty for `UNSCANNABLE`, always empty for `CLEAN`."""

@@ -25,6 +25,9 @@ class Finding(NamedTuple):
     category: str = ""
     family: str = ""
     technique: str = ""
+    confidence: str = "medium"
+    meaning: str = ""
+    reference: str = ""
 
 
 class Evidence:

@@ -16,9 +16,13 @@ VERSION_CODE = 0x0101021B
 VERSION_NAME = 0x0101021C
 TARGET_SDK = 0x01010270
 TEST_ONLY = 0x01010272
+ALLOW_BACKUP = 0x01010280
+CLEARTEXT = 0x010104EC
+NETWORK_RULES = 0x01010527
 MAXIMUM_PERMISSIONS = 500
 MAXIMUM_COMPONENTS = 10_000
 MAXIMUM_ACTIONS = 100
+MAXIMUM_META_DATA = 500
 _COMPONENTS = ("activity", "activity-alias", "service", "receiver", "provider")
 _PERMISSIONS = ("uses-permission", "uses-permission-sdk-23", "uses-permission-sdk-m")
 
@@ -48,6 +52,12 @@ class Manifest(NamedTuple):
     """Resource id of the label, when it is no literal."""
     debuggable: bool = False
     test_only: bool = False
+    application_class: str = ""
+    backup: bool | None = None
+    cleartext: bool | None = None
+    has_network_rules: bool = False
+    """Whether a network security configuration decides on cleartext traffic."""
+    meta_data: tuple[str, ...] = ()
     permissions: tuple[str, ...] = ()
     components: tuple[Component, ...] = ()
     oddities: tuple[str, ...] = ()
@@ -70,6 +80,7 @@ def read_manifest(data: bytes) -> Manifest:
     return Manifest(
         **reader.fields,
         permissions=tuple(reader.permissions),
+        meta_data=tuple(reader.meta_data),
         components=tuple(reader.components),
         oddities=tuple(document.oddities),
         is_cut=document.is_cut or reader.is_cut,
@@ -82,6 +93,7 @@ class _Reader:
     def __init__(self) -> None:
         self.fields: dict[str, Any] = {}
         self.permissions: dict[str, None] = {}
+        self.meta_data: dict[str, None] = {}
         self.components: list[Component] = []
         self.is_cut = False
         self._open: dict[str, Any] | None = None
@@ -103,6 +115,8 @@ class _Reader:
             self._application(given)
         elif element.name in _PERMISSIONS:
             self._permission(_text(given.get(NAME)))
+        elif element.name == "meta-data":
+            self._meta_data(_text(given.get(NAME)))
         elif element.name in _COMPONENTS:
             self._close()
             self._open = _component(element.name, given)
@@ -117,6 +131,17 @@ class _Reader:
             self.fields.setdefault("label", _text(label))
         self.fields.setdefault("debuggable", _flag(given.get(DEBUGGABLE)) is True)
         self.fields.setdefault("test_only", _flag(given.get(TEST_ONLY)) is True)
+
+        self.fields.setdefault("application_class", _text(given.get(NAME)))
+        self.fields.setdefault("backup", _flag(given.get(ALLOW_BACKUP)))
+        self.fields.setdefault("cleartext", _flag(given.get(CLEARTEXT)))
+        self.fields.setdefault("has_network_rules", NETWORK_RULES in given)
+
+    def _meta_data(self, name: str) -> None:
+        if len(self.meta_data) >= MAXIMUM_META_DATA:
+            self.is_cut = True
+        elif name:
+            self.meta_data[name] = None
 
     def _permission(self, name: str) -> None:
         if len(self.permissions) >= MAXIMUM_PERMISSIONS:

@@ -8,13 +8,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from patterns.opened import OpenSet
+from scanner import app_traits
+from scanner.again import app_findings
+from scanner.app_code import AppCode, digest_of
+from scanner.behaviour_rules import wanted_references
 from scanner.chunks import BrokenChunkError
 from scanner.container import Archive, Part
-from scanner.dex import BrokenDexError, Dex
 from scanner.evidence import Evidence, Finding, printable
+from scanner.features import class_of
+from scanner.keep import Keep
 from scanner.limits import Limits
 from scanner.manifest import Manifest, read_manifest
-from scanner.manifest_rules import behaviours_of, oddities_of, wanted_calls
+from scanner.manifest_rules import oddities_of
 from scanner.resources import find_string
 from scanner.signature_rules import findings_of
 from scanner.signatures import SignatureFacts, Verifier, signed_directory
@@ -46,13 +51,12 @@ class _Scan:
         self._patterns = patterns
         self._evidence = evidence
         self._matcher = Matcher(patterns.yara, evidence)
-        self._wanted = wanted_calls(patterns.behaviours)
-        self._calls: set[str] = set()
+        self._code = AppCode(evidence)
+        self._keep = Keep(patterns)
         self._manifest: Manifest | None = None
         self._has_manifest = False
         self._label_source = b""
         self._signatures = SignatureFacts()
-        self._counts: dict[str, int] = {}
 
     def file(self, data: Buffer) -> None:
         """Scan the file itself."""
@@ -72,10 +76,9 @@ class _Scan:
     def answer(self) -> dict[str, Any]:
         """Return everything found."""
         app = self._manifest or Manifest("")
-        label = app.label or self._label(app)
         return {
             "package": _short(app.package),
-            "label": _short(label),
+            "label": _short(self._label(app)),
             "version_name": _short(app.version_name),
             "version_code": _short(app.version_code),
             "minimum_sdk": app.minimum_sdk,
@@ -87,7 +90,7 @@ class _Scan:
             ],
             "findings": [finding._asdict() for finding in self._evidence.all_findings()],
             "skipped": self._evidence.skipped,
-            "features": self._features(app),
+            "features": self._keep.features(self._evidence),
         }
 
     # --- parts ---
@@ -99,19 +102,18 @@ class _Scan:
         if kind != "dex":
             self._evidence.skip("The file is no Android package: it is not a ZIP archive.")
         else:
-            self._dex(body, "file")
+            self._look_at(body, kind, "file")
             self._evidence.skip("The file is byte code without an Android package around it.")
 
     def _part(self, part: Part, place: str, depth: int) -> None:
         where = f"{place}!/{part.name}" if place else part.name
         kind = "outside" if part.places else _kind(part.data)
         if part.data:
-            self._count(kind)
+            self._keep.count(kind)
             self._matcher.match(where, kind, depth, part.data, part.offset)
         if part.places:
             return
-        if kind == "dex":
-            self._dex(part.data, where)
+        self._look_at(part.data, kind, where)
         if depth == 0 and part.raw_name == MANIFEST:
             self._app_manifest(part.data, where)
         elif depth == 0 and part.raw_name == RESOURCES and not self._label_source:
@@ -161,16 +163,25 @@ class _Scan:
             self._evidence.skip(f"{where}: it unpacks to more than the limits.")
         self._part(Part("(gzip)", body), where, depth + 1)
 
-    def _dex(self, data: bytes, where: str) -> None:
-        try:
-            dex = Dex(data)
-            wanted = [call for call in self._wanted if call not in self._calls]
-            self._calls.update(dex.calls(wanted))
-        except BrokenDexError as error:
-            self._evidence.skip(f"{where}: its tables cannot be read: {error}.")
-            return
-        self._count("classes", dex.classes.rows)
-        self._count("methods", dex.methods.rows)
+    def _look_at(self, data: bytes, kind: str, where: str) -> None:
+        """Note what an entry is known by, and take byte code in."""
+        if kind in ("dex", "elf", "archive"):
+            digest = digest_of(data)
+            self._keep.hash(digest, where)
+            if kind == "dex":
+                self._dex(data, where, digest)
+            elif kind == "elf":
+                self._keep.trait("native_code")
+        elif kind == "other" and app_traits.is_payload(data):
+            self._keep.trait("encrypted_payload")
+        if kind == "archive" or (kind == "dex" and not where.startswith("classes")):
+            self._keep.trait("nested_app")
+
+    def _dex(self, data: bytes, where: str, digest: bytes) -> None:
+        file = self._code.add(where, data, digest)
+        if file is not None:
+            self._keep.count("classes", file.dex.classes.rows)
+            self._keep.count("methods", file.dex.methods.rows)
 
     # --- the app as a whole ---
 
@@ -205,26 +216,31 @@ class _Scan:
         if self._manifest is None:
             return
         app, patterns = self._manifest, self._patterns
-        for finding in behaviours_of(app, self._calls, patterns.behaviours):
+        signers = self._signatures.signers
+        proven = [sha for one in signers for sha in (one.sha256, *one.rotated_from)]
+        self._keep.app(app, self._label(app), [*dict.fromkeys(proven)])
+        for finding in findings_of(self._signatures, _now()):
             self._evidence.find(finding)
-        for finding in findings_of(self._signatures, app.package, patterns.signers, _now()):
+        self._keep.findings(self._evidence)
+        wanted = wanted_references(patterns.behaviours) | {*app_traits.REFERENCES}
+        self._keep.references(self._code.references(wanted), wanted)
+        for trait in self._code.traits(*self._classes(app)):
+            self._keep.trait(trait)
+        found, _ = app_findings(self._keep.values, patterns.data, self._code.ask)
+        self._keep.values["code"] = self._code.answers
+        for finding in found:
             self._evidence.find(finding)
+
+    def _classes(self, app: Manifest) -> tuple[str, list[str]]:
+        """Return the descriptors of the application class (empty: Android's) and the components."""
+        own = app.application_class and class_of(app.package, app.application_class)
+        parts = [part for part in app.components if part.kind != "activity-alias"]
+        return own, [class_of(app.package, part.name) for part in parts]
 
     def _label(self, app: Manifest) -> str:
-        if not app.label_reference:
-            return ""
+        if app.label or not app.label_reference:
+            return app.label
         return find_string(self._label_source, app.label_reference) or f"@{app.label_reference:#x}"
-
-    def _features(self, app: Manifest) -> dict[str, Any]:
-        return {
-            "calls": sorted(self._calls),
-            "counts": self._counts,
-            "components": len(app.components),
-            "unpacked_bytes": self._evidence.unpacked_bytes,
-        }
-
-    def _count(self, what: str, number: int = 1) -> None:
-        self._counts[what] = self._counts.get(what, 0) + number
 
 
 def _kind(data: bytes) -> str:

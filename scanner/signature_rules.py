@@ -1,7 +1,6 @@
 """What the signatures of an app say about it. Pure."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from scanner.evidence import Finding
 from scanner.signatures import SignatureFacts, SignerFacts
@@ -9,16 +8,16 @@ from scanner.signatures import SignatureFacts, SignerFacts
 PLACE = "signature"
 
 
-def findings_of(
-    facts: SignatureFacts, package: str, known: Mapping[str, Any], now: str = ""
-) -> Iterator[Finding]:
-    """Yield what is remarkable; *known* is `patterns.rule_source.Signers`, *now* is RFC 3339."""
+def findings_of(facts: SignatureFacts, now: str = "") -> Iterator[Finding]:
+    """Yield what is remarkable about the signatures themselves; *now* is RFC 3339.
+
+    What signers are known for is the business of `scanner.known_rules`.
+    """
     yield from _broken(facts)
     yield from _weaknesses(facts)
     for signer in facts.signers:
-        yield from _of_signer(signer.sha256, signer.subject, known)
+        yield from _of_signer(signer.sha256, signer.subject)
         yield from _age(signer, now)
-    yield from _impersonation(facts, package, known)
 
 
 def _broken(facts: SignatureFacts) -> Iterator[Finding]:
@@ -95,7 +94,7 @@ def _age(signer: SignerFacts, now: str) -> Iterator[Finding]:
         )
 
 
-def _of_signer(sha256: str, subject: str, known: Mapping[str, Any]) -> Iterator[Finding]:
+def _of_signer(sha256: str, subject: str) -> Iterator[Finding]:
     if "CN=Android Debug" in subject.split(", "):
         yield Finding(
             "debug_key",
@@ -105,31 +104,3 @@ def _of_signer(sha256: str, subject: str, known: Mapping[str, Any]) -> Iterator[
             "Signed with a developer's debug key",
             "unwanted",
         )
-    for key in known["public_key"]:
-        if key["sha256"] == sha256:
-            yield Finding(
-                "public_key",
-                "low",
-                PLACE,
-                f"{key['name']}, SHA-256 {sha256}",
-                "Signed with a key that anybody has",
-                "unwanted",
-            )
-
-
-def _impersonation(
-    facts: SignatureFacts, package: str, known: Mapping[str, Any]
-) -> Iterator[Finding]:
-    signers = {signer.sha256 for signer in facts.signers}
-    for app in known["official"]:
-        if app["package"] == package and not signers & set(app["sha256"]):
-            yield Finding(
-                "repackaged_app",
-                "high",
-                PLACE,
-                f"{package} is published by {app['publisher']}, but signed with "
-                f"{', '.join(sorted(signers)) or 'no valid key'}.",
-                f"Changed copy of an app by {app['publisher']}",
-                "impersonation",
-                technique="T1655.001",
-            )

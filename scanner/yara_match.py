@@ -66,4 +66,7 @@ def _finding(match: Any, place: str, offset: Callable[[int], int]) -> Finding:
         category=str(meta.get("category", "")),
         family=str(meta.get("family", "")),
         technique=str(meta.get("technique", "")),
+        confidence=str(meta.get("confidence", "medium")),
+        meaning=str(meta.get("meaning", "")),
+        reference=str(meta.get("reference", "")),
     )

@@ -9,10 +9,14 @@ import pytest
 
 from contracts.scan import ScanResult, Verdict
 from patterns import pattern_set, rule_source
-from patterns.opened import open_set
+from patterns.opened import OpenSet, RuleData, open_set
+from scanner.behaviour_rules import answer_to
+from scanner.evidence import Evidence
+from scanner.features import Facts
 from scanner.isolation import scan_file
+from scanner.keep import Keep
+from scanner.limits import DEFAULT
 from scanner.manifest import Component, Manifest
-from scanner.manifest_rules import behaviours_of
 from tests.scanner.build_apk import App, build_apk, dex
 from tests.scanner.conftest import Scan, rules_of
 from tests.scanner.test_container import archive
@@ -96,7 +100,10 @@ def perfect(rule: dict[str, Any]) -> tuple[Manifest, set[str]]:
 
 
 def found(manifest: Manifest, calls: set[str], rule: dict[str, Any]) -> bool:
-    return bool(list(behaviours_of(manifest, calls, [rule])))
+    keep = Keep(OpenSet(None, RuleData("1.0", [rule], {}, [], {})))
+    keep.app(manifest, "", [])
+    keep.references(calls, calls | set(rule["all"]["calls"] + rule["some"]["calls"]))
+    return answer_to(rule, Facts(keep.features(Evidence(DEFAULT)))).holds
 
 
 def test_each_behaviour_holds_for_its_perfect_app(behaviours: list[dict[str, Any]]) -> None:

@@ -17,7 +17,6 @@ from tests.scanner.corpus import REAL_SIGNER, real_apk, second_real_apk
 from tests.scanner.sign_apk import EVER, File, Signer, key, lineage
 from tests.scanner.signed_corpus import ONE, PROOF, TARGET, THREE, TWO, Corpus
 
-NOTHING_KNOWN: dict[str, list[dict[str, str]]] = {"official": [], "public_key": []}
 NEITHER = "apksigner forgets a scheme whose list of signers cannot be read; Android refuses the app"
 KNOWN_DISAGREEMENTS = {
     " cut off": NEITHER,
@@ -53,7 +52,7 @@ def ours(data: bytes, minimum_sdk: int, target_sdk: int = 29) -> SignatureFacts:
 
 
 def rules(facts: SignatureFacts, now: str = "") -> set[str]:
-    return {finding.rule for finding in findings_of(facts, "x", NOTHING_KNOWN, now)}
+    return {finding.rule for finding in findings_of(facts, now)}
 
 
 def test_every_answer_is_apksigners(corpus: Corpus, tool: Apksig, tmp_path: Path) -> None:
@@ -221,7 +220,7 @@ def test_weak_and_expired_keys_are_told(corpus: Corpus) -> None:
 def test_the_debug_key_is_unwanted_at_most(tmp_path: Path) -> None:
     facts = ours(build_apk(tmp_path / "debug.apk", App(key=DEBUG)).read_bytes(), 24)
 
-    (finding,) = findings_of(facts, "x", NOTHING_KNOWN)
+    (finding,) = findings_of(facts)
     assert (finding.rule, finding.severity) == ("debug_key", "low")
 
 

@@ -1,0 +1,107 @@
+"""The code of the app that is being scanned: collected, asked by rules, within limits."""
+
+import hashlib
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scanner import app_traits
+from scanner.code_file import CodeFile
+from scanner.code_rules import CodeSearch
+from scanner.dex import BrokenDexError
+from scanner.evidence import Evidence
+from scanner.flow import Budget, BudgetError
+from scanner.program import Program, Reference
+
+KEPT_BYTES = 256 * 1024 * 1024
+"""Of all DEX files of one app together."""
+FILES = 500
+INSTRUCTIONS = 3_000_000
+"""That may be walked for one app."""
+COMPONENTS_LOOKED_UP = 40
+_DAMAGE = (BrokenDexError, struct.error, IndexError, OverflowError, RecursionError)
+
+
+class AppCode:
+    """All DEX files of an app."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+        self._files: list[CodeFile] = []
+        self._known: set[bytes] = set()
+        self._kept_bytes = 0
+        self._program = Program([])
+        self._references: dict[str, list[Reference]] = {}
+        self._search: CodeSearch | None = None
+        self._budget = Budget(INSTRUCTIONS, evidence.is_late)
+        self.answers: dict[str, list[str]] = {}
+        """Digest of a code clause -> its evidence, for those that were asked."""
+
+    def add(self, place: str, data: bytes, digest: bytes) -> CodeFile | None:
+        """Take one DEX file in; None when it cannot be read, or is there already."""
+        if digest in self._known:
+            return None
+        self._known.add(digest)
+        self._kept_bytes += len(data)
+        if self._kept_bytes > KEPT_BYTES or len(self._files) >= FILES:
+            self._evidence.skip(f"{place}: the app has more code than is looked through.")
+            return None
+        try:
+            file = CodeFile(place, data)
+        except _DAMAGE as error:
+            self._evidence.skip(f"{place}: its tables cannot be read: {error}.")
+            return None
+        self._files.append(file)
+        return file
+
+    def references(self, wanted: Iterable[str]) -> list[str]:
+        """Return which of *wanted* the code refers to; the other methods want this done first."""
+        self._program = Program(self._files)
+        try:
+            self._references = self._program.references(wanted)
+        except _DAMAGE as error:
+            self._evidence.skip(f"byte code: its tables cannot be read: {error}.")
+        return sorted(self._references)
+
+    def ask(self, clause: Mapping[str, Any], classes: list[str]) -> list[str]:
+        """Return the evidence for a code clause; what cannot be told is noted as skipped."""
+        lines = self._evidence_for(clause, classes)
+        self.answers[clause["digest"]] = lines
+        return lines
+
+    def traits(self, application: str, components: Sequence[str]) -> list[str]:
+        """Return what the code shows of itself; all are descriptors of classes in the manifest."""
+        found = app_traits.from_references(self._references)
+        looked = components[:COMPONENTS_LOOKED_UP]
+        try:
+            missing = [one for one in looked if self._program.own_class(one) is None]
+        except _DAMAGE:  # told by `references` already
+            missing = []
+        if looked and len(missing) > app_traits.MOST * len(looked):
+            found.append("missing_code")
+        if application and self._is_stub(found, application):
+            found.append("stub_application")
+        return found
+
+    def _is_stub(self, traits: list[str], application: str) -> bool:
+        if {"missing_code", "loads_native"} <= set(traits):
+            return True
+        return "loads_code" in traits and bool(
+            self._evidence_for(app_traits.STUB_CLAUSE, [application])
+        )
+
+    def _evidence_for(self, clause: Mapping[str, Any], classes: list[str]) -> list[str]:
+        try:
+            if self._search is None:
+                self._search = CodeSearch(self._program, self._references, self._budget)
+            return self._search.evidence(clause, classes)
+        except BudgetError:
+            self._evidence.skip("byte code: there is more of it than can be followed in time.")
+        except _DAMAGE as error:
+            self._evidence.skip(f"byte code: it is damaged where a rule looks: {error}.")
+        return []
+
+
+def digest_of(data: bytes) -> bytes:
+    """Return the SHA-256 of an entry."""
+    return hashlib.sha256(data).digest()

@@ -1,0 +1,303 @@
+"""One DEX file of an app: its tables, read row by row as they are asked for.
+
+The tables are the file's own words: every offset is checked by reading through `struct`, and
+`BrokenDexError` says what does not fit.
+"""
+
+import re
+import struct
+from bisect import bisect
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import NamedTuple
+
+from scanner.dex import BrokenDexError, Dex
+from scanner.instructions import signed
+
+MAXIMUM_METHODS = 20_000
+"""Of one class."""
+MAXIMUM_NAMESAKES = 20_000
+_INVOKES = rb"\x6e-\x72\x74-\x78"
+_READS = rb"\x52-\x58\x60-\x66"
+
+
+class Method(NamedTuple):
+    """A method with code of the app."""
+
+    file: int
+    owner: str
+    name: str
+    proto: str
+    code_at: int
+
+
+class CodeFile:
+    """One DEX file; *place* is its path in the archive."""
+
+    def __init__(self, place: str, data: bytes) -> None:
+        self.place = place
+        self.data = data
+        self.dex = Dex(data)
+        numbers = struct.unpack_from("<4I", data, 0x48)
+        self._proto_rows, self._protos = numbers[:2]
+        self.field_rows, self._fields = numbers[2:]
+        self._texts: dict[int, str] = {}
+        self._field_names: dict[int, str] = {}
+
+    def text(self, index: int) -> str:
+        """Return string *index*; undecodable bytes stay distinguishable."""
+        found = self._texts.get(index)
+        if found is None:
+            found = self._texts[index] = self._read_text(index)
+        return found
+
+    def type_name(self, index: int) -> str:
+        """Return the descriptor of type *index*."""
+        if index >= self.dex.types.rows:
+            raise BrokenDexError("a type index is too large")
+        return self.text(self._number(self.dex.types.at + 4 * index))
+
+    def method(self, index: int) -> tuple[int, int, int]:
+        """Return class, prototype and name of method *index*, as indexes."""
+        if index >= self.dex.methods.rows:
+            raise BrokenDexError("a method index is too large")
+        owner, proto, name = struct.unpack_from("<HHI", self.data, self.dex.methods.at + 8 * index)
+        return owner, proto, name
+
+    def field(self, index: int) -> tuple[int, int]:
+        """Return class and name of field *index*, as indexes."""
+        if index >= self.field_rows:
+            raise BrokenDexError("a field index is too large")
+        owner, name = struct.unpack_from("<H2xI", self.data, self._fields + 8 * index)
+        return owner, name
+
+    def field_name(self, index: int) -> str:
+        """Return field *index* as ``Lpackage/Class;->name``."""
+        found = self._field_names.get(index)
+        if found is None:
+            owner, name = self.field(index)
+            found = self._field_names[index] = f"{self.type_name(owner)}->{self.text(name)}"
+        return found
+
+    def proto(self, index: int) -> str:
+        """Return prototype *index* as ``(parameters)result``."""
+        if index >= self._proto_rows:
+            raise BrokenDexError("a prototype index is too large")
+        _, result, at = struct.unpack_from("<3I", self.data, self._protos + 12 * index)
+        count = min(self._number(at), 255) if at else 0
+        kinds = struct.unpack_from(f"<{count}H", self.data, at + 4) if count else ()
+        return f"({''.join(map(self.type_name, kinds))}){self.type_name(result)}"
+
+    def parameters(self, index: int) -> str:
+        """Return the short form of prototype *index*: the result first, then a letter each."""
+        return self.text(self._number(self._protos + 12 * index))
+
+    @cached_property
+    def class_rows(self) -> dict[int, int]:
+        """Type index -> row of the class table."""
+        table = self.dex.classes
+        body = self.data[table.at : table.at + 32 * table.rows]
+        return {row[0]: n for n, row in enumerate(struct.iter_unpack("<I28x", body))}
+
+    @cached_property
+    def parents(self) -> list[tuple[int, int, int]]:
+        """(class, parent, offset of interfaces) of each row of the class table."""
+        table = self.dex.classes
+        body = self.data[table.at : table.at + 32 * table.rows]
+        return [*struct.iter_unpack("<I4xII16x", body)]
+
+    def methods_of(self, row: int, owner: str) -> dict[tuple[str, str], Method]:
+        """Return the methods with code of the class in *row*."""
+        found: dict[tuple[str, str], Method] = {}
+        for index, code in self._coded(row):
+            method = self._method_with(index, owner, code)
+            found[method.name, method.proto] = method
+        return found
+
+    def _method_with(self, index: int, owner: str, code: int) -> Method:
+        _, proto, name = self.method(index)
+        return Method(0, owner, self.text(name), self.proto(proto), code)
+
+    def _coded(self, row: int) -> Iterator[tuple[int, int]]:
+        """Yield method index and offset of the code for the class in *row*."""
+        at = self._number(self.dex.classes.at + 32 * row + 24)
+        if not at:
+            return
+        uleb, counts = self.uleb, []
+        for _ in range(4):
+            number, at = uleb(at)
+            counts.append(number)
+        for _ in range(min(counts[0] + counts[1], MAXIMUM_METHODS) * 2):
+            _, at = uleb(at)
+        for count in counts[2:]:
+            index = 0
+            for _ in range(min(count, MAXIMUM_METHODS)):
+                step, at = uleb(at)
+                _, at = uleb(at)
+                code, at = uleb(at)
+                index += step
+                if code:
+                    yield index, code
+
+    @cached_property
+    def code_places(self) -> list[tuple[int, int, int]]:
+        """(offset of the code, class row, method index) of every method with code, sorted."""
+        rows = range(self.dex.classes.rows)
+        return sorted((code, row, index) for row in rows for index, code in self._coded(row))
+
+    def users(self, methods: Iterable[int], fields: Iterable[int]) -> list[Method]:
+        """Return the methods that use one of the rows of the method or the field table.
+
+        The code is searched for the bytes of such an instruction; what merely looks like one
+        brings a method too many, which the walk through it then finds out.
+        """
+        pattern = b"|".join(
+            b"[%s].(?:%s)" % (codes, b"|".join(re.escape(struct.pack("<H", row)) for row in rows))
+            for codes, rows in ((_INVOKES, sorted(methods)), (_READS, sorted(fields)))
+            if rows
+        )
+        if not pattern or not self.code_places:
+            return []
+        found: dict[tuple[int, int, int], None] = {}
+        start = self.code_places[0][0]
+        for match in re.finditer(b"(?s)(?=%s)" % pattern, self.data[start:]):
+            at = start + match.start()
+            if at % 2 == 0:
+                found[self.code_places[bisect(self.code_places, (at, 0, 0)) - 1]] = None
+        return [
+            self._method_with(index, self.type_name(self.parents[row][0]), code)
+            for code, row, index in found
+        ]
+
+    def interfaces(self, at: int) -> tuple[str, ...]:
+        """Return the descriptors in the type list at *at*."""
+        if not at:
+            return ()
+        count = min(self._number(at), 1000)
+        return tuple(map(self.type_name, struct.unpack_from(f"<{count}H", self.data, at + 4)))
+
+    # --- search ---
+
+    def find_strings(self, wanted: Iterable[str]) -> dict[str, int]:
+        """Return those of *wanted* that are in the string table, with their index."""
+        found: dict[str, int] = {}
+        keys = sorted((text.encode("utf-8", "surrogateescape"), text) for text in set(wanted))
+        self._search(keys, 0, self.dex.strings.rows, found)
+        return found
+
+    def _search(
+        self, keys: list[tuple[bytes, str]], low: int, high: int, found: dict[str, int]
+    ) -> None:
+        """Search the middle key first: it halves the table for those beside it."""
+        if not keys or low >= high:
+            return
+        middle = len(keys) // 2
+        key, text = keys[middle]
+        start, end = low, high
+        while start < end:
+            row = (start + end) // 2
+            if self._bytes(row, len(key)) < key:
+                start = row + 1
+            else:
+                end = row
+        if start < high and self._bytes(start, len(key)) == key:
+            found[text] = start
+        self._search(keys[:middle], low, start, found)
+        self._search(keys[middle + 1 :], start, high, found)
+
+    def find_types(self, strings: Mapping[str, int]) -> dict[int, str]:
+        """Return type index -> descriptor for those of *strings* that are types."""
+        rows, at = self.dex.types
+        table = struct.unpack_from(f"<{rows}I", self.data, at)
+        wanted = {index: text for text, index in strings.items() if text[:1] in "L["}
+        if len(wanted) * 200 > rows:
+            return {n: wanted[index] for n, index in enumerate(table) if index in wanted}
+        return {table.index(index): text for index, text in wanted.items() if index in table}
+
+    def rows_of(self, owner: int, name: int, is_field: bool) -> list[int]:
+        """Return the rows of the method or field table with that class and name, both indexes."""
+        read = self.field if is_field else lambda row: self.method(row)[::2]
+        count = self.field_rows if is_field else self.dex.methods.rows
+        low, high = 0, count
+        while low < high:
+            middle = (low + high) // 2
+            if read(middle) < (owner, name):
+                low = middle + 1
+            else:
+                high = middle
+        rows = []
+        while low < count and read(low) == (owner, name):
+            rows.append(low)
+            low += 1
+        return rows
+
+    def rows_with_name(self, name: int) -> Iterator[int]:
+        """Yield the rows of the method table with the name of string index *name*."""
+        start = self.dex.methods.at
+        needle, at, end = struct.pack("<I", name), start, start + 8 * self.dex.methods.rows
+        for _ in range(MAXIMUM_NAMESAKES):
+            at = self.data.find(needle, at, end)
+            if at < 0:
+                return
+            if (at - start) % 8 == 4:
+                yield (at - start) // 8
+            at += 1
+
+    def _bytes(self, index: int, length: int) -> bytes:
+        at = self._number(self.dex.strings.at + 4 * index)
+        if at >= len(self.data):
+            raise BrokenDexError("a string lies outside the file")
+        while self.data[at] >= 0x80:  # the length in characters, ULEB128
+            at += 1
+        body = self.data[at + 1 : at + length + 2]
+        end = body.find(0)
+        return body if end < 0 else body[:end]
+
+    def _read_text(self, index: int) -> str:
+        if index >= self.dex.strings.rows:
+            raise BrokenDexError("a string index is too large")
+        _, at = self.uleb(self._number(self.dex.strings.at + 4 * index))
+        end = self.data.find(0, at, at + 65_536)
+        return self.data[at : at + 65_536 if end < 0 else end].decode("utf-8", "surrogateescape")
+
+    def uleb(self, at: int) -> tuple[int, int]:
+        """Return the number at *at* (ULEB128) and where it ends."""
+        number = shift = 0
+        for _ in range(5):
+            byte = self.data[at]
+            at += 1
+            number |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                break
+            shift += 7
+        return number, at
+
+    def _number(self, at: int) -> int:
+        number: int = struct.unpack_from("<I", self.data, at)[0]
+        return number
+
+
+def catch_places(file: CodeFile, at: int, units: int) -> list[int]:
+    """Return where the method with its code at *at*, of that many units, goes on after a throw."""
+    (tries,) = struct.unpack_from("<H", file.data, at + 6)
+    if not tries:
+        return []
+    start = at + 16 + 2 * (units + units % 2)
+    found: set[int] = set()
+    for number in range(min(tries, 500)):
+        (handler,) = struct.unpack_from("<H", file.data, start + 8 * number + 6)
+        found.update(_catches(file, start + 8 * tries + handler))
+    return sorted(found, reverse=True)
+
+
+def _catches(file: CodeFile, at: int) -> list[int]:
+    size, at = file.uleb(at)
+    count = -signed(size, 7) if size & 0x40 else size
+    places = []
+    for _ in range(min(abs(count), 100)):
+        _, at = file.uleb(at)
+        place, at = file.uleb(at)
+        places.append(place)
+    if size & 0x40 or not size:
+        places.append(file.uleb(at)[0])
+    return places

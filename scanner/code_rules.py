@@ -1,0 +1,209 @@
+"""Does an app's code do what a rule describes? See `patterns.rule_language.Code`.
+
+The walks are shared by all clauses that start in the same place.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from scanner.behaviour_rules import alternatives
+from scanner.code_file import Method
+from scanner.flow import Budget, BudgetError, Event, Walk
+from scanner.program import OwnClass, Program, Reference
+from scanner.values import ARRAY, Value
+
+MAXIMUM_STARTS = 500
+MAXIMUM_TRIES = 200_000
+"""Comparisons of a clause with the calls of one walk."""
+CALLERS = 2
+"""How many calls up a clause without a place to start looks."""
+_FIRST = ("<clinit>", "<init>", "attachBaseContext", "onCreate", "onServiceConnected")
+Clause = Mapping[str, Any]
+
+
+class CodeSearch:
+    """Answers code clauses about one program."""
+
+    def __init__(
+        self,
+        program: Program,
+        references: Mapping[str, Sequence[Reference]],
+        budget: Budget,
+    ) -> None:
+        self._program = program
+        self._references = references
+        self._budget = budget
+        self._noted = _noted(program, references)
+        self._walks: dict[tuple[object, int, bool], list[Event]] = {}
+
+    def evidence(self, clause: Clause, classes: Sequence[str]) -> list[str]:
+        """Return a line for each step where *clause* holds; empty: it does not.
+
+        *classes* are those of the components to start in. Raises BudgetError, and what
+        `scanner.program.Program` raises for damaged code.
+        """
+        for events in self._all_events(clause, classes):
+            if any(not event.names.isdisjoint(clause["absent"]) for event in events):
+                continue
+            chosen = _Match(clause, events).find()
+            if chosen:
+                return [self._line(event, names) for event, names in chosen]
+        return []
+
+    def _all_events(self, clause: Clause, classes: Sequence[str]) -> Iterator[list[Event]]:
+        names = clause["methods"]
+        if not (clause["component"] or clause["extends"] or clause["implements"]):
+            for method in islice(self._anywhere(clause), MAXIMUM_STARTS):
+                if not names or method.name in names:
+                    yield self._events(clause, method, [method])
+            return
+        for one in self._classes(clause, classes):
+            methods = [m for m in self._inherited(one) if not names or m.name in names]
+            if methods:
+                yield self._events(clause, (one.descriptor, tuple(names)), methods)
+
+    def _classes(self, clause: Clause, classes: Sequence[str]) -> Iterator[OwnClass]:
+        if clause["component"]:
+            yield from (one for c in dict.fromkeys(classes) if (one := self._program.own_class(c)))
+        elif clause["extends"]:
+            yield from self._program.descendants(tuple(clause["extends"]), interfaces=False)
+        else:
+            yield from self._program.descendants(tuple(clause["implements"]), interfaces=True)
+
+    def _inherited(self, one: OwnClass) -> list[Method]:
+        """Return what runs in objects of a class: its methods and those of its own ancestors."""
+        found: dict[tuple[str, str], Method] = {}
+        for ancestor in self._program.line(one.descriptor):
+            for key, method in ancestor.methods.items():
+                found.setdefault(key, method)
+        return sorted(found.values(), key=lambda m: _FIRST.index(m.name) if m.name in _FIRST else 9)
+
+    def _events(self, clause: Clause, place: object, methods: Iterable[Method]) -> list[Event]:
+        key = (place, clause["reach"], clause["user_acts"])
+        if key not in self._walks:
+            walk = Walk(self._program, self._noted, self._budget, *key[1:])
+            for method in methods:
+                walk.start(method)
+            self._walks[key] = walk.events
+        return self._walks[key]
+
+    def _anywhere(self, clause: Clause) -> Iterator[Method]:
+        """Yield the methods with a call of the rarest step, their callers first."""
+        sites = [self._sites(step) for step in clause["steps"]]
+        level = min(sites, key=len)
+        levels = [level]
+        for _ in range(min(CALLERS, clause["reach"])):
+            level = self._program.callers(level) if level else []
+            levels.append(level)
+        yield from dict.fromkeys(method for group in reversed(levels) for method in group)
+
+    def _sites(self, step: Mapping[str, Any]) -> list[Method]:
+        calls = [call for one in alternatives([step]) for call in one["call"]]
+        rows = [row for call in calls for row in self._references.get(call, ())]
+        return self._program.users(rows)
+
+    def _line(self, event: Event, names: Sequence[str]) -> str:
+        file = self._program.files[event.method.file]
+        method = f"{event.method.owner}->{event.method.name}"
+        return f"{file.place} at {event.offset:#x}: {method} uses {' or '.join(names)}"
+
+
+def _noted(
+    program: Program, references: Mapping[str, Sequence[Reference]]
+) -> list[tuple[dict[int, frozenset[str]], dict[int, frozenset[str]]]]:
+    noted: list[tuple[dict[int, frozenset[str]], dict[int, frozenset[str]]]] = [
+        ({}, {}) for _ in program.files
+    ]
+    for name, rows in references.items():
+        for file, is_field, row in rows:
+            names = noted[file][is_field]
+            names[row] = names.get(row, frozenset()) | {name}
+    return noted
+
+
+class _Match:
+    """Looks for the steps of a clause among the calls of one walk."""
+
+    def __init__(self, clause: Clause, events: list[Event]) -> None:
+        self._steps: list[Mapping[str, Any]] = clause["steps"]
+        self._ordered: bool = clause["ordered"]
+        self._events = events
+        self._names = {event.number: event.names for event in events}
+        self._tries = 0
+
+    def find(self) -> list[tuple[Event, list[str]]]:
+        """Return an event for each step with the names it has there; empty: there is none."""
+        return self._from(0, 0, {}, []) or []
+
+    def _from(
+        self,
+        number: int,
+        start: int,
+        labels: dict[str, int],
+        chosen: list[tuple[Event, list[str]]],
+    ) -> list[tuple[Event, list[str]]] | None:
+        if number == len(self._steps):
+            return chosen
+        step = self._steps[number]
+        for position in range(start if self._ordered else 0, len(self._events)):
+            event = self._events[position]
+            names = self._fitting(step, event, labels)
+            if names:
+                known = {**labels, step["label"]: event.number} if step["label"] else labels
+                found = self._from(number + 1, position + 1, known, [*chosen, (event, names)])
+                if found:
+                    return found
+        return None
+
+    def _fitting(
+        self, step: Mapping[str, Any], event: Event, labels: Mapping[str, int]
+    ) -> list[str]:
+        self._tries += 1
+        if self._tries > MAXIMUM_TRIES:
+            raise BudgetError
+        if step["either"]:
+            if not self._holds(step, event, labels):
+                return []
+            found = (self._fitting(other, event, labels) for other in step["either"])
+            return next((names for names in found if names), [])
+        names = [name for name in step["call"] if name in event.names]
+        return names if names and self._holds(step, event, labels) else []
+
+    def _holds(self, step: Mapping[str, Any], event: Event, labels: Mapping[str, int]) -> bool:
+        taken = [*event.arguments, *([event.this] if event.this else [])]
+        if step["takes"] and not any(self._is_from(v, step["takes"], labels) for v in taken):
+            return False
+        for place, asked in step["arguments"].items():
+            if place == "this":
+                value = event.this
+            else:
+                value = event.arguments[int(place)] if int(place) < len(event.arguments) else None
+            if value is None or not self._is(asked, value, labels):
+                return False
+        return True
+
+    def _is(self, asked: Mapping[str, Any], value: Value, labels: Mapping[str, int]) -> bool:
+        constant = None if value.constant == ARRAY else value.constant
+        return (
+            (not asked["equals"] or (constant is not None and constant in asked["equals"]))
+            and (not asked["matches"] or _matches(asked["matches"], constant))
+            and asked["constant"] in (None, constant is not None)
+            and (not asked["comes_from"] or self._is_from(value, asked["comes_from"], labels))
+            and not (asked["not_from"] and self._is_from(value, asked["not_from"], labels))
+        )
+
+    def _is_from(self, value: Value, names: Sequence[str], labels: Mapping[str, int]) -> bool:
+        """Whether *value* was made of a step with one of the labels, or of one of the calls."""
+        for name in names:
+            if name in labels:
+                if labels[name] in value.origins:
+                    return True
+            elif any(name in self._names.get(number, ()) for number in value.origins):
+                return True
+        return False
+
+
+def _matches(pattern: str, constant: object) -> bool:
+    return isinstance(constant, str) and re.search(pattern, constant[:4096]) is not None

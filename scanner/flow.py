@@ -1,0 +1,293 @@
+"""Walks through an app's code as it would run, and notes the calls that rules ask about.
+
+Not an emulator: each path of a method is walked once (again where a value gains an origin), both
+sides of a branch are taken, and a value knows two things: the constant it is, and the noted calls
+that it was made of. `docs/patterns.md` says what rules can rely on. Bounded by `Budget`.
+"""
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from scanner import code_file
+from scanner.code_file import CodeFile, Method
+from scanner.effects import HANDLERS
+from scanner.instructions import LENGTHS, branch_targets
+from scanner.program import Program
+from scanner.values import ARRAY, EMPTY, Key, Value, mixed, put_into
+
+MAXIMUM_EVENTS = 4_000
+"""Noted in one walk."""
+MAXIMUM_PASSES = 3
+"""Over one method in one call."""
+USER_ACTS = frozenset(
+    {
+        *("onClick", "onLongClick", "onItemClick", "onItemLongClick", "onItemSelected"),
+        *("onTouch", "onTouchEvent", "onKey", "onKeyDown", "onCheckedChanged", "onDoubleTap"),
+        *("onMenuItemClick", "onOptionsItemSelected", "onContextItemSelected"),
+        *("onEditorAction", "onNavigationItemSelected", "onBackPressed"),
+    }
+)
+"""Methods that Android calls when the user touches something."""
+
+
+class BudgetError(Exception):
+    """The walk took more steps or time than it may. Stays inside the scanner."""
+
+
+class Budget:
+    """How many instructions may be walked for one file, and until when."""
+
+    def __init__(self, instructions: int, is_late: Callable[[], bool]) -> None:
+        self._left = instructions
+        self._is_late = is_late
+
+    def spend(self, instructions: int) -> None:
+        """Raises BudgetError when the budget is used up."""
+        before, self._left = self._left, self._left - instructions
+        if self._left < 0 or (before >> 12 != self._left >> 12 and self._is_late()):
+            raise BudgetError
+
+
+class Event(NamedTuple):
+    """A noted call with what was known of its arguments."""
+
+    number: int
+    names: frozenset[str]
+    arguments: tuple[Value, ...]
+    """Without the object; two-register values count once."""
+    this: Value | None
+    method: Method
+    offset: int
+    """Of the instruction in the DEX file."""
+
+
+class Frame:
+    """One call of one method."""
+
+    __slots__ = ("depth", "file", "gains", "method", "registers", "result", "returned", "units")
+
+    def __init__(self, file: CodeFile, method: Method, arguments: Sequence[Value], depth: int):
+        count, ins = struct.unpack_from("<HH", file.data, method.code_at)
+        (size,) = struct.unpack_from("<I", file.data, method.code_at + 12)
+        size = min(size, (len(file.data) - method.code_at - 16) // 2)
+        self.file, self.method, self.depth = file, method, depth
+        self.units: Sequence[int] = struct.unpack_from(f"<{size}H", file.data, method.code_at + 16)
+        padded = [*arguments[:ins], *[EMPTY] * (ins - len(arguments))]
+        self.registers = [EMPTY] * max(0, count - ins) + padded
+        self.result = EMPTY
+        self.returned: list[Value] = []
+
+
+class Walk:
+    """One walk from some methods; *noted* is file -> (method rows, field rows) -> names."""
+
+    def __init__(
+        self,
+        program: Program,
+        noted: Sequence[tuple[Mapping[int, frozenset[str]], Mapping[int, frozenset[str]]]],
+        budget: Budget,
+        reach: int,
+        user_acts: bool,
+    ) -> None:
+        self._program = program
+        self._noted = noted
+        self._budget = budget
+        self._reach = reach
+        self._user_acts = user_acts
+        self.events: list[Event] = []
+        self._fields: dict[str, Value] = {}
+        self._done: dict[tuple[Method, tuple[Key, ...]], tuple[Value, int, int] | None] = {}
+
+    def start(self, method: Method) -> None:
+        """Walk from *method* on."""
+        if self._user_acts or method.name not in USER_ACTS:
+            self._enter(method, [], 0)
+
+    def _enter(self, method: Method, arguments: Sequence[Value], depth: int) -> Value:
+        """Return what *method* gives; what it does is walked once for the same arguments."""
+        key = (method, tuple(value.key() for value in arguments))
+        if key in self._done:
+            known = self._done[key]
+            if known is None:  # it calls itself
+                return mixed(arguments)
+            self._repeat(*known[1:])
+            return known[0]
+        self._done[key] = None
+        begin = len(self.events)
+        frame = Frame(self._program.files[method.file], method, arguments, depth)
+        self._run(frame)
+        given = frame.returned[0] if len(frame.returned) == 1 else mixed(frame.returned)
+        self._done[key] = (given, begin, len(self.events))
+        return given
+
+    def _repeat(self, begin: int, end: int) -> None:
+        room = max(0, MAXIMUM_EVENTS - len(self.events))
+        self.events += self.events[begin:end][:room]
+
+    def _run(self, frame: Frame) -> None:
+        units, size = frame.units, len(frame.units)
+        marks = bytearray(size)
+        seen: dict[int, list[frozenset[int]]] = {}
+        waiting = [(0, frame.registers, 1)]
+        handlers = [*code_file.catch_places(frame.file, frame.method.code_at, len(frame.units))]
+        while waiting or handlers:
+            if not waiting:
+                waiting.append((handlers.pop(), frame.registers, 1))
+            at, frame.registers, turn = waiting.pop()
+            steps = 0
+            while 0 <= at < size:
+                if marks[at] >= turn:
+                    turn = self._next_turn(at, frame, seen, turn)
+                    if not turn:
+                        break
+                marks[at] = turn
+                steps += 1
+                code = units[at] & 0xFF
+                length = LENGTHS[code]
+                if at + length > size:
+                    break
+                HANDLERS[code](self, frame, at)
+                targets, goes_on = branch_targets(units, at)
+                waiting += [
+                    (target, [*frame.registers], turn) for target in targets if 0 <= target < size
+                ]
+                if not goes_on:
+                    break
+                at += length
+            self._budget.spend(steps + 1)
+
+    def _next_turn(
+        self, at: int, frame: Frame, seen: dict[int, list[frozenset[int]]], turn: int
+    ) -> int:
+        """Return the number of the pass to go on with, or 0: nothing new comes from here."""
+        now = [value.origins for value in frame.registers]
+        before = seen.get(at)
+        if before is None:
+            fresh = any(now)
+            seen[at] = now
+        else:
+            fresh = any(not a <= b for a, b in zip(now, before, strict=True))
+            seen[at] = [a | b for a, b in zip(now, before, strict=True)]
+        return turn + 1 if fresh and turn < MAXIMUM_PASSES else 0
+
+    # --- calls ---
+
+    def call(self, frame: Frame, at: int, registers: Sequence[int]) -> None:
+        """Walk the call at *at*."""
+        row, code = frame.units[at + 1], frame.units[at] & 0xFF
+        owner, proto, name = frame.file.method(row)
+        values = [frame.registers[number] for number in registers]
+        is_static = code in (0x71, 0x77)
+        names = self._noted[frame.method.file][0].get(row)
+        if names is None:
+            signature = (frame.file.text(name), frame.file.proto(proto))
+            target = self._target(frame.file.type_name(owner), signature, values, code)
+            if target is not None:
+                frame.result = self._own(target, values, frame.depth)
+                return
+        frame.result = self._foreign(frame, at, names, values, proto, is_static)
+
+    def _target(
+        self, owner: str, signature: tuple[str, str], values: Sequence[Value], code: int
+    ) -> Method | None:
+        """Return the own method that runs: that of the object's class, if it is known."""
+        if code in (0x6E, 0x72, 0x74, 0x78) and values:
+            for holder in sorted(values[0].holds):
+                found = self._program.method(holder, *signature)
+                if found is not None:
+                    return found
+        return self._program.method(owner, *signature)
+
+    def _own(self, target: Method, values: Sequence[Value], depth: int) -> Value:
+        is_act = target.name in USER_ACTS and not self._user_acts
+        if depth >= self._reach or is_act:
+            return mixed(values)
+        return self._enter(target, values, depth + 1)
+
+    def _foreign(
+        self,
+        frame: Frame,
+        at: int,
+        names: frozenset[str] | None,
+        values: list[Value],
+        proto: int,
+        is_static: bool,
+    ) -> Value:
+        """Walk a call of the framework: note it, mix its arguments, follow objects it is given."""
+        more: frozenset[int] = frozenset()
+        if names:
+            shorty = frame.file.parameters(proto)[1:]
+            more = self.note(frame, at, names, values, shorty, is_static)
+        given = values if is_static else values[1:]
+        if not is_static and values and values[0].is_new:
+            put_into(values[0], given)
+        result = mixed(values, more)
+        for value in given:
+            if value.is_new and value.constant == ARRAY:
+                value.origins |= result.origins
+        for holder in mixed(values).holds:
+            self._follow(holder, given, frame.depth)
+        return result
+
+    def _follow(self, holder: str, given: Sequence[Value], depth: int) -> None:
+        """Walk what the framework calls on an own object: any method but those of the user."""
+        found = self._program.own_class(holder)
+        if found is None or depth >= self._reach:
+            return
+        passed = Value(None, mixed(given).origins)
+        this = Value(None, frozenset(), frozenset((holder,)))
+        for method in found.methods.values():
+            if not method.name.startswith("<") and (
+                self._user_acts or method.name not in USER_ACTS
+            ):
+                self._enter(method, [this, *[passed] * 6], depth + 1)
+
+    def own(self, descriptor: str) -> frozenset[str]:
+        """Return *descriptor* alone if the app defines that class, else nothing."""
+        return frozenset((descriptor,) if self._program.own_class(descriptor) else ())
+
+    def note(
+        self,
+        frame: Frame,
+        at: int,
+        names: frozenset[str],
+        values: Sequence[Value],
+        shorty: str,
+        is_static: bool,
+    ) -> frozenset[int]:
+        """Add an event and return its number."""
+        if len(self.events) >= MAXIMUM_EVENTS:
+            raise BudgetError
+        this = None if is_static or not values else values[0]
+        rest, arguments, slot = values if is_static else values[1:], [], 0
+        for letter in shorty:
+            if slot < len(rest):
+                value = rest[slot]
+                arguments.append(Value(value.constant, value.origins, value.holds))
+            slot += 2 if letter in "JD" else 1
+        offset = frame.method.code_at + 16 + 2 * at
+        shown = this and Value(this.constant, this.origins, this.holds)
+        number = len(self.events)
+        self.events.append(Event(number, names, tuple(arguments), shown, frame.method, offset))
+        return frozenset((number,))
+
+    # --- fields ---
+
+    def get_field(self, frame: Frame, at: int, row: int) -> Value:
+        """Return what is known of a field: of any object, as fields are not told apart by it."""
+        known = self._fields.get(frame.file.field_name(row), EMPTY)
+        names = self._noted[frame.method.file][1].get(row)
+        if not names:
+            return known
+        number = self.note(frame, at, names, [], "", True)
+        return Value(None, known.origins | number, known.holds)
+
+    def put_field(self, frame: Frame, row: int, value: Value) -> None:
+        """Keep *value* beside what the field may hold already."""
+        key = frame.file.field_name(row)
+        before = self._fields.get(key)
+        if before is None or before is value:
+            self._fields[key] = value
+        else:
+            self._fields[key] = mixed((before, value))

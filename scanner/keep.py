@@ -1,0 +1,99 @@
+"""Collects the features of one app while it is scanned; `scanner.features` says what they are."""
+
+from collections.abc import Collection
+from typing import Any
+
+from patterns.opened import OpenSet
+from scanner import features
+from scanner.evidence import Evidence, printable
+from scanner.manifest import Manifest
+
+MAXIMUM_KEPT = 100
+"""Findings; the gravest stay."""
+
+
+class Keep:
+    """The features so far, in *values*."""
+
+    def __init__(self, patterns: OpenSet) -> None:
+        self._yara = patterns.data.yara
+        self._counts: dict[str, int] = {}
+        self.values: dict[str, Any] = {
+            "v": features.FEATURES_VERSION,
+            "is_app": False,
+            "package": "",
+            "label": "",
+            "minimum_sdk": None,
+            "target_sdk": None,
+            "permissions": [],
+            "components": [],
+            "flags": [],
+            "meta_data": [],
+            "traits": [],
+            "signers": [],
+            "hashes": {},
+            "hashes_cut": False,
+            "references": [],
+            "asked": "",
+            "code": {},
+            "yara": features.packed_digests(self._yara.values()),
+            "kept": [],
+        }
+
+    def count(self, what: str, number: int = 1) -> None:
+        """Count something, for people to see."""
+        self._counts[what] = self._counts.get(what, 0) + number
+
+    def trait(self, name: str) -> None:
+        """Note a trait of `patterns.rule_language.Trait`."""
+        if name not in self.values["traits"]:
+            self.values["traits"].append(name)
+
+    def hash(self, digest: bytes, where: str) -> None:
+        """Note the SHA-256 of an entry that may be known."""
+        if len(self.values["hashes"]) >= features.MAXIMUM_HASHES:
+            self.values["hashes_cut"] = True
+        else:
+            self.values["hashes"][digest.hex()[: features.HASH_LENGTH]] = printable(where, 300)
+
+    def app(self, app: Manifest, label: str, signers: list[str]) -> None:
+        """Note what manifest and signatures say."""
+        components = features.components_of(app)
+        if len(components) > features.MAXIMUM_COMPONENTS:
+            self.count("components_not_kept", len(components) - features.MAXIMUM_COMPONENTS)
+        self.values |= {
+            "is_app": True,
+            "package": printable(app.package, 255),
+            "label": printable(label, 255),
+            "minimum_sdk": app.minimum_sdk,
+            "target_sdk": app.target_sdk,
+            "permissions": [printable(one, 255) for one in app.permissions],
+            "components": [[*part] for part in components[: features.MAXIMUM_COMPONENTS]],
+            "flags": features.flags_of(app, components),
+            "meta_data": [printable(one, 255) for one in app.meta_data],
+            "signers": signers,
+        }
+        self.count("components", len(components))
+
+    def references(self, found: Collection[str], wanted: Collection[str]) -> None:
+        """Note what the code refers to, and what was looked for."""
+        self.values["references"] = sorted(found)
+        self.values["asked"] = features.asked(wanted)
+
+    def findings(self, evidence: Evidence) -> None:
+        """Note the findings of the scanner itself and of YARA; all others can be found again."""
+        self.values["kept"] = [
+            [self._yara.get(finding.rule, ""), finding._asdict()]
+            for finding in evidence.all_findings()[:MAXIMUM_KEPT]
+        ]
+
+    def features(self, evidence: Evidence) -> dict[str, Any]:
+        """Return all features, for the answer."""
+        if not self.values["is_app"]:
+            self.findings(evidence)
+        return {
+            **self.values,
+            "counts": self._counts,
+            "unpacked_bytes": evidence.unpacked_bytes,
+            "skipped": evidence.skipped,
+        }

@@ -1,0 +1,111 @@
+"""An app compared with what is known: hashes, signers, names, and who publishes what. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from scanner.behaviour_rules import finding_of
+from scanner.evidence import Finding
+from scanner.features import HASH_LENGTH
+
+SIGNATURE = "signature"
+_LIKE = str.maketrans("01357|!$@", "olestllsa")
+"""Digits and signs that are read as letters."""
+_FOREIGN = str.maketrans(
+    "аеорсухіјѕԁԛᴡʏɡıοανΑΒΕΗΙΚΜΝΟΡΤΧАВЕКМНОРСТХ", "aeopcyxijsdqwygioavabehikmnoptxabekmhopctx"
+)
+"""Cyrillic, Greek and phonetic letters that look like Latin ones."""
+
+
+def listed(features: Mapping[str, Any], rules: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Yield a finding for each of *rules* (`patterns.rule_language.KnownList`) that holds."""
+    hashes: dict[str, str] = features["hashes"]
+    for rule in rules:
+        kind, values = rule["kind"], rule["values"]
+        if kind == "package" and features["package"] in values:
+            yield finding_of(rule, "AndroidManifest.xml", f"package {features['package']}")
+        elif kind == "signer":
+            for signer in set(features["signers"]).intersection(values):
+                yield finding_of(rule, SIGNATURE, f"certificate with SHA-256 {signer}")
+        elif kind == "sha256":
+            for value in values:
+                if value[:HASH_LENGTH] in hashes:
+                    yield finding_of(rule, hashes[value[:HASH_LENGTH]], f"SHA-256 {value}")
+
+
+def published(features: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield what the signers say; *known* is `patterns.rule_language.Signers`."""
+    signers = set(features["signers"])
+    for key in known["public_key"]:
+        if key["sha256"] in signers:
+            yield Finding(
+                "public_key",
+                "low",
+                SIGNATURE,
+                f"{key['name']}, SHA-256 {key['sha256']}",
+                "Signed with a key that anybody has",
+                "unwanted",
+                confidence="high",
+            )
+    for app in known["official"]:
+        if not signers.intersection(app["sha256"]):
+            yield from _impersonation(features, app, ", ".join(sorted(signers)) or "no valid key")
+
+
+def _impersonation(
+    features: Mapping[str, Any], app: Mapping[str, Any], signed: str
+) -> Iterator[Finding]:
+    package, publisher = features["package"], app["publisher"]
+    if package == app["package"]:
+        yield Finding(
+            "repackaged_app",
+            "high",
+            SIGNATURE,
+            f"{package} is published by {publisher}, but signed with {signed}.",
+            f"Changed copy of an app by {publisher}",
+            "impersonation",
+            technique="T1655.001",
+            confidence="high",
+        )
+    elif is_nearly(package, app["package"]):
+        yield Finding(
+            "lookalike_package",
+            "medium",
+            "AndroidManifest.xml",
+            f"{package} looks like {app['package']} by {publisher}, but is signed with {signed}.",
+            f"Named like an app by {publisher}",
+            "impersonation",
+            technique="T1655.001",
+        )
+    elif features["label"] and plain(features["label"]) in {plain(one) for one in app["labels"]}:
+        yield Finding(
+            "lookalike_label",
+            "medium",
+            "AndroidManifest.xml",
+            f"Its label {features['label']} is that of {app['package']} by {publisher}; its package"
+            f" is {package}, signed with {signed}.",
+            f"Calls itself like an app by {publisher}",
+            "impersonation",
+            technique="T1655.001",
+        )
+
+
+def plain(text: str) -> str:
+    """Return *text* as a hasty reader sees it: letters only, look-alikes made equal."""
+    folded = text.translate(_FOREIGN).casefold().translate(_LIKE)
+    return "".join(letter for letter in folded if letter.isalnum())
+
+
+def is_nearly(name: str, known: str) -> bool:
+    """Whether two package names differ, but by a letter or by look-alikes only."""
+    if name == known or abs(len(name) - len(known)) > 1:
+        return False
+    if plain(name) == plain(known):
+        return True
+    at = next((n for n, (a, b) in enumerate(zip(name, known, strict=False)) if a != b), len(name))
+    rest, other = name[at:], known[at:]
+    return (
+        rest[1:] == other[1:]
+        or rest == other[1:]
+        or rest[1:] == other
+        or (rest[:2] == other[1::-1] and rest[2:] == other[2:])
+    ) and len(known) >= 10

@@ -1,0 +1,213 @@
+"""The code of an app across its DEX files: what it refers to, its classes, their methods.
+
+Only what is asked for is read; nothing is disassembled here.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from scanner.code_file import CodeFile, Method
+from scanner.framework import ANCESTORS, is_a
+
+MAXIMUM_ANCESTORS = 40
+_NO_INDEX = 0xFFFFFFFF
+
+
+class Reference(NamedTuple):
+    """A row of a file's method or field table that means a wanted reference."""
+
+    file: int
+    is_field: bool
+    row: int
+
+
+class OwnClass(NamedTuple):
+    """A class that the app defines."""
+
+    file: int
+    descriptor: str
+    parent: str
+    interfaces: tuple[str, ...]
+    methods: Mapping[tuple[str, str], Method]
+    """(name, prototype) -> method with code."""
+
+
+class Program:
+    """All code of an app. Methods raise BrokenDexError, struct.error or IndexError on damage."""
+
+    def __init__(self, files: list[CodeFile]) -> None:
+        self.files = files
+        self._classes: dict[str, OwnClass | None] = {}
+        self._methods: dict[tuple[str, str, str], Method | None] = {}
+
+    def references(self, wanted: Iterable[str]) -> dict[str, list[Reference]]:
+        """Return where the code refers to *wanted*: ``Lx;->name`` or ``Lx;`` (an empty list).
+
+        A method that is named through a descendant counts, unless the app defines it there.
+        """
+        found: dict[str, list[Reference]] = {}
+        by_owner: dict[str, list[str]] = {}
+        for text in wanted:
+            owner, _, name = text.partition("->")
+            by_owner.setdefault(owner, []).append(name)
+        names = {name for group in by_owner.values() for name in group if name}
+        inherited = _inherited_names(by_owner)
+        for number, file in enumerate(self.files):
+            strings = file.find_strings((*by_owner, *names))
+            types = file.find_types(strings)
+            for owner in types.values():
+                found.setdefault(owner, [])
+            for kind, owner in types.items():
+                for name in by_owner.get(owner, ()):
+                    self._exact(number, kind, owner, name, strings, found)
+            for name, owners in inherited.items():
+                if name in strings:
+                    self._inherited(number, name, strings[name], owners, found)
+        return {text: rows for text, rows in found.items() if "->" in text or text in by_owner}
+
+    def _exact(
+        self,
+        number: int,
+        kind: int,
+        owner: str,
+        name: str,
+        strings: Mapping[str, int],
+        found: dict[str, list[Reference]],
+    ) -> None:
+        if name not in strings:
+            return
+        for is_field in (False, True):
+            rows = self.files[number].rows_of(kind, strings[name], is_field)
+            more = [Reference(number, is_field, row) for row in rows]
+            if more:
+                found.setdefault(f"{owner}->{name}", []).extend(more)
+
+    def _inherited(
+        self,
+        number: int,
+        name: str,
+        string: int,
+        owners: list[str],
+        found: dict[str, list[Reference]],
+    ) -> None:
+        """Find methods of that name that are called through a descendant of one of *owners*."""
+        file = self.files[number]
+        for row in file.rows_with_name(string):
+            for owner in self._inherits(file, file.method(row)[0], row, owners):
+                found.setdefault(f"{owner}->{name}", []).append(Reference(number, False, row))
+
+    def _inherits(self, file: CodeFile, owner: int, row: int, meant: list[str]) -> list[str]:
+        descriptor = file.type_name(owner)
+        if descriptor.startswith(("Landroid/", "Ljava/", "Ljavax/", "Ldalvik/")):
+            return [one for one in meant if one != descriptor and is_a(descriptor, one)]
+        _, proto, name = file.method(row)
+        if self.method(descriptor, file.text(name), file.proto(proto)):
+            return []
+        return [one for one in meant if self.descends(descriptor, (one,))]
+
+    def own_class(self, descriptor: str) -> OwnClass | None:
+        """Return the class that the app defines under this name."""
+        if descriptor not in self._classes:
+            self._classes[descriptor] = self._read_class(descriptor)
+        return self._classes[descriptor]
+
+    def _read_class(self, descriptor: str) -> OwnClass | None:
+        for number, file in enumerate(self.files):
+            for kind in file.find_types(file.find_strings([descriptor])):
+                row = file.class_rows.get(kind)
+                if row is not None:
+                    return self._class_in(number, row, descriptor)
+        return None
+
+    def _class_in(self, number: int, row: int, descriptor: str) -> OwnClass:
+        file = self.files[number]
+        _, parent, interfaces = file.parents[row]
+        methods = {
+            key: method._replace(file=number)
+            for key, method in file.methods_of(row, descriptor).items()
+        }
+        name = file.type_name(parent) if parent != _NO_INDEX else ""
+        return OwnClass(number, descriptor, name, file.interfaces(interfaces), methods)
+
+    def method(self, owner: str, name: str, proto: str) -> Method | None:
+        """Return what runs when that method of an own class is called, inherited ones included."""
+        key = (owner, name, proto)
+        if key not in self._methods:
+            self._methods[key] = next(
+                (
+                    one.methods[name, proto]
+                    for one in self.line(owner)
+                    if (name, proto) in one.methods
+                ),
+                None,
+            )
+        return self._methods[key]
+
+    def line(self, descriptor: str) -> Iterator[OwnClass]:
+        """Yield the own class and its own ancestors."""
+        for _ in range(MAXIMUM_ANCESTORS):
+            found = self.own_class(descriptor)
+            if found is None:
+                return
+            yield found
+            descriptor = found.parent
+
+    def descends(self, descriptor: str, ancestors: tuple[str, ...]) -> bool:
+        """Whether a class is one of *ancestors* or descends from it."""
+        last = descriptor
+        for one in self.line(descriptor):
+            if one.descriptor in ancestors:
+                return True
+            last = one.parent
+        return any(is_a(last, ancestor) for ancestor in ancestors)
+
+    def descendants(self, ancestors: tuple[str, ...], interfaces: bool) -> Iterator[OwnClass]:
+        """Yield the own classes that descend from one of *ancestors*, or implement it."""
+        for number, file in enumerate(self.files):
+            bases: dict[int, bool] = {}
+            for row, (kind, parent, listed) in enumerate(file.parents):
+                if interfaces:
+                    fits = bool(listed) and bool(set(file.interfaces(listed)) & set(ancestors))
+                elif parent == _NO_INDEX:
+                    fits = False
+                else:
+                    if parent not in bases:
+                        bases[parent] = self.descends(file.type_name(parent), ancestors)
+                    fits = bases[parent]
+                if fits:
+                    yield self._class_in(number, row, file.type_name(kind))
+
+    def users(self, references: Iterable[Reference]) -> list[Method]:
+        """Return the methods whose code uses one of *references*."""
+        rows: dict[int, tuple[set[int], set[int]]] = {}
+        for file, is_field, row in references:
+            rows.setdefault(file, (set(), set()))[is_field].add(row)
+        return [
+            method._replace(file=number)
+            for number, wanted in rows.items()
+            for method in self.files[number].users(*wanted)
+        ]
+
+    def callers(self, methods: Iterable[Method]) -> list[Method]:
+        """Return the methods whose code calls one of the own *methods*."""
+        return self.users([row for method in methods for row in self._rows_of(method)])
+
+    def _rows_of(self, method: Method) -> Iterator[Reference]:
+        for number, file in enumerate(self.files):
+            strings = file.find_strings((method.owner, method.name))
+            if method.name not in strings:
+                continue
+            for kind in file.find_types({method.owner: strings.get(method.owner, -1)}):
+                for row in file.rows_of(kind, strings[method.name], is_field=False):
+                    if file.proto(file.method(row)[1]) == method.proto:
+                        yield Reference(number, False, row)
+
+
+def _inherited_names(by_owner: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return method name -> classes that descendants inherit it from."""
+    found: dict[str, list[str]] = {}
+    for owner, names in by_owner.items():
+        for name in names:
+            if name and name != "<init>" and owner in ANCESTORS:
+                found.setdefault(name, []).append(owner)
+    return found
