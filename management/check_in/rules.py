@@ -1,6 +1,7 @@
 """Which report is taken, by its number. Pure."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any
@@ -46,3 +47,13 @@ def remember(recent: Mapping[str, Any], seq: int, hashed: str) -> dict[str, str]
     return {number: kept for number, kept in recent.items() if int(number) > seq - REMEMBERED} | {
         str(seq): hashed
     }
+
+
+def said_when(sent_at: datetime, not_before: datetime, now: datetime) -> datetime:
+    """Return when the content of a report counts as said.
+
+    A device's clock may be wrong, its numbers are not: never after the arrival *now*, and never
+    before *not_before*, when the report ahead of it was said or the device enrolled. So a clock set
+    back makes no news look old.
+    """
+    return min(max(sent_at, not_before), now)

@@ -19,7 +19,7 @@ from contracts.agent import Receipt
 from contracts.link import Inbound
 from management.check_in.items import acknowledge_orders, take_items
 from management.check_in.opening import Opened, SuspiciousError, open_report, open_request
-from management.check_in.rules import Place, place, remember
+from management.check_in.rules import Place, place, remember, said_when
 from management.compliance.queries import wish_of
 from management.compliance.service import rejudge
 from management.context import Context
@@ -104,6 +104,8 @@ def _take_report(session: Session, this: _Pass, item: Inbound) -> None:
     )
     if where is Place.REPEATED:
         this.repeated[device.id] = None
+    elif where is Place.OLD_EPOCH and device.outbound_ack == 0:
+        log.info("A report from before the epoch that the device has yet to begin")
     elif where is not Place.NEXT:
         problem, words = _WRONG[where]
         raise SuspiciousError(
@@ -118,7 +120,7 @@ def _take_report(session: Session, this: _Pass, item: Inbound) -> None:
 
 def _accept(session: Session, this: _Pass, opened: Opened) -> None:
     device, report = opened.device, opened.report
-    said_at = min(report.sent_at, this.now)
+    said_at = said_when(report.sent_at, device.contact_at or device.enrolled_at, this.now)
     device.inbound_seq = report.seq
     device.recent_reports = remember(device.recent_reports, report.seq, opened.hashed)
     move_mailbox(session, device, this.relay_id)

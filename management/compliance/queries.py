@@ -19,7 +19,8 @@ from management.compliance.judgement import (
 from management.compliance.models import DeviceJudgement
 from management.compliance.rules import judge
 from management.devices.models import Device
-from management.devices.queries import get_device, get_facts, replay_facts
+from management.devices.queries import get_device, get_facts
+from management.devices.replay import replay_facts
 from management.devices.rules import Fact, FactKind
 from management.policies.models import PolicyVersion
 from management.policies.queries import current_version, get_policy, version_at, wishes

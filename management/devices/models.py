@@ -80,7 +80,7 @@ class Fact(Base):
     """The append-only log: what a source said of a device at a time."""
 
     __tablename__ = "fact"
-    __table_args__ = (Index(None, "device_id", "kind", "received_at"),)
+    __table_args__ = (Index(None, "device_id", "kind", "said_at"),)
 
     id: Mapped[RowId]
     device_id: Mapped[UUID] = mapped_column(ForeignKey("device.id"))

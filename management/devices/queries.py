@@ -5,18 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from management.devices import models
 from management.devices.models import Device, DeviceFacts, DeviceJudgement
-from management.devices.rules import (
-    LAST,
-    EnrolmentState,
-    Fact,
-    FactKind,
-    read_facts,
-)
+from management.devices.rules import EnrolmentState, Fact, FactKind, read_facts
 from runtime.errors import NotFoundError
 
 PAGE = 50
@@ -156,29 +150,6 @@ def list_log(
     return session.scalars(query.order_by(models.Fact.id.desc()).limit(min(limit, MOST))).all()
 
 
-def replay_facts(session: Session, device_id: UUID, at: datetime) -> dict[FactKind, Fact]:
-    """Return what was known of the device at a past instant, from the log alone.
-
-    The log tells contact only where a silence began and ended. In between the device was heard at
-    least as often as its policy asked, so it counts as heard at *at*, or at the end of that time.
-    """
-    known: dict[FactKind, Fact] = {}
-    for kind in FactKind:
-        if kind is not FactKind.CONTACT and (row := _said(session, device_id, kind, at)):
-            known[kind] = Fact(row.value["value"], row.source, row.said_at)
-    if (contact := _contact_at(session, device_id, at)) is not None:
-        known[FactKind.CONTACT] = contact
-    return known
-
-
-def rebuild_facts(session: Session, device: Device) -> dict[FactKind, Fact]:
-    """Return the current facts from the log; equal to the stored row, see `DeviceFacts`."""
-    known = replay_facts(session, device.id, datetime.max.replace(tzinfo=device.enrolled_at.tzinfo))
-    if device.contact_at is not None:
-        known[FactKind.CONTACT] = Fact(True, "agent", device.contact_at)
-    return known
-
-
 def _filtered(wanted: DeviceFilter) -> Select[Device, DeviceJudgement]:
     query = select(Device, DeviceJudgement).join(
         DeviceJudgement, DeviceJudgement.device_id == Device.id
@@ -208,50 +179,3 @@ def _holds(word: str) -> ColumnElement[bool]:
         Device.exchange_device_id,
     )
     return or_(*(column.icontains(word, autoescape=True) for column in searched))
-
-
-def _said(session: Session, device_id: UUID, kind: FactKind, at: datetime) -> models.Fact | None:
-    """Return the last entry of *kind* that had arrived at an instant."""
-    return session.scalars(
-        select(models.Fact)
-        .where(
-            and_(
-                models.Fact.device_id == device_id,
-                models.Fact.kind == kind,
-                models.Fact.received_at <= at,
-            )
-        )
-        .order_by(models.Fact.received_at.desc(), models.Fact.id.desc())
-        .limit(1)
-    ).first()
-
-
-def _contact_at(session: Session, device_id: UUID, at: datetime) -> Fact | None:
-    entry = _contact_entry(session, device_id, at, before=True)
-    if entry is None:
-        return None
-    if entry.value["value"] == LAST:
-        return Fact(True, entry.source, entry.said_at)
-    following = _contact_entry(session, device_id, at, before=False)
-    device = get_device(session, device_id)
-    end = following.said_at if following is not None else device.contact_at or entry.said_at
-    return Fact(True, entry.source, min(at, end))
-
-
-def _contact_entry(
-    session: Session, device_id: UUID, at: datetime, before: bool
-) -> models.Fact | None:
-    """Return the entry about contact next to an instant: its newest before, or the next after."""
-    said = models.Fact.said_at
-    return session.scalars(
-        select(models.Fact)
-        .where(
-            models.Fact.device_id == device_id,
-            models.Fact.kind == FactKind.CONTACT,
-            said <= at if before else said > at,
-        )
-        .order_by(
-            said.desc() if before else said, models.Fact.id.desc() if before else models.Fact.id
-        )
-        .limit(1)
-    ).first()

@@ -1,10 +1,12 @@
 """What can be said of a device, by whom, and how an enrolment stands. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from contracts.plain_text import plain
 
 
 class EnrolmentState(StrEnum):
@@ -91,14 +93,30 @@ def write_fact(fact: Fact) -> dict[str, Any]:
     return {"value": fact.value, "source": fact.source, "said_at": fact.said_at.isoformat()}
 
 
-def news(known: Facts, said: Facts) -> dict[FactKind, Fact]:
-    """Return those of *said* whose value is not the one *known*.
+def fit(fact: Fact, now: datetime) -> Fact:
+    """Return *fact* as it can be stored: text that every database takes, and not of the future."""
+    return Fact(plain(fact.value), plain(fact.source)[:255], min(fact.said_at, now))
+
+
+def take_fact(known: Fact | None, said: Fact, contact: Fact | None) -> tuple[Fact, list[Fact]]:
+    """Return which fact holds after *said* arrived, and what goes into the log.
 
     Said again is no news: the first time it was said stays, because it tells since when it holds.
-    `CONTACT` is not told by value and is left out.
+    What was said later holds, in whatever order it arrives; of the same time, what arrives later.
+    One source is believed in the order in which it speaks, so its news is never older than what it
+    said before. Each *contact* confirms what the same source said: a word of another source from
+    before it goes into the log, and so does what was confirmed, which holds anew from then on.
     """
-    return {
-        kind: fact
-        for kind, fact in said.items()
-        if kind is not FactKind.CONTACT and (kind not in known or known[kind].value != fact.value)
-    }
+    if known is None:
+        return said, [said]
+    if said.value == known.value:
+        return known, []
+    if said.source == known.source:
+        fresh = replace(said, said_at=max(said.said_at, known.said_at))
+        return fresh, [fresh]
+    if said.said_at < known.said_at:
+        return known, [said]
+    if contact is None or contact.source != known.source or said.said_at >= contact.said_at:
+        return said, [said]
+    confirmed = replace(known, said_at=contact.said_at)
+    return confirmed, [said, confirmed]

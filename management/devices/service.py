@@ -1,31 +1,18 @@
 """Writes what was said of devices, and how their enrolment goes on."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from management.devices import models
-from management.devices.models import Device, DeviceFacts
+from management.devices.fact_log import record_contact, record_facts
+from management.devices.models import Device
 from management.devices.queries import get_device
-from management.devices.rules import (
-    AGENT,
-    BACK,
-    LAST,
-    EnrolmentState,
-    Fact,
-    FactKind,
-    Facts,
-    news,
-    read_facts,
-    write_fact,
-)
+from management.devices.rules import AGENT, EnrolmentState, Fact, FactKind
 from management.policies.queries import get_policy
 from management.work.service import enqueue
 
-__all__ = ["AGENT"]
-DAY = timedelta(days=1)
+__all__ = ["AGENT", "record_contact", "record_facts"]
 
 
 def end_enrolment(

@@ -24,7 +24,7 @@ from management.compliance.judgement import (
 )
 from management.compliance.reporters import CAN_SAY
 from management.compliance.rules import TRANSIENT, judge, kept_since
-from management.devices.rules import EnrolmentState, Fact, FactKind, news, read_facts, write_fact
+from management.devices.rules import EnrolmentState, Fact, FactKind, read_facts, write_fact
 from management.policies.rules import (
     Requirements,
     asked_since,
@@ -364,15 +364,6 @@ def test_violations_survive_being_stored(known: Facts, asked: AskedPolicy, now: 
 def test_requirements_survive_being_stored(asked: Requirements) -> None:
     if timedelta.max not in (asked.maximum_silence, asked.inactive_after, asked.maximum_patch_age):
         assert read_requirements(write_requirements(asked)) == asked
-
-
-@given(facts, facts)
-def test_only_what_differs_is_news(known: Facts, said: Facts) -> None:
-    new = news(known, said)
-
-    assert FactKind.CONTACT not in new
-    assert all(kind not in known or known[kind].value != fact.value for kind, fact in new.items())
-    assert news({**known, **new}, said) == {}
 
 
 @settings(max_examples=30)

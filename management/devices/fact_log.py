@@ -1,0 +1,147 @@
+"""Writes what was said of devices: the log, and the current row beside it."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import and_, delete, exists, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from management.devices import models
+from management.devices.models import Device, DeviceFacts
+from management.devices.replay import rebuild_facts
+from management.devices.rules import (
+    AGENT,
+    BACK,
+    LAST,
+    Fact,
+    FactKind,
+    Facts,
+    fit,
+    read_facts,
+    take_fact,
+    write_fact,
+)
+
+DAY = timedelta(days=1)
+FORGOTTEN_AT_ONCE = 500
+"""So many devices' old entries are deleted in one transaction."""
+
+
+def record_facts(session: Session, device_id: UUID, said: Facts, now: datetime) -> bool:
+    """Store what was said; return whether it changes what is known.
+
+    What changes goes into the log and into the current row, see `devices.rules.take_fact`.
+    `CONTACT` only moves in the current row; the log gets it from `record_contact`.
+    """
+    row = _locked_facts(session, device_id, now)
+    known = read_facts(row.facts)
+    contact = said.get(FactKind.CONTACT) or known.get(FactKind.CONTACT)
+    entries: list[tuple[FactKind, Fact]] = []
+    told: dict[FactKind, Fact] = {}
+    for kind, fact in said.items():
+        if kind is FactKind.CONTACT:
+            told[kind] = fact
+            continue
+        held, logged = take_fact(known.get(kind), fit(fact, now), contact)
+        entries += [(kind, one) for one in logged]
+        if held is not known.get(kind):
+            told[kind] = held
+    if told:
+        fresh = {kind.value: write_fact(fact) for kind, fact in told.items()}
+        row.facts, row.changed_at = {**row.facts, **fresh}, now
+    session.add_all(_entry(device_id, kind, fact, now) for kind, fact in entries)
+    session.flush()
+    return any(kind is not FactKind.CONTACT for kind in told)
+
+
+def record_contact(
+    session: Session,
+    device: Device,
+    said_at: datetime,
+    silence: timedelta,
+    now: datetime,
+    source: str = AGENT,
+) -> None:
+    """Note that the device proved itself at *said_at*; contact never moves back.
+
+    The log gets the end and the beginning of each gap longer than *silence* (at most a day), which
+    is all that is needed to say later whether the device was in contact.
+    """
+    before = device.contact_at
+    if before is not None and said_at <= before:
+        return
+    if before is None:
+        session.add(_entry(device.id, FactKind.CONTACT, Fact(BACK, source, said_at), now))
+    elif said_at - before > min(silence, DAY):
+        session.add(_entry(device.id, FactKind.CONTACT, Fact(LAST, source, before), now))
+        session.add(_entry(device.id, FactKind.CONTACT, Fact(BACK, source, said_at), now))
+    device.contact_at = said_at
+    record_facts(session, device.id, {FactKind.CONTACT: Fact(True, source, said_at)}, now)
+
+
+def mend_facts(session: Session, device: Device, now: datetime) -> bool:
+    """Write the current row anew from the log; return whether it said something else."""
+    row = _locked_facts(session, device.id, now)
+    known = rebuild_facts(session, device)
+    if read_facts(row.facts) == known:
+        return False
+    row.facts = {kind.value: write_fact(fact) for kind, fact in known.items()}
+    row.changed_at = now
+    session.flush()
+    return True
+
+
+def forget_facts(session: Session, device_ids: Sequence[UUID], before: datetime) -> int:
+    """Delete the log of these devices up to *before*; return how many entries that were.
+
+    The newest entry of each kind stays, whatever its age: it still holds. So the past can be
+    replayed at any instant from *before* on, exactly as if nothing had been deleted.
+    """
+    old, newer = models.Fact, aliased(models.Fact)
+    contact = old.kind == FactKind.CONTACT
+    follows = or_(
+        newer.said_at > old.said_at,
+        and_(newer.said_at == old.said_at, newer.id > old.id),
+    )
+    replaced = exists().where(
+        newer.device_id == old.device_id,
+        newer.kind == old.kind,
+        newer.received_at <= before,
+        or_(~contact, newer.said_at <= before),
+        follows,
+    )
+    done = session.execute(
+        delete(old)
+        .where(old.device_id.in_(device_ids), old.received_at <= before, replaced)
+        .execution_options(synchronize_session=False)
+    )
+    return int(done.rowcount)  # type: ignore[attr-defined]
+
+
+def _locked_facts(session: Session, device_id: UUID, now: datetime) -> DeviceFacts:
+    """Return the current row; what two transactions learn at once must not undo each other."""
+    session.flush()
+    found = session.scalars(
+        select(DeviceFacts)
+        .where(DeviceFacts.device_id == device_id)
+        .with_hint(DeviceFacts, "WITH (UPDLOCK)", "mssql")
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).first()
+    if found is None:
+        found = DeviceFacts(device_id=device_id, facts={}, changed_at=now)
+        session.add(found)
+        session.flush()
+    return found
+
+
+def _entry(device_id: UUID, kind: FactKind, fact: Fact, now: datetime) -> models.Fact:
+    return models.Fact(
+        device_id=device_id,
+        kind=kind.value,
+        value={"value": fact.value},
+        source=fact.source,
+        said_at=fact.said_at,
+        received_at=now,
+    )
