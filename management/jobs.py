@@ -28,7 +28,8 @@ from runtime.errors import ConfigurationError, SekishoError, UnavailableError
 __all__ = ["HANDLERS", "run", "slot_key"]
 
 LATE_SECONDS = 120.0
-JUDGE_SECONDS = 30.0
+JUDGE_SECONDS = 10.0
+LOOK_AGAIN_SECONDS = 15.0
 CLOCK_SECONDS = 10.0
 HOUSEKEEPING_SECONDS = 5.0
 ROUNDS = Counter("sekisho_loop_rounds", "Rounds of the loops of the jobs process.", ["loop", "end"])
@@ -134,7 +135,11 @@ def _loops(context: Context, stopping: Event) -> list[Loop]:
         visit: Visit = handlers.resolve(handlers.LOOPS[name])
         return lambda: visit(context)
 
-    pause = {"visit relays": context.settings.relay_seconds, "judge devices": JUDGE_SECONDS}
+    pause = {
+        "visit relays": context.settings.relay_seconds,
+        "judge devices": JUDGE_SECONDS,
+        "look again": LOOK_AGAIN_SECONDS,
+    }
     return [
         *(Loop(name, named(name), pause[name], stopping) for name in handlers.LOOPS),
         Loop("watch clock", ClockWatch(context), CLOCK_SECONDS, stopping),

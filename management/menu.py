@@ -29,6 +29,7 @@ MENU = (
     Entry("commands.index", _l("Commands"), "send"),
     Entry("enrolment.index", _l("Invitations"), "person-plus"),
     Entry("policies.index", _l("Policies"), "shield-check"),
+    Entry("consequences.index", _l("Consequences"), "bell"),
     Entry("dry_run.index", _l("Dry runs"), "clipboard-data"),
     Entry("apps.index", _l("Apps"), "bag"),
     Entry("mail_access.index", _l("Mail access"), "envelope-check"),

@@ -22,7 +22,7 @@ from management.devices.models import Device, DeviceFacts
 from management.devices.rules import read_facts
 from management.work.service import enqueue
 
-FOLLOWERS = ("mail_access.decide",)
+FOLLOWERS = ("mail_access.decide", "consequences.follow")
 """Work that is queued, with ``device_ids``, for devices whose answer changed or for which a
 consequence fell due; it reads the stored judgement and does what is not done yet."""
 BATCH = 200

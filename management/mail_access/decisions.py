@@ -4,7 +4,7 @@ Every function here first takes the connectors' rows, so that two processes neve
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 
 from contracts.connector import Access
 from management.compliance.judgement import State
+from management.consequences.queries import holding
+from management.consequences.rules import Frozen
 from management.mail_access import grounds, queries
 from management.mail_access.matching import Claim, Match, Matched, match_device
 from management.mail_access.models import Connector, MailDecision, Partnership, UnmanagedGrace
@@ -27,6 +29,7 @@ from management.mail_access.rules import (
     grace_key,
     grace_start,
     room_for_blocks,
+    spared,
 )
 
 SEEN_PRECISION = timedelta(hours=1)
@@ -43,6 +46,8 @@ class _Ground:
     devices: dict[UUID, MatchedDevice]
     room: int
     """How many new blocks may still act without confirmation."""
+    frozen: dict[UUID, Frozen] = field(default_factory=dict)
+    """Devices whose access is not taken away now, and why."""
 
 
 def decide_for_devices(session: Session, device_ids: Collection[UUID], now: datetime) -> int:
@@ -112,6 +117,7 @@ def decide_rows(session: Session, rows: Sequence[Partnership], now: datetime) ->
         _match(row, ground)
     wanted_devices = {row.device_id for row in rows if row.device_id is not None}
     ground.devices = grounds.list_matched_devices(session, wanted_devices)
+    ground.frozen = holding(session, wanted_devices, now)
     changed = [row for row in rows if _decide(session, row, ground, now)]
     _bump(session, {row.connector_id for row in changed})
     session.flush()
@@ -148,6 +154,8 @@ def _decide(session: Session, row: Partnership, ground: _Ground, now: datetime) 
     device = _managing(row, ground.devices)
     since = now if _is_managed(device) else _grace(session, row, ground, now)
     decision = decide(_standing(row), device, ground.settings, since, ground.pause, now)
+    if device is not None and (frozen := ground.frozen.get(cast(UUID, row.device_id))):
+        decision = spared(_standing(row), decision, frozen.because, frozen.mend, now)
     row.next_due_at = decision.due_at
     if ground.pause is not None:
         return False

@@ -148,6 +148,19 @@ def decide(
     return _managed(partnership.wanted, device, device.judgement, settings, now)
 
 
+def spared(
+    partnership: Standing, decision: Decision, because: str, mend: str, now: datetime
+) -> Decision:
+    """Return *decision*, or while consequences are frozen what leaves the access that one has.
+
+    Only a new block waits; who is healthy again gets mail again. It is looked at each minute.
+    """
+    if decision.access != "block" or partnership.wanted == "block":
+        return decision
+    reasons = (*decision.because, f"not blocked yet: {because} {mend}")
+    return Decision(partnership.wanted, reasons, now + timedelta(minutes=1))
+
+
 def _unmanaged(
     because: str, settings: MailSettings, unmanaged_since: datetime, now: datetime
 ) -> Decision:
