@@ -29,6 +29,7 @@ VIEWS = (
     "management.enrolment.views",
     "management.policies.views",
     "management.dry_run.views",
+    "management.consequences.views",
     "management.apps.approval_views",
     "management.apps.views",
     "management.updates.views",

@@ -33,12 +33,14 @@ HANDLERS = {
     "updates.announce": "management.updates.work:announce",
     "mail_access.decide": "management.mail_access.work:decide",
     "dry_run.run": "management.dry_run.work:run",
+    "consequences.follow": "management.consequences.work:follow",
 }
 """Queued work: kind -> function taking context, payload and progress; it must bear repetition."""
 
 LOOPS = {
     "visit relays": "management.check_in.visit:visit_all",
     "judge devices": "management.compliance.work:judge_due",
+    "look again": "management.consequences.work:look_again",
 }
 """What threads of the jobs process do again and again: name -> function taking the context."""
 

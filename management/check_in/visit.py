@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from contracts.link import BATCH, Discard, KnownDevice, KnownDevices, Outbound, RelayStatus
 from management.check_in.service import take
+from management.consequences.freezes import note_contact
 from management.context import Context
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
@@ -63,8 +64,9 @@ def _visit(context: Context, relay: Relay) -> str:
         _hear_who_polled(context, link, relay)
         status = link.status()
     with context.database.transaction("note the visit") as session:
-        known = get_relay(session, relay.id)
-        known.contact_at, known.version = utc_now(), status.version[:50]
+        known, now = get_relay(session, relay.id), utc_now()
+        note_contact(session, known.id, known.name, known.contact_at, now)
+        known.contact_at, known.version = now, status.version[:50]
         known.inbound_waiting = status.inbound_waiting
         known.outbound_waiting = status.outbound_waiting
     return ""
