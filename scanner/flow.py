@@ -97,7 +97,9 @@ class Walk:
         self._user_acts = user_acts
         self.events: list[Event] = []
         self._fields: dict[str, Value] = {}
-        self._done: dict[tuple[Method, tuple[Key, ...]], tuple[Value, int, int] | None] = {}
+        self._changes = 0
+        """How often a field gained something: then what reads it may do something else."""
+        self._done: dict[tuple[Method, tuple[Key, ...], int], tuple[Value, int, int] | None] = {}
 
     def start(self, method: Method) -> None:
         """Walk from *method* on."""
@@ -106,7 +108,7 @@ class Walk:
 
     def _enter(self, method: Method, arguments: Sequence[Value], depth: int) -> Value:
         """Return what *method* gives; what it does is walked once for the same arguments."""
-        key = (method, tuple(value.key() for value in arguments))
+        key = (method, tuple(value.key() for value in arguments), self._changes)
         if key in self._done:
             known = self._done[key]
             if known is None:  # it calls itself
@@ -186,7 +188,7 @@ class Walk:
             if target is not None:
                 frame.result = self._own(target, values, frame.depth)
                 return
-        frame.result = self._foreign(frame, at, names, values, proto, is_static)
+        frame.result = self._foreign(frame, at, names, values, (proto, name), is_static)
 
     def _target(
         self, owner: str, signature: tuple[str, str], values: Sequence[Value], code: int
@@ -211,11 +213,12 @@ class Walk:
         at: int,
         names: frozenset[str] | None,
         values: list[Value],
-        proto: int,
+        row: tuple[int, int],
         is_static: bool,
     ) -> Value:
         """Walk a call of the framework: note it, mix its arguments, follow objects it is given."""
         more: frozenset[int] = frozenset()
+        proto, name = row
         if names:
             shorty = frame.file.parameters(proto)[1:]
             more = self.note(frame, at, names, values, shorty, is_static)
@@ -226,7 +229,8 @@ class Walk:
         for value in given:
             if value.is_new and value.constant == ARRAY:
                 value.origins |= result.origins
-        for holder in mixed(values).holds:
+        is_made = frame.file.text(name) == "<init>"
+        for holder in mixed(given if is_made else values).holds:
             self._follow(holder, given, frame.depth)
         return result
 
@@ -286,8 +290,8 @@ class Walk:
     def put_field(self, frame: Frame, row: int, value: Value) -> None:
         """Keep *value* beside what the field may hold already."""
         key = frame.file.field_name(row)
-        before = self._fields.get(key)
-        if before is None or before is value:
-            self._fields[key] = value
-        else:
-            self._fields[key] = mixed((before, value))
+        before = self._fields.get(key, EMPTY)
+        if value.origins <= before.origins and value.holds <= before.holds and before is not EMPTY:
+            return
+        self._changes += bool(value.origins or value.holds)
+        self._fields[key] = value if before is EMPTY else mixed((before, value))
