@@ -87,7 +87,12 @@ def _read_files(
             continue
         fields = {"verdict": result.verdict.value, "pattern_version": result.pattern_version}
         findings = [
-            {"rule": one.rule, "severity": one.severity.value, "family": one.family}
+            {
+                "rule": one.rule,
+                "severity": one.severity.value,
+                "category": one.category,
+                "family": one.family,
+            }
             for one in result.findings
         ]
         said = reputation(sha256, {**fields, "findings": findings})

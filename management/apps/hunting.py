@@ -40,7 +40,6 @@ class Known(NamedTuple):
     family: str
     pattern_version: str
     verdict_id: int | None
-    read_with: str | None
     features: Mapping[str, Any] | None
     result: Mapping[str, Any] | None
 
@@ -90,7 +89,6 @@ _KNOWN = (
         App.family,
         App.pattern_version,
         App.verdict_id,
-        AppFeatures.pattern_version,
         AppFeatures.features,
         AppVerdict.result,
     )
@@ -102,9 +100,9 @@ _KNOWN = (
 def judge(judge: Judge, known: Known) -> Judged:
     """Return what the set says of one app, without reading its file."""
     if known.result is None:
-        said = judge.reported(known.sha256, known.package, known.signer_sha256)
+        said = judge.reported(known.sha256, known.package, known.name, known.signer_sha256)
         return Judged(known, said, None, unread=known.stored)
-    fields = judge.again(known.features, known.read_with or "", known.result)
+    fields = judge.again(known.features, known.result)
     if fields is None:
         return Judged(known, None, None, unread=True)
     return Judged(known, reputation(known.sha256, fields), fields)

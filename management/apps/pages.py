@@ -82,7 +82,7 @@ def explained(folder: Path) -> dict[str, dict[str, str]]:
     """Return rule -> what the set in *folder* says of it."""
     opened = open_set(str(folder))
     metas = {rule.identifier: rule.meta for rule in opened.yara}
-    metas |= {rule["id"]: rule for rule in opened.behaviours}
+    metas |= {rule["id"]: rule for rule in (*opened.behaviours, *opened.data.lists)}
     return {
         name: {word: str(meta[word]) for word in EXPLAINED if meta.get(word)}
         for name, meta in metas.items()

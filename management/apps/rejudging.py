@@ -3,63 +3,67 @@
 The one place that knows how the scanner judges again.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from contracts.scan import Finding, Severity
 from management.apps.rules import Reputation, reputation
-from patterns.opened import OpenSet, open_set
+from patterns.opened import open_data
 from scanner import judgement_rules
+from scanner.again import judge_again
+from scanner.evidence import Finding
+from scanner.features import HASH_LENGTH
+from scanner.known_rules import listed, published
 
 
 class Judge:
     """Judges by the set in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the set unpacked in *folder*; NotFoundError, RefusedError when it cannot be used."""
-        self._set: OpenSet = open_set(str(folder))
-        self.version = self._set.version
+        """Read the set unpacked in *folder*; NotFoundError when there is none."""
+        self._rules = open_data(str(folder))
+        self.version = self._rules.version
 
     def again(
-        self, features: Mapping[str, Any] | None, read_with: str, result: Mapping[str, Any]
+        self, features: Mapping[str, Any] | None, result: Mapping[str, Any]
     ) -> dict[str, Any] | None:
-        """Return *result* as this set gives it, or None when the file must be read for that.
-
-        *features* is what the scan kept with set *read_with*.
-        """
-        if features is None or read_with != self.version:
+        """Return *result* as this set gives it, or None when the file must be read for that."""
+        if features is None:
             return None
-        return {**result, "pattern_version": self.version}
-
-    def reported(self, sha256: str, package: str, signer_sha256: str) -> Reputation | None:
-        """Return what the set says of an app of which only a device's report is known."""
-        findings = list(self._of_report(package, signer_sha256))
-        if not findings:
+        said = judge_again(features, self._rules)
+        if said.needs_file:
             return None
-        said = {
-            "verdict": judgement_rules.judge(findings, ()).value,
+        found = said.findings
+        return {
+            **result,
             "pattern_version": self.version,
-            "findings": [
-                {"rule": found.rule, "severity": found.severity.value, "family": found.family}
-                for found in findings
-            ],
+            "verdict": said.verdict.value,
+            "categories": list(said.categories),
+            "findings": [finding._asdict() for finding in found],
+            "family": judgement_rules.family(found),
+            "techniques": list(judgement_rules.techniques(found)),
+            "confidence": judgement_rules.confidence(found, result["skipped"]).value,
         }
-        return reputation(sha256, json.loads(json.dumps(said)))
 
-    def _of_report(self, package: str, signer: str) -> Iterator[Finding]:
-        known = self._set.signers
-        if not signer:
-            return
-        for app in known["official"]:
-            if app["package"] == package and signer not in app["sha256"]:
-                evidence = f"{package} is published by {app['publisher']}, but signed by {signer}."
-                yield _finding("repackaged_app", Severity.HIGH, evidence)
-        for key in known["public_key"]:
-            if key["sha256"] == signer:
-                yield _finding("public_key", Severity.LOW, f"{key['name']}, SHA-256 {signer}")
+    def reported(
+        self, sha256: str, package: str, label: str, signer_sha256: str
+    ) -> Reputation | None:
+        """Return what the set says of an app of which only a device's report is known."""
+        said = {
+            "hashes": {sha256[:HASH_LENGTH]: "the file"},
+            "package": package,
+            "label": label,
+            "signers": [signer_sha256] if signer_sha256 else [],
+        }
+        found = [*listed(said, self._rules.lists)]
+        if signer_sha256:
+            found += published(said, self._rules.signers)
+        return self._reputation(sha256, found) if found else None
 
-
-def _finding(rule: str, severity: Severity, evidence: str) -> Finding:
-    return Finding(rule=rule, severity=severity, where="signature", evidence=evidence)
+    def _reputation(self, sha256: str, found: Sequence[Finding]) -> Reputation:
+        fields = {
+            "verdict": judgement_rules.judge(found, ()).value,
+            "pattern_version": self.version,
+            "findings": [finding._asdict() for finding in found],
+        }
+        return reputation(sha256, fields)

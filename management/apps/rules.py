@@ -17,6 +17,8 @@ LARGEST_UPLOAD_BYTES = LARGEST_APP_BYTES + 64 * 1024
 BLAMELESS = frozenset({Verdict.CLEAN, Verdict.UNSCANNABLE})
 """No fact about a device follows from these."""
 _SEVERITIES = ("note", "low", "medium", "high")
+RATINGS = ("privacy", "vulnerable")
+"""Categories of findings that rate honest apps too."""
 LONGEST_APPROVAL = timedelta(days=731)
 """Nobody answers for an app for ever."""
 
@@ -54,7 +56,7 @@ def reputation(sha256: str, result: Mapping[str, Any]) -> Reputation:
     """Return the verdict in a stored `contracts.scan.ScanResult` with its gravest finding."""
     gravest: Mapping[str, str] = max(
         result.get("findings", ()),
-        key=lambda finding: _SEVERITIES.index(finding["severity"]),
+        key=_gravity,
         default={},
     )
     return Reputation(
@@ -64,6 +66,12 @@ def reputation(sha256: str, result: Mapping[str, Any]) -> Reputation:
         gravest.get("rule", ""),
         gravest.get("family", ""),
     )
+
+
+def _gravity(finding: Mapping[str, str]) -> int:
+    """Return how much a finding weighs; ratings of honest apps (`judgement_rules`) only little."""
+    number = _SEVERITIES.index(finding["severity"])
+    return min(number, 1) if finding.get("category") in RATINGS else number
 
 
 def bad_apps(

@@ -30,9 +30,9 @@ from management.apps.uploads import Received
 from management.apps.verdicts import know
 from management.audit import service as audit
 from management.compliance.service import rejudge
+from management.devices.fact_log import record_facts
 from management.devices.models import Device
 from management.devices.rules import Fact, FactKind
-from management.devices.service import record_facts
 from management.keys import Keys
 from management.work.rules import JobState
 from management.work.service import enqueue

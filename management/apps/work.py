@@ -175,7 +175,7 @@ def look_up(context: Context, payload: dict[str, Any], progress: Progress) -> No
     while waiting:
         with context.database.transaction("look reported apps up") as session:
             for row in queries.known_rows(session, waiting):
-                said = judge.reported(row.sha256, row.package, row.signer_sha256)
+                said = judge.reported(row.sha256, row.package, row.name, row.signer_sha256)
                 if not row.pattern_version:
                     verdicts.say(row, said, Basis.REPORT, judge.version, utc_now())
         with context.database.reading() as session:

@@ -340,8 +340,8 @@ def test_a_hunt_that_was_interrupted_goes_on_where_it_stopped(
         )
         assert [entry.details["judged"] for entry in told] == [2, 0]
         for sha256 in hashes:
-            newest, _older = queries.list_verdicts(session, sha256)
-            assert newest.pattern_version == version
+            (said,) = queries.list_verdicts(session, sha256)
+            assert said.last_version == version
 
 
 def test_a_file_that_is_gone_does_not_stop_the_hunt(ready: Context, tmp_path: Path) -> None:
