@@ -9,6 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, with_config
 _STRICT = ConfigDict(extra="forbid")  # a mistyped field must not be passed over
 
 Category = Literal[
+    "ad-fraud",
     "backdoor",
     "billing-fraud",
     "denial-of-service",
@@ -20,6 +21,7 @@ Category = Literal[
     "phishing",
     "privacy",
     "ransomware",
+    "riskware",
     "rooting",
     "spam",
     "spyware",

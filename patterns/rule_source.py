@@ -43,7 +43,7 @@ class _Reader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.problems: list[str] = []
-        self.named_steps = self.toml(folder / "steps.toml")
+        self.named = self.toml(folder / "steps.toml")
 
     def text(self, path: Path) -> str:
         try:
@@ -85,15 +85,16 @@ class _Reader:
         return found
 
     def filled(self, rule: Any, place: str) -> Any:
-        """Put the steps of ``steps.toml`` where a step of *rule* names one with ``use``."""
-        clauses = rule.get("code", ()) if isinstance(rule, dict) else ()
-        steps = [s for c in clauses if isinstance(c, dict) for s in c.get("steps", ())]
-        for step in (step for step in steps if isinstance(step, dict)):
-            name = step.pop("use", None)
-            if name in self.named_steps:
-                step.update({**self.named_steps[name], **step})
+        """Fill in what code clauses and their steps `use` of ``steps.toml``."""
+        given = rule.get("code", ()) if isinstance(rule, dict) else ()
+        clauses = [clause for clause in given if isinstance(clause, dict)]
+        steps = [s for c in clauses for s in c.get("steps", ()) if isinstance(s, dict)]
+        for one in (*clauses, *steps):
+            name = one.pop("use", None)
+            if name in self.named:
+                one.update({**self.named[name], **one})
             elif name is not None:
-                self.problems.append(f"{place}: steps.toml has no step {name!r}.")
+                self.problems.append(f"{place}: steps.toml has no {name!r}.")
         return rule
 
     def yara(self, texts: Mapping[str, str]) -> list[Rule]:

@@ -6,6 +6,7 @@ that it was made of. `docs/patterns.md` says what rules can rely on. Bounded by 
 """
 
 import struct
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -99,6 +100,7 @@ class Walk:
         self._fields: dict[str, Value] = {}
         self._changes = 0
         """How often a field gained something: then what reads it may do something else."""
+        self._running: Counter[Method] = Counter()
         self._done: dict[tuple[Method, tuple[Key, ...], int], tuple[Value, int, int] | None] = {}
 
     def start(self, method: Method) -> None:
@@ -115,10 +117,14 @@ class Walk:
                 return mixed(arguments)
             self._repeat(*known[1:])
             return known[0]
+        if self._running[method] > 1:  # deeper into itself there is nothing new
+            return mixed(arguments)
         self._done[key] = None
         begin = len(self.events)
         frame = Frame(self._program.files[method.file], method, arguments, depth)
+        self._running[method] += 1
         self._run(frame)
+        self._running[method] -= 1
         given = frame.returned[0] if len(frame.returned) == 1 else mixed(frame.returned)
         self._done[key] = (given, begin, len(self.events))
         return given
@@ -224,7 +230,7 @@ class Walk:
             more = self.note(frame, at, names, values, shorty, is_static)
         given = values if is_static else values[1:]
         if not is_static and values and values[0].is_new:
-            put_into(values[0], given)
+            put_into(values[0], [*given, Value(None, more)])
         result = mixed(values, more)
         for value in given:
             if value.is_new and value.constant == ARRAY:
@@ -240,7 +246,9 @@ class Walk:
         if found is None or depth >= self._reach:
             return
         passed = Value(None, mixed(given).origins)
-        this = Value(None, frozenset(), frozenset((holder,)))
+        # A component is handed around as Context: that alone starts nothing of it.
+        is_context = self._program.descends(holder, ("Landroid/content/Context;",))
+        this = EMPTY if is_context else Value(None, frozenset(), frozenset((holder,)))
         for method in found.methods.values():
             if not method.name.startswith("<") and (
                 self._user_acts or method.name not in USER_ACTS
