@@ -28,6 +28,7 @@ MENU = (
     Entry("devices.index", _l("Devices"), "phone"),
     Entry("commands.index", _l("Commands"), "send"),
     Entry("enrolment.index", _l("Invitations"), "person-plus"),
+    Entry("groups.index", _l("Groups"), "collection"),
     Entry("policies.index", _l("Policies"), "shield-check"),
     Entry("consequences.index", _l("Consequences"), "bell"),
     Entry("dry_run.index", _l("Dry runs"), "clipboard-data"),

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from management.devices import models
 from management.devices.models import Device, DeviceFacts, DeviceJudgement
 from management.devices.rules import EnrolmentState, Fact, FactKind, read_facts
+from management.policies.models import Group
 from runtime.errors import NotFoundError
 
 PAGE = 50
@@ -29,6 +30,8 @@ class DeviceFilter:
     enrolment: str = ""
     """`EnrolmentState`."""
     policy_id: UUID | None = None
+    group_id: UUID | None = None
+    """Those in the group and in all groups below it."""
     owner_address: str = ""
     text: str = ""
     """Part of the name, the owner, the serial number, the model or the Exchange id."""
@@ -166,7 +169,15 @@ def _conditions(wanted: DeviceFilter) -> list[ColumnElement[bool]]:
         (Device.owner_address, wanted.owner_address),
     )
     conditions: list[ColumnElement[bool]] = [column == value for column, value in equal if value]
+    if wanted.group_id is not None:
+        conditions.append(Device.group_id.in_(_groups_below(wanted.group_id)))
     return [*conditions, *(_holds(word) for word in wanted.text.split()[:8])]
+
+
+def _groups_below(group_id: UUID) -> Select[UUID]:
+    top = select(Group.id).where(Group.id == group_id).cte("below", recursive=True)
+    children = select(Group.id).join(top, Group.parent_id == top.c.id)
+    return select(top.union_all(children).c.id)
 
 
 def _holds(word: str) -> ColumnElement[bool]:

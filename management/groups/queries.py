@@ -1,6 +1,6 @@
 """Reads groups, what holds in them, and what a device applied of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,9 +13,11 @@ from management.devices.models import Device
 from management.devices.queries import get_device, get_facts
 from management.devices.rules import EnrolmentState, Fact, FactKind
 from management.groups.models import ROOT_GROUP, Group
-from management.groups.rules import Asked, Node, Tree, asked, below
+from management.groups.rules import PLATFORMS, Asked, Node, Tree, asked, below
+from management.policies.catalogue.all import BY_NAME
 from management.policies.models import Policy, PolicyVersion
 from management.policies.queries import current_version, default_policy, get_policy
+from management.policies.schema import Category, Setting
 from runtime.errors import NotFoundError
 
 
@@ -143,7 +145,35 @@ def _applied_policy(session: Session, fact: Fact | None) -> Policy | None:
     return session.get(Policy, UUID(fact.value["policy_id"]))
 
 
-def groups_of_policy(tree: Tree, policy_id: UUID) -> Iterable[tuple[Node, str]]:
+def policies_in(tree: Tree, group_id: UUID) -> dict[str, Asked | None]:
+    """Return for each platform which policy holds in the group, and which group says so."""
+    return {platform: asked(tree, group_id, platform) for platform in PLATFORMS}
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A setting that a device could not apply."""
+
+    category: Category | None
+    """None: this release knows no such setting."""
+    setting: Setting | None
+    name: str
+    entry: str
+    because: str
+
+
+def explain_missed(found: DevicePolicy) -> list[Missed]:
+    """Return what a device could not apply, with the catalogue's words for it."""
+    return [_missed(**one) for one in found.not_applied]
+
+
+def _missed(setting: str, entry: str, because: str) -> Missed:
+    category, _, name = setting.partition(".")
+    known = BY_NAME.get(category)
+    return Missed(known, known.find(name) if known else None, setting, entry, because)
+
+
+def groups_of_policy(tree: Tree, policy_id: UUID) -> list[tuple[Node, str]]:
     """Return each (group, platform) that has the policy itself."""
     return [
         (one, platform)

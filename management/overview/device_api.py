@@ -34,6 +34,8 @@ class DeviceQuery:
     platform: Literal["", "android", "ios"] = ""
     enrolment: Literal["", "enrolled", "retired", "wiped", "reset"] = ""
     policy_id: UUID | None = None
+    group_id: UUID | None = None
+    """Devices of the group and of all groups below it."""
     owner_address: Words = ""
     text: Words = ""
     """Part of the name, the owner, the serial number, the model or the Exchange id."""
@@ -87,6 +89,7 @@ class DeviceDetails:
     enrolment: str
     enrolled_at: datetime
     left_at: datetime | None
+    group_id: UUID
     policy_id: UUID
     contact_at: datetime | None
     """When it last proved itself with a signed report."""
@@ -186,6 +189,7 @@ def list_devices(query: DeviceQuery) -> DevicePage:
         platform=query.platform,
         enrolment=query.enrolment,
         policy_id=query.policy_id,
+        group_id=query.group_id,
         owner_address=query.owner_address,
         text=query.text,
     )
@@ -305,6 +309,7 @@ def _details(device: Device) -> DeviceDetails:
         enrolment=device.enrolment_state,
         enrolled_at=device.enrolled_at,
         left_at=device.left_at,
+        group_id=device.group_id,
         policy_id=device.policy_id,
         contact_at=device.contact_at,
         polled_at=device.polled_at,

@@ -9,9 +9,13 @@ from werkzeug.datastructures import MultiDict
 
 from management.access import Permission, requires, signed_in_name
 from management.audit.notes import note
+from management.commands.allowed import kinds_for
 from management.commands.rules import OPEN
+from management.commands.service import target_of
 from management.devices import queries, service
 from management.devices.queries import Cursor, DeviceFilter
+from management.groups.queries import read_tree
+from management.groups.rules import full_name, ordered
 from management.overview.queries import read_device_page
 from management.overview.service import retire_device
 from management.paging import PAGE, name_cursor, number_cursor, write_cursor
@@ -34,27 +38,35 @@ def index() -> ResponseReturnValue:
             session, wanted, Cursor(*name_cursor(after)) if after else None, PAGE + 1
         )
         policies = [] if is_fragment() else list_policies(session)
+        tree = read_tree(session)
     shown = found[:PAGE]
     page = "devices/rows.html" if is_fragment() else "devices/index.html"
     more = _page_after(shown[-1]) if len(found) > PAGE else ""
-    return render_template(page, devices=shown, wanted=wanted, policies=policies, more=more)
+    groups = {node.id: full_name(tree, node.id) for _depth, node in ordered(tree)}
+    return render_template(
+        page, devices=shown, wanted=wanted, policies=policies, groups=groups, more=more
+    )
 
 
 def read_filter(fields: MultiDict[str, str]) -> DeviceFilter:
     """Return the filter that an address asks for; what is not known finds nothing."""
-    policy = fields.get("policy", "")
-    try:
-        policy_id = UUID(policy) if policy else None
-    except ValueError:
-        raise MalformedMessageError("The policy in the address is not valid.") from None
     return DeviceFilter(
         state=fields.get("state", ""),
         platform=fields.get("platform", ""),
         enrolment=fields.get("enrolment", ""),
-        policy_id=policy_id,
+        policy_id=_id(fields, "policy"),
+        group_id=_id(fields, "group"),
         owner_address=fields.get("owner", ""),
         text=fields.get("q", "")[:200],
     )
+
+
+def _id(fields: MultiDict[str, str], name: str) -> UUID | None:
+    text = fields.get(name, "")
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise MalformedMessageError(f"The {name} in the address is not valid.") from None
 
 
 def _page_after(last: queries.ListedDevice) -> str:
@@ -70,7 +82,12 @@ def show(device_id: UUID) -> ResponseReturnValue:
     with reading() as session:
         page = read_device_page(session, device_id)
     return render_template(
-        "devices/show.html", p=page, device=page.device, commands=page.commands, open_states=OPEN
+        "devices/show.html",
+        p=page,
+        device=page.device,
+        commands=page.commands,
+        open_states=OPEN,
+        kinds=kinds_for(target_of(page.device)),
     )
 
 

@@ -1,50 +1,23 @@
 """The API's view of policies."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 from flask import Blueprint
 from pydantic import Field
 
-from contracts.scan import Verdict
 from management.access import Permission, signed_in_name
-from management.api.operations import STRICT, Reason, Whole, operation
+from management.api.operations import STRICT, Reason, operation
 from management.audit.notes import note
 from management.policies import queries, service
+from management.policies.criteria_api import Criteria, read_criteria, write_criteria
 from management.policies.models import Policy, PolicyVersion
-from management.policies.rules import Requirements, read_requirements
 from management.web import reading, transaction
 from runtime.clock import utc_now
 
 bp = Blueprint("policies_api", __name__, url_prefix="/api/v1")
-
-
-Seconds = Annotated[int, Field(ge=60, le=10 * 365 * 86_400), Whole]
-Version = Annotated[str, Field(pattern=r"^[0-9]{1,4}(\.[0-9]{1,6}){0,3}$")]
-Package = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,255}$")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Criteria:
-    """What a policy asks; a criterion that is off (false, null, empty) asks nothing."""
-
-    maximum_silence_seconds: Seconds = 3 * 86_400
-    """Older good news is stale: the device is out of sync."""
-    inactive_after_seconds: Seconds = 30 * 86_400
-    not_rooted: bool = True
-    encrypted: bool = True
-    passcode_set: bool = True
-    no_developer_options: bool = False
-    no_usb_debugging: bool = False
-    no_unknown_sources: bool = False
-    minimum_android_version: Version | None = None
-    minimum_ios_version: Version | None = None
-    maximum_patch_age_seconds: Seconds | None = None
-    forbidden_verdicts: tuple[Verdict, ...] = (Verdict.MALICIOUS,)
-    forbidden_packages: tuple[Package, ...] = ()
-    required_packages: tuple[Package, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +109,7 @@ def list_policy_versions(policy_id: UUID) -> PolicyHistory:
         items=tuple(
             PolicyVersionAnswer(
                 version=row.version,
-                requirements=_criteria(row.requirements),
+                requirements=write_criteria(row.requirements),
                 created_at=row.created_at,
                 created_by=row.created_by,
                 because=row.because,
@@ -152,7 +125,7 @@ def create_policy(body: NewPolicy) -> PolicyAnswer:
     by = signed_in_name()
     with transaction("create a policy") as session:
         policy = service.create_policy(
-            session, body.name, _requirements(body.requirements), {}, by, body.because, utc_now()
+            session, body.name, read_criteria(body.requirements), {}, by, body.because, utc_now()
         )
         note(session, "policy.create", policy.id, body.because, name=policy.name)
         return _answer(policy, queries.current_version(session, policy.id))
@@ -172,7 +145,7 @@ def change_policy(policy_id: UUID, body: PolicyChange) -> PolicyAnswer:
         version = service.change_policy(
             session,
             policy_id,
-            _requirements(body.requirements),
+            read_criteria(body.requirements),
             settings,
             signed_in_name(),
             body.because,
@@ -188,49 +161,8 @@ def _answer(policy: Policy, version: PolicyVersion) -> PolicyAnswer:
         name=policy.name,
         version=version.version,
         is_default=policy.is_default,
-        requirements=_criteria(version.requirements),
+        requirements=write_criteria(version.requirements),
         changed_at=version.created_at,
         changed_by=version.created_by,
         because=version.because,
-    )
-
-
-_SAME = (
-    "not_rooted",
-    "encrypted",
-    "passcode_set",
-    "no_developer_options",
-    "no_usb_debugging",
-    "no_unknown_sources",
-    "forbidden_verdicts",
-    "forbidden_packages",
-    "required_packages",
-)
-
-
-def _requirements(criteria: Criteria) -> Requirements:
-    versions = {
-        "android": criteria.minimum_android_version,
-        "ios": criteria.minimum_ios_version,
-    }
-    age = criteria.maximum_patch_age_seconds
-    return Requirements(
-        maximum_silence=timedelta(seconds=criteria.maximum_silence_seconds),
-        inactive_after=timedelta(seconds=criteria.inactive_after_seconds),
-        maximum_patch_age=None if age is None else timedelta(seconds=age),
-        minimum_os_version={name: version for name, version in versions.items() if version},
-        **{name: getattr(criteria, name) for name in _SAME},
-    )
-
-
-def _criteria(fields: dict[str, Any]) -> Criteria:
-    asked = read_requirements(fields)
-    age = asked.maximum_patch_age
-    return Criteria(
-        maximum_silence_seconds=int(asked.maximum_silence.total_seconds()),
-        inactive_after_seconds=int(asked.inactive_after.total_seconds()),
-        maximum_patch_age_seconds=None if age is None else int(age.total_seconds()),
-        minimum_android_version=asked.minimum_os_version.get("android"),
-        minimum_ios_version=asked.minimum_os_version.get("ios"),
-        **{name: getattr(asked, name) for name in _SAME},
     )

@@ -7,7 +7,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from management.policies.models import Policy, PolicyVersion
+from management.policies.catalogue.all import NAMES
+from management.policies.models import Group, Policy, PolicyVersion
 from management.policies.rules import Requirements, asked_since, read_requirements
 from runtime.errors import NotFoundError
 
@@ -28,6 +29,11 @@ def find_policy_by_name(session: Session, name: str) -> Policy | None:
 def list_policies(session: Session) -> Sequence[Policy]:
     """Return all policies by name; there are few."""
     return session.scalars(select(Policy).order_by(Policy.name)).all()
+
+
+def list_groups(session: Session) -> Sequence[Group]:
+    """Return all groups by name."""
+    return session.scalars(select(Group).order_by(Group.name)).all()
 
 
 def default_policy(session: Session) -> Policy:
@@ -68,6 +74,24 @@ def list_versions(session: Session, policy_id: UUID) -> Sequence[PolicyVersion]:
         .where(PolicyVersion.policy_id == policy_id)
         .order_by(PolicyVersion.version.desc())
     ).all()
+
+
+def list_children(session: Session, policy_id: UUID) -> Sequence[Policy]:
+    """Return the policies that inherit from this one, by name."""
+    return session.scalars(
+        select(Policy).where(Policy.parent_id == policy_id).order_by(Policy.name)
+    ).all()
+
+
+def origins(session: Session, version: PolicyVersion) -> dict[str, PolicyVersion]:
+    """Return for each category the version that says it itself: this one or one it follows."""
+    found = {}
+    for name in NAMES:
+        at = version
+        while name in at.inherited and at.parent_id is not None and at.parent_version:
+            at = get_version(session, at.parent_id, at.parent_version)
+        found[name] = at
+    return found
 
 
 def wishes(session: Session, version: PolicyVersion) -> tuple[Requirements, dict[str, datetime]]:

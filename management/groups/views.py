@@ -1,0 +1,178 @@
+"""The tree of groups, one group, and what pages of devices and policies show of groups."""
+
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from management.access import Permission, requires, signed_in_name
+from management.audit.notes import note
+from management.groups import queries, service
+from management.groups.models import ROOT_GROUP, UNAUTHORIZED_GROUP
+from management.groups.queries import policies_in
+from management.groups.rules import PLATFORMS, below, full_name, ordered
+from management.policies.queries import list_policies
+from management.web import reading, transaction
+from runtime.clock import utc_now
+from runtime.errors import MalformedMessageError
+
+bp = Blueprint("groups", __name__, url_prefix="/groups")
+
+
+@bp.get("")
+@requires(Permission.VIEW)
+def index() -> ResponseReturnValue:
+    """Show the tree with devices and policies."""
+    with reading() as session:
+        tree, counts = queries.read_tree(session), queries.count_in_groups(session)
+        names = {policy.id: policy.name for policy in list_policies(session)}
+    rows = [(depth, node, policies_in(tree, node.id)) for depth, node in ordered(tree)]
+    return render_template("groups/index.html", rows=rows, counts=counts, names=names, tree=tree)
+
+
+@bp.post("")
+@requires(Permission.CHANGE_POLICIES)
+def create() -> ResponseReturnValue:
+    """Make a group."""
+    name, reason = request.form.get("name", ""), _reason()
+    with transaction("create a group") as session:
+        group = service.create_group(session, name, _id("parent") or ROOT_GROUP)
+        note(session, "group.create", group.id, reason, name=group.name)
+    flash(_("The group is made."))
+    return redirect(url_for("groups.show", group_id=group.id))
+
+
+@bp.get("/<uuid:group_id>")
+@requires(Permission.VIEW)
+def show(group_id: UUID) -> ResponseReturnValue:
+    """Show one group: name, place, policies; and what can be done with it."""
+    with reading() as session:
+        group, tree = queries.get_group(session, group_id), queries.read_tree(session)
+        counts, policies = queries.count_in_groups(session), list_policies(session)
+    inside = below(tree, group_id)
+    return render_template(
+        "groups/show.html",
+        group=group,
+        node=tree[group_id],
+        tree=tree,
+        places=[(node, full_name(tree, node.id)) for _depth, node in ordered(tree)],
+        inside=inside,
+        counts=counts,
+        policies=policies,
+        names={policy.id: policy.name for policy in policies},
+        above=policies_in(tree, group.parent_id) if group.parent_id else {},
+        is_root=group_id == ROOT_GROUP,
+        is_made_at_setup=group_id in (ROOT_GROUP, UNAUTHORIZED_GROUP),
+    )
+
+
+@bp.post("/<uuid:group_id>")
+@requires(Permission.CHANGE_POLICIES)
+def change(group_id: UUID) -> ResponseReturnValue:
+    """Give a group another name, place or policies."""
+    reason, policies = _reason(), {platform: _id(platform) for platform in PLATFORMS}
+    with transaction("change a group") as session:
+        group = service.change_group(
+            session,
+            group_id,
+            request.form.get("name", ""),
+            _id("parent"),
+            policies,
+            signed_in_name(),
+            utc_now(),
+        )
+        said = {platform: str(policy or "") for platform, policy in policies.items()}
+        note(session, "group.change", group_id, reason, name=group.name, **said)
+    flash(_("The group is changed; its devices get their policy within moments."))
+    return redirect(url_for("groups.show", group_id=group_id))
+
+
+@bp.post("/<uuid:group_id>/delete")
+@requires(Permission.CHANGE_POLICIES)
+def delete(group_id: UUID) -> ResponseReturnValue:
+    """Delete an empty group."""
+    reason = _reason()
+    with transaction("delete a group") as session:
+        group = service.delete_group(session, group_id)
+        note(session, "group.delete", group_id, reason, name=group.name)
+    flash(_("The group is deleted."))
+    return redirect(url_for("groups.index"))
+
+
+@bp.post("/<uuid:group_id>/move-devices")
+@requires(Permission.CHANGE_POLICIES)
+def move_devices(group_id: UUID) -> ResponseReturnValue:
+    """Move all devices of a group into another."""
+    reason, target = _reason(), _needed("to")
+    with transaction("move devices") as session:
+        service.move_devices(session, group_id, target, signed_in_name(), utc_now())
+        note(session, "group.move_devices", group_id, reason, to=str(target))
+    flash(_("The devices are moved within moments."))
+    return redirect(url_for("groups.show", group_id=group_id))
+
+
+@bp.get("/of-device/<uuid:device_id>")
+@requires(Permission.VIEW)
+def of_device(device_id: UUID) -> ResponseReturnValue:
+    """Show a device's group and policy: asked, applied, and what it could not apply."""
+    with reading() as session:
+        found = queries.read_device_policy(session, device_id)
+        policies = list_policies(session)
+    return render_template(
+        "groups/of_device.html",
+        d=found,
+        full=full_name(found.tree, found.group.id),
+        places=[(node, full_name(found.tree, node.id)) for _d, node in ordered(found.tree)],
+        policies=policies,
+        names={policy.id: policy.name for policy in policies},
+        missed=queries.explain_missed(found),
+    )
+
+
+@bp.post("/of-device/<uuid:device_id>")
+@requires(Permission.CHANGE_POLICIES)
+def place_device(device_id: UUID) -> ResponseReturnValue:
+    """Put a device into a group, and give it the group's policy or one of its own."""
+    reason, group_id, policy_id = _reason(), _needed("group"), _id("policy")
+    with transaction("place a device") as session:
+        now, by = utc_now(), signed_in_name()
+        service.move_device(session, device_id, group_id, by, now)
+        service.give_own_policy(session, device_id, policy_id, by, now)
+        said = {"group": str(group_id), "own_policy": str(policy_id or "")}
+        note(session, "device.place", device_id, reason, **said)
+    flash(_("Saved; the device gets its policy at its next check-in."))
+    return redirect(url_for("devices.show", device_id=device_id))
+
+
+@bp.get("/of-policy/<uuid:policy_id>")
+@requires(Permission.VIEW)
+def of_policy(policy_id: UUID) -> ResponseReturnValue:
+    """List the groups that have a policy themselves."""
+    with reading() as session:
+        tree = queries.read_tree(session)
+    found = queries.groups_of_policy(tree, policy_id)
+    places = [(node, full_name(tree, node.id), platform) for node, platform in found]
+    return render_template("groups/of_policy.html", places=places)
+
+
+def _reason() -> str:
+    reason = request.form.get("reason", "").strip()
+    if not reason:
+        raise MalformedMessageError(_("Give a reason; it goes into the audit trail."))
+    return reason[:1000]
+
+
+def _id(name: str) -> UUID | None:
+    text = request.form.get(name, "")
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise MalformedMessageError(_("Choose an entry of the list.")) from None
+
+
+def _needed(name: str) -> UUID:
+    found = _id(name)
+    if found is None:
+        raise MalformedMessageError(_("Choose an entry of the list."))
+    return found
