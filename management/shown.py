@@ -1,6 +1,6 @@
 """In which language, zone and theme a page is shown, and how it writes times and numbers."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import BytesIO
 
 import segno
@@ -12,6 +12,7 @@ from flask_babel import (
     format_time,
     format_timedelta,
     get_timezone,
+    ngettext,
 )
 from markupsafe import Markup
 from pytz import all_timezones_set
@@ -53,6 +54,14 @@ def moment(at: datetime) -> str:
 def ago(at: datetime) -> str:
     """Return how long ago *at* was (or in how long it will be), in words."""
     return str(format_timedelta(at - utc_now(), add_direction=True, threshold=1))
+
+
+def span(time: timedelta) -> str:
+    """Return a length of time in days, or in hours where it is less or no whole day."""
+    hours = time.total_seconds() / 3600
+    if hours % 24 == 0:
+        return ngettext("%(num)s day", "%(num)s days", int(hours // 24))
+    return ngettext("%(num)s hour", "%(num)s hours", max(1, round(hours)))
 
 
 def number(value: int) -> str:

@@ -140,6 +140,27 @@ RULES = {
     "no_forbidden_app": _l("No forbidden app"),
     "required_app": _l("Required apps are installed"),
 }
+SEVERITIES = {
+    "low": Word("idle", "chevron-down", _l("Low")),
+    "medium": Word("info", "dash", _l("Medium")),
+    "high": Word("warn", "chevron-up", _l("High")),
+    "critical": Word("bad", "chevron-double-up", _l("Critical")),
+}
+RISKS = {"none": Word("ok", "shield-check", _l("None")), **SEVERITIES}
+FINDINGS = {
+    "broken": Word("bad", "x-octagon", _l("Broken")),
+    "unknown": Word("warn", "question-octagon", _l("Unknown")),
+    "not_applicable": Word("idle", "slash-circle", _l("Cannot be said")),
+    "kept": Word("ok", "check-circle", _l("Kept")),
+    "stale": Word("warn", "hourglass-bottom", _l("Kept, as far as is known")),
+}
+CONSEQUENCES = {
+    "tell_user": Word("info", "chat-text", _l("The user is told")),
+    "tell_administrators": Word("info", "megaphone", _l("Administrators are told")),
+    "block_mail": Word("warn", "envelope-slash", _l("Mail is blocked")),
+    "move_group": Word("warn", "diagram-3", _l("The device moves to another group")),
+    "selective_wipe": Word("bad", "eraser", _l("Company data is wiped")),
+}
 ROLES = {
     "owner": _l("Owner"),
     "administrator": _l("Administrator"),

@@ -16,7 +16,7 @@ from management.dry_run.models import DryRun
 from management.dry_run.queries import Named, Wanted
 from management.dry_run.rules import read_tally
 from management.paging import read_cursor, write_cursor
-from management.policies.api import Criteria, _requirements
+from management.policies.criteria_api import Criteria, read_criteria
 from management.web import reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import NotFoundError
@@ -112,7 +112,7 @@ def start_dry_run(body: NewDryRun) -> DryRunAnswer:
     by, now = signed_in_name(), utc_now()
     with transaction("start a dry run") as session:
         if body.policy_id is not None and body.pattern_version is None:
-            asked = _requirements(body.requirements)
+            asked = read_criteria(body.requirements)
             run = service.try_policy(session, body.policy_id, asked, by, now)
             note(session, "dry_run.policy", body.policy_id, run=str(run.id))
         elif body.pattern_version is not None and body.policy_id is None:

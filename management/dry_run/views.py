@@ -14,7 +14,7 @@ from management.dry_run.models import DryRun
 from management.dry_run.queries import Wanted
 from management.dry_run.rules import RunState, read_tally, share_done
 from management.paging import PAGE, read_cursor, write_cursor
-from management.policies.form import read_form
+from management.policies.compliance_form import read_form
 from management.policies.queries import list_policies
 from management.web import context, is_fragment, reading, transaction
 from runtime.clock import utc_now
