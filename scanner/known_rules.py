@@ -1,5 +1,6 @@
 """An app compared with what is known: hashes, signers, names, and who publishes what. Pure."""
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -91,7 +92,7 @@ def _impersonation(
 
 def plain(text: str) -> str:
     """Return *text* as a hasty reader sees it: letters only, look-alikes made equal."""
-    folded = text.translate(_FOREIGN).casefold().translate(_LIKE)
+    folded = unicodedata.normalize("NFKC", text).translate(_FOREIGN).casefold().translate(_LIKE)
     return "".join(letter for letter in folded if letter.isalnum())
 
 
