@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("signer_sha256", sa.Unicode(length=64), nullable=False),
         sa.Column("first_seen_at", UtcDateTime(), nullable=False),
         sa.Column("stored", sa.Boolean(), nullable=False),
+        sa.Column("published", sa.Boolean(), nullable=False),
         sa.Column("devices", sa.Integer(), nullable=False),
         sa.Column("verdict", sa.Unicode(length=20), nullable=False),
         sa.Column("basis", sa.Unicode(length=20), nullable=False),
@@ -269,6 +270,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("code_hash", name=op.f("pk_pairing_code")),
     )
     op.create_table(
+        "pattern_activation",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("version", sa.Unicode(length=50), nullable=False),
+        sa.Column("activated_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pattern_activation")),
+    )
+    with op.batch_alter_table("pattern_activation", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_pattern_activation_activated_at"), ["activated_at"], unique=False
+        )
+
+    op.create_table(
         "policy",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.Unicode(length=100), nullable=False),
@@ -332,6 +345,34 @@ def upgrade() -> None:
         sa.Column("last_at", UtcDateTime(), nullable=False),
         sa.Column("locked_until", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("address", name=op.f("pk_sign_in_failure")),
+    )
+    op.create_table(
+        "store_entry",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Unicode(length=20), nullable=False),
+        sa.Column("package", sa.Unicode(length=255), nullable=False),
+        sa.Column("name", sa.Unicode(length=255), nullable=False),
+        sa.Column("category", sa.Unicode(length=100), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("created_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("withdrawn_at", UtcDateTime(), nullable=True),
+        sa.Column("withdrawn_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("withdrawn_because", sa.Unicode(length=1000), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_store_entry")),
+    )
+    with op.batch_alter_table("store_entry", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_store_entry_kind_package"), ["kind", "package"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_store_entry_withdrawn_at"), ["withdrawn_at"], unique=False
+        )
+
+    op.create_table(
+        "store_issue",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("issue", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_store_issue")),
     )
     op.create_table(
         "stored_app",
@@ -585,6 +626,48 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_relay_incident_sender"), ["sender"], unique=False)
 
     op.create_table(
+        "store_version",
+        sa.Column("entry_id", sa.Uuid(), nullable=False),
+        sa.Column("sha256", sa.Unicode(length=64), nullable=False),
+        sa.Column("version", sa.Unicode(length=255), nullable=False),
+        sa.Column("signer_sha256", sa.Unicode(length=64), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("published_at", UtcDateTime(), nullable=False),
+        sa.Column("published_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("current", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["entry_id"], ["store_entry.id"], name=op.f("fk_store_version_entry_id")
+        ),
+        sa.PrimaryKeyConstraint("entry_id", "sha256", name=op.f("pk_store_version")),
+    )
+    op.create_table(
+        "canary",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("policy_id", sa.Uuid(), nullable=False),
+        sa.Column("policy_version", sa.Integer(), nullable=False),
+        sa.Column("trial_id", sa.Uuid(), nullable=False),
+        sa.Column("percent", sa.Integer(), nullable=False),
+        sa.Column("group_id", sa.Uuid(), nullable=True),
+        sa.Column("limit_percent", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Unicode(length=20), nullable=False),
+        sa.Column("started_at", UtcDateTime(), nullable=False),
+        sa.Column("started_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("because", sa.Unicode(length=1000), nullable=False),
+        sa.Column("given_at", UtcDateTime(), nullable=True),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.Column("ended_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("ended_because", sa.Unicode(length=1000), nullable=False),
+        sa.Column("back_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["group_id"], ["device_group.id"], name=op.f("fk_canary_group_id")),
+        sa.ForeignKeyConstraint(["policy_id"], ["policy.id"], name=op.f("fk_canary_policy_id")),
+        sa.ForeignKeyConstraint(["trial_id"], ["policy.id"], name=op.f("fk_canary_trial_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_canary")),
+    )
+    with op.batch_alter_table("canary", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_canary_policy_id"), ["policy_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_canary_state"), ["state"], unique=False)
+
+    op.create_table(
         "device",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.Unicode(length=255), nullable=False),
@@ -637,6 +720,34 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_device_policy_id"), ["policy_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_device_serial"), ["serial"], unique=False)
 
+    op.create_table(
+        "store_target",
+        sa.Column("entry_id", sa.Uuid(), nullable=False),
+        sa.Column("group_id", sa.Uuid(), nullable=False),
+        sa.Column("required", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["entry_id"], ["store_entry.id"], name=op.f("fk_store_target_entry_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["group_id"], ["device_group.id"], name=op.f("fk_store_target_group_id")
+        ),
+        sa.PrimaryKeyConstraint("entry_id", "group_id", name=op.f("pk_store_target")),
+    )
+    op.create_table(
+        "canary_device",
+        sa.Column("canary_id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.Uuid(), nullable=False),
+        sa.Column("state_before", sa.Unicode(length=20), nullable=False),
+        sa.Column("own_policy", sa.Boolean(), nullable=False),
+        sa.Column("given_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["canary_id"], ["canary.id"], name=op.f("fk_canary_device_canary_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["device.id"], name=op.f("fk_canary_device_device_id")
+        ),
+        sa.PrimaryKeyConstraint("canary_id", "device_id", name=op.f("pk_canary_device")),
+    )
     op.create_table(
         "carried_out",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -775,6 +886,18 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_device_judgement_risk"), ["risk"], unique=False)
         batch_op.create_index(batch_op.f("ix_device_judgement_state"), ["state"], unique=False)
 
+    op.create_table(
+        "device_offer",
+        sa.Column("device_id", sa.Uuid(), nullable=False),
+        sa.Column("issue", sa.BigInteger(), nullable=False),
+        sa.Column("group_id", sa.Uuid(), nullable=False),
+        sa.Column("content_hash", sa.Unicode(length=64), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["device.id"], name=op.f("fk_device_offer_device_id")
+        ),
+        sa.PrimaryKeyConstraint("device_id", name=op.f("pk_device_offer")),
+    )
     op.create_table(
         "dry_run_device",
         sa.Column("dry_run_id", sa.Uuid(), nullable=False),
@@ -1020,6 +1143,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_dry_run_device_dry_run_id_mail_device_id"))
 
     op.drop_table("dry_run_device")
+    op.drop_table("device_offer")
     with op.batch_alter_table("device_judgement", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_device_judgement_state"))
         batch_op.drop_index(batch_op.f("ix_device_judgement_risk"))
@@ -1045,6 +1169,8 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_carried_out_ended_at"))
 
     op.drop_table("carried_out")
+    op.drop_table("canary_device")
+    op.drop_table("store_target")
     with op.batch_alter_table("device", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_device_serial"))
         batch_op.drop_index(batch_op.f("ix_device_policy_id"))
@@ -1056,6 +1182,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_device_contact_at"))
 
     op.drop_table("device")
+    with op.batch_alter_table("canary", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_canary_state"))
+        batch_op.drop_index(batch_op.f("ix_canary_policy_id"))
+
+    op.drop_table("canary")
+    op.drop_table("store_version")
     with op.batch_alter_table("relay_incident", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_relay_incident_sender"))
         batch_op.drop_index(batch_op.f("ix_relay_incident_at"))
@@ -1103,6 +1235,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_stored_app_uploaded_at"))
 
     op.drop_table("stored_app")
+    op.drop_table("store_issue")
+    with op.batch_alter_table("store_entry", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_store_entry_withdrawn_at"))
+        batch_op.drop_index(batch_op.f("ix_store_entry_kind_package"))
+
+    op.drop_table("store_entry")
     op.drop_table("sign_in_failure")
     op.drop_table("setting")
     op.drop_table("set_trial")
@@ -1111,6 +1249,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_policy_parent_id"))
 
     op.drop_table("policy")
+    with op.batch_alter_table("pattern_activation", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_pattern_activation_activated_at"))
+
+    op.drop_table("pattern_activation")
     op.drop_table("pairing_code")
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_job_state_run_after_priority"))
