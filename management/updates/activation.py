@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from management.updates.models import InstalledPatternSet, UpdateSource
+from management.updates.models import InstalledPatternSet, PatternActivation, UpdateSource
 from management.updates.queries import find_active_set, find_set, list_sets
 from management.updates.rules import KEPT
 from management.work.service import enqueue
@@ -52,6 +52,7 @@ def activate(session: Session, row: InstalledPatternSet, now: datetime) -> None:
     everything = update(InstalledPatternSet).values(active=False)
     session.execute(everything, execution_options={"synchronize_session": "fetch"})
     row.active, row.activated_at = True, now
+    session.add(PatternActivation(version=row.version, activated_at=now))
     session.flush()
     forget_old_sets(session)
     turn = f"{row.version}:{now.isoformat()}"

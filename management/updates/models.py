@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Unicode, UnicodeText
 from sqlalchemy.orm import Mapped, mapped_column
 
-from management.database import Base
+from management.database import Base, RowId
 
 
 class InstalledPatternSet(Base):
@@ -22,6 +22,16 @@ class InstalledPatternSet(Base):
     installed_at: Mapped[datetime]
     activated_at: Mapped[datetime | None]
     active: Mapped[bool] = mapped_column(default=False)
+
+
+class PatternActivation(Base):
+    """When which pattern set became the active one, never changed: past judgements name it."""
+
+    __tablename__ = "pattern_activation"
+
+    id: Mapped[RowId]
+    version: Mapped[str] = mapped_column(Unicode(50))
+    activated_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class UpdateRun(Base):

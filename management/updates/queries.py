@@ -1,6 +1,7 @@
 """Reads the installed pattern sets, the update source and the attempts so far."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
 from management.settings import Settings
-from management.updates.models import InstalledPatternSet, UpdateRun, UpdateSource
+from management.updates.models import InstalledPatternSet, PatternActivation, UpdateRun, UpdateSource
 from management.updates.rules import RunState, Schedule, previous_version
 from runtime.errors import NotFoundError
 from updater.trusted_root import TrustedRoot, read_root
@@ -34,6 +35,20 @@ class Overview:
 def patterns_folder(settings: Settings) -> Path:
     """Return the folder that holds one folder for each installed pattern set."""
     return settings.home / "patterns"
+
+
+def pattern_version_at(session: Session, at: datetime) -> str:
+    """Return the version of the set that was active at an instant; empty before the first."""
+    newest = (PatternActivation.activated_at.desc(), PatternActivation.id.desc())
+    return (
+        session.scalars(
+            select(PatternActivation.version)
+            .where(PatternActivation.activated_at <= at)
+            .order_by(*newest)
+            .limit(1)
+        ).first()
+        or ""
+    )
 
 
 def find_active_set(session: Session) -> InstalledPatternSet | None:
