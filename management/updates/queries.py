@@ -11,7 +11,12 @@ from sqlalchemy.orm import Session
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
 from management.settings import Settings
-from management.updates.models import InstalledPatternSet, PatternActivation, UpdateRun, UpdateSource
+from management.updates.models import (
+    InstalledPatternSet,
+    PatternActivation,
+    UpdateRun,
+    UpdateSource,
+)
 from management.updates.rules import RunState, Schedule, previous_version
 from runtime.errors import NotFoundError
 from updater.trusted_root import TrustedRoot, read_root
