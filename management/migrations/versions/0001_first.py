@@ -287,6 +287,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Unicode(length=100), nullable=False),
         sa.Column("current_version", sa.Integer(), nullable=False),
         sa.Column("is_default", sa.Boolean(), nullable=False),
+        sa.Column("is_trial", sa.Boolean(), nullable=False),
         sa.Column("parent_id", sa.Uuid(), nullable=True),
         sa.ForeignKeyConstraint(["parent_id"], ["policy.id"], name=op.f("fk_policy_parent_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_policy")),
