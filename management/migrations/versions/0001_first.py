@@ -701,6 +701,7 @@ def upgrade() -> None:
         sa.Column("relay_id", sa.Uuid(), nullable=True),
         sa.Column("contact_at", UtcDateTime(), nullable=True),
         sa.Column("polled_at", UtcDateTime(), nullable=True),
+        sa.Column("log_begins_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["group_id"], ["device_group.id"], name=op.f("fk_device_group_id")),
         sa.ForeignKeyConstraint(["policy_id"], ["policy.id"], name=op.f("fk_device_policy_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_device")),
