@@ -9,9 +9,9 @@ import click
 from sqlalchemy.orm import Session
 
 from management import settings
-from management.compliance.judgement import write_violation
-from management.compliance.queries import Explanation
-from management.compliance.queries import explain as explained
+from management.compliance.explaining import Explanation
+from management.compliance.explaining import explain as explained
+from management.compliance.judgement import write_consequence, write_undecided, write_violation
 from management.context import open_context
 from management.devices.queries import DeviceFilter, list_devices
 from management.devices.rules import write_fact
@@ -80,14 +80,19 @@ def as_fields(answer: Explanation) -> dict[str, Any]:
         "at": answer.at.isoformat(),
         "state": judged.state.value,
         "since": judged.since.isoformat(),
+        "risk": judged.risk.value,
         "policy": {
             "id": answer.asked.policy_id,
             "name": answer.asked.name,
             "version": answer.asked.version,
-            "since": answer.asked.since.isoformat(),
+            "since": answer.asked.no_earlier(answer.asked.since).isoformat(),
         },
+        "pattern_version": answer.pattern_version,
         "violations": [write_violation(violation) for violation in judged.violations],
+        "undecided": [write_undecided(one) for one in judged.undecided],
+        "consequences": [write_consequence(one) for one in judged.consequences],
         "missing": [kind.value for kind in judged.missing],
+        "stale": [kind.value for kind in judged.stale],
         "next_due_at": judged.next_due_at.isoformat() if judged.next_due_at else None,
         "facts": {kind.value: write_fact(fact) for kind, fact in sorted(answer.facts.items())},
     }
@@ -96,24 +101,48 @@ def as_fields(answer: Explanation) -> dict[str, Any]:
 def as_text(fields: dict[str, Any]) -> str:
     """Return the fields of `as_fields` for people."""
     policy, device = fields["policy"], fields["device"]
-    return "\n".join(
-        [
-            f"{device['name']} ({device['id']}), {device['owner']}",
-            f"At {_minute(fields['at'])}: {fields['state']} since {_minute(fields['since'])}",
-            f"Policy: {policy['name']}, version {policy['version']}",
-            *_reasons(fields["violations"]),
-            "Facts:",
-            *(_fact_line(kind, said) for kind, said in fields["facts"].items()),
-        ]
-    )
+    lines = [
+        f"{device['name']} ({device['id']}), {device['owner']}",
+        f"At {_minute(fields['at'])}: {fields['state']} since {_minute(fields['since'])}, "
+        f"risk {fields['risk']}",
+        f"Policy: {policy['name']}, version {policy['version']}",
+        f"Patterns: {fields['pattern_version'] or 'none yet'}",
+        *_reasons(fields["violations"]),
+        *(
+            f"Borne: {one['rule']} ({one['finding'].replace('_', ' ')})"
+            for one in fields["undecided"]
+        ),
+        *_following(fields["consequences"], fields["at"]),
+        "Facts:",
+        *(_fact_line(kind, said) for kind, said in fields["facts"].items()),
+    ]
+    if fields["stale"]:
+        lines.insert(4, f"Silent, so no longer sure: {', '.join(fields['stale'])}")
+    return "\n".join(lines)
 
 
 def _reasons(violations: list[dict[str, Any]]) -> list[str]:
     if not violations:
         return ["Nothing is broken."]
-    return ["Broken:"] + [
-        f"  {one['rule']}: {one['because']}, since {_minute(one['since'])}. {one['mend']}"
-        for one in violations
+    lines = ["Broken:"]
+    for one in violations:
+        lines += [
+            f"  {one['rule']} ({one['severity']}): {one['because']}, since {_minute(one['since'])}",
+            f"    user: {one['mend']}",
+            f"    administrator: {one['administrator_mend']}",
+        ]
+    return lines
+
+
+def _following(consequences: list[dict[str, Any]], at: str) -> list[str]:
+    if not consequences:
+        return []
+    now = datetime.fromisoformat(at)
+    return ["Follows:"] + [
+        f"  {one['kind']} for {one['rule']}: "
+        f"{'due since' if datetime.fromisoformat(one['due_at']) <= now else 'due at'} "
+        f"{_minute(one['due_at'])}"
+        for one in consequences
     ]
 
 

@@ -1,8 +1,7 @@
-"""Reads judgements, and replays past ones."""
+"""Reads judgements, and what is asked of whom."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -17,25 +16,12 @@ from management.compliance.judgement import (
     read_violation,
 )
 from management.compliance.models import DeviceJudgement
-from management.compliance.rules import judge
 from management.devices.models import Device
-from management.devices.queries import get_device, get_facts
-from management.devices.replay import replay_facts
+from management.devices.queries import get_facts
 from management.devices.rules import Fact, FactKind
 from management.policies.models import PolicyVersion
-from management.policies.queries import current_version, get_policy, version_at, wishes
+from management.policies.queries import current_version, get_policy, wishes
 from runtime.errors import NotFoundError
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """Why a device stood as it did at an instant: the judgement and all that it rests on."""
-
-    device: Device
-    at: datetime
-    judgement: Judgement
-    asked: AskedPolicy
-    facts: Mapping[FactKind, Fact]
 
 
 def get_judgement(session: Session, device_id: UUID) -> Judgement:
@@ -71,29 +57,12 @@ def asked_policy(session: Session, device: Device) -> AskedPolicy:
 def asked_by(session: Session, device: Device, facts: Mapping[FactKind, Fact]) -> AskedPolicy:
     """Return the same as `asked_policy`, given the device's facts."""
     version = current_version(session, device.policy_id)
-    return for_device(_wish(session, version), device, facts)
-
-
-def explain(session: Session, device_id: UUID, at: datetime | None, now: datetime) -> Explanation:
-    """Return how the device stands, or stood at a past instant, replayed from the log of facts.
-
-    NotFoundError when it was not enrolled yet.
-    """
-    device = get_device(session, device_id)
-    if at is None or at >= now:
-        facts, version, at = get_facts(session, device_id), None, now
-    else:
-        facts = replay_facts(session, device_id, at)
-        version = _version_then(session, facts, at)
-    asked = for_device(
-        _wish(session, version or current_version(session, device.policy_id)), device, facts
-    )
-    return Explanation(device, at, judge(facts, asked, at), asked, facts)
+    return for_device(wish_by(session, version), device, facts)
 
 
 def wish_of(session: Session, policy_id: UUID) -> AskedPolicy:
     """Return what a policy asks now, of nobody in particular; see `for_device`."""
-    return _wish(session, current_version(session, policy_id))
+    return wish_by(session, current_version(session, policy_id))
 
 
 def for_device(wish: AskedPolicy, device: Device, facts: Mapping[FactKind, Fact]) -> AskedPolicy:
@@ -107,15 +76,8 @@ def for_device(wish: AskedPolicy, device: Device, facts: Mapping[FactKind, Fact]
     )
 
 
-def _version_then(session: Session, facts: Mapping[FactKind, Fact], at: datetime) -> PolicyVersion:
-    given = facts.get(FactKind.ASKED_POLICY)
-    version = version_at(session, UUID(given.value), at) if given else None
-    if version is None:
-        raise NotFoundError(f"The device was not enrolled yet at {at:%Y-%m-%d %H:%M} UTC.")
-    return version
-
-
-def _wish(session: Session, version: PolicyVersion) -> AskedPolicy:
+def wish_by(session: Session, version: PolicyVersion) -> AskedPolicy:
+    """Return what one version of a policy asks, of nobody in particular."""
     requirements, since = wishes(session, version)
     return AskedPolicy(
         policy_id=str(version.policy_id),

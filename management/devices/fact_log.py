@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import and_, delete, exists, or_, select
+from sqlalchemy import and_, delete, exists, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from management.devices import models
@@ -24,8 +24,6 @@ from management.devices.rules import (
 )
 
 DAY = timedelta(days=1)
-FORGOTTEN_AT_ONCE = 500
-"""So many devices' old entries are deleted in one transaction."""
 
 
 def record_facts(session: Session, device_id: UUID, said: Facts, now: datetime) -> bool:
@@ -114,6 +112,16 @@ def forget_facts(session: Session, device_ids: Sequence[UUID], before: datetime)
     done = session.execute(
         delete(old)
         .where(old.device_id.in_(device_ids), old.received_at <= before, replaced)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(
+        update(Device)
+        .where(
+            Device.id.in_(device_ids),
+            Device.enrolled_at < before,
+            or_(Device.log_begins_at.is_(None), Device.log_begins_at < before),
+        )
+        .values(log_begins_at=before)
         .execution_options(synchronize_session=False)
     )
     return int(done.rowcount)  # type: ignore[attr-defined]

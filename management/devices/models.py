@@ -63,6 +63,8 @@ class Device(Base):
     """When the device last proved itself with a signed, sequenced report."""
     polled_at: Mapped[datetime | None]
     """When a relay says it polled; a hint only."""
+    log_begins_at: Mapped[datetime | None]
+    """What was known before is forgotten (`devices.fact_log.forget_facts`)."""
 
 
 class DeviceFacts(Base):

@@ -40,6 +40,25 @@ def rebuild_facts(session: Session, device: Device) -> dict[FactKind, Fact]:
     return known
 
 
+def log_begins(device: Device) -> datetime:
+    """Return from when on the past of the device can be told."""
+    return max(device.enrolled_at, device.log_begins_at or device.enrolled_at)
+
+
+def list_moments(session: Session, device_id: UUID, before: datetime, limit: int) -> list[datetime]:
+    """Return when news of the device arrived, the latest first, up to *before*."""
+    arrived = models.Fact.received_at
+    return list(
+        session.scalars(
+            select(arrived)
+            .where(models.Fact.device_id == device_id, arrived <= before)
+            .group_by(arrived)
+            .order_by(arrived.desc())
+            .limit(limit)
+        )
+    )
+
+
 def _said(session: Session, device_id: UUID, kind: FactKind, at: datetime) -> models.Fact | None:
     """Return the entry of *kind* that held at an instant."""
     return session.scalars(

@@ -11,8 +11,9 @@ from pydantic import AwareDatetime
 
 from management.access import Permission
 from management.api.operations import Limit, Place, Words, operation
+from management.compliance.explaining import explain
 from management.compliance.judgement import Judgement
-from management.compliance.queries import explain, get_judgement
+from management.compliance.queries import get_judgement
 from management.devices import queries
 from management.devices.models import Device
 from management.devices.queries import Cursor, DeviceFilter
@@ -154,6 +155,18 @@ class JudgementAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuleAnswer:
+    """How the device stands towards one rule."""
+
+    rule: str
+    outcome: str
+    """``kept``, ``stale`` (kept, as far as a silent device is known), or as in a violation."""
+    counts: bool
+    """Whether it is a violation."""
+    fact: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FactAnswer:
     """Something said of the device."""
 
@@ -177,7 +190,13 @@ class ExplanationAnswer:
     device_id: UUID
     at: datetime
     policy: str
+    pattern_version: str
+    """Of the pattern set that was active; empty before the first."""
+    log_begins_at: datetime
+    """What was before is not told."""
     judgement: JudgementAnswer
+    rules: tuple[RuleAnswer, ...]
+    """Every rule that the policy asks."""
     facts: dict[str, FactAnswer]
 
 
@@ -228,6 +247,17 @@ def explain_device(device_id: UUID, query: ExplainQuery) -> ExplanationAnswer:
         device_id=device_id,
         at=found.at,
         policy=found.asked.name,
+        pattern_version=found.pattern_version,
+        log_begins_at=found.begins_at,
+        rules=tuple(
+            RuleAnswer(
+                rule=one.rule.value,
+                outcome=one.outcome,
+                counts=one.counts,
+                fact=one.kind.value,
+            )
+            for one in found.checks
+        ),
         judgement=answer_of(found.judgement),
         facts=_facts(found.facts),
     )

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from management.compliance.explaining import explain
 from management.compliance.judgement import Judgement, Rule, State
-from management.compliance.queries import asked_policy, explain, get_judgement
+from management.compliance.queries import asked_policy, get_judgement
 from management.compliance.rules import judge
 from management.compliance.service import due, judge_due, rejudge
 from management.database import Database
