@@ -139,6 +139,7 @@ def _loops(context: Context, stopping: Event) -> list[Loop]:
         "visit relays": context.settings.relay_seconds,
         "judge devices": JUDGE_SECONDS,
         "look again": LOOK_AGAIN_SECONDS,
+        "watch trials": LOOK_AGAIN_SECONDS,
     }
     return [
         *(Loop(name, named(name), pause[name], stopping) for name in handlers.LOOPS),

@@ -12,8 +12,11 @@ from management.dry_run.fleet import Chunk, Trial
 from management.dry_run.models import DryRun, DryRunDevice
 from management.dry_run.queries import count_fleet, get_run, lock_run
 from management.dry_run.rules import Candidate, RunState, read_tally, write_tally
-from management.policies.queries import get_policy
+from management.policies.catalogue.all import COMPLIANCE
+from management.policies.models import PolicyVersion
+from management.policies.queries import current_version, get_policy, get_version, list_children
 from management.policies.rules import Requirements, read_requirements, write_requirements
+from management.policies.service import change_policy
 from management.updates.queries import active_set, get_set
 from management.work.service import enqueue
 from runtime.errors import MalformedMessageError, RefusedError
@@ -63,6 +66,25 @@ def cancel(session: Session, run_id: UUID, by: str, now: datetime) -> DryRun:
     return run
 
 
+def apply(session: Session, run_id: UUID, by: str, because: str, now: datetime) -> PolicyVersion:
+    """Make what was tried the next version of the policy, by the version it was tried against."""
+    run = get_run(session, run_id)
+    if run.policy_id is None or run.state != RunState.DONE:
+        raise RefusedError("Only a finished dry run of a policy can be made its next version.")
+    if not because:
+        raise RefusedError("Give a reason; it goes into the audit trail.")
+    return change_policy(
+        session,
+        run.policy_id,
+        read_requirements(run.requirements),
+        current_version(session, run.policy_id).settings,
+        by,
+        because,
+        now,
+        based_on=run.policy_version,
+    )
+
+
 def begin(session: Session, run_id: UUID, now: datetime) -> DryRun | None:
     """Return a dry run that goes on, with its instant and total; None when it is over."""
     run = lock_run(session, run_id)
@@ -75,14 +97,23 @@ def begin(session: Session, run_id: UUID, now: datetime) -> DryRun | None:
     return run
 
 
-def trial_of(run: DryRun) -> Trial:
+def trial_of(session: Session, run: DryRun) -> Trial:
     """Return what *run* tries."""
     assert run.judged_at is not None
     candidates = read_candidates(run.verdicts)
     if run.policy_id is None:
         return Trial(run.judged_at, frozenset(), None, candidates)
     asked = read_requirements(run.requirements)
-    return Trial(run.judged_at, frozenset({run.policy_id}), asked, candidates)
+    return Trial(run.judged_at, frozenset(whose(session, run.policy_id)), asked, candidates)
+
+
+def whose(session: Session, policy_id: UUID) -> set[UUID]:
+    """Return the policy and those that take its criteria over."""
+    found = {policy_id}
+    for child in list_children(session, policy_id):
+        if COMPLIANCE in get_version(session, child.id, child.current_version).inherited:
+            found |= whose(session, child.id)
+    return found
 
 
 def keep(session: Session, run_id: UUID, chunk: Chunk, now: datetime) -> bool:

@@ -15,7 +15,7 @@ from management.dry_run.queries import Wanted
 from management.dry_run.rules import RunState, read_tally, share_done
 from management.paging import PAGE, read_cursor, write_cursor
 from management.policies.compliance_form import read_form
-from management.policies.queries import list_policies
+from management.policies.queries import list_groups, list_policies
 from management.web import context, is_fragment, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import NotFoundError
@@ -67,6 +67,7 @@ def show(run_id: UUID) -> ResponseReturnValue:
     with reading() as session:
         run = queries.get_run(session, run_id)
         names = {policy.id: policy.name for policy in list_policies(session)}
+        groups = [("", ""), *((group.id, group.name) for group in list_groups(session))]
         after = _place(request.args.get("after", ""))
         found = queries.list_devices(session, run_id, wanted, after, PAGE + 1)
     more = write_cursor(found[PAGE - 1].found.device_id) if len(found) > PAGE else ""
@@ -75,6 +76,7 @@ def show(run_id: UUID) -> ResponseReturnValue:
         page,
         run=run,
         names=names,
+        groups=groups,
         is_open=run.state in OPEN,
         tally=read_tally(run.tally),
         share=share_done(run.looked_at, run.total),
@@ -104,6 +106,18 @@ def cancel(run_id: UUID) -> ResponseReturnValue:
         note(session, "dry_run.cancel", run_id)
     flash(_("The dry run is stopped. What it found so far is shown."))
     return redirect(url_for("dry_run.show", run_id=run_id))
+
+
+@bp.post("/<uuid:run_id>/apply")
+@requires(Permission.CHANGE_POLICIES)
+def apply(run_id: UUID) -> ResponseReturnValue:
+    """Make what was tried the next version, unless another one holds by now."""
+    because = request.form.get("because", "").strip()
+    with transaction("apply a dry run") as session:
+        version = service.apply(session, run_id, signed_in_name(), because, utc_now())
+        note(session, "policy.change", version.policy_id, because, version=version.version)
+    flash(_("Version %(version)s holds from now on.", version=version.version))
+    return redirect(url_for("policies.show", policy_id=version.policy_id))
 
 
 @bp.get("/<uuid:run_id>/devices.csv")

@@ -70,7 +70,8 @@ def _judge_all(context: Context, found: DryRun, progress: Progress) -> None:
 
 
 def _chunks(context: Context, found: DryRun) -> Iterator[Chunk]:
-    trial = service.trial_of(found)
+    with context.database.reading() as session:
+        trial = service.trial_of(session, found)
     processes = min(os.cpu_count() or 1, MOST_PROCESSES)
     if found.total <= ALONE or processes < 2:
         for after, last in _ranges(context.database, found.last_id):

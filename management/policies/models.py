@@ -24,6 +24,8 @@ class Policy(Base):
     name: Mapped[str] = mapped_column(Unicode(100), unique=True)
     current_version: Mapped[int] = mapped_column(default=1)
     is_default: Mapped[bool] = mapped_column(default=False)
+    is_trial: Mapped[bool] = mapped_column(default=False)
+    """Of `management.canary`, for some devices for a while; lists leave it out."""
     parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("policy.id"), index=True)
     """Whose content the inherited categories have; the current version says the same."""
 

@@ -27,8 +27,9 @@ def find_policy_by_name(session: Session, name: str) -> Policy | None:
 
 
 def list_policies(session: Session) -> Sequence[Policy]:
-    """Return all policies by name; there are few."""
-    return session.scalars(select(Policy).order_by(Policy.name)).all()
+    """Return all policies by name, those of trials left out; there are few."""
+    wanted = select(Policy).where(Policy.is_trial.is_(False)).order_by(Policy.name)
+    return session.scalars(wanted).all()
 
 
 def list_groups(session: Session) -> Sequence[Group]:
