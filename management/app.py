@@ -33,6 +33,7 @@ VIEWS = (
     "management.groups.views",
     "management.dry_run.views",
     "management.consequences.views",
+    "management.canary.views",
     "management.apps.approval_views",
     "management.apps.views",
     "management.updates.views",

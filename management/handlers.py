@@ -33,6 +33,8 @@ HANDLERS = {
     "updates.announce": "management.updates.work:announce",
     "mail_access.decide": "management.mail_access.work:decide",
     "dry_run.run": "management.dry_run.work:run",
+    "canary.give": "management.canary.work:give",
+    "canary.back": "management.canary.work:give_back",
     "consequences.follow": "management.consequences.work:follow",
 }
 """Queued work: kind -> function taking context, payload and progress; it must bear repetition."""
@@ -41,6 +43,7 @@ LOOPS = {
     "visit relays": "management.check_in.visit:visit_all",
     "judge devices": "management.compliance.work:judge_due",
     "look again": "management.consequences.work:look_again",
+    "watch trials": "management.canary.work:watch",
 }
 """What threads of the jobs process do again and again: name -> function taking the context."""
 

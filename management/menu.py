@@ -32,6 +32,7 @@ MENU = (
     Entry("policies.index", _l("Policies"), "shield-check"),
     Entry("consequences.index", _l("Consequences"), "bell"),
     Entry("dry_run.index", _l("Dry runs"), "clipboard-data"),
+    Entry("canary.index", _l("Trials"), "signpost-split"),
     Entry("apps.index", _l("Apps"), "bag"),
     Entry("mail_access.index", _l("Mail access"), "envelope-check"),
     Entry("updates.index", _l("Updates"), "arrow-repeat"),
