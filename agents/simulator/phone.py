@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from hashlib import sha256
 from typing import TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -15,13 +16,19 @@ AGENT_VERSION = "simulator 0.1.0"
 SETTABLE = tuple(
     name
     for name in Posture.__dataclass_fields__
-    if name not in ("kind", "applied_policy_id", "applied_policy_version")
+    if name not in ("kind", "applied_policy_id", "applied_policy_version", "not_applied")
 )
 """The posture fields that a user of the simulator may change."""
+
+ROOM_FOR_AN_APP = 64 * 1024**2
 
 T = TypeVar("T")
 _POSTURE = TypeAdapter(Posture)
 _WORDS = {"true": True, "false": False, "unknown": None}
+
+
+class NotNowError(RefusedError):
+    """It cannot be done now and may be possible later."""
 
 
 @dataclass(kw_only=True)
@@ -57,6 +64,11 @@ class Phone:
     posture: Posture = field(default_factory=_healthy)
     apps: list[InstalledApp] = field(default_factory=list)
     locked: bool = False
+    lost: bool = False
+    """In lost mode: locked behind `screen` until it is unlocked."""
+    screen: str = ""
+    """What stands on the locked screen."""
+    free_bytes: int = 8 * 1024**3
     work_data: bool = True
     latitude: float | None = 35.6812
     longitude: float | None = 139.7671
@@ -114,17 +126,29 @@ def perform(phone: Phone, order: RunCommand, now: datetime) -> str:
 
 
 def _lock(phone: Phone, arguments: dict[str, str], now: datetime) -> str:
-    phone.locked = True
+    phone.locked, phone.screen = True, _screen(arguments)
     return "The screen is locked."
 
 
+def _screen(arguments: dict[str, str]) -> str:
+    return " ".join(text for text in (arguments.get("text"), arguments.get("phone")) if text)
+
+
+def _lost_mode(phone: Phone, arguments: dict[str, str], now: datetime) -> str:
+    phone.locked = phone.lost = True
+    phone.screen = _screen(arguments)
+    return "The device is in lost mode."
+
+
 def _unlock(phone: Phone, arguments: dict[str, str], now: datetime) -> str:
-    phone.locked = False
+    phone.locked = phone.lost = False
+    phone.screen = ""
     return "The screen is unlocked."
 
 
 def _wipe(phone: Phone, arguments: dict[str, str], now: datetime) -> str:
-    phone.apps, phone.messages, phone.work_data, phone.locked = [], [], False, False
+    phone.apps, phone.messages, phone.work_data = [], [], False
+    phone.locked, phone.lost, phone.screen = False, False, ""
     phone.posture = replace(_healthy(), passcode_set=False, agent_version=None)
     return "Everything on the phone is erased."
 
@@ -142,7 +166,7 @@ def _reset_passcode(phone: Phone, arguments: dict[str, str], now: datetime) -> s
 
 def _locate(phone: Phone, arguments: dict[str, str], now: datetime) -> str:
     if phone.latitude is None or phone.longitude is None:
-        raise RefusedError("The phone does not know where it is: location is switched off.")
+        raise NotNowError("The phone does not know where it is: location is switched off.")
     return f"{phone.latitude:.5f},{phone.longitude:.5f}"
 
 
@@ -162,7 +186,34 @@ def _message(phone: Phone, arguments: dict[str, str], now: datetime) -> str:
     return "The message is shown."
 
 
+def _install_app(phone: Phone, arguments: dict[str, str], now: datetime) -> str:
+    """Pretend to have downloaded what *reference* names; a real agent checks ``sha256``."""
+    package, version = arguments["package"], arguments.get("version", "")
+    if phone.free_bytes < ROOM_FOR_AN_APP:
+        raise NotNowError(f"There is no room for {package}.")
+    made_up = sha256(f"{package} {version}".encode()).hexdigest()
+    app = InstalledApp(
+        package=package,
+        name=package.rpartition(".")[2],
+        version=version or "1.0",
+        sha256=arguments.get("sha256") or made_up,
+    )
+    install(phone, app)
+    return f"{package} is installed."
+
+
+def _remove_app(phone: Phone, arguments: dict[str, str], now: datetime) -> str:
+    package = arguments["package"]
+    if all(app.package != package for app in phone.apps):
+        return f"{package} was not on the phone."
+    uninstall(phone, package)
+    return f"{package} is removed."
+
+
 _ACTIONS = {
+    CommandKind.LOST_MODE: _lost_mode,
+    CommandKind.INSTALL_APP: _install_app,
+    CommandKind.REMOVE_APP: _remove_app,
     CommandKind.LOCK: _lock,
     CommandKind.UNLOCK: _unlock,
     CommandKind.WIPE: _wipe,

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from agents.simulator.orders import management_time
+from agents.simulator.policy import not_applied
 from agents.simulator.state import DeviceState, KeptReport, Membership
 from contracts import codec, envelope, keys
 from contracts.agent import Apps, Digest, Posture, Report, ReportItem
@@ -20,6 +21,7 @@ def posture(state: DeviceState, membership: Membership) -> Posture:
         state.phone.posture,
         applied_policy_id=membership.policy.policy_id,
         applied_policy_version=membership.policy.version,
+        not_applied=not_applied(state.phone, membership.policy),
     )
 
 

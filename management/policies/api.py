@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from flask import Blueprint
@@ -12,10 +12,16 @@ from management.access import Permission, signed_in_name
 from management.api.operations import STRICT, Reason, operation
 from management.audit.notes import note
 from management.policies import queries, service
+from management.policies.catalogue.all import COMPLIANCE, NAMES
 from management.policies.criteria_api import Criteria, read_criteria, write_criteria
+from management.policies.differences import differences
+from management.policies.inheritance import Link
 from management.policies.models import Policy, PolicyVersion
+from management.policies.settings_api import Part, SettingChanged, changed, read_settings
+from management.policies.values import defaults
 from management.web import reading, transaction
 from runtime.clock import utc_now
+from runtime.errors import RefusedError
 
 bp = Blueprint("policies_api", __name__, url_prefix="/api/v1")
 
@@ -47,6 +53,11 @@ class PolicyVersionAnswer:
 
     version: int
     requirements: Criteria
+    parent_id: UUID | None
+    parent_version: int | None
+    inherited: tuple[str, ...]
+    changed: tuple[SettingChanged, ...]
+    """Settings that differ from the version before."""
     created_at: datetime
     created_by: str
     because: str
@@ -68,6 +79,11 @@ class NewPolicy:
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
     requirements: Criteria
     """A criterion left out has its default."""
+    settings: dict[str, Any] | None = None
+    """As `/policy-settings/schema` says; left out: the usual ones."""
+    parent_id: UUID | None = None
+    inherited: Annotated[tuple[Part, ...], Field(max_length=len(NAMES))] = ()
+    """Parts that are the parent's."""
     because: Reason
 
 
@@ -105,16 +121,21 @@ def list_policy_versions(policy_id: UUID) -> PolicyHistory:
     with reading() as session:
         queries.get_policy(session, policy_id)
         found = queries.list_versions(session, policy_id)
+    earlier = [*(row.settings for row in found[1:]), {}]
     return PolicyHistory(
         items=tuple(
             PolicyVersionAnswer(
                 version=row.version,
                 requirements=write_criteria(row.requirements),
+                parent_id=row.parent_id,
+                parent_version=row.parent_version,
+                inherited=tuple(row.inherited),
+                changed=tuple(map(changed, differences(before, row.settings))),
                 created_at=row.created_at,
                 created_by=row.created_by,
                 because=row.because,
             )
-            for row in found
+            for row, before in zip(found, earlier, strict=True)
         )
     )
 
@@ -125,7 +146,14 @@ def create_policy(body: NewPolicy) -> PolicyAnswer:
     by = signed_in_name()
     with transaction("create a policy") as session:
         policy = service.create_policy(
-            session, body.name, read_criteria(body.requirements), {}, by, body.because, utc_now()
+            session,
+            body.name,
+            read_criteria(body.requirements),
+            defaults() if body.settings is None else read_settings(body.settings, {}),
+            by,
+            body.because,
+            utc_now(),
+            Link(parent_id=body.parent_id, inherited=tuple(sorted(set(body.inherited)))),
         )
         note(session, "policy.create", policy.id, body.because, name=policy.name)
         return _answer(policy, queries.current_version(session, policy.id))
@@ -141,12 +169,17 @@ def create_policy(body: NewPolicy) -> PolicyAnswer:
 def change_policy(policy_id: UUID, body: PolicyChange) -> PolicyAnswer:
     """Write the next version of a policy; asking for what holds already makes none."""
     with transaction("change a policy") as session:
-        settings = queries.current_version(session, policy_id).settings
+        current = queries.current_version(session, policy_id)
+        if COMPLIANCE in current.inherited:
+            raise RefusedError(
+                "The criteria come from the parent of this policy. Change them there, or stop "
+                "inheriting them."
+            )
         version = service.change_policy(
             session,
             policy_id,
             read_criteria(body.requirements),
-            settings,
+            current.settings,
             signed_in_name(),
             body.because,
             utc_now(),

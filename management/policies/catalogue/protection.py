@@ -116,7 +116,7 @@ APP_CONTROL = Category(
                 "file_sharing": _l("File sharing"),
                 "vpn": _l("VPN and proxies"),
                 "remote_control": _l("Remote control"),
-                "artificial_intelligence": _l("AI assistants"),
+                "ai": _l("AI assistants"),
             },
             modes=(*PROFILE, *SUPERVISED),
         ),
