@@ -21,6 +21,7 @@ ORDER = "sekisho-order+jws"
 REPORT = "sekisho-report+jws"
 ENROLMENT = "sekisho-enrolment+jws"
 TRUST = "sekisho-trust+jws"
+HANDOVER = "sekisho-handover+jws"
 CONTENT_ENCRYPTION = "A256GCM"
 MAXIMUM_BYTES = 4 * 1024 * 1024
 
@@ -59,6 +60,15 @@ def unverified_payload(token: str) -> bytes:
     _limit(token)
     try:
         return jws.extract_compact(token.encode(), registry=_JWS).payload
+    except (JoseError, ValueError, TypeError, KeyError) as error:
+        raise MalformedMessageError(f"Not a signature: {type(error).__name__}.") from None
+
+
+def claimed_signer(token: str) -> str:
+    """Return the thumbprint of the key that *token* says it is signed with; only a claim."""
+    _limit(token)
+    try:
+        return str(jws.extract_compact(token.encode(), registry=_JWS).headers().get("kid", ""))
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise MalformedMessageError(f"Not a signature: {type(error).__name__}.") from None
 

@@ -122,6 +122,27 @@ def backup(file: Path) -> None:
 
 
 @database.command()
+@click.argument("because")
+def restored(because: str) -> None:
+    """Say that the database was restored from a backup, and BECAUSE of what.
+
+    Run it before anything else starts. Enforcement is paused, open wipes, removals and passcode
+    resets wait for a person, and every device begins a new epoch, so that no order of the lost
+    time is taken.
+    """
+    from management.audit import service as audit
+    from management.enrolment import epochs
+
+    context = open_context()
+    with context.database.transaction("restored from a backup") as session:
+        held = epochs.restored(session, COMMAND_LINE, because, utc_now())
+        audit.record(session, context.keys, COMMAND_LINE, "database.restored", "database", because)
+    _tell_signer(context, f"The database was restored from a backup. {because}")
+    click.echo(f"Enforcement is paused; {held} commands wait for a person under Commands.")
+    click.echo("Every device begins anew at its next check-in. `sekisho resume` lifts the pause.")
+
+
+@database.command()
 @click.argument("name")
 def revision(name: str) -> None:
     """Write the migration for changed tables (for developers)."""
@@ -152,7 +173,7 @@ def pause(because: str) -> None:
     else:
         click.echo("The signer signs no wipes.")
     try:
-        context = _open()
+        context = open_context()
         with context.database.transaction("pause") as session:
             safety.pause(session, COMMAND_LINE, because, utc_now())
             audit.record(
@@ -175,7 +196,7 @@ def resume(because: str) -> None:
     from management.audit import service as audit
     from management.safety import service as safety
 
-    context = _open()
+    context = open_context()
     with context.database.transaction("resume") as session:
         safety.resume(session, COMMAND_LINE, utc_now())
         audit.record(
@@ -190,7 +211,7 @@ def verify() -> None:
     """Prove that nobody changed the audit trail; exit status 1 names the first broken entry."""
     from management.audit import service as audit
 
-    context = _open()
+    context = open_context()
     with context.database.reading() as session:
         problems = audit.verify(session, context.keys)
     for problem in problems:
@@ -200,11 +221,12 @@ def verify() -> None:
     click.echo("The audit trail is whole.")
 
 
-def _open() -> "Context":
-    from management.context import open_context
+def open_context() -> "Context":
+    """Return the context of the data folder; its database must be of this release."""
+    from management import context as contexts
     from management.migrations.release import require_current
 
-    context = open_context(settings.load())
+    context = contexts.open_context(settings.load())
     require_current(context.database)
     return context
 

@@ -19,6 +19,7 @@ HANDLERS = {
     "commands.dispatch": "management.commands.work:dispatch",
     "commands.bulk": "management.commands.work:queue_bulk",
     "commands.expire": "management.commands.work:expire",
+    "enrolment.epochs": "management.enrolment.epochs:begin_epochs",
     "enrolment.forget": "management.enrolment.work:forget",
     "groups.settle": "management.groups.work:settle",
     "groups.move": "management.groups.work:move",
@@ -29,6 +30,7 @@ HANDLERS = {
     "apps.recheck": "management.apps.work:recheck",
     "apps.look_up": "management.apps.work:look_up",
     "apps.end_approvals": "management.apps.work:end_approvals",
+    "store.spread": "management.store.work:spread",
     "updates.run": "management.updates.work:run",
     "updates.announce": "management.updates.work:announce",
     "mail_access.decide": "management.mail_access.work:decide",
@@ -68,6 +70,7 @@ SCHEDULE = (
     Scheduled("mail_access.decide", timedelta(minutes=5)),
     Scheduled("updates.run", timedelta(minutes=15)),
     Scheduled("apps.end_approvals", timedelta(minutes=5)),
+    Scheduled("store.spread", timedelta(minutes=5)),
 )
 """``updates.run`` asks itself whether the administrator's schedule says so; the others catch up."""
 

@@ -1,32 +1,25 @@
 """Signs orders in a process of its own, within limits that the web process cannot lift.
 
-It parses each order itself and signs what it understood. Counters, clock and one-time code seeds
-are its own. Where it runs under its own user, taking over the web process is not enough to wipe a
-fleet; where it does not, the limits still hold against mistakes (DESIGN.md, decision 4).
+It parses each order itself and signs what it understood. Counters, clock, one-time code seeds and
+approvers are its own. Where it runs under its own user, taking over the web process is not enough
+to wipe a fleet; where it does not, the limits still hold against mistakes (DESIGN.md, decision 4).
 """
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, assert_never
-from uuid import UUID
-
-from joserfc.jwk import ECKey
 
 from contracts import agent, codec, envelope
 from contracts import keys as jwk
-from contracts.agent import CommandKind
+from management import signer_approvals as approvals
 from management import signer_messages as messages
+from management import signer_orders as orders
 from management import signer_totp as totp
+from management import signer_trust as trust
 from management.key_files import SealedFolder, locked, prepare_folder
-from management.signer_rules import Limits, exceeded, may_approve_from
+from management.signer_rules import NAMES, Limits
 from management.signer_store import Books, Clock, Store
 from runtime.errors import ForbiddenError, RefusedError
-
-PAUSED = "paused"
-TRUST_ISSUE = "trust issue"
-MOST_AHEAD = 1000
-"""How far a trust statement's number may run ahead of the highest one signed."""
-DESTRUCTIVE = (CommandKind.WIPE, CommandKind.SELECTIVE_WIPE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,134 +36,189 @@ class Signer:
         """Open *folder*, making what is missing; ConfigurationError when something is lost."""
         with locked(folder):
             self._sealed: SealedFolder = prepare_folder(folder)
-            for name in ("order-signing", "successor"):
-                self._sealed.make_missing(name, lambda: jwk.private_json(jwk.new_key()))
+            self._keys = trust.OrderKeys(self._sealed)
             self._store = Store(folder / "signer.db", clock or Clock())
         self._limits = limits
-        self._key: ECKey = jwk.read_private(self._sealed.read("order-signing"))
-        self._successor = jwk.thumbprint(jwk.read_private(self._sealed.read("successor")))
 
     def answer(self, body: messages.Body, asker: Asker) -> dict[str, Any]:
         """Do what is asked; errors of `runtime.errors` say why not."""
         match body:
-            case messages.SignOrder():
-                return {"token": self._sign_order(codec.read(agent.Order, body.order))}
+            case messages.SignOrders():
+                return {"signed": self._sign_orders(body)}
             case messages.SignTrust():
-                return {"token": self._sign_trust(body.statement)}
+                return {"token": self._sign_trust(body.statement, asker)}
+            case messages.ConfirmTrust():
+                _only_here(asker, "A new key or relay is confirmed")
+                with self._store.transaction("confirm trust") as books:
+                    trust.confirm(books, body.fingerprint)
+                return {}
+            case messages.Succeed():
+                _only_here(asker, "The order-signing key is changed")
+                return self._succeed(body.fingerprint)
             case messages.Describe():
                 return self._describe()
-            case messages.BeginTotp():
-                with self._store.transaction("begin totp") as books:
-                    uri = totp.begin(books, self._sealed, body.administrator_id, body.name)
-                return {"uri": uri}
-            case messages.CheckTotp():
-                return {"right": self._check(body.administrator_id, body.code)}
-            case messages.ForgetTotp():
-                _only_here(asker, "A one-time code device is replaced")
-                with self._store.transaction("forget totp") as books:
-                    totp.forget(books, body.administrator_id)
-                return {}
-            case messages.Approve():
-                return self._approve(body)
             case messages.Pause():
                 return self._set_pause(body.because or "no reason given")
             case messages.Resume():
-                _only_here(asker, "Wipes are resumed")
-                return self._set_pause("")
+                return self._resume(body, asker)
+            case messages.Propose() | messages.Proposals() | messages.Approve():
+                return self._about_approvals(body)
             case _:
-                assert_never(body)
+                return self._about_codes(body, asker)
 
     def close(self) -> None:
         """Close the books."""
         self._store.close()
 
-    def _sign_order(self, order: agent.Order) -> str:
-        body = order.body
-        if isinstance(body, agent.RunCommand) and self._limits.of(body.command):
-            with self._store.transaction("count wipe") as books:
-                self._admit(books, body, order.aud)
-        return envelope.sign(codec.write(order), envelope.ORDER, self._key)
+    # --- orders ---
 
-    def _admit(self, books: Books, body: agent.RunCommand, recipient: UUID) -> None:
-        """Count a command that has limits, or refuse it.
+    def _sign_orders(self, asked: messages.SignOrders) -> list[dict[str, str]]:
+        """Count all that has limits in one transaction, then sign; each is refused by itself."""
+        read = [(codec.read(agent.Order, one.order), one.requested_by) for one in asked.orders]
+        refusals: list[orders.Refusal | None] = [None] * len(read)
+        if any(_has_limits(order) for order, _ in read):
+            with self._store.transaction("count orders") as books:
+                refusals = [orders.admit(books, order, by, self._limits) for order, by in read]
+        return [
+            self._signed(order, refusal) for (order, _), refusal in zip(read, refusals, strict=True)
+        ]
 
-        Its id counts once, so it is bound to the first recipient and kind: else one id would
-        wipe everybody.
-        """
-        because = books.read(PAUSED) if body.command in DESTRUCTIVE else ""
-        if because:
-            raise RefusedError(f"Wipes are paused ({because}); `sekisho resume` lifts it.")
-        command_id, kind = str(body.command_id), body.command.value
-        before = books.recipient_of(command_id)
-        if before == (kind, str(recipient)):
-            return
-        if before is not None:
-            raise RefusedError("This command was signed before for another device or kind.")
-        limit = exceeded(body.command, books.used(kind), self._limits)
-        approver = books.approver(command_id, self._limits.approval_minutes * 60.0) if limit else ""
-        if limit and not approver:
-            raise RefusedError(
-                f"The signer allows {limit}. A second administrator must approve it."
-            )
-        books.count(command_id, kind, str(recipient), approver)
-
-    def _sign_trust(self, text: str) -> str:
-        statement = codec.read(agent.TrustStatement, text)
-        ours = (jwk.public_jwk(self._key), self._successor)
-        if (statement.order_signing_key, statement.successor_thumbprint) != ours:
-            raise RefusedError("A trust statement must name the signer's own keys.")
-        with self._store.transaction("count trust") as books:
-            highest = int(books.read(TRUST_ISSUE) or 0)
-            if statement.issue > highest + MOST_AHEAD:
-                # Devices never take a lower number again: one with the highest would be the last.
-                raise RefusedError(f"The number {statement.issue} is far above {highest}.")
-            books.write(TRUST_ISSUE, str(max(highest, statement.issue)))
-        return envelope.sign(codec.write(statement), envelope.TRUST, self._key)
-
-    def _check(self, administrator_id: UUID, code: str) -> bool:
-        with self._store.transaction("check totp") as books:
-            wall = self._store.clock.wall()
-            return totp.check(books, self._sealed, administrator_id, code, wall)
-
-    def _approve(self, body: messages.Approve) -> dict[str, Any]:
-        if body.requested_by == body.administrator_id:
-            raise RefusedError("Whoever asked for a command cannot approve it.")
-        with self._store.transaction("look up approver") as books:
-            self._may_approve(books, body.administrator_id)
-        if not self._check(body.administrator_id, body.code):
-            raise RefusedError(totp.WRONG)
-        with self._store.transaction("approve") as books:
-            books.approve(str(body.command_id), str(body.administrator_id))
-        return {}
-
-    def _may_approve(self, books: Books, administrator_id: UUID) -> None:
-        confirmed = totp.confirmed_at(books, administrator_id)
-        if confirmed is None:
-            raise RefusedError("Only an administrator with a confirmed code device may approve.")
-        wait = may_approve_from(confirmed, books.born_at(), self._limits) - books.now
-        if wait > 0:
-            raise RefusedError(
-                f"This administrator's code device is new; it may approve in {wait / 3600:.1f} h."
-            )
+    def _signed(self, order: agent.Order, refusal: orders.Refusal | None) -> dict[str, str]:
+        if refusal is not None:
+            return {"token": "", "why": refusal.why, "text": refusal.text}
+        token = envelope.sign(codec.write(order), envelope.ORDER, self._keys.key)
+        return {"token": token, "why": "", "text": ""}
 
     def _set_pause(self, because: str) -> dict[str, Any]:
         with self._store.transaction("pause") as books:
-            books.write(PAUSED, because)
+            books.write(orders.PAUSED, because)
         return {}
+
+    def _resume(self, body: messages.Resume, asker: Asker) -> dict[str, Any]:
+        if body.approver:
+            self._prove(body.approver, body.code)
+        elif not asker.runs_machine:
+            raise ForbiddenError(
+                "Wipes are resumed with an approver's code, or by `sekisho resume` on the server "
+                "as the signer's user or root."
+            )
+        return self._set_pause("")
+
+    # --- approvals ---
+
+    def _about_approvals(
+        self, body: messages.Propose | messages.Proposals | messages.Approve
+    ) -> dict[str, Any]:
+        if isinstance(body, messages.Approve):
+            return self._approve(body)
+        with self._store.transaction("propose") as books:
+            if isinstance(body, messages.Propose):
+                return approvals.propose(books, body, self._limits)
+            return {"proposals": approvals.listed(books, self._limits)}
+
+    def _approve(self, body: messages.Approve) -> dict[str, Any]:
+        with self._store.transaction("look up the set") as books:
+            approvals.shown(books, body.fingerprint, self._limits)
+        self._prove(body.approver, body.code)
+        with self._store.transaction("approve") as books:
+            return approvals.approve(books, body.fingerprint, body.approver, self._limits)
+
+    def _prove(self, name: str, code: str) -> None:
+        """Raise RefusedError unless *code* is the approver's; a wrong one is counted."""
+        with self._store.transaction("prove approver") as books:
+            right = approvals.proves(books, self._sealed, name, code, self._store.clock.wall())
+        if not right:
+            raise RefusedError(totp.WRONG)
+
+    # --- one-time code devices ---
+
+    def _about_codes(
+        self,
+        body: messages.BeginTotp
+        | messages.CheckTotp
+        | messages.ForgetTotp
+        | messages.BeginApprover
+        | messages.ConfirmApprover
+        | messages.RemoveApprover,
+        asker: Asker,
+    ) -> dict[str, Any]:
+        wall = self._store.clock.wall()
+        with self._store.transaction(body.kind.replace("_", " ")) as books:
+            match body:
+                case messages.BeginTotp():
+                    owner = str(body.administrator_id)
+                    return {"uri": totp.begin(books, self._sealed, owner, body.name)}
+                case messages.CheckTotp():
+                    owner = str(body.administrator_id)
+                    return {"right": totp.check(books, self._sealed, owner, body.code, wall)}
+                case messages.ForgetTotp():
+                    totp.forget(books, str(body.administrator_id))
+                    return {}
+            _only_here(asker, "Approvers are made and removed")
+            match body:
+                case messages.BeginApprover():
+                    return {"uri": approvals.begin(books, self._sealed, body.name)}
+                case messages.ConfirmApprover():
+                    found = approvals.confirm(books, self._sealed, body.name, body.code, wall)
+                    return {"right": found}
+                case messages.RemoveApprover():
+                    approvals.remove(books, body.name)
+                    return {}
+        assert_never(body)
+
+    # --- trust ---
+
+    def _sign_trust(self, text: str, asker: Asker) -> str:
+        statement = codec.read(agent.TrustStatement, text)
+        held = ""
+        with self._store.transaction("count trust") as books:
+            trust.check(books, self._keys, statement)
+            new = trust.strange(books, statement)
+            if new and not asker.runs_machine:
+                held = trust.hold(books, statement, new)
+            else:
+                trust.pin(books, statement)
+        if held:
+            raise RefusedError(held)
+        return envelope.sign(codec.write(statement), envelope.TRUST, self._keys.key)
+
+    def _succeed(self, fingerprint: str) -> dict[str, Any]:
+        with self._store.transaction("succeed") as books:
+            if fingerprint == jwk.thumbprint(self._keys.key):
+                trust.hand_over(books, self._keys)
+        # Safe on disk before the old key goes: without its last word devices would not follow.
+        with self._store.transaction("change the key"):
+            if fingerprint == jwk.thumbprint(self._keys.key):
+                self._keys.succeed()
+            return {"thumbprint": jwk.thumbprint(self._keys.key)}
+
+    # --- what it says of itself ---
 
     def _describe(self) -> dict[str, Any]:
         with self._store.transaction("describe") as books:
-            confirmed = "SELECT count(*) FROM administrator WHERE confirmed_at IS NOT NULL"
             return {
-                "public_key": jwk.public_jwk(self._key),
-                "thumbprint": jwk.thumbprint(self._key),
-                "successor_thumbprint": self._successor,
-                "paused_because": books.read(PAUSED),
-                "trust_issue": int(books.read(TRUST_ISSUE) or 0),
-                "limits": asdict(self._limits),
-                "used": {kind.value: books.used(kind.value) for kind in DESTRUCTIVE},
-                "administrators": books.rows.execute(confirmed).fetchone()[0],
+                "public_key": jwk.public_jwk(self._keys.key),
+                "thumbprint": jwk.thumbprint(self._keys.key),
+                "successor_thumbprint": self._keys.successor,
+                "succession": trust.current_succession(books, self._keys),
+                "trust_issue": int(books.read(trust.TRUST_ISSUE) or 0),
+                "trust_waits": trust.waits(books),
+                **self._safety(books),
             }
+
+    def _safety(self, books: Books) -> dict[str, Any]:
+        return {
+            "paused_because": books.read(orders.PAUSED),
+            "limits": asdict(self._limits),
+            "allowed": {kind.value: self._limits.of(kind) for kind in NAMES},
+            "used": {kind.value: orders.used_by_all(books, kind.value) for kind in NAMES},
+            "approved_today": orders.approved_today(books),
+            "approvers": approvals.names(books),
+        }
+
+
+def _has_limits(order: agent.Order) -> bool:
+    return isinstance(order.body, agent.RunCommand) and order.body.command in NAMES
 
 
 def _only_here(asker: Asker, what: str) -> None:

@@ -2,8 +2,9 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,15 @@ from runtime import errors
 TIMEOUT_SECONDS = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What became of an order: its token, or *why* (``limit``, ``paused``, ``misused``) not."""
+
+    token: str
+    why: str
+    text: str
+
+
 class SignerClient:
     """Each method raises UnavailableError when the signer does not answer."""
 
@@ -22,18 +32,38 @@ class SignerClient:
         """Ask at *socket_path*; nothing is opened before the first question."""
         self.socket_path = socket_path
 
-    def sign_order(self, order: agent.Order) -> str:
-        """Return *order* as a compact JWS.
+    def sign_order(self, order: agent.Order, requested_by: str = "") -> str:
+        """Return *order* as a compact JWS; RefusedError as `sign_orders` says."""
+        signed = self.sign_orders([(order, requested_by)])[0]
+        if not signed.token:
+            raise errors.RefusedError(signed.text)
+        return signed.token
 
-        RefusedError names the limit when a wipe exceeds it and nobody approved that command, and
-        says so when the signer is paused. The same command_id counts once.
+    def sign_orders(self, orders: Sequence[tuple[agent.Order, str]]) -> list[Signed]:
+        """Sign each (order, who wants it) or say why not, at most `MOST_ORDERS` at once.
+
+        A command with limits (wipes, passcode resets) is refused above them unless its exact set
+        was approved, and wipes while the signer is paused. The same command counts once.
         """
-        return str(self._ask(messages.SignOrder(order=codec.write(order).decode()))["token"])
+        asked = tuple(
+            messages.OrderToSign(order=codec.write(order).decode(), requested_by=by[:255])
+            for order, by in orders
+        )
+        answer = self._ask(messages.SignOrders(orders=asked))
+        return [Signed(**fields) for fields in answer["signed"]]
 
     def sign_trust(self, statement: agent.TrustStatement) -> str:
         """Return *statement* as a compact JWS; RefusedError unless it names the signer's keys."""
         text = codec.write(statement).decode()
         return str(self._ask(messages.SignTrust(statement=text))["token"])
+
+    def confirm_trust(self, fingerprint: str) -> None:
+        """Take the new keys and relays that wait; only for whoever runs the machine."""
+        self._ask(messages.ConfirmTrust(fingerprint=fingerprint))
+
+    def succeed(self, fingerprint: str) -> str:
+        """Let the successor follow the key of that thumbprint; return the present thumbprint."""
+        return str(self._ask(messages.Succeed(fingerprint=fingerprint))["thumbprint"])
 
     def public_key(self) -> dict[str, str]:
         """Return the public order-signing key as a JWK."""
@@ -62,43 +92,62 @@ class SignerClient:
         return bool(self._ask(asked)["right"])
 
     def forget_totp(self, administrator_id: UUID) -> None:
-        """Forget the seed, so that a new one can begin; only for whoever runs the machine."""
+        """Forget the seed for signing in, so that a new one can begin; it approves nothing."""
         self._ask(messages.ForgetTotp(administrator_id=administrator_id))
 
-    def approve(
-        self,
-        command_id: UUID,
-        administrator_id: UUID,
-        code: str,
-        requested_by: UUID | None = None,
-    ) -> None:
-        """Let this one command pass the limits, proved by a fresh *code* of an administrator.
+    def begin_approver(self, name: str) -> str:
+        """Return the otpauth URI of a new approver; only for whoever runs the machine."""
+        return str(self._ask(messages.BeginApprover(name=name))["uri"])
 
-        RefusedError when the code is wrong or used, or *requested_by* is the same person.
+    def confirm_approver(self, name: str, code: str) -> bool:
+        """Tell whether the approver's first code is right; only for whoever runs the machine."""
+        if not _code_like(code):
+            return False
+        return bool(self._ask(messages.ConfirmApprover(name=name, code=code))["right"])
+
+    def remove_approver(self, name: str) -> None:
+        """Forget an approver; only for whoever runs the machine."""
+        self._ask(messages.RemoveApprover(name=name))
+
+    def propose(
+        self, orders: Sequence[messages.ProposedOrder], requested_by: str, because: str
+    ) -> dict[str, Any]:
+        """Register exactly this set and return it: ``fingerprint``, ``approved_by``, ``needed``,
+        ``approved``, ``kinds`` (kind -> number), ``recipients``, ``requested_by``, ``because``.
+        """
+        asked = messages.Propose(
+            orders=tuple(orders), requested_by=requested_by[:255], because=because[:255]
+        )
+        return self._ask(asked)
+
+    def proposals(self) -> list[dict[str, Any]]:
+        """Return the sets that wait for an approver, as `propose` returns each."""
+        return list(self._ask(messages.Proposals())["proposals"])
+
+    def approve(self, fingerprint: str, approver: str, code: str) -> dict[str, Any]:
+        """Stand behind a proposed set, proved by a fresh code of *approver*'s own; return the set.
+
+        RefusedError when the code is wrong or used, or nobody made this person an approver.
         """
         if not _code_like(code):
             raise errors.RefusedError("This code is wrong or was used before.")
-        self._ask(
-            messages.Approve(
-                command_id=command_id,
-                administrator_id=administrator_id,
-                code=code,
-                requested_by=requested_by,
-            )
-        )
+        return self._ask(messages.Approve(fingerprint=fingerprint, approver=approver, code=code))
 
     def pause(self, because: str) -> None:
         """Sign no wipe until `resume`; other orders go on."""
         self._ask(messages.Pause(because=because[:255]))
 
-    def resume(self) -> None:
-        """Sign wipes again; only for whoever runs the machine."""
-        self._ask(messages.Resume())
+    def resume(self, approver: str = "", code: str = "") -> None:
+        """Sign wipes again; proved by an approver's code, unless one runs the machine."""
+        if approver and not _code_like(code):
+            raise errors.RefusedError("This code is wrong or was used before.")
+        self._ask(messages.Resume(approver=approver, code=code))
 
     def status(self) -> dict[str, Any]:
-        """Return ``public_key``, ``thumbprint``, ``successor_thumbprint``, ``paused_because``,
-        ``trust_issue`` (the highest signed), ``limits`` and ``used`` (each kind -> {"hour": n,
-        "day": n}), ``administrators``.
+        """Return ``public_key``, ``thumbprint``, ``successor_thumbprint``, ``succession``,
+        ``trust_issue`` (the highest signed), ``trust_waits``, ``paused_because``, ``limits``,
+        ``allowed`` (kind -> {"hour", "day", "administrator"}) and ``used`` (the first two),
+        ``approved_today``, ``approvers`` (names).
         """
         return self._ask(messages.Describe())
 

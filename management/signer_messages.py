@@ -12,25 +12,54 @@ from uuid import UUID
 
 from pydantic import Field
 
-from contracts.types import Short
+from contracts.agent import CommandKind
+from contracts.types import Name, Sha256, Short
 from runtime.errors import MalformedMessageError, TooLargeError
 
 MAXIMUM_BYTES = 1024 * 1024
+MOST_ORDERS = 200
+"""In one question."""
+MOST_PROPOSED = 1000
+"""In one set that is approved together."""
 _LENGTH = struct.Struct(">I")
 
 Code = Annotated[str, Field(min_length=6, max_length=10)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignOrder:
-    kind: Literal["sign_order"] = "sign_order"
+class OrderToSign:
     order: Annotated[str, Field(max_length=512 * 1024)]
+    requested_by: Short = ""
+    """Who wants it, as management says; counted, never believed as a proof."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignOrders:
+    kind: Literal["sign_orders"] = "sign_orders"
+    orders: Annotated[tuple[OrderToSign, ...], Field(max_length=MOST_ORDERS)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignTrust:
     kind: Literal["sign_trust"] = "sign_trust"
     statement: Annotated[str, Field(max_length=512 * 1024)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmTrust:
+    """The operator takes the new keys and relays of the statement that waits."""
+
+    kind: Literal["confirm_trust"] = "confirm_trust"
+    fingerprint: Sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Succeed:
+    """The successor takes the place of the order-signing key, and a new successor is made."""
+
+    kind: Literal["succeed"] = "succeed"
+    fingerprint: Short
+    """Thumbprint of the key that is to end, so that doing it twice changes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +90,53 @@ class ForgetTotp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BeginApprover:
+    kind: Literal["begin_approver"] = "begin_approver"
+    name: Name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmApprover:
+    kind: Literal["confirm_approver"] = "confirm_approver"
+    name: Name
+    code: Code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveApprover:
+    kind: Literal["remove_approver"] = "remove_approver"
+    name: Name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposedOrder:
+    command_id: UUID
+    command: CommandKind
+    recipient: UUID
+    arguments: dict[str, Short]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Propose:
+    """Registers exactly this set of orders, so that approvers can prove that they want it."""
+
+    kind: Literal["propose"] = "propose"
+    orders: Annotated[tuple[ProposedOrder, ...], Field(min_length=1, max_length=MOST_PROPOSED)]
+    requested_by: Short
+    because: Short
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposals:
+    kind: Literal["proposals"] = "proposals"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Approve:
     kind: Literal["approve"] = "approve"
-    command_id: UUID
-    administrator_id: UUID
+    fingerprint: Sha256
+    approver: Name
     code: Code
-    requested_by: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,16 +147,27 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resume:
+    """Proved by an approver's code, unless whoever runs the machine asks."""
+
     kind: Literal["resume"] = "resume"
+    approver: Short = ""
+    code: Code | Literal[""] = ""
 
 
 Body = Annotated[
-    SignOrder
+    SignOrders
     | SignTrust
+    | ConfirmTrust
+    | Succeed
     | Describe
     | BeginTotp
     | CheckTotp
     | ForgetTotp
+    | BeginApprover
+    | ConfirmApprover
+    | RemoveApprover
+    | Propose
+    | Proposals
     | Approve
     | Pause
     | Resume,

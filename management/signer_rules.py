@@ -1,9 +1,11 @@
 """What the signer may sign: pure decisions about limits, time and codes."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from hashlib import sha256
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import Field
 
@@ -12,8 +14,13 @@ from contracts.agent import CommandKind
 HOUR, DAY = 3600.0, 86_400.0
 FREE_FAILURES = 5
 FIRST_DELAY, LONGEST_DELAY = 30.0, 3600.0
-SET_UP_TIME = timedelta(hours=24)
-"""Administrators who confirm while the signer is this young may approve at once."""
+NAMES = {
+    CommandKind.WIPE: "wipes",
+    CommandKind.SELECTIVE_WIPE: "selective_wipes",
+    CommandKind.RESET_PASSCODE: "passcode_resets",
+}
+"""The kinds that have limits, and what the limits of `Limits` begin with."""
+SPANS = ("hour", "day", "administrator")
 
 Count = Annotated[int, Field(ge=0, le=100_000)]
 
@@ -26,30 +33,60 @@ class Limits:
     """Full wipes that need no approval."""
     wipes_per_day: Count = 20
     """The same for a day."""
+    wipes_per_administrator: Count = 10
+    """The same for a day and one administrator (or policy)."""
     selective_wipes_per_hour: Count = 20
     """Wipes of company data only that need no approval."""
     selective_wipes_per_day: Count = 100
     """The same for a day."""
+    selective_wipes_per_administrator: Count = 50
+    """The same for a day and one administrator (or policy)."""
     passcode_resets_per_hour: Count = 20
     """Passcode resets that need no approval."""
     passcode_resets_per_day: Count = 100
     """The same for a day."""
+    passcode_resets_per_administrator: Count = 50
+    """The same for a day and one administrator."""
     approval_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
-    """How long an approval waits for its command."""
-    approver_hours: Annotated[int, Field(ge=0, le=720)] = 24
-    """How long a new administrator waits before approving above the limits."""
+    """How long an approval holds."""
+    approvers_needed: Annotated[int, Field(ge=1, le=5)] = 2
+    """How many approvers must prove themselves before a set of orders passes the limits."""
+    approved_per_day: Count = 1000
+    """Most commands with limits that approvals let pass in a day, of all kinds together."""
     group: str = ""
     """The group that may ask, when the signer runs under its own user."""
 
-    def of(self, kind: CommandKind) -> tuple[int, int] | None:
-        """Return (per hour, per day) of a *kind* that has limits, None for any other."""
-        if kind is CommandKind.WIPE:
-            return self.wipes_per_hour, self.wipes_per_day
-        if kind is CommandKind.SELECTIVE_WIPE:
-            return self.selective_wipes_per_hour, self.selective_wipes_per_day
-        if kind is CommandKind.RESET_PASSCODE:
-            return self.passcode_resets_per_hour, self.passcode_resets_per_day
-        return None
+    def of(self, kind: CommandKind) -> dict[str, int] | None:
+        """Return what is allowed in an hour, in a day, and in a day to one administrator.
+
+        None for a *kind* without limits.
+        """
+        name = NAMES.get(kind)
+        return {span: getattr(self, f"{name}_per_{span}") for span in SPANS} if name else None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Wanted:
+    """One order of a set that is to be approved: exactly this, to exactly this device."""
+
+    command_id: UUID
+    kind: str
+    recipient: UUID
+    content: str
+    """`content_of` its arguments."""
+
+
+def content_of(arguments: Mapping[str, str]) -> str:
+    """Return a hash of a command's arguments."""
+    return sha256(json.dumps(dict(arguments), sort_keys=True).encode()).hexdigest()
+
+
+def fingerprint_of(wanted: Iterable[Wanted]) -> str:
+    """Return a hash of exactly this set of orders, in whatever sequence they are given."""
+    rows = [
+        [str(one.command_id), one.kind, str(one.recipient), one.content] for one in sorted(wanted)
+    ]
+    return sha256(json.dumps(rows).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +114,16 @@ def advance(anchor: Anchor | None, wall: float, boot_id: str, booted: float) -> 
 def exceeded(kind: CommandKind, used: Mapping[str, int], limits: Limits) -> str | None:
     """Return the limit that one more command of *kind* would break, in words, or None.
 
-    *used* counts those signed within the last ``hour`` and ``day``.
+    *used* counts those signed without approval within the last ``hour`` and ``day``, and within
+    the day for the same ``administrator``.
     """
-    allowed = limits.of(kind)
-    if allowed is None:
-        return None
-    for span, most in zip(("hour", "day"), allowed, strict=True):
+    words = kind.value.replace("_", " ")
+    for span, most in (limits.of(kind) or {}).items():
         if used[span] >= most:
-            return f"no more than {most} {kind.value.replace('_', ' ')} commands in one {span}"
+            whose = (
+                "by one administrator in one day" if span == "administrator" else f"in one {span}"
+            )
+            return f"no more than {most} {words} commands {whose}"
     return None
 
 
@@ -93,14 +132,3 @@ def delay_after(failures: int) -> float:
     if failures < FREE_FAILURES:
         return 0.0
     return min(FIRST_DELAY * float(1 << min(failures - FREE_FAILURES, 20)), LONGEST_DELAY)
-
-
-def may_approve_from(confirmed_at: float, born_at: float, limits: Limits) -> float:
-    """Return since when an administrator may approve.
-
-    Whoever has taken over the web process could invent an administrator; the wait gives people
-    time to see it. Those who confirmed while the signer was being set up need not wait.
-    """
-    if confirmed_at <= born_at + SET_UP_TIME.total_seconds():
-        return confirmed_at
-    return confirmed_at + limits.approver_hours * HOUR

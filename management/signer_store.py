@@ -8,23 +8,31 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from management.signer_rules import DAY, HOUR, Anchor, advance
+from management.signer_rules import Anchor, advance
 from runtime.errors import ConfigurationError
 from runtime.process import crash_point
 
-VERSION = 1
+VERSION = 2
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE anchor (id INTEGER PRIMARY KEY CHECK (id = 1),
     at REAL NOT NULL, boot_id TEXT NOT NULL, booted REAL NOT NULL, born_at REAL NOT NULL);
-CREATE TABLE destructive (command_id TEXT PRIMARY KEY, kind TEXT NOT NULL,
-    recipient TEXT NOT NULL, signed_at REAL NOT NULL, approved_by TEXT NOT NULL);
-CREATE INDEX destructive_signed ON destructive (kind, signed_at);
-CREATE TABLE administrator (id TEXT PRIMARY KEY, name TEXT NOT NULL, seed TEXT NOT NULL,
+CREATE TABLE counted (command_id TEXT PRIMARY KEY, kind TEXT NOT NULL,
+    recipient TEXT NOT NULL, content TEXT NOT NULL, requested_by TEXT NOT NULL,
+    signed_at REAL NOT NULL, approved_as TEXT NOT NULL);
+CREATE INDEX counted_signed ON counted (kind, signed_at);
+CREATE INDEX counted_approved ON counted (signed_at) WHERE approved_as <> '';
+CREATE TABLE code_device (owner TEXT PRIMARY KEY, name TEXT NOT NULL, seed TEXT NOT NULL,
     confirmed_at REAL, last_step INTEGER NOT NULL DEFAULT 0,
     failures INTEGER NOT NULL DEFAULT 0, wait_until REAL NOT NULL DEFAULT 0);
-CREATE TABLE approval (command_id TEXT PRIMARY KEY, administrator_id TEXT NOT NULL,
-    approved_at REAL NOT NULL);
+CREATE TABLE proposal (fingerprint TEXT PRIMARY KEY, requested_by TEXT NOT NULL,
+    because TEXT NOT NULL, proposed_at REAL NOT NULL);
+CREATE TABLE proposed (fingerprint TEXT NOT NULL, command_id TEXT NOT NULL, kind TEXT NOT NULL,
+    recipient TEXT NOT NULL, content TEXT NOT NULL, PRIMARY KEY (fingerprint, command_id))
+    WITHOUT ROWID;
+CREATE INDEX proposed_command ON proposed (command_id);
+CREATE TABLE approval (fingerprint TEXT NOT NULL, approver TEXT NOT NULL, approved_at REAL NOT NULL,
+    PRIMARY KEY (fingerprint, approver)) WITHOUT ROWID;
 """
 
 
@@ -92,6 +100,8 @@ class Store:
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         if version > VERSION:
             raise ConfigurationError(f"{path} was written by a newer release; run that one.")
+        if 0 < version < VERSION:
+            raise ConfigurationError(f"{path} was written before the first release; start anew.")
         if version < VERSION:
             self._connection.executescript(
                 f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
@@ -105,10 +115,6 @@ class Books:
     rows: sqlite3.Connection
     now: float
 
-    def born_at(self) -> float:
-        """Return when this signer was made."""
-        return float(self.rows.execute("SELECT born_at FROM anchor").fetchone()[0])
-
     def read(self, name: str) -> str:
         """Return a remembered text, empty when there is none."""
         row = self.rows.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
@@ -117,41 +123,3 @@ class Books:
     def write(self, name: str, value: str) -> None:
         """Remember a text."""
         self.rows.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
-
-    def recipient_of(self, command_id: str) -> tuple[str, str] | None:
-        """Return (kind, recipient) of a destructive command that was signed before."""
-        row = self.rows.execute(
-            "SELECT kind, recipient FROM destructive WHERE command_id = ?", (command_id,)
-        ).fetchone()
-        return (row["kind"], row["recipient"]) if row else None
-
-    def used(self, kind: str) -> dict[str, int]:
-        """Return how many commands of *kind* were signed within the last hour and day."""
-        count = "SELECT count(*) FROM destructive WHERE kind = ? AND signed_at > ?"
-        return {
-            name: self.rows.execute(count, (kind, self.now - span)).fetchone()[0]
-            for name, span in (("hour", HOUR), ("day", DAY))
-        }
-
-    def count(self, command_id: str, kind: str, recipient: str, approved_by: str) -> None:
-        """Note a destructive command; its approval is used up."""
-        self.rows.execute(
-            "INSERT INTO destructive VALUES (?, ?, ?, ?, ?)",
-            (command_id, kind, recipient, self.now, approved_by),
-        )
-        self.rows.execute("DELETE FROM approval WHERE command_id = ?", (command_id,))
-
-    def approve(self, command_id: str, administrator_id: str) -> None:
-        """Note an approval."""
-        self.rows.execute(
-            "INSERT OR REPLACE INTO approval VALUES (?, ?, ?)",
-            (command_id, administrator_id, self.now),
-        )
-
-    def approver(self, command_id: str, within_seconds: float) -> str:
-        """Return who approved the command within that time, empty when nobody did."""
-        row = self.rows.execute(
-            "SELECT administrator_id FROM approval WHERE command_id = ? AND approved_at > ?",
-            (command_id, self.now - within_seconds),
-        ).fetchone()
-        return row["administrator_id"] if row else ""

@@ -1,7 +1,10 @@
-"""Administrators' one-time codes (TOTP, RFC 6238), kept where the web process cannot read them."""
+"""One-time codes (TOTP, RFC 6238), kept where the web process cannot read them.
+
+An *owner* is an administrator (for signing in) or an approver; they never share a seed, so that a
+code given to sign in approves nothing.
+"""
 
 import sqlite3
-from uuid import UUID
 
 import pyotp
 
@@ -15,35 +18,33 @@ ISSUER = "Sekisho"
 WRONG = "This code is wrong or was used before."
 
 
-def begin(books: Books, sealed: SealedFolder, administrator_id: UUID, name: str) -> str:
+def begin(books: Books, sealed: SealedFolder, owner: str, name: str) -> str:
     """Return an otpauth URI, the same until it is confirmed; RefusedError once it is."""
-    row = _find(books, administrator_id)
+    row = _find(books, owner)
     if row is not None and row["confirmed_at"] is not None:
         raise RefusedError(
-            "This administrator has a one-time code device already. To replace it, run "
-            "`sekisho admin recover` on the server."
+            f"{row['name']} has a one-time code device already. An owner replaces one for signing "
+            "in under Administrators; `sekisho approver remove` on the server ends an approver's."
         )
     if row is not None:
         seed = sealed.unseal(row["seed"])
     else:
         seed = pyotp.random_base32()
         books.rows.execute(
-            "INSERT INTO administrator (id, name, seed) VALUES (?, ?, ?)",
-            (str(administrator_id), name, sealed.seal(seed)),
+            "INSERT INTO code_device (owner, name, seed) VALUES (?, ?, ?)",
+            (owner, name, sealed.seal(seed)),
         )
     return pyotp.TOTP(seed).provisioning_uri(name=name, issuer_name=ISSUER)
 
 
-def check(
-    books: Books, sealed: SealedFolder, administrator_id: UUID, code: str, wall: float
-) -> bool:
+def check(books: Books, sealed: SealedFolder, owner: str, code: str, wall: float) -> bool:
     """Tell whether *code* is right and new; counts failures and confirms at the first success.
 
-    RefusedError while this administrator must wait. The caller commits either way.
+    RefusedError while the owner must wait. The caller commits either way.
     """
-    row = _find(books, administrator_id)
+    row = _find(books, owner)
     if row is None:
-        raise NotFoundError("The signer knows no one-time code device of this administrator.")
+        raise NotFoundError("The signer knows no one-time code device of this person.")
     if row["wait_until"] > books.now:
         seconds = int(row["wait_until"] - books.now) + 1
         raise RefusedError(f"Too many wrong codes. Try again in {seconds} seconds.")
@@ -51,36 +52,32 @@ def check(
     if step is None:
         failures = row["failures"] + 1
         books.rows.execute(
-            "UPDATE administrator SET failures = ?, wait_until = ? WHERE id = ?",
-            (failures, books.now + delay_after(failures), row["id"]),
+            "UPDATE code_device SET failures = ?, wait_until = ? WHERE owner = ?",
+            (failures, books.now + delay_after(failures), row["owner"]),
         )
         return False
     books.rows.execute(
-        "UPDATE administrator SET failures = 0, wait_until = 0, last_step = ?, "
-        "confirmed_at = coalesce(confirmed_at, ?) WHERE id = ?",
-        (step, books.now, row["id"]),
+        "UPDATE code_device SET failures = 0, wait_until = 0, last_step = ?, "
+        "confirmed_at = coalesce(confirmed_at, ?) WHERE owner = ?",
+        (step, books.now, row["owner"]),
     )
     return True
 
 
-def confirmed_at(books: Books, administrator_id: UUID) -> float | None:
-    """Return when the administrator's device was confirmed, None when it was not."""
-    row = _find(books, administrator_id)
+def confirmed_at(books: Books, owner: str) -> float | None:
+    """Return when the owner's device was confirmed, None when it was not."""
+    row = _find(books, owner)
     return None if row is None else row["confirmed_at"]
 
 
-def forget(books: Books, administrator_id: UUID) -> None:
-    """Forget the administrator; what they approved and was not used yet goes too."""
-    for table, column in (("administrator", "id"), ("approval", "administrator_id")):
-        books.rows.execute(
-            f"DELETE FROM {table} WHERE {column} = ?",  # noqa: S608  (constants)
-            (str(administrator_id),),
-        )
+def forget(books: Books, owner: str) -> None:
+    """Forget the owner's code device."""
+    books.rows.execute("DELETE FROM code_device WHERE owner = ?", (owner,))
 
 
-def _find(books: Books, administrator_id: UUID) -> sqlite3.Row | None:
+def _find(books: Books, owner: str) -> sqlite3.Row | None:
     row: sqlite3.Row | None = books.rows.execute(
-        "SELECT * FROM administrator WHERE id = ?", (str(administrator_id),)
+        "SELECT * FROM code_device WHERE owner = ?", (owner,)
     ).fetchone()
     return row
 

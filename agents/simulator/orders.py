@@ -11,6 +11,7 @@ from typing import Literal
 
 from joserfc.jwk import ECKey
 
+from agents.simulator import trust
 from agents.simulator.state import DeviceState, Membership
 from contracts import codec, envelope, keys
 from contracts.agent import (
@@ -55,6 +56,26 @@ def open_order(sealed: str, encryption_key: ECKey, order_key: ECKey) -> Order:
         raise RefusedOrderError(
             "unreadable", f"Management signed an order that this agent does not know: {error}"
         ) from None
+
+
+def under_another_key(state: DeviceState, sealed: str) -> bool:
+    """Tell whether an order claims another signer than the known one, so that trust is asked."""
+    try:
+        token = envelope.decrypt(sealed, keys.read_private(state.encryption_key))
+        return envelope.claimed_signer(token) != keys.thumbprint(order_key(state))
+    except SekishoError:
+        return False
+
+
+def under_former_key(state: DeviceState, sealed: str) -> bool:
+    """Tell whether management wrote an order before its order-signing key changed."""
+    for key in trust.former_keys(state.known_trust()):
+        try:
+            open_order(sealed, keys.read_private(state.encryption_key), key)
+        except RefusedOrderError:
+            continue
+        return True
+    return False
 
 
 def check_turn(order: Order, membership: Membership) -> None:
@@ -106,9 +127,11 @@ def take(state: DeviceState, membership: Membership, order: Order, local: dateti
 
 
 def _accept_command(state: DeviceState, command: RunCommand, now: datetime) -> None:
-    if command.command_id in state.commands_seen:
+    """Take a command once; a higher attempt of one that failed is another try."""
+    mark = f"{command.command_id}/{command.attempt}"
+    if mark in state.commands_seen:
         return
-    state.commands_seen = [*state.commands_seen, command.command_id][-COMMANDS_KEPT:]
+    state.commands_seen = [*state.commands_seen, mark][-COMMANDS_KEPT:]
     if command.expires_at <= now:
         state.note(now, f"Command {command.command} refused: it had expired.")
         state.pending.append(

@@ -98,7 +98,8 @@ class DeviceState:
     to_run: list[RunCommand] = field(default_factory=list)
     """Acknowledged, not done yet."""
     wipe_tries: int = 0
-    commands_seen: list[UUID] = field(default_factory=list)
+    commands_seen: list[str] = field(default_factory=list)
+    """``COMMAND ID/ATTEMPT`` of each."""
     problems_seen: list[str] = field(default_factory=list)
     token: PollToken | None = None
     relay_ahead_seconds: float = 0.0

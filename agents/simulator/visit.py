@@ -1,7 +1,7 @@
 """One visit of an enrolled device at a relay, step by step; each step is saved when it is done."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from agents.simulator import orders, phone, reports, trust
@@ -68,6 +68,8 @@ class Visit:
             state = self.file.read()
             member = state.member()
             page = self.relay.fetch_orders(identity(state), member.epoch, member.order_seq)
+            if any(orders.under_another_key(state, sealed) for sealed in page.orders):
+                self.refresh_trust(at_once=True)
             outcomes = [self._take(sealed) for sealed in page.orders]
             taken += sum(outcomes)
             refused += len(outcomes) - sum(outcomes)
@@ -84,6 +86,8 @@ class Visit:
                 order = orders.open_order(sealed, encryption_key, orders.order_key(state))
                 orders.check_turn(order, member)
             except orders.RefusedOrderError as error:
+                if error.problem == "forged" and orders.under_former_key(state, sealed):
+                    return False  # written before the key changed; it comes again under the new one
                 missing = f"{member.epoch}:{member.order_seq}"
                 evidence = missing if error.problem == "gap" else sealed
                 now = orders.management_time(state, local)
@@ -151,10 +155,10 @@ class Visit:
             state.forget("Wiped by management.", now)
         return sent
 
-    def refresh_trust(self) -> None:
+    def refresh_trust(self, at_once: bool = False) -> None:
         """Now and then take a newer statement of management about keys and relays."""
         state, now = self.file.read(), self.clock()
-        asked = state.trust_asked_at
+        asked = None if at_once else state.trust_asked_at
         if asked is not None and timedelta() <= now - asked < self.timing.trust_refresh:
             return
         fetched = self.relay.fetch_trust(state.trust_tag)
@@ -175,6 +179,7 @@ def _run(state: DeviceState, command: RunCommand, local: datetime) -> None:
         result = _result(command, "done", now, phone.perform(state.phone, command, now))
     except RefusedError as error:
         result = _result(command, "failed", now, str(error))
+        result = replace(result, try_again=isinstance(error, phone.NotNowError))
     if command.command is CommandKind.SCAN_NOW:
         state.apps_said = None
     state.note(now, f"Command {command.command} {result.state}: {result.detail}")
@@ -190,10 +195,11 @@ def _result(
 def _take_trust(state: DeviceState, token: str, tag: str, local: datetime) -> None:
     at = orders.management_time(state, local)
     try:
-        statement = trust.read_statement(token, state.fingerprint)
+        statement = trust.follow(state.known_trust(), token)
         if trust.newer(state.known_trust(), statement):
             state.note(at, f"Management's statement {statement.issue} taken.")
             state.trust = statement
+            state.fingerprint = keys.thumbprint(keys.read_public(statement.order_signing_key))
         state.trust_tag = tag
     except RefusedError as error:
         orders.note_problem(state, "replayed", str(error), token, at)

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from contracts.agent import (
     Apps,
+    AppUpload,
     CommandKind,
     CommandResult,
     Digest,
@@ -17,6 +18,7 @@ from contracts.agent import (
     ReportItem,
 )
 from management.apps.service import record_inventory
+from management.collecting.service import take_word
 from management.commands.service import order_acknowledged, take_result
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState, Fact, FactKind
@@ -79,6 +81,8 @@ def take_items(
                 _problem(session, device, item, now)
             case Leaving():
                 _left_by_itself(session, device, item, now)
+            case AppUpload():
+                take_word(session, device, item, now)
             case Digest():
                 pass
 

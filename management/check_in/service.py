@@ -27,6 +27,7 @@ from management.devices.models import Device
 from management.devices.queries import lock_device
 from management.devices.rules import EnrolmentState
 from management.devices.service import record_contact
+from management.enrolment.epochs import STEP
 from management.enrolment.granting import answer_request
 from management.relays.models import OutboundMessage
 from management.relays.service import ORDER, move_mailbox, record_incident, send_order
@@ -104,7 +105,7 @@ def _take_report(session: Session, this: _Pass, item: Inbound) -> None:
     )
     if where is Place.REPEATED:
         this.repeated[device.id] = None
-    elif where is Place.OLD_EPOCH and device.outbound_ack == 0:
+    elif where is Place.OLD_EPOCH and _begins_anew(device, report.epoch):
         log.info("A report from before the epoch that the device has yet to begin")
     elif where is not Place.NEXT:
         problem, words = _WRONG[where]
@@ -116,6 +117,11 @@ def _take_report(session: Session, this: _Pass, item: Inbound) -> None:
         raise SuspiciousError("foreign", f"It reports although it is {device.enrolment_state}.")
     else:
         _accept(session, this, opened)
+
+
+def _begins_anew(device: Device, epoch: int) -> bool:
+    """Tell whether we raised the device's epoch and it cannot know that yet."""
+    return device.outbound_ack == 0 and device.epoch - epoch >= STEP
 
 
 def _accept(session: Session, this: _Pass, opened: Opened) -> None:

@@ -15,17 +15,26 @@ from sqlalchemy.orm import Session
 
 from contracts.link import BATCH, Discard, KnownDevice, KnownDevices, Outbound, RelayStatus
 from management.check_in.service import take
+from management.collecting.fetching import fetch_files
 from management.consequences.freezes import note_contact
 from management.context import Context
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
 from management.relays.link_client import LinkClient
 from management.relays.models import KnownDeviceChange, OutboundMessage, Relay, TrustIssue
-from management.relays.queries import get_relay, known_changes, list_relays, to_discard, to_hand
+from management.relays.queries import (
+    find_trust,
+    get_relay,
+    known_changes,
+    list_relays,
+    to_discard,
+    to_hand,
+)
 from management.relays.service import announce_everything, note_problem
 from management.relays.trust import current_trust
+from management.store.delivery import bring_files
 from runtime.clock import utc_now
-from runtime.errors import SekishoError
+from runtime.errors import RefusedError, SekishoError
 from runtime.process import crash_point
 
 log = logging.getLogger(__name__)
@@ -57,10 +66,12 @@ def _visit(context: Context, relay: Relay) -> str:
     with link:
         status = link.status()
         _check_memory(context, relay.id, status)
-        _bring_trust(context, link, relay.id)
+        problem = _bring_trust(context, link, relay.id)
         _collect(context, link, relay.id)
         _bring_devices(context, link, relay.id)
         _bring_orders(context, link, relay.id)
+        bring_files(context, link)
+        fetch_files(context, link, relay.id)
         _hear_who_polled(context, link, relay)
         status = link.status()
     with context.database.transaction("note the visit") as session:
@@ -69,7 +80,7 @@ def _visit(context: Context, relay: Relay) -> str:
         known.contact_at, known.version = now, status.version[:50]
         known.inbound_waiting = status.inbound_waiting
         known.outbound_waiting = status.outbound_waiting
-    return ""
+    return problem
 
 
 def _check_memory(context: Context, relay_id: UUID, status: RelayStatus) -> None:
@@ -82,15 +93,24 @@ def _check_memory(context: Context, relay_id: UUID, status: RelayStatus) -> None
             announce_everything(session, relay_id, utc_now())
 
 
-def _bring_trust(context: Context, link: LinkClient, relay_id: UUID) -> None:
+def _bring_trust(context: Context, link: LinkClient, relay_id: UUID) -> str:
+    """Give the relay the newest statement; return why the signer signs no newer one, or nothing."""
+    problem = ""
     with context.database.transaction("sign the trust statement") as session:
-        trust: TrustIssue = current_trust(session, context.keys, context.signer, utc_now())
+        try:
+            trust: TrustIssue = current_trust(session, context.keys, context.signer, utc_now())
+        except RefusedError as error:
+            before = find_trust(session)
+            if before is None:
+                raise
+            trust, problem = before, str(error)
         held = get_relay(session, relay_id).trust_issue
     if held >= trust.issue:
-        return
+        return problem
     link.put_trust(trust.statement)
     with context.database.transaction("note the trust statement") as session:
         get_relay(session, relay_id).trust_issue = trust.issue
+    return problem
 
 
 def _collect(context: Context, link: LinkClient, relay_id: UUID) -> None:

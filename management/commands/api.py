@@ -1,7 +1,7 @@
 """The API's view of commands: queue, follow, take back."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -13,12 +13,13 @@ from management.access import Permission, signed_in, signed_in_name
 from management.api.operations import STRICT, Limit, Place, Reason, operation
 from management.audit.notes import note
 from management.commands import queries, service
+from management.commands.allowed import kinds_for
 from management.commands.models import Command
 from management.commands.queries import Cursor
 from management.commands.rules import DESTRUCTIVE
 from management.devices.queries import get_device
 from management.paging import time_cursor, write_cursor
-from management.web import reading, transaction
+from management.web import context, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import ForbiddenError
 
@@ -35,7 +36,9 @@ class CommandQuery:
     state: Literal[
         "", "queued", "sent", "acknowledged", "done", "failed", "expired", "cancelled"
     ] = ""
-    waiting_for: Literal["", "approval", "enforcement"] = ""
+    waiting_for: Literal["", "undo", "approval", "enforcement", "retry", "return", "person"] = ""
+    requested_by: Argument = ""
+    batch_id: UUID | None = None
     after: Place = ""
     limit: Limit = 50
 
@@ -50,8 +53,10 @@ class NewCommand:
     reason: Reason
     """Goes into the audit trail."""
     arguments: dict[str, Argument] = field(default_factory=dict)
-    """``message`` takes ``text``, ``lock`` takes ``text`` and ``phone``, ``reset_passcode`` takes
-    ``passcode``; the others take none."""
+    """``message`` takes ``text``, ``lock`` and ``lost_mode`` take ``text`` and ``phone``,
+    ``reset_passcode`` takes ``passcode``, ``install_app`` takes ``package``, ``version``,
+    ``sha256`` and ``reference`` (its entry in the app store), ``remove_app`` takes ``package``;
+    the others take none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,16 +68,30 @@ class CommandAnswer:
     kind: str
     state: str
     waiting_for: str
-    """``approval``, ``enforcement``, or empty."""
+    """Why it is not sent yet: ``undo`` (its undo window is open), ``approval``, ``enforcement`` (it
+    is paused), ``retry`` (the device asked to try later), ``return`` (the device left),
+    ``person`` (after a restore somebody must say that it is still wanted), or empty."""
+    attempt: int
+    batch_id: UUID | None
     requested_by: str
     reason: str
     detail: str
     """The device's or the signer's words."""
     queued_at: datetime
+    ready_at: datetime
+    """Not sent before."""
     sent_at: datetime | None
     acknowledged_at: datetime | None
     finished_at: datetime | None
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowedCommands:
+    """What a device can be told to do."""
+
+    commands: dict[str, str]
+    """Kind -> why not, empty when it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +108,14 @@ def list_commands(query: CommandQuery) -> CommandPage:
     place = Cursor(*time_cursor(query.after)) if query.after else None
     with reading() as session:
         found = queries.list_commands(
-            session, query.device_id, query.state, query.waiting_for, place, query.limit + 1
+            session,
+            query.device_id,
+            query.state,
+            query.waiting_for,
+            place,
+            query.limit + 1,
+            query.requested_by,
+            query.batch_id,
         )
     shown = found[: query.limit]
     more = len(found) > query.limit
@@ -110,8 +136,9 @@ def get_command(command_id: UUID) -> CommandAnswer:
 def queue_command(device_id: UUID, body: NewCommand) -> CommandAnswer:
     """Queue a command that the device collects at its next check-in.
 
-    A wipe also needs the permission `wipe_devices`, and above the signer's limits it waits for
-    the approval of another administrator.
+    A wipe also needs the permission `wipe_devices`; it can be taken back during the undo window,
+    and above the signer's limits it waits until approvers prove that they want it. The same command
+    that is on its way already is returned instead of queued twice.
     """
     if body.kind in DESTRUCTIVE and not signed_in().may(Permission.WIPE_DEVICES):
         raise ForbiddenError("Your role does not include ordering wipes.")
@@ -125,6 +152,7 @@ def queue_command(device_id: UUID, body: NewCommand) -> CommandAnswer:
             signed_in_name(),
             body.reason,
             utc_now(),
+            undo=_undo(body.kind),
         )
         action = f"device.{body.kind.value}"
         note(session, action, device_id, body.reason, command=str(command.id))
@@ -145,6 +173,33 @@ def cancel_command(command_id: UUID) -> CommandAnswer:
     return _answer(command)
 
 
+@operation(
+    bp, "/commands/<uuid:command_id>/confirm", Permission.SEND_COMMANDS, "POST", refusals=(409,)
+)
+def confirm_command(command_id: UUID) -> CommandAnswer:
+    """Say that a command is still wanted, after the database was restored from a backup."""
+    with transaction("confirm a command") as session:
+        kind = CommandKind(queries.get_command(session, command_id).kind)
+        if kind in DESTRUCTIVE and not signed_in().may(Permission.WIPE_DEVICES):
+            raise ForbiddenError("Your role does not include ordering wipes.")
+        command = service.confirm_command(session, command_id, utc_now())
+        note(session, "command.confirm", command.device_id, command=str(command_id))
+    return _answer(command)
+
+
+@operation(bp, "/devices/<uuid:device_id>/allowed-commands", Permission.VIEW)
+def list_allowed_commands(device_id: UUID) -> AllowedCommands:
+    """List every command with why the device cannot get it; empty: it can."""
+    with reading() as session:
+        found = kinds_for(service.target_of(get_device(session, device_id)))
+    return AllowedCommands(commands={kind.value: why for kind, why in found.items()})
+
+
+def _undo(kind: CommandKind) -> timedelta:
+    seconds = context().settings.undo_seconds
+    return timedelta(seconds=seconds) if kind in DESTRUCTIVE else service.NO_UNDO
+
+
 def _answer(command: Command) -> CommandAnswer:
     return CommandAnswer(
         id=command.id,
@@ -152,10 +207,13 @@ def _answer(command: Command) -> CommandAnswer:
         kind=command.kind,
         state=command.state,
         waiting_for=command.waiting_for,
+        attempt=command.attempt,
+        batch_id=command.batch_id,
         requested_by=command.requested_by,
         reason=command.reason,
         detail=command.detail,
         queued_at=command.queued_at,
+        ready_at=command.ready_at,
         sent_at=command.sent_at,
         acknowledged_at=command.acknowledged_at,
         finished_at=command.finished_at,

@@ -1,34 +1,52 @@
-"""Queues commands, sends them as orders, and keeps each step with its time."""
+"""Queues commands and keeps each step with its time; `sending` signs and sends them."""
 
 import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy.orm import Session
 
-from contracts.agent import CommandKind, CommandResult, RunCommand
+from contracts.agent import CommandKind, CommandResult
+from management.commands.allowed import Target, not_allowed
 from management.commands.models import Command
 from management.commands.queries import get_command, list_open, list_sent, lock_command
 from management.commands.rules import (
     DESTRUCTIVE,
+    HELD_BY_PAUSE,
+    UNSUCCESSFUL,
     VALID_FOR,
+    WAIT_FOR_RETURN,
     CommandState,
     Waiting,
     may_follow,
+    next_attempt_at,
     wrong_arguments,
 )
+from management.commands.superseding import Effect, Order, effect
 from management.devices.models import Device
-from management.devices.queries import get_device, lock_device
-from management.devices.rules import EnrolmentState
-from management.keys import Keys
-from management.relays.service import send_order
-from management.safety.queries import get_enforcement
-from management.signer_client import SignerClient
+from management.devices.queries import lock_device
 from management.work.service import enqueue
 from runtime.errors import RefusedError
 
 log = logging.getLogger(__name__)
 DISPATCH = "commands.dispatch"
+NO_UNDO = timedelta()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What somebody asks a device to do."""
+
+    kind: CommandKind
+    arguments: dict[str, str]
+    by: str
+    reason: str = ""
+    undo: timedelta = NO_UNDO
+    """How long it can be taken back for sure."""
+    valid_for: timedelta | None = None
+    batch_id: UUID | None = None
 
 
 def queue_command(
@@ -40,33 +58,55 @@ def queue_command(
     reason: str,
     now: datetime,
     valid_for: timedelta | None = None,
+    undo: timedelta = NO_UNDO,
 ) -> Command:
-    """Queue a command that the device collects at its next check-in.
+    """Queue a command that the device collects at its next check-in, after the *undo* window.
 
-    RefusedError when the device is not ours any more or the arguments do not fit the kind.
+    Returns the open one instead when the same is on its way already (`superseding`). RefusedError
+    when the device cannot get it, or the arguments do not fit the kind.
     """
-    device = get_device(session, device_id)
-    if device.enrolment_state != EnrolmentState.ENROLLED:
-        raise RefusedError(f"The device cannot get commands: it is {device.enrolment_state}.")
-    if wrong := wrong_arguments(kind, arguments):
+    wanted = Wanted(kind, arguments, by, reason, undo, valid_for)
+    command, new = add_command(session, device_id, wanted, now)
+    if new:
+        enqueue_dispatch(session, [command.id], command.ready_at, now)
+    return command
+
+
+def add_command(
+    session: Session, device_id: UUID, wanted: Wanted, now: datetime
+) -> tuple[Command, bool]:
+    """Return the command, and whether it is new; nobody is told to send it yet."""
+    device = lock_device(session, device_id)
+    refused = not_allowed(wanted.kind, target_of(device))
+    if wrong := refused or wrong_arguments(wanted.kind, wanted.arguments):
         raise RefusedError(wrong)
+    if (same := _superseded(session, device, wanted, now)) is not None:
+        return same, False
+    waiting = Waiting.UNDO if wanted.undo else Waiting.NOTHING
     command = Command(
         id=uuid4(),
         device_id=device_id,
-        kind=kind.value,
-        arguments=arguments,
+        kind=wanted.kind.value,
+        arguments=wanted.arguments,
         state=CommandState.QUEUED.value,
-        waiting_for=Waiting.NOTHING.value,
-        requested_by=by,
-        reason=reason[:1000],
+        waiting_for=waiting.value,
+        requested_by=wanted.by,
+        reason=wanted.reason[:1000],
+        batch_id=wanted.batch_id,
+        attempt=1,
         detail="",
         queued_at=now,
-        expires_at=now + (valid_for or VALID_FOR[kind]),
+        ready_at=now + wanted.undo,
+        expires_at=now + wanted.undo + (wanted.valid_for or VALID_FOR[wanted.kind]),
     )
     session.add(command)
     session.flush()
-    _enqueue_dispatch(session, command, now)
-    return command
+    return command, True
+
+
+def target_of(device: Device) -> Target:
+    """Return what decides which commands the device can get."""
+    return Target(device.platform, device.ownership, device.management_mode, device.enrolment_state)
 
 
 def cancel_command(session: Session, command_id: UUID, by: str, now: datetime) -> Command:
@@ -74,48 +114,37 @@ def cancel_command(session: Session, command_id: UUID, by: str, now: datetime) -
     command = _locked(session, command_id)
     if command.state != CommandState.QUEUED:
         raise RefusedError(f"The command is {command.state} already and cannot be taken back.")
-    _step(command, CommandState.CANCELLED, now, f"Taken back by {by}.")
+    step(command, CommandState.CANCELLED, now, f"Taken back by {by}.")
+    device = lock_device(session, command.device_id)
+    if device.ordered_policy == "":  # withheld while a wipe was to come (enrolment.granting)
+        payload = {"policy_id": str(device.policy_id)}
+        enqueue(session, "policies.spread", f"policies.spread:{uuid4()}", payload, now=now)
     return command
 
 
 def retry_command(session: Session, command_id: UUID, by: str, now: datetime) -> Command:
     """Queue the same again as a new command, after one that ended without being done."""
     old = get_command(session, command_id)
-    if old.state not in {CommandState.FAILED, CommandState.EXPIRED, CommandState.CANCELLED}:
+    if old.state not in UNSUCCESSFUL:
         raise RefusedError(f"The command is {old.state}; only an unsuccessful one is tried again.")
     kind = CommandKind(old.kind)
     return queue_command(session, old.device_id, kind, dict(old.arguments), by, old.reason, now)
 
 
-def try_again(session: Session, command_id: UUID, now: datetime) -> Command:
-    """Let a waiting command be sent now, after its approval or when enforcement acts again."""
-    command = get_command(session, command_id)
-    if command.state == CommandState.QUEUED:
-        _enqueue_dispatch(session, command, now)
+def confirm_command(session: Session, command_id: UUID, now: datetime) -> Command:
+    """Let a command go on that waits for a person's word, after a restore from a backup."""
+    command = _locked(session, command_id)
+    if command.state != CommandState.QUEUED or command.waiting_for != Waiting.PERSON:
+        raise RefusedError("This command does not wait for anybody's word.")
+    release(session, [command], now)
     return command
 
 
-def dispatch(
-    session: Session, keys: Keys, signer: SignerClient, command_id: UUID, now: datetime
-) -> CommandState:
-    """Sign and number a queued command as an order, unless it must wait; return its step.
-
-    It waits, and says so, while enforcement is paused (wipes) and while the signer asks for an
-    approval. Anything but a queued command is left alone, so repeating this is harmless.
-    """
-    command = _locked(session, command_id)
-    if command.state != CommandState.QUEUED:
-        return CommandState(command.state)
-    device = lock_device(session, command.device_id)
-    if command.expires_at <= now:
-        _step(command, CommandState.EXPIRED, now, "It was not sent in time.")
-    elif device.enrolment_state != EnrolmentState.ENROLLED:
-        _step(command, CommandState.FAILED, now, f"The device is {device.enrolment_state}.")
-    elif because := _paused(session, command):
-        command.waiting_for, command.detail = Waiting.ENFORCEMENT.value, because
-    else:
-        _send(session, keys, signer, device, command, now)
-    return CommandState(command.state)
+def release(session: Session, commands: Sequence[Command], now: datetime) -> None:
+    """Let waiting commands be sent now."""
+    for command in commands:
+        command.waiting_for, command.ready_at = Waiting.NOTHING.value, now
+    enqueue_dispatch(session, [command.id for command in commands], now, now)
 
 
 def expire(session: Session, command_id: UUID, now: datetime) -> None:
@@ -129,14 +158,15 @@ def expire(session: Session, command_id: UUID, now: datetime) -> None:
         CommandState.SENT: "The device did not collect it in time.",
         CommandState.ACKNOWLEDGED: "The device never said what became of it.",
     }
-    _step(command, CommandState.EXPIRED, now, ended[state])
+    last_said = command.detail if command.waiting_for == Waiting.RETRY else ""
+    step(command, CommandState.EXPIRED, now, last_said or ended[state])
 
 
 def order_acknowledged(session: Session, device: Device, seq: int, now: datetime) -> None:
     """Note that the device holds every order up to *seq* of its epoch."""
     for command in list_sent(session, device.id):
         if command.outbound_seq is not None and command.outbound_seq <= seq:
-            _step(command, CommandState.ACKNOWLEDGED, now, "")
+            step(command, CommandState.ACKNOWLEDGED, now, "")
 
 
 def take_result(
@@ -144,67 +174,95 @@ def take_result(
 ) -> Command | None:
     """Note what the device says of a command; None when it is not one of this device's.
 
-    Returns the command also when the step does not follow, which changes nothing.
+    Returns the command also when the step does not follow, which changes nothing. Where trying
+    later may help, it is queued again with a growing pause, until its time is over.
     """
     command = lock_command(session, result.command_id)
     if command is None or command.device_id != device.id:
         return None
-    following = CommandState(result.state)
-    if command.state == following and result.detail:
+    state, following = CommandState(command.state), CommandState(result.state)
+    again = _again_at(command, result, now)
+    if state == following and result.detail:
         command.detail = result.detail
-    elif may_follow(CommandState(command.state), following):
-        _step(command, following, now, result.detail)
+    elif again is not None and may_follow(state, CommandState.QUEUED):
+        command.attempt += 1
+        requeue(session, command, Waiting.RETRY, result.detail, again, now)
+    elif may_follow(state, following):
+        step(command, following, now, result.detail)
     else:
         log.info("A result that does not follow", extra={"command": str(command.id)})
     return command
 
 
-def send_again(session: Session, device: Device, now: datetime) -> None:
-    """Queue again what was on its way when the device enrolled anew: it must not escape a wipe."""
-    for command in list_sent(session, device.id):
-        command.state, command.sent_at, command.outbound_seq = CommandState.QUEUED.value, None, None
-        command.detail = "The device enrolled anew; the command is sent again."
-        _enqueue_dispatch(session, command, now)
+def send_again(session: Session, device: Device, now: datetime) -> bool:
+    """Queue again what was on its way when the device began anew; say whether a wipe is among it.
 
-
-def fail_open(session: Session, device: Device, because: str, now: datetime) -> None:
-    """End what a device that left can no longer do."""
+    No device escapes a wipe by leaving and coming back, or by enrolling once more: wipes go again
+    until one is done, also those that it had acknowledged, and they go first.
+    """
+    wiped = False
     for command in list_open(session, device.id):
-        _step(command, CommandState.FAILED, now, because)
+        destroys = CommandKind(command.kind) in DESTRUCTIVE
+        returning = command.waiting_for == Waiting.RETURN
+        wiped = wiped or (destroys and command.waiting_for not in _HELD)
+        if returning or command.state == CommandState.SENT:
+            words = "The device enrolled anew; the command is sent again."
+            requeue(session, command, Waiting.NOTHING, words, now, now)
+        elif destroys and command.state == CommandState.ACKNOWLEDGED:
+            words = "The device enrolled anew before it was wiped; the wipe is sent again."
+            requeue(session, command, Waiting.NOTHING, words, now, now)
+    return wiped
 
 
-def _send(
+_HELD = (Waiting.APPROVAL, Waiting.PERSON)
+
+
+def end_open(
+    session: Session, device: Device, because: str, now: datetime, wipes_wait: bool = False
+) -> list[Command]:
+    """End what a device that left can no longer do; return the wipes that wait for its return.
+
+    With *wipes_wait* it left by itself: an open wipe stays open, so that leaving is no way out.
+    """
+    waiting = []
+    for command in list_open(session, device.id):
+        if wipes_wait and CommandKind(command.kind) in DESTRUCTIVE:
+            words = f"{because} The wipe waits for its return."
+            command.expires_at = max(command.expires_at, now + WAIT_FOR_RETURN)
+            if command.waiting_for not in _HELD:
+                requeue(session, command, Waiting.RETURN, words, now, now)
+            waiting.append(command)
+        else:
+            step(command, CommandState.FAILED, now, because)
+    return waiting
+
+
+def hold_for_person(session: Session, command: Command, now: datetime) -> None:
+    """After a restore: what destroys waits for a person, everything else is sent again."""
+    if CommandKind(command.kind) in HELD_BY_PAUSE | {CommandKind.RESET_PASSCODE}:
+        words = "The database was restored from a backup. Is this still wanted?"
+        requeue(session, command, Waiting.PERSON, words, now, now)
+    elif command.state == CommandState.SENT:
+        requeue(session, command, Waiting.NOTHING, "Sent again after a restore.", now, now)
+
+
+def requeue(
     session: Session,
-    keys: Keys,
-    signer: SignerClient,
-    device: Device,
     command: Command,
+    waiting: Waiting,
+    detail: str,
+    ready_at: datetime,
     now: datetime,
 ) -> None:
-    order = RunCommand(
-        command_id=command.id,
-        command=CommandKind(command.kind),
-        arguments=dict(command.arguments),
-        expires_at=command.expires_at,
-    )
-    try:
-        command.outbound_seq = send_order(session, keys, signer, device, order, now)
-    except RefusedError as error:
-        command.waiting_for, command.detail = Waiting.APPROVAL.value, str(error)
-        return
-    _step(command, CommandState.SENT, now, "")
+    """Put a command back into the queue, to be sent from *ready_at* on."""
+    command.state, command.waiting_for = CommandState.QUEUED.value, waiting.value
+    command.sent_at = command.acknowledged_at = command.outbound_seq = None
+    command.detail, command.ready_at = detail[:4000], ready_at
+    if waiting in (Waiting.NOTHING, Waiting.RETRY):
+        enqueue_dispatch(session, [command.id], ready_at, now)
 
 
-def _paused(session: Session, command: Command) -> str:
-    if CommandKind(command.kind) not in DESTRUCTIVE:
-        return ""
-    row = get_enforcement(session)
-    if row.paused_at is None:
-        return ""
-    return f"Enforcement is paused by {row.paused_by}: {row.paused_because}"
-
-
-def _step(command: Command, following: CommandState, now: datetime, detail: str) -> None:
+def step(command: Command, following: CommandState, now: datetime, detail: str) -> None:
     """Go on to the next step; times never run backwards, also when the clock does."""
     earlier = (command.queued_at, command.sent_at, command.acknowledged_at)
     at = max(now, *(time for time in earlier if time is not None))
@@ -218,10 +276,36 @@ def _step(command: Command, following: CommandState, now: datetime, detail: str)
         command.finished_at = at
 
 
+def enqueue_dispatch(
+    session: Session, command_ids: Iterable[UUID], at: datetime, now: datetime
+) -> None:
+    """Let a worker send these commands from *at* on."""
+    payload = {"command_ids": [str(command_id) for command_id in command_ids]}
+    if payload["command_ids"]:
+        enqueue(session, DISPATCH, f"{DISPATCH}:{uuid4()}", payload, 2, at, now)
+
+
+def _superseded(session: Session, device: Device, wanted: Wanted, now: datetime) -> Command | None:
+    """Take back what the new command replaces; return the open one that stands for both."""
+    new: Order = (wanted.kind, wanted.arguments)
+    for opened in list_open(session, device.id):
+        found = effect(new, (CommandKind(opened.kind), opened.arguments))
+        if found is Effect.SAME:
+            return opened
+        if found is Effect.POINTLESS:
+            raise RefusedError("The device is about to be wiped; take the wipe back first.")
+        if found is Effect.REPLACES and opened.state == CommandState.QUEUED:
+            kind = wanted.kind.value.replace("_", " ")
+            words = f"Replaced by {kind}, which {wanted.by} asked for."
+            step(opened, CommandState.CANCELLED, now, words)
+    return None
+
+
+def _again_at(command: Command, result: CommandResult, now: datetime) -> datetime | None:
+    if result.state != "failed" or not result.try_again:
+        return None
+    return next_attempt_at(command.attempt, now, command.expires_at)
+
+
 def _locked(session: Session, command_id: UUID) -> Command:
     return lock_command(session, command_id) or get_command(session, command_id)
-
-
-def _enqueue_dispatch(session: Session, command: Command, now: datetime) -> None:
-    payload = {"command_id": str(command.id)}
-    enqueue(session, DISPATCH, f"{DISPATCH}:{command.id}:{uuid4()}", payload, priority=2, now=now)

@@ -1,5 +1,6 @@
-"""Commands: the list, and what an administrator orders, takes back, repeats and approves."""
+"""Commands: the list, and what an administrator orders, takes back, repeats and confirms."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -8,11 +9,11 @@ from flask_babel import gettext as _
 
 from contracts.agent import CommandKind
 from management.access import Permission, requires, signed_in, signed_in_name
-from management.administrators.queries import find_administrator
 from management.audit.notes import note
 from management.commands import queries, service
+from management.commands.models import Command
 from management.commands.queries import Cursor
-from management.commands.rules import ARGUMENTS, DESTRUCTIVE, OPEN, Waiting
+from management.commands.rules import ARGUMENTS, DESTRUCTIVE, OPEN
 from management.devices.queries import get_device
 from management.paging import PAGE, time_cursor, write_cursor
 from management.web import context, is_fragment, reading, transaction
@@ -25,21 +26,29 @@ bp = Blueprint("commands", __name__)
 @bp.get("/commands")
 @requires(Permission.VIEW)
 def index() -> ResponseReturnValue:
-    """List commands, newest first; the state is in the address."""
-    state, waiting = request.args.get("state", ""), request.args.get("waiting", "")
+    """List commands, newest first, and bulk commands with their progress; filters in the address.
+
+    With ``by=me`` it is the result page of whoever looks.
+    """
+    kept = {name: request.args.get(name, "")[:100] for name in ("state", "waiting", "by")}
+    by = signed_in_name() if kept["by"] == "me" else kept["by"]
     after = request.args.get("after")
     place = Cursor(*time_cursor(after)) if after else None
     with reading() as session:
-        found = queries.list_commands(session, None, state, waiting, place, PAGE + 1)
+        found = queries.list_commands(
+            session, None, kept["state"], kept["waiting"], place, PAGE + 1, by
+        )
         shown = found[:PAGE]
         names = {row.device_id: get_device(session, row.device_id).name for row in shown}
+        batches = [] if is_fragment() else queries.list_batches(session, by, 10)
+        counts = queries.count_states(session, [batch.id for batch in batches])
     more = ""
     if len(found) > PAGE:
-        place_word = write_cursor(shown[-1].queued_at, shown[-1].id)
-        more = url_for("commands.index", state=state, waiting=waiting, after=place_word)
+        after = write_cursor(shown[-1].queued_at, shown[-1].id)
+        more = url_for("commands.index", **kept, after=after)  # type: ignore[arg-type]
     page = "commands/rows.html" if is_fragment() else "commands/index.html"
     return render_template(
-        page, commands=shown, names=names, state=state, waiting=waiting, more=more
+        page, commands=shown, names=names, kept=kept, more=more, batches=batches, counts=counts
     )
 
 
@@ -59,17 +68,17 @@ def of_device(device_id: UUID) -> ResponseReturnValue:
 @requires(Permission.SEND_COMMANDS)
 def queue(device_id: UUID) -> ResponseReturnValue:
     """Queue a command that destroys nothing."""
-    kind = _kind()
+    kind = read_kind()
     if kind in DESTRUCTIVE:
         abort(400, _("A wipe is ordered from its own form."))
-    return _queue(device_id, kind)
+    return _queue(device_id, kind, service.NO_UNDO)
 
 
 @bp.post("/devices/<uuid:device_id>/wipe")
 @requires(Permission.WIPE_DEVICES)
 def wipe(device_id: UUID) -> ResponseReturnValue:
     """Queue a wipe, after the device's name was typed and a reason given."""
-    kind, reason = _kind(), request.form.get("reason", "").strip()
+    kind, reason = read_kind(), request.form.get("reason", "").strip()
     if kind not in DESTRUCTIVE:
         abort(400, _("This form only orders wipes."))
     with reading() as session:
@@ -78,23 +87,28 @@ def wipe(device_id: UUID) -> ResponseReturnValue:
         raise RefusedError(_("Type the name of the device exactly as shown to confirm the wipe."))
     if not reason:
         raise RefusedError(_("Give a reason; it goes into the audit trail."))
-    return _queue(device_id, kind)
+    return _queue(device_id, kind, timedelta(seconds=context().settings.undo_seconds))
 
 
-def _queue(device_id: UUID, kind: CommandKind) -> ResponseReturnValue:
-    reason = request.form.get("reason", "").strip()
-    arguments = {
-        name: request.form[name].strip()
-        for name in ARGUMENTS.get(kind, ())
-        if request.form.get(name, "").strip()
-    }
+def _queue(device_id: UUID, kind: CommandKind, undo: timedelta) -> ResponseReturnValue:
+    reason, now = request.form.get("reason", "").strip(), utc_now()
     with transaction("queue a command") as session:
         command = service.queue_command(
-            session, device_id, kind, arguments, signed_in_name(), reason, utc_now()
+            session, device_id, kind, read_arguments(kind), signed_in_name(), reason, now, undo=undo
         )
         note(session, f"device.{kind.value}", device_id, reason, command=str(command.id))
-    flash(_("The command is queued; the device gets it at its next check-in."))
+    flash(_queued_words(command.queued_at == now, undo))
     return redirect(url_for("devices.show", device_id=device_id, _anchor="commands"))
+
+
+def _queued_words(new: bool, undo: timedelta) -> str:
+    if not new:
+        return _("The same command is on its way already; it is not queued twice.")
+    if undo:
+        seconds = int(undo.total_seconds())
+        return _("The command goes out in %(seconds)s seconds; until then take it back here.",
+                 seconds=seconds)  # fmt: skip
+    return _("The command is queued; the device gets it at its next check-in.")
 
 
 @bp.post("/commands/<uuid:command_id>/cancel")
@@ -103,12 +117,11 @@ def cancel(command_id: UUID) -> ResponseReturnValue:
     """Take a queued command back; a wipe only by who may order one."""
     with transaction("cancel a command") as session:
         kind = CommandKind(queries.get_command(session, command_id).kind)
-        if kind in DESTRUCTIVE and not signed_in().may(Permission.WIPE_DEVICES):
-            raise ForbiddenError(_("Your role may not take wipes back."))
+        may_order(kind, _("Your role may not take wipes back."))
         command = service.cancel_command(session, command_id, signed_in_name(), utc_now())
         note(session, "command.cancel", command.device_id, command=str(command_id))
     flash(_("The command is taken back."))
-    return redirect(url_for("devices.show", device_id=command.device_id, _anchor="commands"))
+    return _back(command)
 
 
 @bp.post("/commands/<uuid:command_id>/retry")
@@ -117,42 +130,46 @@ def retry(command_id: UUID) -> ResponseReturnValue:
     """Queue an unsuccessful command again."""
     with transaction("retry a command") as session:
         old = queries.get_command(session, command_id)
-        if CommandKind(old.kind) in DESTRUCTIVE and not signed_in().may(Permission.WIPE_DEVICES):
-            raise RefusedError(_("Your role may not order wipes."))
+        may_order(CommandKind(old.kind), _("Your role may not order wipes."))
         command = service.retry_command(session, command_id, signed_in_name(), utc_now())
-        note(
-            session,
-            f"device.{command.kind}",
-            command.device_id,
-            old.reason,
-            command=str(command.id),
-            again=str(command_id),
-        )
+        action, again = f"device.{command.kind}", str(command_id)
+        note(session, action, command.device_id, old.reason, command=str(command.id), again=again)
     flash(_("The command is queued again."))
-    return redirect(url_for("devices.show", device_id=command.device_id, _anchor="commands"))
+    return _back(command)
 
 
-@bp.post("/commands/<uuid:command_id>/approve")
-@requires(Permission.WIPE_DEVICES)
-def approve(command_id: UUID) -> ResponseReturnValue:
-    """Let a command pass the limit, proved by a fresh code of another administrator."""
-    code = request.form.get("code", "").replace(" ", "")
-    mine = signed_in()
-    with reading() as session:
-        command = queries.get_command(session, command_id)
-        asker = find_administrator(session, command.requested_by)
-    if command.waiting_for != Waiting.APPROVAL:
-        raise RefusedError(_("This command does not wait for an approval."))
-    context().signer.approve(command_id, mine.administrator_id, code, asker.id if asker else None)
-    with transaction("approve a command") as session:
-        service.try_again(session, command_id, utc_now())
-        note(session, "command.approve", command.device_id, command=str(command_id))
-    flash(_("The command is approved and goes out now."))
-    return redirect(url_for("devices.show", device_id=command.device_id, _anchor="commands"))
+@bp.post("/commands/<uuid:command_id>/confirm")
+@requires(Permission.SEND_COMMANDS)
+def confirm(command_id: UUID) -> ResponseReturnValue:
+    """Say that a command is still wanted, after the database was restored from a backup."""
+    with transaction("confirm a command") as session:
+        kind = CommandKind(queries.get_command(session, command_id).kind)
+        may_order(kind, _("Your role may not order wipes."))
+        command = service.confirm_command(session, command_id, utc_now())
+        note(session, "command.confirm", command.device_id, command=str(command_id))
+    flash(_("The command goes out now."))
+    return _back(command)
 
 
-def _kind() -> CommandKind:
+def may_order(kind: CommandKind, sentence: str) -> None:
+    """Raise ForbiddenError for a wipe unless the role includes wipes."""
+    if kind in DESTRUCTIVE and not signed_in().may(Permission.WIPE_DEVICES):
+        raise ForbiddenError(sentence)
+
+
+def read_kind() -> CommandKind:
+    """Return the kind that a form asks for."""
     try:
         return CommandKind(request.form.get("kind", ""))
     except ValueError:
         abort(400, _("There is no such command."))
+
+
+def read_arguments(kind: CommandKind) -> dict[str, str]:
+    """Return what a form says about the command."""
+    given = {name: request.form.get(name, "").strip() for name in sorted(ARGUMENTS.get(kind, ()))}
+    return {name: value for name, value in given.items() if value}
+
+
+def _back(command: Command) -> ResponseReturnValue:
+    return redirect(url_for("devices.show", device_id=command.device_id, _anchor="commands"))

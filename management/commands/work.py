@@ -1,28 +1,31 @@
 """Background work on commands."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from management.commands import service
-from management.commands.queries import list_expired, list_queued
+from management.commands import bulk, sending, service
+from management.commands.queries import list_expired, list_ready
 from management.context import Context
 from management.handlers import Progress
+from management.signer_messages import MOST_ORDERS
 from runtime.clock import utc_now
 
 
 def dispatch(context: Context, payload: dict[str, Any], progress: Progress) -> None:
-    """Send the command that *payload* names, or every queued one (those that waited)."""
-    if "command_id" in payload:
-        _dispatch(context, UUID(payload["command_id"]))
+    """Send the commands that *payload* names, or every queued one that may be sent."""
+    if "command_ids" in payload:
+        named = [UUID(text) for text in payload["command_ids"]]
+        for start in range(0, len(named), MOST_ORDERS):
+            sending.send(context, named[start : start + MOST_ORDERS], utc_now())
         return
     after: UUID | None = None
     while True:
         with context.database.reading() as session:
-            found = list_queued(session, after)
-        for command_id in found:
-            _dispatch(context, command_id)
+            found = list_ready(session, utc_now(), after, MOST_ORDERS)
         if not found:
             return
+        sending.send(context, found, utc_now())
         after = found[-1]
 
 
@@ -38,6 +41,14 @@ def expire(context: Context, payload: dict[str, Any], progress: Progress) -> Non
             return
 
 
-def _dispatch(context: Context, command_id: UUID) -> None:
-    with context.database.transaction("dispatch command") as session:
-        service.dispatch(session, context.keys, context.signer, command_id, utc_now())
+def queue_bulk(context: Context, payload: dict[str, Any], progress: Progress) -> None:
+    """Give every device of a confirmed bulk command its command, a chunk at a time."""
+    batch_id, done = UUID(payload["batch_id"]), 0
+    undo = timedelta(seconds=context.settings.undo_seconds)
+    while True:
+        with context.database.transaction("queue a bulk command") as session:
+            queued = bulk.queue_some(session, batch_id, undo, utc_now())
+        if not queued:
+            return
+        done += queued
+        progress(f"{done} devices")

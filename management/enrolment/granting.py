@@ -108,7 +108,8 @@ def _grant(
     record_facts(session, device.id, said, now)
     announce_device(session, device.id, now)
     wiped = send_again(session, device, now)
-    _welcome(session, context, device, request.enrolment_id, certificate, wiped, now)
+    enrolment_id = request.enrolment_id
+    welcome(session, context, device, enrolment_id, certificate, wiped, now, enrolment_id)
     rejudge(session, [device.id], now)
 
 
@@ -124,13 +125,18 @@ def _device(
     device = find_device_by_key(session, thumbprint)
     if device is None:
         return Device(id=uuid4(), epoch=1, **fields)
-    device.epoch += 1
-    device.inbound_seq = device.outbound_seq = device.outbound_ack = device.receipted_seq = 0
-    device.recent_reports = {}
     for name, value in fields.items():
         setattr(device, name, value)
-    acknowledge(session, device.id, device.epoch, 0, now)
+    start_counting(session, device, device.epoch + 1, now)
     return device
+
+
+def start_counting(session: Session, device: Device, epoch: int, now: datetime) -> None:
+    """Begin *epoch*: reports and orders count from one, orders of before are worth nothing."""
+    device.epoch = epoch
+    device.inbound_seq = device.outbound_seq = device.outbound_ack = device.receipted_seq = 0
+    device.recent_reports = {}
+    acknowledge(session, device.id, device.epoch, 0, now)
 
 
 def _described(invitation: Invitation, request: EnrolmentRequest, now: datetime) -> dict[str, Any]:
@@ -156,7 +162,7 @@ def _described(invitation: Invitation, request: EnrolmentRequest, now: datetime)
     }
 
 
-def _welcome(
+def welcome(
     session: Session,
     context: Context,
     device: Device,
@@ -164,8 +170,12 @@ def _welcome(
     certificate: str,
     wiped: bool,
     now: datetime,
+    recipient: UUID,
 ) -> None:
-    """Write order 1 of the epoch; a device that is to be *wiped* gets no settings before."""
+    """Write order 1 of the epoch; a device that is to be *wiped* gets no settings before.
+
+    *recipient* is the enrolment that it answers, or the device that begins anew.
+    """
     version = current_version(session, device.policy_id)
     policy = document(
         get_policy(session, device.policy_id),
@@ -183,7 +193,8 @@ def _welcome(
         digest_seconds=context.settings.digest_seconds,
         policy=replace(policy, settings={}, needs=()) if wiped else policy,
     )
-    send_order(session, context.keys, context.signer, device, body, now, recipient=enrolment_id)
+    answers = None if recipient == device.id else recipient
+    send_order(session, context.keys, context.signer, device, body, now, recipient=answers)
     device.ordered_policy = "" if wiped else f"{device.policy_id}/{version.version}"
 
 

@@ -5,19 +5,11 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from management.compliance.service import rejudge
-from management.devices.queries import lock_device
-from management.devices.rules import EnrolmentState
-from management.devices.service import end_enrolment
-from management.relays.service import announce_device
-from runtime.errors import RefusedError
+from management.enrolment.service import retire
 
 
-def retire_device(session: Session, device_id: UUID, by: str, now: datetime) -> None:
-    """End the enrolment: relays close its mailbox, mail is decided anew, its history stays."""
-    device = lock_device(session, device_id)
-    if device.enrolment_state != EnrolmentState.ENROLLED:
-        raise RefusedError(f"The device is {device.enrolment_state} already.")
-    end_enrolment(session, device, EnrolmentState.RETIRED, by, now)
-    announce_device(session, device.id, now)
-    rejudge(session, [device.id], now)
+def retire_device(
+    session: Session, device_id: UUID, by: str, now: datetime, because: str = ""
+) -> None:
+    """End the enrolment: relays close its mailbox, its commands end, its history stays."""
+    retire(session, device_id, by, because, now)

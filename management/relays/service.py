@@ -38,7 +38,15 @@ def send_order(
     next visit. RefusedError when the signer's limits forbid it; then nothing is stored.
     """
     device = lock_device(session, device.id)
-    order = Order(
+    order = draft_order(device, body, now)
+    sealed = envelope.encrypt(signer.sign_order(order), read_public(device.encryption_key))
+    _keep(session, device, order, sealed, now, recipient)
+    return order.seq
+
+
+def draft_order(device: Device, body: OrderBody, now: datetime) -> Order:
+    """Return the device's next order, to be signed outside of any transaction."""
+    return Order(
         iss="management",
         aud=device.id,
         epoch=device.epoch,
@@ -47,8 +55,28 @@ def send_order(
         sent_at=now,
         body=body,
     )
-    sealed = envelope.encrypt(signer.sign_order(order), read_public(device.encryption_key))
-    device.outbound_seq, device.receipted_seq = order.seq, order.ack
+
+
+def keep_order(session: Session, device: Device, order: Order, sealed: str, now: datetime) -> bool:
+    """Store a drafted, signed and sealed order; False when it is not the next one any more.
+
+    *device* is locked. A stale draft is thrown away: nobody else ever saw it.
+    """
+    if (order.epoch, order.seq) != (device.epoch, device.outbound_seq + 1):
+        return False
+    _keep(session, device, order, sealed, now, None)
+    return True
+
+
+def _keep(
+    session: Session,
+    device: Device,
+    order: Order,
+    sealed: str,
+    now: datetime,
+    recipient: UUID | None,
+) -> None:
+    device.outbound_seq, device.receipted_seq = order.seq, max(order.ack, device.receipted_seq)
     session.add(
         OutboundMessage(
             recipient=recipient or device.id,
@@ -61,7 +89,6 @@ def send_order(
         )
     )
     session.flush()
-    return order.seq
 
 
 def announce_device(session: Session, device_id: UUID, now: datetime) -> None:

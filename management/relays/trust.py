@@ -35,6 +35,7 @@ def current_trust(session: Session, keys: Keys, signer: SignerClient, now: datet
         encryption_key=public_jwk(keys.encryption_key()),
         successor_thumbprint=status["successor_thumbprint"],
         relays=entries,
+        succession=tuple(status["succession"]),
     )
     made = TrustIssue(
         issue=issue,
@@ -57,6 +58,7 @@ def _hash(
     said = [
         status["public_key"],
         status["successor_thumbprint"],
+        status["succession"],
         encryption_key,
         [[entry.url, *entry.ca_certificates] for entry in entries],
     ]

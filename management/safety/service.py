@@ -8,8 +8,11 @@ from sqlalchemy.orm import Session
 from management.safety.models import Enforcement, Setting
 from management.safety.rules import freeze_reason
 from management.signer_client import SignerClient
+from management.work.service import enqueue
 from runtime.errors import SekishoError, TooLargeError
 
+DISPATCH = "commands.dispatch"
+"""Work that sends what waited for the pause to end (`handlers`)."""
 CLOCK = "clock watch"
 """Who paused, when the clock jumped."""
 
@@ -31,6 +34,7 @@ def resume(session: Session, by: str, now: datetime) -> Enforcement:
     row = _locked_row(session)
     row.paused_at, row.paused_by, row.paused_because = None, "", ""
     row.clock_seen_at = now
+    enqueue(session, DISPATCH, f"{DISPATCH}:resumed:{now.isoformat()}", now=now)
     session.flush()
     return row
 

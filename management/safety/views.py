@@ -53,6 +53,18 @@ def resume() -> ResponseReturnValue:
     return redirect(url_for("safety.index"))
 
 
+@bp.post("/signer")
+@requires(Permission.PAUSE_ENFORCEMENT)
+def resume_signer() -> ResponseReturnValue:
+    """Let a signer under its own user sign wipes again, proved by an approver's code."""
+    code = request.form.get("code", "").replace(" ", "")
+    context().signer.resume(signed_in_name(), code)
+    with transaction("resume the signer") as session:
+        note(session, "signer.resume", "signer")
+    flash(_("The signer signs wipes again."))
+    return redirect(url_for("safety.index"))
+
+
 def _reason() -> str:
     because = request.form.get("reason", "").strip()
     if not because:

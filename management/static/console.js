@@ -63,6 +63,16 @@ document.addEventListener("input", (event) => {
   event.target.form.querySelector("[type=submit]").disabled = event.target.value.trim() !== expected;
 });
 
+// A form that goes on with the filter in the address, which htmx changes without a new page.
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("[data-sk-address]")) return;
+  event.target.querySelectorAll("input:not([name=all])").forEach((old) => old.remove());
+  for (const [name, value] of new URLSearchParams(location.search)) {
+    if (name === "after") continue;
+    event.target.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+  }
+});
+
 function say(text) {
   const place = document.getElementById("sk-toast");
   place.textContent = text;

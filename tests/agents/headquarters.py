@@ -77,7 +77,7 @@ class Headquarters:
                 session, device_id, kind, arguments, "a test", "because", utc_now()
             )
             command_id = queued.id
-        work.dispatch(self.context, {"command_id": str(command_id)}, lambda said: None)
+        work.dispatch(self.context, {"command_ids": [str(command_id)]}, lambda said: None)
         self.visit()
         return command_id
 

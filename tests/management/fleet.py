@@ -155,7 +155,7 @@ def _report(session: Session, device: Device, policy: Policy, number: int, now: 
 
 
 def _commands(session: Session, devices: list[UUID], now: datetime) -> UUID:
-    kinds = (CommandKind.LOCK, CommandKind.LOCATE, CommandKind.SCAN_NOW, CommandKind.SELECTIVE_WIPE)
+    kinds = (CommandKind.LOCK, CommandKind.LOCATE, CommandKind.UNLOCK, CommandKind.SELECTIVE_WIPE)
     states = ("queued", "sent", "acknowledged", "done", "failed", "expired", "cancelled")
     first: UUID | None = None
     for place, state in enumerate(states):
@@ -172,7 +172,7 @@ def _commands(session: Session, devices: list[UUID], now: datetime) -> UUID:
             command.finished_at = at + timedelta(seconds=50)
         command.detail = "The user switched the device off." if state == "failed" else ""
     waiting = commands.queue_command(
-        session, devices[0], CommandKind.WIPE, {}, "keeper", "stolen", now
+        session, devices[1], CommandKind.WIPE, {}, "keeper", "stolen", now
     )
     waiting.waiting_for = "approval"
     waiting.detail = "5 wipes within an hour are signed without a second administrator's approval."

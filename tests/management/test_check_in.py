@@ -28,7 +28,8 @@ from management.check_in.opening import SuspiciousError, open_request
 from management.check_in.rules import REMEMBERED, Place, place, remember
 from management.check_in.service import take
 from management.commands.models import Command
-from management.commands.service import dispatch, queue_command
+from management.commands.sending import send
+from management.commands.service import queue_command
 from management.compliance.judgement import Rule, State
 from management.compliance.queries import get_judgement
 from management.context import Context
@@ -416,7 +417,7 @@ def test_a_leaving_device_is_retired_and_speaks_no_more(desk: Office, read: Sess
 def order(context: Context, phone: Phone, kind: Kind) -> Any:
     with context.database.transaction("command") as session:
         command = queue_command(session, phone.device_id, kind, {}, "keeper", "lost", utc_now())
-        dispatch(session, context.keys, context.signer, command.id, utc_now())
+    send(context, [command.id], utc_now())
     return command.id
 
 

@@ -1,0 +1,163 @@
+"""Bulk commands: choose devices in the list, look at what would happen, confirm, follow."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from sqlalchemy.orm import Session
+
+from contracts.agent import CommandKind
+from management.access import Permission, requires, signed_in_name
+from management.audit.notes import note
+from management.commands import bulk, queries
+from management.commands.queries import Cursor
+from management.commands.rules import ARGUMENTS, DESTRUCTIVE, REQUIRED
+from management.commands.service import Wanted
+from management.commands.views import may_order, read_arguments, read_kind
+from management.devices.models import Device
+from management.devices.queries import DeviceFilter, count_devices, get_device
+from management.paging import PAGE, time_cursor, write_cursor
+from management.web import is_fragment, reading, transaction
+from runtime.clock import utc_now
+from runtime.errors import MalformedMessageError
+
+bp = Blueprint("bulk", __name__, url_prefix="/commands/bulk")
+SHOWN = 200
+"""Devices listed in the preview; the number is always whole."""
+
+
+@bp.get("/new")
+@requires(Permission.SEND_COMMANDS)
+def new() -> ResponseReturnValue:
+    """Show the form for the devices that were ticked, or for all that the filter finds."""
+    ticked = _ticked(request.args.getlist("device"))
+    if not ticked and request.args.get("all") != "yes":
+        flash(_("Tick the devices in the list first."), "warn")
+        return redirect(url_for("devices.index"))
+    fields = {name: request.args.get(name, "") for name in _FILTER}
+    with reading() as session:
+        count = len(ticked) or count_devices(session, _filter(fields))
+    return render_template(
+        "commands/bulk_new.html",
+        ticked=ticked,
+        fields=fields,
+        count=count,
+        arguments=ARGUMENTS,
+        required=REQUIRED,
+    )
+
+
+@bp.post("")
+@requires(Permission.SEND_COMMANDS)
+def draft() -> ResponseReturnValue:
+    """Fix the list of devices and show what would happen."""
+    kind, reason = read_kind(), request.form.get("reason", "").strip()
+    may_order(kind, _("Your role may not order wipes."))
+    if not reason:
+        abort(400, _("Give a reason; it goes into the audit trail."))
+    wanted = Wanted(kind, read_arguments(kind), signed_in_name(), reason)
+    with transaction("draft a bulk command") as session:
+        batch = bulk.draft(session, _chosen(session), wanted, utc_now())
+    return redirect(url_for("bulk.show", batch_id=batch.id))
+
+
+@bp.get("/<uuid:batch_id>")
+@requires(Permission.VIEW)
+def show(batch_id: UUID) -> ResponseReturnValue:
+    """Show a draft to be confirmed, or how far a bulk command is."""
+    after = request.args.get("after")
+    place = Cursor(*time_cursor(after)) if after else None
+    with reading() as session:
+        batch = queries.get_batch(session, batch_id)
+        devices = queries.list_batch_devices(session, batch_id, SHOWN)
+        found = queries.list_commands(session, after=place, limit=PAGE + 1, batch_id=batch_id)
+        names = {row.device_id: get_device(session, row.device_id).name for row in found}
+        counts = queries.count_states(session, [batch_id])[batch_id]
+        waiting = queries.count_batch_waiting(session, batch_id)
+    shown = found[:PAGE]
+    more = ""
+    if len(found) > PAGE:
+        after = write_cursor(shown[-1].queued_at, shown[-1].id)
+        more = url_for("bulk.show", batch_id=batch_id, after=after)
+    return render_template(
+        _page(batch.confirmed_at is not None),
+        batch=batch,
+        devices=devices,
+        commands=shown,
+        names=names,
+        counts=counts,
+        waiting=waiting,
+        more=more,
+        destroys=CommandKind(batch.kind) in DESTRUCTIVE,
+    )
+
+
+def _page(confirmed: bool) -> str:
+    if not confirmed:
+        return "commands/bulk_draft.html"
+    if not is_fragment():
+        return "commands/bulk.html"
+    return "commands/rows.html" if request.args.get("after") else "commands/bulk_progress.html"
+
+
+@bp.post("/<uuid:batch_id>/confirm")
+@requires(Permission.SEND_COMMANDS)
+def confirm(batch_id: UUID) -> ResponseReturnValue:
+    """Let it go, after the number of devices was typed."""
+    with transaction("confirm a bulk command") as session:
+        kind = CommandKind(queries.get_batch(session, batch_id).kind)
+        may_order(kind, _("Your role may not order wipes."))
+        typed, by = request.form.get("confirm", ""), signed_in_name()
+        batch = bulk.confirm(session, batch_id, typed, by, utc_now())
+        number = str(batch.devices)
+        note(session, f"bulk.{batch.kind}", batch_id, batch.reason, devices=number)
+    flash(_("The commands are being queued; until they go out take them back here."))
+    return redirect(url_for("bulk.show", batch_id=batch_id))
+
+
+@bp.post("/<uuid:batch_id>/cancel")
+@requires(Permission.SEND_COMMANDS)
+def cancel(batch_id: UUID) -> ResponseReturnValue:
+    """Take back what is not sent yet."""
+    with transaction("cancel a bulk command") as session:
+        batch = queries.get_batch(session, batch_id)
+        may_order(CommandKind(batch.kind), _("Your role may not take wipes back."))
+        number = bulk.cancel(session, batch_id, signed_in_name(), utc_now())
+        note(session, "bulk.cancel", batch_id, commands=str(number))
+    flash(_("%(count)s commands are taken back; what was sent already goes on.", count=number))
+    return redirect(url_for("bulk.show", batch_id=batch_id))
+
+
+_FILTER = ("q", "state", "platform", "policy", "enrolment", "owner")
+
+
+def _filter(fields: dict[str, str]) -> DeviceFilter:
+    try:
+        policy_id = UUID(fields["policy"]) if fields["policy"] else None
+    except ValueError:
+        raise MalformedMessageError("The policy in the address is not valid.") from None
+    return DeviceFilter(
+        state=fields["state"],
+        platform=fields["platform"],
+        enrolment=fields["enrolment"],
+        policy_id=policy_id,
+        owner_address=fields["owner"],
+        text=fields["q"][:200],
+    )
+
+
+def _ticked(texts: Iterable[str]) -> list[UUID]:
+    try:
+        return [UUID(text) for text in texts]
+    except ValueError:
+        raise MalformedMessageError("A device in the address is not valid.") from None
+
+
+def _chosen(session: Session) -> Iterable[Device]:
+    ticked = _ticked(request.form.getlist("device"))
+    if ticked:
+        return bulk.chosen(session, ticked)
+    fields = {name: request.form.get(name, "") for name in _FILTER}
+    return bulk.filtered(session, _filter(fields))
