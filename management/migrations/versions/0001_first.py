@@ -145,6 +145,15 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_audit_entry_at"), ["at"], unique=False)
 
     op.create_table(
+        "collecting_settings",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("company", sa.Boolean(), nullable=False),
+        sa.Column("personal", sa.Boolean(), nullable=False),
+        sa.Column("changed_at", UtcDateTime(), nullable=True),
+        sa.Column("changed_by", sa.Unicode(length=255), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_collecting_settings")),
+    )
+    op.create_table(
         "command_batch",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.Unicode(length=30), nullable=False),
@@ -736,6 +745,36 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("entry_id", "group_id", name=op.f("pk_store_target")),
     )
     op.create_table(
+        "app_request",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("sha256", sa.Unicode(length=64), nullable=False),
+        sa.Column("device_id", sa.Uuid(), nullable=False),
+        sa.Column("state", sa.Unicode(length=20), nullable=False),
+        sa.Column("requested_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("requested_at", UtcDateTime(), nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.Column("finished_at", UtcDateTime(), nullable=True),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("key", sa.Unicode(length=43), nullable=False),
+        sa.Column("expected_by", sa.Uuid(), nullable=True),
+        sa.Column("detail", sa.Unicode(length=1000), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["device.id"], name=op.f("fk_app_request_device_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_app_request")),
+    )
+    with op.batch_alter_table("app_request", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_app_request_device_id"), ["device_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_app_request_sha256_requested_at"),
+            ["sha256", "requested_at"],
+            unique=False,
+        )
+        batch_op.create_index(
+            batch_op.f("ix_app_request_state_expires_at"), ["state", "expires_at"], unique=False
+        )
+
+    op.create_table(
         "canary_device",
         sa.Column("canary_id", sa.Uuid(), nullable=False),
         sa.Column("device_id", sa.Uuid(), nullable=False),
@@ -1172,6 +1211,12 @@ def downgrade() -> None:
 
     op.drop_table("carried_out")
     op.drop_table("canary_device")
+    with op.batch_alter_table("app_request", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_app_request_state_expires_at"))
+        batch_op.drop_index(batch_op.f("ix_app_request_sha256_requested_at"))
+        batch_op.drop_index(batch_op.f("ix_app_request_device_id"))
+
+    op.drop_table("app_request")
     op.drop_table("store_target")
     with op.batch_alter_table("device", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_device_serial"))
@@ -1273,6 +1318,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_command_batch_confirmed_at"))
 
     op.drop_table("command_batch")
+    op.drop_table("collecting_settings")
     with op.batch_alter_table("audit_entry", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_audit_entry_at"))
         batch_op.drop_index(batch_op.f("ix_audit_entry_action"))
