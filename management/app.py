@@ -25,6 +25,7 @@ VIEWS = (
     "management.administrators.account_views",
     "management.overview.views",
     "management.overview.device_views",
+    "management.overview.why_views",
     "management.commands.views",
     "management.commands.bulk_views",
     "management.commands.approval_views",

@@ -119,6 +119,15 @@ FACTS = {
     "packages": _l("Installed apps"),
     "bad_apps": _l("Apps with a verdict"),
 }
+SOURCES = {
+    "agent": _l("agent"),
+    "apple_mdm": _l("Apple device management"),
+    "scanner": _l("scan"),
+    "enrolment": _l("enrolment"),
+    "exchange": _l("Exchange"),
+    "directory": _l("directory"),
+}
+"""Who said a fact; anybody else is an administrator, named."""
 RULES = {
     "enrolled": _l("Is enrolled"),
     "in_contact": _l("Is in contact"),

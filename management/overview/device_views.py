@@ -18,6 +18,7 @@ from management.groups.queries import read_tree
 from management.groups.rules import full_name, ordered
 from management.overview.queries import read_device_page
 from management.overview.service import retire_device
+from management.overview.why_views import picked
 from management.paging import PAGE, name_cursor, number_cursor, write_cursor
 from management.policies.queries import list_policies
 from management.web import is_fragment, reading, transaction
@@ -84,6 +85,8 @@ def show(device_id: UUID) -> ResponseReturnValue:
     return render_template(
         "devices/show.html",
         p=page,
+        w=page.why,
+        picked=picked(page.why.at),
         device=page.device,
         commands=page.commands,
         open_states=OPEN,

@@ -11,11 +11,11 @@ from management.audit.models import AuditEntry
 from management.audit.queries import list_entries
 from management.commands.models import Command
 from management.commands.queries import count_open, list_commands
-from management.compliance.judgement import AskedPolicy, Judgement
-from management.compliance.queries import asked_by, get_judgement
+from management.compliance.explaining import Explanation, explain
+from management.compliance.judgement import Judgement
+from management.compliance.queries import get_judgement
 from management.devices.models import Device
-from management.devices.queries import count_platforms, count_states, get_device, get_facts
-from management.devices.rules import Fact, FactKind
+from management.devices.queries import count_platforms, count_states, get_device
 from management.enrolment.queries import count_invitations
 from management.enrolment.rules import InvitationState
 from management.mail_access.models import Partnership
@@ -32,6 +32,7 @@ from management.relays.queries import count_incidents, list_incidents, list_rela
 from management.updates.models import InstalledPatternSet, UpdateRun
 from management.updates.queries import find_active_set, find_last_update, list_runs
 from management.work.queries import count_states as count_jobs
+from runtime.clock import utc_now
 from runtime.errors import NotFoundError
 
 RECENT = timedelta(days=7)
@@ -92,8 +93,7 @@ class DevicePage:
 
     device: Device
     judgement: Judgement | None
-    asked: AskedPolicy
-    facts: Mapping[FactKind, Fact]
+    why: Explanation
     commands: Sequence[Command]
     partnerships: Sequence[Partnership]
     incidents: Sequence[RelayIncident]
@@ -104,12 +104,10 @@ class DevicePage:
 def read_device_page(session: Session, device_id: UUID) -> DevicePage:
     """Return what a device's page shows; NotFoundError when there is none."""
     device = get_device(session, device_id)
-    facts = get_facts(session, device_id)
     return DevicePage(
         device=device,
         judgement=_judgement(session, device_id),
-        asked=asked_by(session, device, facts),
-        facts=facts,
+        why=explain(session, device_id, None, utc_now()),
         commands=list_commands(session, device_id=device_id, limit=ACTIVITY),
         partnerships=list_device_partnerships(session, device_id),
         incidents=list_incidents(session, sender=device_id, limit=ACTIVITY),
