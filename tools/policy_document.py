@@ -1,4 +1,4 @@
-"""Writes docs/policy-settings.md from the catalogue of settings; ``--check`` tells if it is stale."""
+"""Writes docs/policy-settings.md from the catalogue; ``--check`` tells if it is stale."""
 
 import sys
 from pathlib import Path
@@ -16,9 +16,9 @@ What a policy can make devices apply. This page is written from the catalogue in
 `management/policies/catalogue/` by `tools/policy_document.py`; the console's form, the API
 (`GET /api/v1/policy-settings/schema`), the checks and what devices get come from the same.
 
-A device gets what its system knows. *Where* names the systems, the oldest version and, after a comma,
-how the device must be managed; a device that is not so reports the setting as not applied, with its reason.
-Criteria of compliance are in [compliance.md](compliance.md).
+A device gets what its system knows. *Where* names the systems, the oldest version and, after
+a comma, how the device must be managed; a device that is not so reports the setting as not
+applied, with its reason. Criteria of compliance are in [compliance.md](compliance.md).
 """
 
 
