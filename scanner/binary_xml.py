@@ -56,6 +56,10 @@ class BinaryXml:
         for chunk in self._chunks():
             if chunk.kind == STRING_POOL and self._pool is None:
                 self._pool = StringPool(self._data, chunk)
+                if self._pool.lies:
+                    self._odd("the string pool claims more than it holds")
+            elif chunk.kind == STRING_POOL:
+                self._odd("a second string pool")
             elif chunk.kind == XML_RESOURCE_MAP:
                 self._read_map(chunk)
             elif chunk.kind in (XML_START_ELEMENT, XML_END_ELEMENT):
@@ -64,7 +68,7 @@ class BinaryXml:
                     self.is_cut = True
                     return
                 yield self._element(chunk)
-            elif not 0x0100 <= chunk.kind <= 0x017F and chunk.kind != STRING_POOL:
+            elif not 0x0100 <= chunk.kind <= 0x017F:
                 self._odd(f"a chunk of unknown type {chunk.kind:#06x}")
 
     def _chunks(self) -> Iterator[Chunk]:
@@ -119,7 +123,10 @@ class BinaryXml:
                 self._odd("an element claims more attributes than it holds")
                 break
             name, raw, kind, number = struct.unpack_from("<4xIIxxxBI", self._data, at)
-            found.setdefault(self._key(name), self._value(raw, kind, number))
+            key = self._key(name)
+            if key in found:
+                self._odd("an element has one attribute twice")
+            found.setdefault(key, self._value(raw, kind, number))
             at += size
         return found
 

@@ -47,10 +47,13 @@ class StringPool:
         if chunk.at + 28 > chunk.end:
             raise BrokenChunkError("the string pool is cut off")
         self._data, self._end = data, chunk.end
-        self.told, _styles, flags, start, _ = struct.unpack_from("<IIIII", data, chunk.at + 8)
+        self.told, styles, flags, start, _ = struct.unpack_from("<IIIII", data, chunk.at + 8)
         self._table = chunk.body
         self._strings = chunk.at + start
         self._utf8 = bool(flags & _UTF8_FLAG)
+        room = (chunk.end - chunk.body) // 4
+        self.lies = self.told > room or styles > room or self._strings > chunk.end
+        """Whether it claims more than it can hold."""
 
     def get(self, index: int) -> str:
         """Return string *index*, cut to `STRING_LENGTH`; empty when there is none."""

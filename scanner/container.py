@@ -9,12 +9,17 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from scanner.container_checks import (
+    matters,
+    oddities_of_directories,
+    oddities_of_entry,
+    overlaps,
+)
 from scanner.container_rules import contradiction
 from scanner.evidence import Evidence
 from scanner.unpacking import Unpacked, inflate_alone, unpack
 from scanner.zip_records import (
     DESCRIPTOR_FLAG,
-    ENCRYPTED_FLAG,
     END_BYTES,
     LOCAL,
     STORED,
@@ -74,17 +79,24 @@ class Archive:
 
     def parts(self) -> Iterator[Part]:
         """Yield every part of the archive once; what cannot be read is noted as skipped."""
-        self._check_directories()
         names: dict[bytes, int] = {}
-        done: set[int] = set()
+        done: set[tuple[int, bytes]] = set()
+        outer: list[Directory] = []
         for directory in self.directories:
+            if self._is_inside(directory.end_at):
+                continue  # it belongs to an archive that is an entry of this one
+            outer.append(directory)
             for record in directory.records:
                 if not self._may_go_on():
                     return
-                if record.at + directory.shift in done:
+                place = (record.at + directory.shift, record.name)
+                if place in done:
                     continue
-                done.add(record.at + directory.shift)
+                done.add(place)
                 yield from self._listed(record, directory, names)
+        self._check_directories(outer)
+        for start, end in overlaps(self._spans):
+            self._odd("container_overlap", b"", f"At {start:#x}, {end - start} bytes.")
         yield from self._before()
         yield from self._hidden()
         yield from self._outside()
@@ -98,13 +110,16 @@ class Archive:
         if local is None:
             self._evidence.skip(f"{self._where(record.name)}: it has no local header.")
             return
+        if local.at in self._heads:
+            self._odd("container_overlap", record.name, "Another name leads to the same bytes.")
         self._heads.add(local.at)
         names[record.name] = names.get(record.name, 0) + 1
         if names[record.name] == 2:
-            harmless = not _matters(record.name)
+            harmless = not matters(record.name)
             kind = "container_duplicate_harmless" if harmless else "container_duplicate_entry"
             self._odd(kind, record.name, "The name stands twice in the directory.")
-        self._compare(record, local)
+        for rule, evidence in oddities_of_entry(record, local):
+            self._odd(rule, record.name, evidence)
         yield from self._readings(record, local)
 
     def _local(self, record: Record, directory: Directory) -> Record | None:
@@ -128,23 +143,9 @@ class Archive:
         self._check(record, readings)
         for index, reading in enumerate(readings):
             self._evidence.unpacked_bytes += len(reading.data)
+            if reading.data and record.name.endswith(b"/"):
+                self._odd("container_folder_with_data", record.name, "Tools skip folders.")
             yield Part(_text(record.name), reading.data, record.name, index == 0)
-
-    def _compare(self, record: Record, local: Record) -> None:
-        if local.name != record.name:
-            self._odd(
-                "container_names_differ", record.name, f"The local header says {_text(local.name)}."
-            )
-        if local.method != record.method:
-            self._odd(
-                "container_methods_differ",
-                record.name,
-                f"Method {record.method} in the directory, {local.method} in the local header.",
-            )
-        if (record.flags | local.flags) & ENCRYPTED_FLAG:
-            self._odd("container_encryption_flag", record.name, "Android ignores the mark.")
-        if record.method not in (0, 8):
-            self._odd("container_unknown_method", record.name, f"Method {record.method:#06x}.")
 
     def _check(self, record: Record, readings: list[Unpacked]) -> None:
         first = readings[0]
@@ -205,9 +206,9 @@ class Archive:
         return body
 
     def _found(self, local: Record, body: Unpacked) -> Part:
-        matters = body.data[:4] in _CODE or _matters(local.name)
+        is_code = body.data[:4] in _CODE or matters(local.name)
         self._odd(
-            "container_hidden_entry" if matters else "container_leftover_entry",
+            "container_hidden_entry" if is_code else "container_leftover_entry",
             local.name,
             f"A local header at {local.at:#x} leads to {len(body.data)} bytes.",
         )
@@ -243,17 +244,15 @@ class Archive:
 
     # --- bookkeeping ---
 
-    def _check_directories(self) -> None:
-        if not self.directories:
+    def _is_inside(self, at: int) -> bool:
+        return any(start <= at < end for start, end in self._spans)
+
+    def _check_directories(self, outer: list[Directory]) -> None:
+        if not outer:
             return
-        if len(self.directories) > 1 and len({found.start for found in self.directories}) > 1:
-            self._odd("container_several_directories", b"", f"{len(self.directories)} of them.")
-        main = self.directories[0]
-        if not main.is_cut and main.told not in (len(main.records), len(main.records) & 0xFFFF):
-            self._odd(
-                "container_count_wrong", b"", f"{main.told} said, {len(main.records)} are there."
-            )
-        if main.end_at + END_BYTES > len(self._data):
+        for rule, evidence in oddities_of_directories(outer, len(self._data)):
+            self._odd(rule, b"", evidence)
+        if outer[0].end_at + END_BYTES > len(self._data):
             self._evidence.skip(f"{self._where(b'')}: the end record is cut off.")
 
     def _may_go_on(self) -> bool:
@@ -278,14 +277,6 @@ class Archive:
 
     def _odd(self, rule: str, name: bytes, evidence: str) -> None:
         self._evidence.find(contradiction(rule, self._where(name), evidence))
-
-
-def _matters(name: bytes) -> bool:
-    """Whether Android reads the entry as code or manifest."""
-    return name.endswith((b".dex", b".so", b".apk", b".jar")) or name in (
-        b"AndroidManifest.xml",
-        b"resources.arsc",
-    )
 
 
 def _text(name: bytes) -> str:

@@ -3,7 +3,6 @@
 `scanner.isolation.scan_file` is the way in; nothing else may call `scan` on a strange file.
 """
 
-import zlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,12 +22,12 @@ from scanner.manifest_rules import oddities_of
 from scanner.resources import find_string
 from scanner.signature_rules import findings_of
 from scanner.signatures import SignatureFacts, Verifier, signed_directory
+from scanner.unpacking import GZIP, gunzip
 from scanner.yara_match import Matcher
 from scanner.zip_records import Buffer, looks_like_archive
 
 MANIFEST = b"AndroidManifest.xml"
 RESOURCES = b"resources.arsc"
-GZIP = b"\x1f\x8b\x08"
 _ARCHIVE_ENDINGS = (".apk", ".jar", ".zip", ".aar", ".apks", ".xapk")
 _MAGIC = (
     (b"dex\n", "dex"),
@@ -151,17 +150,15 @@ class _Scan:
         if depth >= self._evidence.limits.depth:
             self._evidence.skip(f"{where}: archives in archives, deeper than the limit.")
             return
-        stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
         limits = self._evidence.limits
-        cap = min(limits.entry_bytes, limits.total_bytes - self._evidence.unpacked_bytes)
-        try:
-            body = stream.decompress(data, max(1, cap))
-        except zlib.error:
-            return  # it only began like gzip; its bytes were matched as they are
-        self._evidence.unpacked_bytes += len(body)
-        if stream.unconsumed_tail:
+        room = limits.total_bytes - self._evidence.unpacked_bytes
+        found = gunzip(data, max(0, min(limits.entry_bytes, room)))
+        self._evidence.unpacked_bytes += len(found.data)
+        if found.is_too_large:
             self._evidence.skip(f"{where}: it unpacks to more than the limits.")
-        self._part(Part("(gzip)", body), where, depth + 1)
+        # What only began like gzip is no damage; its bytes were matched as they are.
+        if found.data:
+            self._part(Part("(gzip)", found.data), where, depth + 1)
 
     def _look_at(self, data: bytes, kind: str, where: str) -> None:
         """Note what an entry is known by, and take byte code in."""

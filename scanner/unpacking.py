@@ -6,6 +6,8 @@ from typing import NamedTuple
 from scanner.limits import Limits
 from scanner.zip_records import DEFLATED, STORED, Buffer, Record
 
+GZIP = b"\x1f\x8b\x08"
+_MEMBERS = 1000
 _PIECE = 64 * 1024
 _SMALL_PIECE = 4 * 1024
 
@@ -41,6 +43,22 @@ def unpack(data: Buffer, record: Record, start: int, room: int, limits: Limits) 
 def inflate_alone(data: Buffer, start: int, cap: int, limits: Limits) -> Unpacked:
     """Return the deflate stream at *start*, of a length that nobody tells."""
     return _inflate(data, start, _PIECE, cap, limits)
+
+
+def gunzip(data: bytes, cap: int) -> Unpacked:
+    """Return what the gzip members at the start of *data* (RFC 1952) hold, one behind the other."""
+    out: list[bytes] = []
+    produced, rest = 0, data
+    while rest[:3] == GZIP and produced <= cap and len(out) < _MEMBERS:
+        stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        try:
+            out.append(stream.decompress(rest, cap - produced + 1))
+        except zlib.error as error:
+            return Unpacked(b"".join(out), 0, f"its compressed data is damaged ({error})")
+        produced += len(out[-1])
+        rest = stream.unused_data
+    damage = "it is larger than the limits" if produced > cap or rest[:3] == GZIP else ""
+    return Unpacked(b"".join(out)[:cap], len(data) - len(rest), damage, bool(damage))
 
 
 def _stored(data: Buffer, record: Record, start: int, cap: int) -> Unpacked:

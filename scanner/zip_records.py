@@ -23,7 +23,8 @@ _FULL = 0xFFFFFFFF
 
 STORED = 0
 DEFLATED = 8
-ENCRYPTED_FLAG = 0x1
+ENCRYPTION_FLAGS = 0x2041
+"""Encrypted, strongly encrypted, directory encrypted; Android looks at none of them."""
 DESCRIPTOR_FLAG = 0x8
 
 
@@ -40,6 +41,10 @@ class Record(NamedTuple):
     """Offset of the local header."""
     data_at: int
     """Offset of the data; 0 in a central record, which does not say."""
+    version: int = 0
+    """What a reader needs to know, by the record's own word."""
+    disk: int = 0
+    extra: bytes = b""
 
 
 class Directory(NamedTuple):
@@ -61,6 +66,8 @@ class Directory(NamedTuple):
     """Whether the file ends with the end record's comment; Android takes no other."""
     is_wide: bool = False
     """Whether a ZIP64 locator stands before the end record."""
+    disk: int = 0
+    """The number of the disk that the end record tells of."""
 
 
 def directories(data: Buffer, most: int) -> Iterator[Directory]:
@@ -76,7 +83,7 @@ def directories(data: Buffer, most: int) -> Iterator[Directory]:
 
 
 def _directory(data: Buffer, end_at: int, most: int) -> Directory | None:
-    told, size, start, comment = struct.unpack_from("<HIIH", data, end_at + 10)
+    disk, told, size, start, comment = struct.unpack_from("<H4xHIIH", data, end_at + 4)
     is_wide = end_at >= 20 and data[end_at - 20 : end_at - 16] == LOCATOR_64
     if _FULL in (size, start) or told == 0xFFFF:
         told, size, start = _end_64(data, end_at) or (told, size, start)
@@ -93,6 +100,7 @@ def _directory(data: Buffer, end_at: int, most: int) -> Directory | None:
                 size=size,
                 is_last=end_at + END_BYTES + comment == len(data),
                 is_wide=is_wide,
+                disk=disk,
             )
     return None
 
@@ -110,46 +118,58 @@ def _end_64(data: Buffer, end_at: int) -> tuple[int, int, int] | None:
 def _central_records(data: Buffer, at: int, most: int) -> list[Record]:
     records: list[Record] = []
     while len(records) < most and at + CENTRAL_BYTES <= len(data) and data[at : at + 4] == CENTRAL:
-        flags, method, crc, packed, size = struct.unpack_from("<HH4xIII", data, at + 8)
-        name_bytes, extra_bytes, comment_bytes, local_at = struct.unpack_from(
-            "<HHH8xI", data, at + 28
+        version, flags, method, crc, packed, size = struct.unpack_from("<HHH4xIII", data, at + 6)
+        name_bytes, extra_bytes, comment_bytes, disk, local_at = struct.unpack_from(
+            "<HHHH6xI", data, at + 28
         )
         name_at = at + CENTRAL_BYTES
         name = data[name_at : name_at + name_bytes]
+        extra = data[name_at + name_bytes : name_at + name_bytes + extra_bytes]
         if _FULL in (packed, size, local_at):
-            extra = data[name_at + name_bytes : name_at + name_bytes + extra_bytes]
             size, packed, local_at = _wide(extra, size, packed, local_at)
-        records.append(Record(name, flags, method, crc, packed, size, local_at, 0))
+        records.append(
+            Record(name, flags, method, crc, packed, size, local_at, 0, version, disk, extra)
+        )
         at = name_at + name_bytes + extra_bytes + comment_bytes
     return records
 
 
 def _wide(extra: bytes, *narrow: int) -> tuple[int, ...]:
     """Replace the full 32-bit values by those of the ZIP64 extra field (APPNOTE 4.5.3)."""
-    at, wide = 0, list(narrow)
+    wide = list(narrow)
+    body = next((body for kind, body in extra_fields(extra) if kind == 1), b"")
+    at = 0
+    for index, value in enumerate(narrow):
+        if value == _FULL and at + 8 <= len(body):
+            (wide[index],) = struct.unpack_from("<Q", body, at)
+            at += 8
+    return tuple(wide)
+
+
+def extra_fields(extra: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (kind, body) of each extra field; a last one that is cut off is left out."""
+    at = 0
     while at + 4 <= len(extra):
         kind, size = struct.unpack_from("<HH", extra, at)
-        at += 4
-        if kind == 1:
-            for index, value in enumerate(narrow):
-                if value == _FULL and at + 8 <= len(extra):
-                    (wide[index],) = struct.unpack_from("<Q", extra, at)
-                    at += 8
-            break
-        at += size
-    return tuple(wide)
+        if at + 4 + size > len(extra):
+            return
+        yield kind, extra[at + 4 : at + 4 + size]
+        at += 4 + size
 
 
 def local_record(data: Buffer, at: int) -> Record | None:
     """Return the local header at offset *at*, or None."""
     if at < 0 or at + LOCAL_BYTES > len(data) or data[at : at + 4] != LOCAL:
         return None
-    flags, method, crc, packed, size, name_bytes, extra_bytes = struct.unpack_from(
-        "<HH4xIIIHH", data, at + 6
+    version, flags, method, crc, packed, size, name_bytes, extra_bytes = struct.unpack_from(
+        "<HHH4xIIIHH", data, at + 4
     )
-    name = data[at + LOCAL_BYTES : at + LOCAL_BYTES + name_bytes]
-    data_at = at + LOCAL_BYTES + name_bytes + extra_bytes
-    return Record(name, flags, method, crc, packed, size, at, data_at)
+    name_end = at + LOCAL_BYTES + name_bytes
+    name, extra = data[at + LOCAL_BYTES : name_end], data[name_end : name_end + extra_bytes]
+    data_at = name_end + extra_bytes
+    if _FULL in (packed, size):
+        size, packed = _wide(extra, size, packed)
+    return Record(name, flags, method, crc, packed, size, at, data_at, version, 0, extra)
 
 
 def looks_like_archive(data: Buffer) -> bool:
