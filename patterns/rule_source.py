@@ -158,17 +158,24 @@ def _files(
     return files
 
 
+def split_yara(text: str) -> dict[str, str]:
+    """Return rule -> its text, of a YARA file; the whole file where its rules may need each other.
+
+    So what did not change need not be matched again.
+    """
+    starts = [*_YARA_RULE.finditer(text)]
+    ends = [*(start.start() for start in starts[1:]), len(text)]
+    alone = not re.search(r"^(private|global|import)\b", text, re.MULTILINE)
+    return {
+        start[1]: (text[start.start() : end] if alone else text).rstrip()
+        for start, end in zip(starts, ends, strict=True)
+    }
+
+
 def _yara_digests(texts: Mapping[str, str]) -> dict[str, str]:
-    """Return YARA rule -> digest of its text: what did not change need not be matched again."""
-    digests = {}
-    for text in texts.values():
-        starts = [*_YARA_RULE.finditer(text)]
-        ends = [*(start.start() for start in starts[1:]), len(text)]
-        alone = not re.search(r"^(private|global|import)\b", text, re.MULTILINE)
-        for start, end in zip(starts, ends, strict=True):
-            body = text[start.start() : end] if alone else text
-            digests[start[1]] = _digest(body.rstrip())
-    return digests
+    return {
+        name: _digest(body) for text in texts.values() for name, body in split_yara(text).items()
+    }
 
 
 def _with_digests(rule: Behaviour) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def init(repo: Path, keys: Path | None) -> None:
     Two of the three root keys sign who may sign; put them away in different places. The keys
     targets, snapshot and timestamp are needed to publish, the last two to sign daily.
     """
-    opened = _open(repo, keys)
+    opened = open_repository(repo, keys)
     root = publishing.create(opened, utc_now())
     click.echo(f"Made {repo}. Private keys: {opened.keys.folder} (never publish them).")
     click.echo(f"Enter {root} in the console of each server.")
@@ -57,7 +57,7 @@ def init(repo: Path, keys: Path | None) -> None:
 )
 def publish(repo: Path, keys: Path | None, patterns: Path) -> None:
     """Add a pattern set to REPO, so that servers take it."""
-    version = publishing.publish(_open(repo, keys), patterns, utc_now())
+    version = publishing.publish(open_repository(repo, keys), patterns, utc_now())
     click.echo(f"Published pattern set {version}.")
 
 
@@ -66,7 +66,7 @@ def publish(repo: Path, keys: Path | None, patterns: Path) -> None:
 @_keys
 def sign_timestamp(repo: Path, keys: Path | None) -> None:
     """Say anew that REPO is current; run it daily, else servers refuse it after three days."""
-    until = publishing.sign_timestamp(_open(repo, keys), utc_now())
+    until = publishing.sign_timestamp(open_repository(repo, keys), utc_now())
     click.echo(f"Signed; valid until {until:%Y-%m-%d %H:%M} UTC.")
 
 
@@ -80,7 +80,7 @@ def sign_timestamp(repo: Path, keys: Path | None) -> None:
 )
 def renew_root(repo: Path, keys: Path | None, replace: tuple[str, ...]) -> None:
     """Sign REPO's root for another year, and replace keys that were lost or stolen."""
-    path = publishing.renew_root(_open(repo, keys), utc_now(), replace)
+    path = publishing.renew_root(open_repository(repo, keys), utc_now(), replace)
     click.echo(f"Wrote {path}. Servers follow by themselves at their next update.")
 
 
@@ -88,7 +88,7 @@ def renew_root(repo: Path, keys: Path | None, replace: tuple[str, ...]) -> None:
 @_repository
 def show(repo: Path) -> None:
     """Show what REPO publishes and until when each list is valid."""
-    opened = _open(repo, None)
+    opened = open_repository(repo, None)
     for line in publishing.describe(opened):
         click.echo(line)
     root = newest_root(opened)
@@ -96,6 +96,7 @@ def show(repo: Path) -> None:
     click.echo(f"Fingerprint of the root: {read_root(root.read_bytes()).fingerprint}")
 
 
-def _open(repo: Path, keys: Path | None) -> Repository:
+def open_repository(repo: Path, keys: Path | None) -> Repository:
+    """Return the update source *repo* with its keys, which lie beside it unless said otherwise."""
     folder = keys or repo.with_name(f"{repo.name}-keys")
     return Repository(repo, KeyFolder(folder, os.environ.get(PASSPHRASE, "")))
