@@ -179,7 +179,8 @@ def connect(path: Path) -> Iterator[socket.socket]:
 @contextmanager
 def short(path: Path) -> Iterator[str]:
     """Give a name of *path* that fits in a socket address."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    # O_PATH asks only to pass through the folder: listing it is the signer's user's right alone.
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"
     finally:
