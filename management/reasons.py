@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from flask_babel import gettext, lazy_gettext
 from flask_babel.speaklater import LazyString
 
+from management.words import SOURCES
+
 
 def _l(english: str) -> tuple[str, LazyString]:
     return english, lazy_gettext(english)
@@ -20,43 +22,75 @@ _SENTENCES = dict(
     (
         _l("it never enrolled"),
         _l("it has not reported yet"),
+        _l("it never said which policy it applied"),
+        _l("it never said whether it is rooted"),
+        _l("its hardware has not proved its system yet"),
+        _l("it never said whether its storage is encrypted"),
+        _l("it never said whether a screen lock is set"),
+        _l("it never said whether developer options are on"),
+        _l("it never said whether USB debugging is on"),
+        _l("it never said whether unknown sources are allowed"),
+        _l("it never said its system version"),
         _l("its security patch level is unknown"),
         _l("it never said which apps are installed"),
+        _l("nothing on this device can say it, and the policy counts that as broken"),
         _l("the enrolment ended: %(state)s"),
         _l("its last signed report is of %(moment)s"),
         _l("root access found (%(source)s)"),
-        _l("it never said whether it is rooted (%(source)s)"),
+        _l("attestation failed: %(why)s (%(source)s)"),
         _l("storage is not encrypted (%(source)s)"),
-        _l("it never said whether its storage is encrypted (%(source)s)"),
         _l("no screen lock is set (%(source)s)"),
-        _l("it never said whether a screen lock is set (%(source)s)"),
         _l("developer options are on (%(source)s)"),
-        _l("it never said whether developer options are on (%(source)s)"),
         _l("USB debugging is on (%(source)s)"),
-        _l("it never said whether USB debugging is on (%(source)s)"),
         _l("unknown sources are allowed (%(source)s)"),
-        _l("it never said whether unknown sources are allowed (%(source)s)"),
         _l("system version %(version)s, asked %(asked)s"),
         _l("security patch of %(day)s, at most %(days)s days old asked"),
+        _l("security patch of %(day)s, asked %(asked)s"),
         _l("installed although forbidden: %(packages)s"),
         _l("installed: %(apps)s"),
         _l("missing: %(packages)s"),
-        _l("%(policy)s version %(version)s asked, the device has %(has)s"),
+        _l("%(policy)s version %(version)s asked, the device has version %(has)s"),
+        _l("%(policy)s version %(version)s asked, the device has another policy, version %(has)s"),
+        _l("Ask your administrator for a new invitation."),
         _l("Invite the user again."),
-        _l("Wait for its first report."),
         _l("Switch the device on, connect it and open the agent."),
-        _l("Open the agent, so that it reports."),
+        _l("Ask the user to open the agent. If others are silent too, look at the relay."),
+        _l("Open the agent: it fetches the policy."),
+        _l(
+            "Wait for its next check-in. If it has reported since, look at what it could not apply."
+        ),
         _l("Restore the manufacturer's system."),
-        _l("Switch on encryption."),
-        _l("Set a screen lock."),
+        _l("Wipe the company data, and let the user restore the system and enrol again."),
+        _l("Restore the manufacturer's system and lock the boot loader."),
+        _l("Look at the reason. Without an explanation treat the device as taken over."),
+        _l("Switch on encryption in the system's settings."),
+        _l("Let the policy ask for encryption; very old models cannot do it."),
+        _l("Set a screen lock in the system's settings."),
+        _l("Let the policy ask for a passcode, so that the device demands one."),
         _l("Switch off developer options."),
+        _l("Lock developer options by policy; it needs a company device."),
         _l("Switch off USB debugging."),
+        _l("Lock USB debugging by policy; it needs a company device."),
         _l("Forbid unknown sources."),
+        _l("Lock unknown sources by policy; it needs a company device."),
         _l("Update the system to %(version)s or later."),
-        _l("Install the system's security update."),
-        _l("Remove the app."),
-        _l("Install the app."),
-        _l("Wait for its next check-in, or open the agent."),
+        _l("If the maker offers no such version for the model, replace the device."),
+        _l("Install the system's security update of %(day)s or later."),
+        _l("If the maker offers no such update for the model, replace the device."),
+        _l("Install the system's newest security update."),
+        _l("If the maker offers no newer update for the model, replace the device."),
+        _l("Remove the app: %(apps)s."),
+        _l("Look at the evidence. Until the app is gone treat what the user typed as known."),
+        _l("Look at the evidence; approve the app if it is harmless."),
+        _l("Approve the app if your company needs it."),
+        _l("Look at why it could not be read; approve the app if you know it."),
+        _l("Remove it by command on a company device, or take it off the policy's list."),
+        _l("Install the app: %(apps)s."),
+        _l("Install it by command on a company device."),
+        _l("Open the agent, so that it reports."),
+        _l("If it does report: its agent is too old to say this. Let it update."),
+        _l("Ask your administrator."),
+        _l("Install the agent on it, or let the policy bear what such devices cannot say."),
         _l("The enrolment key is not known here. Check it, or ask for a new invitation."),
         _l("The invitation has expired. Ask for a new one."),
         _l("The invitation was used by a device already. Ask for a new one."),
@@ -88,5 +122,8 @@ def reason(said: str) -> str:
         return str(_SENTENCES[said])
     for pattern, english in _PATTERNS:
         if (found := pattern.fullmatch(said)) is not None:
-            return str(gettext(english, **found.groupdict()))
+            values = found.groupdict()
+            if (source := values.get("source", "")) in SOURCES:
+                values["source"] = str(SOURCES[source])
+            return str(gettext(english, **values))
     return said

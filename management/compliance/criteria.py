@@ -149,11 +149,10 @@ def no_app_with(verdict: Verdict) -> Check:
         found = [app for app in fact.value if app.get("verdict") == verdict.value]
         if not found:
             return None
-        names = listed(
-            f"{app.get('name') or app.get('package')} ({app.get('rule') or 'no rule'})"
-            for app in found
-        )
-        return Breach(f"installed: {names}", fact.said_at, (names,))
+        names = [str(app.get("name") or app.get("package")) for app in found]
+        rules = [str(app.get("rule") or "no rule") for app in found]
+        told = listed(f"{name} ({rule})" for name, rule in zip(names, rules, strict=True))
+        return Breach(f"installed: {told}", fact.said_at, (listed(names),))
 
     return check
 
@@ -183,7 +182,7 @@ def _packages(
 def listed(names: Iterable[str]) -> str:
     """Return the first names, and how many more there are."""
     every = [name[:80] for name in names]
-    rest = f" and {len(every) - NAMED} more" if len(every) > NAMED else ""
+    rest = f", … +{len(every) - NAMED}" if len(every) > NAMED else ""
     return ", ".join(every[:NAMED]) + rest
 
 

@@ -55,7 +55,7 @@ def test_a_judgement_says_rule_reason_and_remedy(owner: ConsoleClient, fleet: Fl
     assert found["state"] == "non_compliant"
     assert found["violations"][0]["rule"] == "no_malicious_app"
     assert "Bright Torch" in found["violations"][0]["because"]
-    assert found["violations"][0]["mend"] == "Remove the app."
+    assert found["violations"][0]["mend"] == "Remove the app: Bright Torch."
     explained = owner.get(f"/api/v1/devices/{fleet.devices[0]}/explanation").get_json()
     assert explained["judgement"]["state"] == found["state"]
     assert explained["facts"]["rooted"]["value"] is False
