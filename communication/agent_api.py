@@ -2,6 +2,7 @@
 
 Except for the trust statement and the first post of an enrolment, every request is signed
 (`contracts.request_signature`, tag ``sekisho-agent``). A 202 is sent only once it is on disk.
+Reports, of which there are many, have a way of their own: `report_path`.
 """
 
 import time
@@ -12,11 +13,11 @@ from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 
 from communication import poll_token
-from communication.device_identity import nonce_until
+from communication.device_identity import asked
 from communication.parts import Parts
 from communication.responses import empty, message_response
 from contracts import codec, keys
-from contracts.agent import EnrolmentPost, PollToken, ReportPost, SealedOrders
+from contracts.agent import EnrolmentPost, PollToken, SealedOrders
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError, NotFoundError, UnavailableError
 
@@ -25,7 +26,6 @@ ORDERS = 50
 ORDERS_BYTES = 3 * 1024 * 1024
 """Most that one answer carries; the agent asks again from where it ends."""
 ASK_AGAIN_SECONDS = 5
-REPORT_BYTES = 3 * 1024 * 1024
 ENROLMENT_BYTES = 64 * 1024
 
 
@@ -63,7 +63,7 @@ def enrolment(enrolment_id: UUID) -> ResponseReturnValue:
     know the enrolment (any more): then the agent posts it again.
     """
     parts = _parts()
-    parts.identity.enrolment(request, enrolment_id)
+    parts.identity.enrolment(asked(request), enrolment_id)
     answer = parts.mailbox.list_answers(enrolment_id)
     return message_response(SealedOrders(orders=answer)) if answer else _ask_again()
 
@@ -72,7 +72,7 @@ def enrolment(enrolment_id: UUID) -> ResponseReturnValue:
 def token() -> ResponseReturnValue:
     """Return a `PollToken` for the device that signed (keyid = its device id)."""
     parts = _parts()
-    _, known, _ = parts.identity.device(request)
+    _, known, _ = parts.identity.device(asked(request))
     expires = int(time.time()) + parts.settings.token_seconds
     text = poll_token.issue(parts.token_key, known.slot, expires)
     return message_response(PollToken(token=text, expires_at=datetime.fromtimestamp(expires, UTC)))
@@ -86,27 +86,10 @@ def orders() -> ResponseReturnValue:
     Without an epoch everything that waits counts as above.
     """
     parts = _parts()
-    device, _, _ = parts.identity.device(request)
+    device, _, _ = parts.identity.device(asked(request))
     epoch, after = _whole_number("epoch"), _whole_number("after")
     found = parts.mailbox.list_orders(device, epoch, after, ORDERS, ORDERS_BYTES)
     return message_response(SealedOrders(orders=found))
-
-
-@bp.post("/reports")
-def post_report() -> ResponseReturnValue:
-    """Keep a `ReportPost` (at most 3 MiB) for management; 202 once it is on disk.
-
-    Exactly the same report again is stored once and answered 202 too. 429 when too many reports of
-    this device wait, 507 when there is no room at all: keep the report and try again later.
-    """
-    parts = _parts()
-    device, _, signed = parts.identity.device(request)
-    post = codec.read(ReportPost, request.get_data(), REPORT_BYTES)
-    with parts.mailbox.writing("report") as mailbox:
-        mailbox.use_nonce(signed.key_id, signed.nonce, nonce_until(signed))
-        mailbox.put_report(device, post.epoch, post.seq, post.sealed, utc_now())
-    parts.inbound_came()
-    return empty(202)
 
 
 def _ask_again() -> Response:

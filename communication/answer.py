@@ -2,6 +2,8 @@
 
 import http
 import json
+import random
+import sqlite3
 
 from communication.limits import FullError, TooManyError
 from contracts.request_signature import ClockSkewError
@@ -54,3 +56,20 @@ def from_error(error: SekishoError) -> Answer:
     if status in (503, 507):
         return problem(status, str(error), ("Retry-After", "300"))
     return problem(status, str(error))
+
+
+def from_disk(error: sqlite3.Error) -> Answer:
+    """Return that the mailbox cannot be written at the moment."""
+    said = f"The mailbox cannot be written now ({error}); try again later."
+    return problem(503, said, ("Retry-After", "60"))
+
+
+def failed() -> Answer:
+    """Return that it is our own fault."""
+    return problem(500, "This server failed; its log says why. Try again later.")
+
+
+def later(sentence: str) -> Answer:
+    """Return *sentence* and when to come again, each time another time: a crowd must not stay."""
+    seconds = str(random.randint(10, 120))  # noqa: S311  (spreads a crowd; not a secret)
+    return problem(503, f"{sentence} Try again in {seconds} s.", ("Retry-After", seconds))

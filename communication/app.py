@@ -59,10 +59,7 @@ def _of_http(error: HTTPException) -> ResponseReturnValue:
 
 
 def _of_disk(error: sqlite3.OperationalError) -> ResponseReturnValue:
-    said = answer.problem(
-        503, f"The mailbox cannot be written now ({error}); try again later.", ("Retry-After", "60")
-    )
-    return from_answer(said)
+    return from_answer(answer.from_disk(error))
 
 
 def _careful(response: Response) -> Response:

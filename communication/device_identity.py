@@ -4,11 +4,13 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from flask import Request
 from joserfc.jwk import ECKey
 
@@ -16,7 +18,7 @@ from communication.limits import Rate
 from communication.mailbox import Mailbox
 from communication.mailbox_register import Known
 from contracts import keys, request_signature
-from contracts.request_signature import ClockSkewError, Signed
+from contracts.request_signature import ClockSkewError, FindKey, Signed
 from runtime.bodies import neighbourhood
 from runtime.errors import (
     ConfigurationError,
@@ -59,6 +61,28 @@ class Nonces:
             self._seen[signed.key_id, signed.nonce] = now + NONCE_KEPT.total_seconds()
 
 
+class Asked(NamedTuple):
+    """A request, as far as its signature covers it, and where it came from."""
+
+    method: str
+    target: str
+    """Path and query as they were sent."""
+    headers: Mapping[str, str]
+    body: bytes
+    address: str
+
+
+def asked(request: Request) -> Asked:
+    """Return what Flask's *request* asks."""
+    return Asked(
+        request.method,
+        request.environ[TARGET],
+        dict(request.headers.items()),
+        request.get_data(),
+        request.remote_addr or "",
+    )
+
+
 class Identity:
     """Checks signatures with the keys that the mailbox and the pairing know."""
 
@@ -68,17 +92,17 @@ class Identity:
         self._rate = Rate(per_minute, "signed requests of one device")
         self._refused = Rate(REFUSED_PER_MINUTE, "wrong signatures from one address")
 
-    def device(self, request: Request) -> tuple[UUID, Known, Signed]:
+    def device(self, request: Asked) -> tuple[UUID, Known, Signed]:
         """Return the device that signed; ForbiddenError when it may no longer use its mailbox."""
         found: dict[str, tuple[UUID, Known]] = {}
 
-        def find(key_id: str) -> ECKey | None:
+        def find(key_id: str) -> EllipticCurvePublicKey | None:
             device = _uuid(key_id)
             known = self._mailbox.find_device(device) if device else None
             if device is None or known is None:
                 return None
             found[key_id] = device, known
-            return keys.read_public(known.signing_key)
+            return keys.read_raw_public(known.signing_key)
 
         signed = self._verify(request, find, request_signature.AGENT)
         device, known = found[signed.key_id]
@@ -87,35 +111,35 @@ class Identity:
         self._rate.count(signed.key_id, time.time())
         return device, known, signed
 
-    def enrolment(self, request: Request, enrolment: UUID) -> Signed:
+    def enrolment(self, request: Asked, enrolment: UUID) -> Signed:
         """Return who signed with the key that began *enrolment*."""
 
-        def find(key_id: str) -> ECKey | None:
+        def find(key_id: str) -> EllipticCurvePublicKey | None:
             key = self._mailbox.find_enrolment_key(enrolment)
-            return keys.read_public(key) if key and _uuid(key_id) == enrolment else None
+            return keys.read_raw_public(key) if key and _uuid(key_id) == enrolment else None
 
         signed = self._verify(request, find, request_signature.AGENT)
         self._rate.count(signed.key_id, time.time())
         return signed
 
-    def management(self, request: Request) -> Signed:
+    def management(self, request: Asked) -> Signed:
         """Return the signature of the one management server that this relay is paired with."""
         if self._management is None:
             raise ForbiddenError(NOT_PAIRED)
-        key, name = self._management, keys.thumbprint(self._management)
+        key, name = keys.raw_public(self._management), keys.thumbprint(self._management)
         return self._verify(
             request, lambda key_id: key if key_id == name else None, request_signature.LINK
         )
 
-    def _verify(self, request: Request, find: Callable[[str], ECKey | None], tag: str) -> Signed:
-        who = neighbourhood(request.remote_addr or "")
+    def _verify(self, request: Asked, find: FindKey, tag: str) -> Signed:
+        who = neighbourhood(request.address)
         self._refused.check(who, time.time())
         try:
             signed = request_signature.verify_request(
                 request.method,
-                "https://relay" + request.environ[TARGET],
-                dict(request.headers.items()),
-                request.get_data(),
+                "https://relay" + request.target,
+                request.headers,
+                request.body,
                 find,
                 tag,
                 datetime.now(UTC),

@@ -6,14 +6,14 @@ a time limit, so a slow sender holds a socket and never a thread; then Flask run
 
 import asyncio
 import logging
-import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
 from communication import wsgi
-from communication.answer import Answer, problem
+from communication.answer import Answer, failed, later, problem
+from communication.device_identity import Asked
 from runtime.bodies import Bodies, BodyError
 from runtime.wsgi import App, Environ, Scope, call, environ
 
@@ -22,6 +22,7 @@ MOST_WORKING = 64
 """Requests that wait for or run in the pool; above it the answer is "later"."""
 
 FastAnswer = Callable[[str | None, str], Awaitable[Answer]]
+Post = Callable[[Asked], Awaitable[Answer]]
 
 
 class Front:
@@ -34,8 +35,10 @@ class Front:
         body_limits: Mapping[str, int],
         body_seconds: int,
         fast: Mapping[str, FastAnswer] | None = None,
+        posts: Mapping[str, Post] | None = None,
     ) -> None:
-        self._app, self._pool, self._limits, self._fast = app, pool, body_limits, fast or {}
+        self._app, self._pool, self._limits = app, pool, body_limits
+        self._fast, self._posts = fast or {}, posts or {}
         self._bodies = Bodies(body_seconds)
         self.answered: Counter[int] = Counter()
         """How many answers of each status."""
@@ -47,7 +50,7 @@ class Front:
             answer = await self._answer(scope, protocol)
         except Exception:  # the edge: log and go on
             log.exception("A request to %s failed.", scope.path[:100])
-            answer = problem(500, "This server failed; its log says why. Try again later.")
+            answer = failed()
         self.answered[answer.status] += 1
         if answer.body and scope.method != "HEAD":
             protocol.response_bytes(answer.status, answer.headers, answer.body)
@@ -62,15 +65,18 @@ class Front:
 
     async def _serve_slowly(self, scope: Scope, protocol: Any) -> Answer:
         limit = self._limits.get(scope.path, self._limits["*"])
+        post = self._posts.get(scope.path) if scope.method == "POST" else None
         try:
             async with self._bodies.reading(scope, protocol, limit) as body:
+                if post is not None:
+                    return await post(_asked(scope, body))
                 return await self._run(environ(scope, body))
         except BodyError as refused:
             return _refusal(refused)
 
     async def _run(self, environ: Environ) -> Answer:
         if self._working >= MOST_WORKING:
-            return _later("This server has too much to do at the moment.")
+            return later("This server has too much to do at the moment.")
         self._working += 1
         loop = asyncio.get_running_loop()
         try:
@@ -84,12 +90,14 @@ class Front:
         return await loop.run_in_executor(self._pool, again.look)
 
 
+def _asked(scope: Scope, body: bytes) -> Asked:
+    query = scope.query_string
+    target = f"{scope.path}?{query}" if query else scope.path
+    address = scope.client.rpartition(":")[0].strip("[]")
+    return Asked(scope.method, target, dict(scope.headers.items()), body, address)
+
+
 def _refusal(why: BodyError) -> Answer:
     if why.status == 503:
-        return _later(str(why))
+        return later(str(why))
     return problem(why.status, str(why), ("Connection", "close"))
-
-
-def _later(sentence: str) -> Answer:
-    seconds = str(random.randint(10, 120))  # noqa: S311  (spreads a crowd; not a secret)
-    return problem(503, f"{sentence} Try again in {seconds} s.", ("Retry-After", seconds))

@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 
 from communication import wsgi
 from communication.answer import Answer
-from communication.device_identity import nonce_until
+from communication.device_identity import asked, nonce_until
 from communication.mailbox import Mailbox
 from communication.parts import Parts
 from communication.responses import empty, message_response
@@ -147,7 +147,7 @@ def seen() -> ResponseReturnValue:
 
 def _management() -> tuple[Parts, Signed]:
     parts: Parts = current_app.extensions["sekisho"]
-    signed = parts.identity.management(request)
+    signed = parts.identity.management(asked(request))
     parts.management_came(time.time())
     return parts, signed
 

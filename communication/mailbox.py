@@ -53,12 +53,13 @@ class Mailbox(Register):
         Raises TooManyError when the device left too much, FullError when all together did.
         """
         key = ("report", device.bytes, epoch, seq, _hash(sealed))
-        if self._waits(key):
-            return False
-        count, size = self._one(
-            "SELECT count(*), coalesce(sum(size), 0) FROM inbound WHERE kind=? AND sender=?",
-            *key[:2],
+        waits, count, size = self._one(
+            "SELECT coalesce(max(epoch=? AND seq=? AND hash=?), 0), count(*),"
+            " coalesce(sum(size), 0) FROM inbound WHERE kind=? AND sender=?",
+            *(*key[2:], *key[:2]),
         )
+        if waits:
+            return False
         if count >= self.limits.device_messages or size + len(sealed) > self.limits.device_bytes:
             raise TooManyError(
                 f"{count} reports of this device wait for management already; send this one "
@@ -86,15 +87,10 @@ class Mailbox(Register):
                 (enrolment.bytes, json.dumps(signing_key), microseconds(now)),
             )
         key = ("enrolment", enrolment.bytes, 1, 0, _hash(sealed))
-        if self._waits(key[:2]):
+        if self._one("SELECT 1 FROM inbound WHERE kind=? AND sender=?", *key[:2]):
             return False
         self._put_inbound(key, sealed, now)
         return True
-
-    def _waits(self, key: Sequence[Any]) -> bool:
-        columns = ("kind", "sender", "epoch", "seq", "hash")[: len(key)]
-        where = " AND ".join(f"{column}=?" for column in columns)
-        return bool(self._one(f"SELECT 1 FROM inbound WHERE {where}", *key))  # noqa: S608
 
     def _put_inbound(self, key: Sequence[Any], sealed: str, now: datetime) -> None:
         (held,) = self._one("SELECT bytes FROM held WHERE name='inbound'")

@@ -9,6 +9,7 @@ from communication.device_identity import Identity
 from communication.fast_path import Poll
 from communication.limits import Rate
 from communication.mailbox import Mailbox
+from communication.report_path import Reports
 from communication.settings import Settings
 from runtime.bodies import neighbourhood
 
@@ -32,6 +33,7 @@ class Parts:
         self.settings, self.mailbox, self.board = settings, mailbox, board
         self.identity, self.token_key, self.poll = identity, token_key, poll
         self.started_at = started_at
+        self.reports = Reports(identity, mailbox, self.inbound_came)
         self.management_at = 0.0
         """When management last came, in seconds since 1970."""
         self._enrolments = Rate(settings.enrolments_per_minute, "enrolments from one address")

@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from communication import agent_api, app, fast_path, health, pairing
+from communication import agent_api, app, fast_path, health, pairing, report_path
 from communication.board import Board
 from communication.device_identity import Identity, read_management_key
 from communication.fast_path import Poll
@@ -31,7 +31,7 @@ THREADS = {"devices": 8, "link": 2, "plain": 1}
 FLUSH_SECONDS = 5.0
 FORGET_SECONDS = 600.0
 DEVICE_BODIES = {
-    "/agent/v1/reports": agent_api.REPORT_BYTES,
+    report_path.PATH: report_path.REPORT_BYTES,
     "/agent/v1/enrolments": agent_api.ENROLMENT_BYTES,
     "*": 4096,
 }
@@ -58,6 +58,7 @@ def run(settings: Settings) -> int:
     parts.inbound_came()
     for listener in listeners:
         listener.end()
+    parts.reports.end()
     _flush(parts)
     parts.mailbox.close()
     log.info("Stopped.")
@@ -98,8 +99,11 @@ def _alone(folder: Path) -> None:
 def _listen(parts: Parts) -> list[Listener]:
     settings, folder = parts.settings, parts.settings.folder
     poll = {fast_path.PATH: parts.poll.answer}
+    posts = {report_path.PATH: parts.reports.take}
     devices = Front(
-        app.devices_app(parts), _threads("devices"), DEVICE_BODIES, settings.body_seconds, poll
+        *(app.devices_app(parts), _threads("devices"), DEVICE_BODIES, settings.body_seconds),
+        poll,
+        posts,
     )
     link_bodies = {"*": codec.MAXIMUM_BYTES}
     link = Front(app.link_app(parts), _threads("link"), link_bodies, settings.body_seconds)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from http_message_signatures import (
     HTTPMessageSignaturesException,
     HTTPMessageSigner,
@@ -21,9 +22,10 @@ from http_message_signatures import (
 )
 from joserfc.jwk import ECKey
 
-from contracts import keys
+from contracts import keys, signature_profile
 from runtime.errors import SekishoError, UnauthenticatedError
 
+FindKey = Callable[[str], ec.EllipticCurvePublicKey | None]
 COMPONENTS = ("@method", "@path", "@query", "content-digest")
 MAXIMUM_SKEW = timedelta(minutes=5)
 AGENT = "sekisho-agent"
@@ -65,14 +67,14 @@ class _OneKey(HTTPSignatureKeyResolver):
 
 
 class _Lookup(HTTPSignatureKeyResolver):
-    def __init__(self, find: Callable[[str], ECKey | None]) -> None:
+    def __init__(self, find: FindKey) -> None:
         self.find = find
 
     def resolve_public_key(self, key_id: str) -> object:
         key = self.find(key_id)
         if key is None:
             raise UnauthenticatedError("The signing key is not known here.")
-        return keys.raw_public(key)
+        return key
 
 
 class _Verifier(HTTPMessageVerifier):
@@ -109,7 +111,7 @@ def verify_request(
     url: str,
     headers: Mapping[str, str],
     body: bytes,
-    find_key: Callable[[str], ECKey | None],
+    find_key: FindKey,
     tag: str,
     now: datetime,
 ) -> Signed:
@@ -119,6 +121,24 @@ def verify_request(
     reason, ClockSkewError when only the time is wrong. The caller keeps nonces and refuses a
     second use within `MAXIMUM_SKEW`.
     """
+    lowered = {name.lower(): value for name, value in headers.items()}
+    target = "/" + url.partition("://")[2].partition("/")[2]
+    found = signature_profile.verify(method.upper(), target, lowered, body, find_key, tag)
+    if found is None:
+        return _verify_any(method, url, headers, body, find_key, tag, now)
+    return _in_time(found.created, found.key_id, found.nonce, now)
+
+
+def _verify_any(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    find_key: FindKey,
+    tag: str,
+    now: datetime,
+) -> Signed:
+    """Verify a request in whatever spelling RFC 9421 allows."""
     verifier = _Verifier(
         signature_algorithm=algorithms.ECDSA_P256_SHA256, key_resolver=_Lookup(find_key)
     )
@@ -135,19 +155,20 @@ def verify_request(
         raise UnauthenticatedError(f"The request is not signed as it must be: {error}.") from None
     if len(found) != 1:
         raise UnauthenticatedError("The request must carry exactly one signature.")
-    return _in_time(found[0].parameters, found[0].nonce, now)
-
-
-def _in_time(parameters: Mapping[str, int | str], nonce: str | None, now: datetime) -> Signed:
-    created = parameters.get("created")
+    parameters = found[0].parameters
+    created, nonce = parameters.get("created"), found[0].nonce
     if not isinstance(created, int) or not nonce or len(nonce) > 64:
         raise UnauthenticatedError(
             "The signature needs 'created' and a 'nonce' of 1 to 64 characters."
         )
+    return _in_time(created, str(parameters["keyid"]), nonce, now)
+
+
+def _in_time(created: int, key_id: str, nonce: str, now: datetime) -> Signed:
     difference = abs(now.timestamp() - created)
     if difference > MAXIMUM_SKEW.total_seconds():
         raise ClockSkewError(
             f"The signature's time is {difference:.0f} s away from this server's; "
             f"at most {MAXIMUM_SKEW.total_seconds():.0f} s are allowed. Take the Date header's."
         )
-    return Signed(str(parameters["keyid"]), nonce, datetime.fromtimestamp(created, now.tzinfo))
+    return Signed(key_id, nonce, datetime.fromtimestamp(created, now.tzinfo))

@@ -7,6 +7,7 @@ import asyncio
 import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import IO, Any
 
 from runtime.errors import SekishoError
@@ -16,6 +17,7 @@ BODIES_BYTES = 64 * 1024 * 1024
 """Memory for bodies that are being read or worked on, in all."""
 NEIGHBOUR_BYTES = 16 * 1024 * 1024
 """The same for one address."""
+SMALL_BYTES = 64 * 1024
 PIECE_BYTES = 512 * 1024
 """A body that goes to a file is written in pieces of this size."""
 PIECE_SECONDS = 30
@@ -41,10 +43,13 @@ class Bodies:
     @asynccontextmanager
     async def reading(self, scope: Scope, protocol: Any, limit: int) -> AsyncIterator[bytes]:
         """Yield the whole body, which counts as memory until the end; BodyError."""
-        check_length(scope, limit)
+        length = check_length(scope, limit)
         who, held = neighbourhood(scope.client.rpartition(":")[0].strip("[]")), [0]
         try:
-            yield await self._read(protocol, who, limit, held)
+            if 0 < length <= SMALL_BYTES:
+                yield await self._read_at_once(protocol, who, length, held)
+            else:
+                yield await self._read(protocol, who, limit, held)
         finally:
             self._let_go(who, held[0])
 
@@ -60,6 +65,16 @@ class Bodies:
         except TimeoutError:
             raise _too_slow(self._seconds) from None
         return b"".join(chunks)
+
+    async def _read_at_once(self, protocol: Any, who: str, length: int, held: list[int]) -> bytes:
+        """Read a small body in one go: half the cost, and memory is held for it from the start."""
+        self._hold(who, length, held)
+        try:
+            async with asyncio.timeout(self._seconds):
+                body: bytes = await protocol()
+        except TimeoutError:
+            raise _too_slow(self._seconds) from None
+        return body
 
     def _hold(self, who: str, size: int, held: list[int]) -> None:
         mine = self._held[who] = self._held.get(who, 0) + size
@@ -98,13 +113,19 @@ async def spool(protocol: Any, file: IO[bytes], limit: int, seconds: float) -> i
     return size
 
 
-def check_length(scope: Scope, limit: int) -> None:
-    """Raise BodyError when the request itself says that its body is larger than *limit*."""
+def check_length(scope: Scope, limit: int) -> int:
+    """Return the length that the request itself says, 0 when it says none.
+
+    Raises BodyError when that is more than *limit*.
+    """
     given = scope.headers.get("content-length")
-    if given is not None and given.isdecimal() and int(given[:20]) > limit:
+    length = int(given[:20]) if given is not None and given.isdecimal() else 0
+    if length > limit:
         raise _too_large(limit)
+    return length
 
 
+@lru_cache(4096)
 def neighbourhood(address: str) -> str:
     """Return what counts as one asker: the IPv4 address, or the /64 of an IPv6 address."""
     try:

@@ -6,15 +6,14 @@ that key's thumbprint. A nonce works once. Errors are RFC 9457 problem+json.
 """
 
 from collections import deque
-from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
 from threading import Lock
 from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
-from joserfc.jwk import ECKey
 
 from contracts import codec, request_signature
 from contracts import connector as messages
@@ -68,7 +67,8 @@ def pair() -> Response:
     asked = codec.read(messages.PairingRequest, request.get_data())
     key = jwk.read_public(asked.key)
     thumbprint = jwk.thumbprint(key)
-    _signature(lambda key_id: key if key_id == thumbprint else None, now)
+    raw = jwk.raw_public(key)
+    _signature(lambda key_id: raw if key_id == thumbprint else None, now)
     try:
         with transaction("pair a connector") as session:
             connector = connectors.pair(session, context().keys, asked, visitor_address(), now)
@@ -141,17 +141,17 @@ def _caller(now: datetime) -> UUID:
     return connector_id
 
 
-def _find_key(key_id: str) -> ECKey | None:
+def _find_key(key_id: str) -> EllipticCurvePublicKey | None:
     try:
         connector_id = UUID(key_id)
     except ValueError:
         return None
     with reading() as session:
         connector = queries.find_connector(session, connector_id)
-        return None if connector is None else jwk.read_public(connector.key)
+        return None if connector is None else jwk.read_raw_public(connector.key)
 
 
-def _signature(find_key: Callable[[str], ECKey | None], now: datetime) -> request_signature.Signed:
+def _signature(find_key: request_signature.FindKey, now: datetime) -> request_signature.Signed:
     return request_signature.verify_request(
         request.method,
         request.url,

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 from agents.simulator import orders, relay_client
-from communication.agent_api import ENROLMENT_BYTES, ORDERS, REPORT_BYTES
+from communication.agent_api import ENROLMENT_BYTES, ORDERS
 from communication.fast_path import LONGEST_WAIT
+from communication.report_path import REPORT_BYTES
 from contracts import agent, envelope
 from contracts.request_signature import AGENT, COMPONENTS, MAXIMUM_SKEW
 from management.enrolment import rules as enrolment_rules
