@@ -13,6 +13,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from contracts.files import FileSize
 from contracts.types import Compact, Epoch, Instant, Jwk, Name, Sequence, Sha256, Short, Text
 
 MANAGEMENT = "management"
@@ -208,6 +209,55 @@ class NewPatterns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OfferedApp:
+    """An app of the store for this device; its bytes lie with the relay (`contracts.files`)."""
+
+    package: Name
+    name: Short
+    version: Short
+    category: Short = ""
+    sha256: Sha256
+    size_bytes: FileSize
+    signer_sha256: Sha256 | None = None
+    required: bool
+    """Installed without asking; the others are the user's choice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreLink:
+    """An app in somebody else's store that the user is pointed to."""
+
+    store: Literal["google_play", "app_store"]
+    id: Name
+    """The package on Google Play, the number in the App Store."""
+    name: Short
+    category: Short = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferApps:
+    """All that the app store offers to this device; replaces what was offered before."""
+
+    kind: Literal["offer_apps"] = "offer_apps"
+    apps: Annotated[tuple[OfferedApp, ...], Field(max_length=500)]
+    links: Annotated[tuple[StoreLink, ...], Field(max_length=500)] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadApp:
+    """Send the file of an installed app, encrypted in parts; see `contracts.files`.
+
+    The same ``upload_id`` is done once. A device whose owner does not allow it says so.
+    """
+
+    kind: Literal["upload_app"] = "upload_app"
+    upload_id: UUID
+    sha256: Sha256
+    largest_bytes: FileSize
+    expires_at: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """Carries nothing but ``ack``: management holds these reports, the device may forget them."""
 
@@ -215,7 +265,14 @@ class Receipt:
 
 
 OrderBody = Annotated[
-    Enrolled | EnrolmentRefused | ApplyPolicy | RunCommand | NewPatterns | Receipt,
+    Enrolled
+    | EnrolmentRefused
+    | ApplyPolicy
+    | RunCommand
+    | NewPatterns
+    | OfferApps
+    | UploadApp
+    | Receipt,
     Field(discriminator="kind"),
 ]
 
@@ -247,6 +304,7 @@ class NotApplied:
     entry: Short = ""
     """Name of the network, account or other entry."""
     because: Short
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posture:
@@ -323,8 +381,22 @@ class Leaving:
     reason: Text = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppUpload:
+    """What became of `UploadApp`: all parts lie with the relay, or why nothing comes."""
+
+    kind: Literal["app_upload"] = "app_upload"
+    upload_id: UUID
+    state: Literal["sent", "refused"]
+    size_bytes: FileSize | None = None
+    key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")] | None = None
+    """For `contracts.files.open_part`."""
+    detail: Text = ""
+
+
 ReportItem = Annotated[
-    Posture | Apps | CommandResult | Digest | RelayProblem | Leaving, Field(discriminator="kind")
+    Posture | Apps | CommandResult | Digest | RelayProblem | Leaving | AppUpload,
+    Field(discriminator="kind"),
 ]
 
 

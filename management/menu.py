@@ -34,6 +34,7 @@ MENU = (
     Entry("dry_run.index", _l("Dry runs"), "clipboard-data"),
     Entry("canary.index", _l("Trials"), "signpost-split"),
     Entry("apps.index", _l("Apps"), "bag"),
+    Entry("store.index", _l("App store"), "shop"),
     Entry("mail_access.index", _l("Mail access"), "envelope-check"),
     Entry("updates.index", _l("Updates"), "arrow-repeat"),
     Entry("relays.index", _l("Relays"), "hdd-network"),

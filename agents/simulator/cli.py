@@ -103,7 +103,7 @@ def install(
 ) -> None:
     """Put apps on the phone: APK files, or one app described by options.
 
-    The phone only claims to have them; the files stay where they are.
+    The phone keeps a copy, which it sends when management asks for an unknown app.
     """
     if package and len(files) > 1:
         raise click.UsageError("--package describes one app; name one file.")
@@ -114,8 +114,28 @@ def install(
     else:
         apps = apk.describe(files)
     device.install(*apps)
+    for app, path in zip(apps, files, strict=False):
+        device.keep_file(app.sha256, path)
     for app in apps:
         click.echo(f"Installed {app.package} {app.version} ({app.sha256}).")
+
+
+@simulate.command()
+@state_option
+@click.argument("packages", nargs=-1, required=True)
+def get(device: SimulatedDevice, packages: tuple[str, ...]) -> None:
+    """Want optional apps of the store; they are fetched at the next check-in."""
+    for package in packages:
+        device.choose(package)
+        click.echo(f"Chosen {package}.")
+
+
+@simulate.command("share-apps")
+@state_option
+@click.argument("allowed", type=click.Choice(["yes", "no"]))
+def share_apps(device: SimulatedDevice, allowed: str) -> None:
+    """Let files of apps on a personal device be sent for scanning, or no longer."""
+    device.share_apps(allowed == "yes")
 
 
 @simulate.command()

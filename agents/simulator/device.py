@@ -15,6 +15,7 @@ from pathlib import Path
 from uuid import UUID
 
 from agents.simulator import enrolment, orders, phone, trust
+from agents.simulator.files import Files, keep
 from agents.simulator.relay_client import AskLaterError, Identity, RelayClient, UnreachableError
 from agents.simulator.state import DeviceState, StateFile
 from agents.simulator.visit import Timing, Visit
@@ -28,7 +29,7 @@ from contracts.agent import (
     TrustStatement,
 )
 from runtime.clock import utc_now
-from runtime.errors import RefusedError, SekishoError, UnavailableError
+from runtime.errors import NotFoundError, RefusedError, SekishoError, UnavailableError
 
 LONGEST_BACKOFF_SECONDS = 900.0
 
@@ -80,6 +81,22 @@ class SimulatedDevice:
         with self.file.changing("install") as state:
             for app in apps:
                 phone.install(state.phone, app)
+
+    def keep_file(self, sha256: str, path: Path) -> None:
+        """Keep a copy of the file of an installed app, so that it can be sent."""
+        keep(self.file.folder, sha256, path)
+
+    def choose(self, package: str) -> None:
+        """Want an optional app of the store; NotFoundError when it is not offered."""
+        with self.file.changing("choose") as state:
+            if state.offer is None or all(app.package != package for app in state.offer.apps):
+                raise NotFoundError(f"The app store does not offer {package} to this device.")
+            state.chosen = sorted({*state.chosen, package})
+
+    def share_apps(self, allowed: bool) -> None:
+        """Let files of apps on a personal device be sent, or no longer."""
+        with self.file.changing("share apps") as state:
+            state.phone.shares_apps = allowed
 
     def uninstall(self, package: str) -> InstalledApp:
         """Remove an app; NotFoundError when it is not there."""
@@ -197,6 +214,7 @@ class SimulatedDevice:
             waiting, poll_after = visit.poll(wait_seconds)
             taken, refused = visit.collect() if waiting else (0, 0)
             visit.refresh_trust()
+            Files(visit).move()
             sent += visit.report()
             sent += visit.run_commands()
             return CheckIn(taken, refused, sent, poll_after, self.state.ended)

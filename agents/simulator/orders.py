@@ -4,6 +4,7 @@ No I/O. Nothing that a relay hands over is believed: only management's signature
 the next number of the running epoch.
 """
 
+import secrets
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -12,17 +13,20 @@ from typing import Literal
 from joserfc.jwk import ECKey
 
 from agents.simulator import trust
-from agents.simulator.state import DeviceState, Membership
+from agents.simulator.state import DeviceState, KnownUpload, Membership
 from contracts import codec, envelope, keys
 from contracts.agent import (
     ApplyPolicy,
     CommandResult,
     Enrolled,
     NewPatterns,
+    OfferApps,
     Order,
     RelayProblem,
     RunCommand,
+    UploadApp,
 )
+from contracts.files import write_key
 from runtime.errors import RefusedError, SekishoError
 
 Problem = Literal["forged", "replayed", "gap", "foreign", "unreadable"]
@@ -30,6 +34,7 @@ MOST_PROBLEMS_WAITING = 20
 """A relay that hands over rubbish without end does not fill the phone."""
 MARKS_KEPT = 500
 COMMANDS_KEPT = 1000
+UPLOADS_KEPT = 20
 
 
 class RefusedOrderError(RefusedError):
@@ -122,6 +127,11 @@ def take(state: DeviceState, membership: Membership, order: Order, local: dateti
     elif isinstance(body, NewPatterns):
         state.phone.posture = replace(state.phone.posture, pattern_version=body.pattern_version)
         state.note(now, f"Patterns {body.pattern_version} taken.")
+    elif isinstance(body, OfferApps):
+        state.offer = body
+        state.note(now, f"The app store offers {len(body.apps)} apps, {len(body.links)} links.")
+    elif isinstance(body, UploadApp):
+        _accept_upload(state, body)
     elif isinstance(body, RunCommand):
         _accept_command(state, body, now)
 
@@ -145,6 +155,19 @@ def _accept_command(state: DeviceState, command: RunCommand, now: datetime) -> N
         return
     state.to_run.append(command)
     state.pending.append(CommandResult(command_id=command.command_id, state="acknowledged", at=now))
+
+
+def _accept_upload(state: DeviceState, asked: UploadApp) -> None:
+    if asked.upload_id in {one.id for one in state.uploads}:
+        return
+    upload = KnownUpload(
+        id=asked.upload_id,
+        sha256=asked.sha256,
+        largest_bytes=asked.largest_bytes,
+        expires_at=asked.expires_at,
+        key=write_key(secrets.token_bytes(32)),
+    )
+    state.uploads = [*state.uploads, upload][-UPLOADS_KEPT:]
 
 
 def _begin_epoch(

@@ -69,6 +69,8 @@ class Phone:
     screen: str = ""
     """What stands on the locked screen."""
     free_bytes: int = 8 * 1024**3
+    shares_apps: bool = False
+    """Whether the owner of a personal device lets files of apps be sent for scanning."""
     work_data: bool = True
     latitude: float | None = 35.6812
     longitude: float | None = 139.7671

@@ -13,6 +13,7 @@ from joserfc.jwk import ECKey
 
 from contracts import codec
 from contracts.agent import PollAnswer, PollToken, ReportPost, SealedOrders
+from contracts.files import HeldParts
 from contracts.request_signature import AGENT, signature_headers
 from runtime.errors import (
     ForbiddenError,
@@ -145,6 +146,27 @@ class RelayClient:
     def post_report(self, identity: Identity, report: ReportPost) -> None:
         """Hand in a report; returns once the relay says that it is stored."""
         _expect(self._signed("POST", "/reports", codec.write(report), identity), 202)
+
+    def fetch_file(self, identity: Identity, sha256: str, offset: int) -> bytes:
+        """Return a piece of a file of the store from *offset* on; nothing: it is not there yet."""
+        answer = self._signed("GET", f"/files/{sha256}?offset={offset}", b"", identity)
+        if answer.status == 404:
+            return b""
+        _expect(answer, 200)
+        return answer.body
+
+    def held_parts(self, identity: Identity, upload_id: UUID) -> tuple[int, ...] | None:
+        """Return which parts of an upload the relay holds; None: it does not expect it yet."""
+        answer = self._signed("GET", f"/uploads?upload={upload_id}", b"", identity)
+        if answer.status == 404:
+            return None
+        _expect(answer, 200)
+        return codec.read(HeldParts, answer.body).parts
+
+    def post_part(self, identity: Identity, upload_id: UUID, number: int, sealed: bytes) -> None:
+        """Leave a sealed part; returns once the relay says that it is stored."""
+        path = f"/uploads?upload={upload_id}&part={number}"
+        _expect(self._signed("POST", path, sealed, identity), 202)
 
     def _signed(self, method: str, path: str, body: bytes, identity: Identity) -> Answer:
         """Send a signed request; when only the clock is wrong, take the relay's and try again."""

@@ -13,6 +13,7 @@ from agents.simulator.phone import Phone
 from contracts import codec, keys
 from contracts.agent import (
     Apps,
+    OfferApps,
     PolicyDocument,
     PollToken,
     Posture,
@@ -69,6 +70,18 @@ class Membership:
 
 
 @dataclass(kw_only=True)
+class KnownUpload:
+    """A file that management asked for and that is not sent whole."""
+
+    id: UUID
+    sha256: str
+    largest_bytes: int
+    expires_at: datetime
+    key: str
+    """Made here, for this upload only; management gets it in a sealed report."""
+
+
+@dataclass(kw_only=True)
 class DiaryEntry:
     """Something that happened, for people."""
 
@@ -97,6 +110,11 @@ class DeviceState:
     """What the next report says."""
     to_run: list[RunCommand] = field(default_factory=list)
     """Acknowledged, not done yet."""
+    offer: OfferApps | None = None
+    """What the app store offers."""
+    chosen: list[str] = field(default_factory=list)
+    """Packages of optional apps that the user wants."""
+    uploads: list[KnownUpload] = field(default_factory=list)
     wipe_tries: int = 0
     commands_seen: list[str] = field(default_factory=list)
     """``COMMAND ID/ATTEMPT`` of each."""

@@ -34,6 +34,7 @@ class Known(NamedTuple):
     name: str
     signer_sha256: str
     stored: bool
+    published: bool
     devices: int
     verdict: str
     rule: str
@@ -83,6 +84,7 @@ _KNOWN = (
         App.name,
         App.signer_sha256,
         App.stored,
+        App.published,
         App.devices,
         App.verdict,
         App.rule,
@@ -159,6 +161,7 @@ def as_turned(session: Session, news: Sequence[Judged]) -> list[Turned]:
                     after=said,
                     devices=known.devices,
                     approved=known.sha256 in approved,
+                    in_store=known.published,
                 )
             )
     return found

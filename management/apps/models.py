@@ -32,6 +32,8 @@ class App(Base):
     first_seen_at: Mapped[datetime]
     stored: Mapped[bool] = mapped_column(default=False)
     """Whether its file lies here."""
+    published: Mapped[bool] = mapped_column(default=False)
+    """Whether the app store offers it (`management.store`)."""
     devices: Mapped[int] = mapped_column(default=0)
     """How many devices hold it."""
     verdict: Mapped[str] = mapped_column(Unicode(20), default="")

@@ -70,9 +70,8 @@ def _visit(context: Context, relay: Relay) -> str:
         _collect(context, link, relay.id)
         _bring_devices(context, link, relay.id)
         _bring_orders(context, link, relay.id)
-        bring_files(context, link)
-        fetch_files(context, link, relay.id)
         _hear_who_polled(context, link, relay)
+        problem = _move_files(context, link, relay.id) or problem
         status = link.status()
     with context.database.transaction("note the visit") as session:
         known, now = get_relay(session, relay.id), utc_now()
@@ -111,6 +110,16 @@ def _bring_trust(context: Context, link: LinkClient, relay_id: UUID) -> str:
     with context.database.transaction("note the trust statement") as session:
         get_relay(session, relay_id).trust_issue = trust.issue
     return problem
+
+
+def _move_files(context: Context, link: LinkClient, relay_id: UUID) -> str:
+    """Move files both ways, last: what goes wrong with them holds up no order or report."""
+    try:
+        bring_files(context, link)
+        fetch_files(context, link, relay_id)
+    except SekishoError as error:
+        return str(error)
+    return ""
 
 
 def _collect(context: Context, link: LinkClient, relay_id: UUID) -> None:

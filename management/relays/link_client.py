@@ -6,12 +6,14 @@ from datetime import datetime
 from types import TracebackType
 from typing import TypeVar
 from urllib.parse import quote
+from uuid import UUID
 
 import httpx
 from joserfc.jwk import ECKey
 from pydantic_core import from_json
 
 from contracts import codec, keys
+from contracts.files import ExpectedUpload, HeldFiles, WaitingUploads
 from contracts.link import (
     Discard,
     InboundBatch,
@@ -28,6 +30,7 @@ from runtime.clock import utc_now
 from runtime.errors import ConfigurationError, MalformedMessageError, UnavailableError
 
 T = TypeVar("T")
+JSON, OCTETS = "application/json", "application/octet-stream"
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 MOST_BYTES = 48 * 1024 * 1024
 """Most of one answer; a batch holds at least one message whatever its size."""
@@ -85,13 +88,42 @@ class LinkClient:
         """Return which devices polled after an instant, as the relay says."""
         return _read(SeenBatch, self._ask("GET", f"/link/v1/seen?since={quote(since.isoformat())}"))
 
-    def _ask(self, method: str, path: str, body: bytes = b"") -> bytes:
+    def files(self) -> HeldFiles:
+        """Return which files of the app store lie with the relay."""
+        return _read(HeldFiles, self._ask("GET", "/link/v1/files"))
+
+    def put_file(self, sha256: str, offset: int, size_bytes: int, body: bytes) -> None:
+        """Leave the next piece of a file; the last one completes it."""
+        path = f"/link/v1/files/{sha256}?offset={offset}&size={size_bytes}"
+        self._ask("PUT", path, body, OCTETS)
+
+    def forget_file(self, sha256: str) -> None:
+        """Let the relay delete a file."""
+        self._ask("DELETE", f"/link/v1/files/{sha256}")
+
+    def uploads(self) -> WaitingUploads:
+        """Return what devices left of the files that management asked for."""
+        return _read(WaitingUploads, self._ask("GET", "/link/v1/uploads"))
+
+    def expect_upload(self, upload_id: UUID, expected: ExpectedUpload) -> None:
+        """Let a device leave a file."""
+        self._ask("PUT", f"/link/v1/uploads/{upload_id}", codec.write(expected))
+
+    def upload_part(self, upload_id: UUID, number: int) -> bytes:
+        """Return a part of a file, as the device sealed it."""
+        return self._ask("GET", f"/link/v1/uploads/{upload_id}/{number}")
+
+    def forget_upload(self, upload_id: UUID) -> None:
+        """Let the relay delete what a device left."""
+        self._ask("DELETE", f"/link/v1/uploads/{upload_id}")
+
+    def _ask(self, method: str, path: str, body: bytes = b"", kind: str = JSON) -> bytes:
         url = self._url + path
         headers = signature_headers(
             method, url, body, self._key, keys.thumbprint(self._key), LINK, utc_now()
         )
         if body:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = kind
         try:
             with self._http.stream(method, url, content=body, headers=headers) as response:
                 answer = _bounded(response)

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ class RelayProcess:
     link_url: str
     link_certificate: str
     ca_certificate: str
+    restart: Callable[[], None]
+    """Kills it in the middle of whatever it does, and starts it again on its old folder."""
 
 
 @contextmanager
@@ -49,25 +51,40 @@ def running(folder: Path, office: Keys) -> Iterator[RelayProcess]:
         "REQUESTS_PER_MINUTE": 100_000,
     }
     own = {f"SEKISHO_COMMUNICATION_{name}": str(value) for name, value in settings.items()}
-    with (folder / "output").open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sekisho", "communication", "run"],
-            env={**os.environ, **own, "SEKISHO_HOME": str(folder)},
-            stdout=output,
-            stderr=output,
-        )
+    environment = {**os.environ, **own, "SEKISHO_HOME": str(folder)}
+    healthz = f"http://127.0.0.1:{health}/healthz"
+    process = _spawn(folder, environment)
+
+    def restart() -> None:
+        nonlocal process
+        process.kill()
+        process.wait(120)
+        process = _spawn(folder, environment)
+        _wait(process, healthz, folder / "output")
+
     try:
-        _wait(process, f"http://127.0.0.1:{health}/healthz", folder / "output")
+        _wait(process, healthz, folder / "output")
         yield RelayProcess(
             folder,
             f"https://localhost:{devices}",
             f"https://localhost:{link}",
             link_certificate,
             office.ca_certificate(),
+            restart,
         )
     finally:
         process.terminate()
         process.wait(120)
+
+
+def _spawn(folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    with (folder / "output").open("w") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "sekisho", "communication", "run"],
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
 
 
 def _wait(process: subprocess.Popen[bytes], address: str, output: Path) -> None:

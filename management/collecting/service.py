@@ -1,0 +1,116 @@
+"""Asks devices for files of apps, and takes what they say and send."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy.orm import Session
+
+from contracts.agent import AppUpload, UploadApp
+from contracts.files import LARGEST_FILE_BYTES
+from management.apps.queries import get_known
+from management.audit import service as audit
+from management.collecting.models import AppRequest, CollectingSettings
+from management.collecting.queries import find_holder, find_open, list_expired, read_settings
+from management.collecting.rules import OPEN, VALID_FOR, RequestState, may_ask
+from management.context import Context
+from management.devices.models import Device
+from management.keys import Keys
+from management.relays.service import send_order
+from runtime.errors import RefusedError
+
+
+def ask_for(
+    session: Session, context: Context, sha256: str, by: str, address: str, now: datetime
+) -> AppRequest:
+    """Order one device that holds the app to send its file; RefusedError says why none is asked."""
+    app = get_known(session, sha256)
+    if app.stored:
+        raise RefusedError("The file is here already.")
+    if find_open(session, sha256) is not None:
+        raise RefusedError("A device was asked for this file already. Wait for it.")
+    settings = read_settings(session)
+    allowed = [
+        kind
+        for kind in ("company", "personal")
+        if may_ask(kind, settings.company, settings.personal)
+    ]
+    device = find_holder(session, sha256, allowed)
+    if device is None:
+        raise RefusedError(
+            "No device that may be asked holds this app. Devices that belong to their users are "
+            "not asked unless the settings of apps say so."
+        )
+    row = AppRequest(
+        id=uuid4(),
+        sha256=sha256,
+        device_id=device.id,
+        state=RequestState.ORDERED.value,
+        requested_by=by,
+        requested_at=now,
+        expires_at=now + VALID_FOR,
+    )
+    session.add(row)
+    session.flush()
+    body = UploadApp(
+        upload_id=row.id,
+        sha256=sha256,
+        largest_bytes=LARGEST_FILE_BYTES,
+        expires_at=row.expires_at,
+    )
+    send_order(session, context.keys, context.signer, device, body, now)
+    details = {"device_id": str(device.id), "name": app.name or app.package}
+    audit.record(
+        session, context.keys, by, "app.ask_for", sha256, address=address, details=details, now=now
+    )
+    return row
+
+
+def take_word(session: Session, device: Device, said: AppUpload, now: datetime) -> None:
+    """Note what a device says of a file it was asked for; others' and ended ones are left alone."""
+    row = session.get(AppRequest, said.upload_id)
+    if row is None or row.device_id != device.id or row.state != RequestState.ORDERED:
+        return
+    if said.state == "refused" or not said.key or not said.size_bytes:
+        end(row, RequestState.REFUSED, said.detail or "It gave no reason.", now)
+        return
+    row.state, row.key, row.size_bytes = RequestState.SENT.value, said.key, said.size_bytes
+
+
+def end(row: AppRequest, state: RequestState, detail: str, now: datetime) -> None:
+    """Close a request; the key is forgotten."""
+    if row.state in OPEN:
+        row.state, row.detail, row.finished_at = state.value, detail[:1000], now
+        row.key = ""
+
+
+def expire(session: Session, now: datetime) -> int:
+    """Close the requests whose time is over; return how many."""
+    expired = list_expired(session, now)
+    for row in expired:
+        end(row, RequestState.EXPIRED, "The device did not send it in time.", now)
+    session.flush()
+    return len(expired)
+
+
+def save_settings(
+    session: Session,
+    keys: Keys,
+    company: bool,
+    personal: bool,
+    by: str,
+    address: str,
+    now: datetime,
+) -> None:
+    """Say from whose devices files of apps may be asked for."""
+    row = session.get(CollectingSettings, 1) or CollectingSettings(id=1)
+    row.company, row.personal, row.changed_at, row.changed_by = company, personal, now, by
+    session.add(row)
+    details = {"company": company, "personal": personal}
+    audit.record(
+        session, keys, by, "app.collecting", "settings", address=address, details=details, now=now
+    )
+
+
+def request_of(session: Session, upload_id: UUID) -> AppRequest | None:
+    """Return a request, if there is one of that id."""
+    return session.get(AppRequest, upload_id)

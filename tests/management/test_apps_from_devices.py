@@ -1,0 +1,292 @@
+"""Files between management and phones, through the real relay: the app store, and apps sent up."""
+
+import io
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from agents.simulator import files
+from agents.simulator.device import SimulatedDevice
+from contracts.agent import DeviceDescription
+from contracts.files import PART_BYTES
+from management.apps import queries, uploads, work
+from management.apps import service as apps
+from management.apps.models import App, StoredApp
+from management.check_in.visit import visit_all
+from management.collecting import service as collecting
+from management.collecting.models import AppRequest
+from management.context import Context
+from management.policies.models import ROOT_GROUP
+from management.relays.models import RelayIncident
+from management.store import service as store
+from management.store import work as store_work
+from management.updates.service import install_shipped
+from runtime.clock import utc_now
+from runtime.errors import RefusedError, SekishoError
+from tests.agents import relay_process
+from tests.management.test_visit import Site, pair
+from tests.scanner.build_apk import sign
+from tests.scanner.corpus import real_apk
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def site(context: Context, tmp_path: Path) -> Iterator[Site]:
+    with relay_process.running(tmp_path / "relay", context.keys) as relay:
+        pair(context, relay, relay.link_certificate)
+        with context.database.transaction("test") as session:
+            install_shipped(session, context.settings, utc_now())
+        visit_all(context)
+        yield Site(context, relay, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def large_app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real app with 12 MiB more in it, signed."""
+    folder = tmp_path_factory.mktemp("large")
+    source, out = folder / "source.apk", folder / "large.apk"
+    source.write_bytes(real_apk().read_bytes())
+    with zipfile.ZipFile(source, "a", zipfile.ZIP_STORED) as archive:
+        archive.writestr("assets/large", bytes(range(256)) * 4 * 1024 * 12)
+    sign(source, out, "CN=Own Key,O=Tests", frozenset({"v2"}), 24)
+    return out
+
+
+def put(context: Context, path: Path) -> str:
+    """Upload and scan a file."""
+    received = uploads.receive(context.settings.home, io.BytesIO(path.read_bytes()))
+    with context.database.transaction("test") as session:
+        apps.store_upload(session, context.keys, received, path.name, "keeper", "", utc_now())
+    work.scan(context, {"sha256": received.sha256}, print)
+    return received.sha256
+
+
+def publish(site: Site, sha256: str, required: bool = True) -> UUID:
+    """Publish to everybody and tell the devices."""
+    targets = {ROOT_GROUP: required}
+    with site.context.database.transaction("test") as session:
+        entry = store.publish(
+            session, site.context.keys, sha256, "Tools", targets, "keeper", "", utc_now()
+        )
+    store_work.spread(site.context, {}, print)
+    return entry.id
+
+
+def held(phone: SimulatedDevice) -> list[str]:
+    return [app.sha256 for app in phone.state.phone.apps]
+
+
+def relay_file(site: Site, sha256: str) -> Path:
+    return site.relay.folder / "files" / sha256
+
+
+def test_a_required_app_reaches_the_phone_through_the_relay(site: Site) -> None:
+    phone, sha256 = site.phone(), put(site.context, real_apk())
+
+    publish(site, sha256)
+    visit_all(site.context)
+    site.meet(phone)
+
+    assert held(phone) == [sha256]
+    assert files.place(phone.file.folder, sha256).read_bytes() == real_apk().read_bytes()
+    with site.reading() as session:
+        assert session.get_one(App, sha256).devices == 1
+    assert site.problem() == ""
+
+
+def test_an_optional_app_comes_when_the_user_wants_it(site: Site) -> None:
+    phone, sha256 = site.phone(), put(site.context, real_apk())
+    publish(site, sha256, required=False)
+    visit_all(site.context)
+    site.meet(phone)
+    before = held(phone)
+
+    phone.choose("com.github.uiautomator")
+    site.meet(phone)
+
+    assert (before, held(phone)) == ([], [sha256])
+
+
+def test_a_relay_that_swaps_the_file_is_found_out(site: Site) -> None:
+    phone, sha256 = site.phone(), put(site.context, real_apk())
+    publish(site, sha256)
+    visit_all(site.context)
+    other = bytearray(real_apk().read_bytes())
+    other[100] ^= 1
+    relay_file(site, sha256).write_bytes(other)
+
+    site.meet(phone)
+
+    assert held(phone) == []
+    with site.reading() as session:
+        (incident,) = session.scalars(select(RelayIncident)).all()
+        assert (incident.problem, incident.reported_by) == ("forged", "device")
+        assert sha256 in incident.detail
+
+
+def test_a_withdrawn_app_is_gone_from_offer_and_relay(site: Site) -> None:
+    phone, sha256 = site.phone(), put(site.context, real_apk())
+    entry_id = publish(site, sha256, required=False)
+    visit_all(site.context)
+    site.meet(phone)
+    there = relay_file(site, sha256).exists()
+
+    with site.context.database.transaction("test") as session:
+        store.withdraw(
+            session, site.context.keys, entry_id, "wrong version", "keeper", "", utc_now()
+        )
+    store_work.spread(site.context, {}, print)
+    visit_all(site.context)
+    site.meet(phone)
+
+    assert there and not relay_file(site, sha256).exists()
+    offer = phone.state.offer
+    assert offer is not None and offer.apps == ()
+
+
+def test_a_relay_that_dies_in_the_middle_costs_only_time(site: Site, large_app: Path) -> None:
+    phone, sha256 = site.phone(), put(site.context, large_app)
+    publish(site, sha256)
+    visit_all(site.context)
+    part = files.place(phone.file.folder, sha256).with_suffix(".part")
+
+    def check_in() -> None:
+        with suppress(SekishoError):
+            phone.check_in()
+
+    fetching = threading.Thread(target=check_in)
+    fetching.start()
+    give_up = time.monotonic() + 60
+    while fetching.is_alive() and time.monotonic() < give_up:
+        if part.exists() and part.stat().st_size >= PART_BYTES:
+            break
+    site.relay.restart()
+    fetching.join()
+    site.meet(phone)
+
+    assert held(phone) == [sha256]
+    assert files.place(phone.file.folder, sha256).read_bytes() == large_app.read_bytes()
+
+
+def test_a_file_that_a_relay_lost_in_the_middle_is_brought_again(
+    site: Site, large_app: Path
+) -> None:
+    sha256 = put(site.context, large_app)
+    publish(site, sha256)
+    visit_all(site.context)
+    whole = relay_file(site, sha256)
+    whole.rename(whole.with_suffix(".part"))
+    with whole.with_suffix(".part").open("r+b") as file:
+        file.truncate(3_000_000)
+
+    visit_all(site.context)
+    visit_all(site.context)
+
+    assert whole.read_bytes() == large_app.read_bytes()
+
+
+# --- upwards ---
+
+
+def unknown_app(site: Site, phone: SimulatedDevice, path: Path) -> str:
+    """Let the phone report an app of which nothing is known here."""
+    from agents.simulator import apk
+
+    (app,) = apk.describe([path])
+    phone.install(app)
+    phone.keep_file(app.sha256, path)
+    site.meet(phone)
+    work.look_up(site.context, {}, print)
+    return app.sha256
+
+
+def ask(site: Site, sha256: str) -> UUID:
+    with site.context.database.transaction("test") as session:
+        row = collecting.ask_for(session, site.context, sha256, "keeper", "", utc_now())
+        return row.id
+
+
+def request(site: Site, upload_id: UUID) -> AppRequest:
+    with site.reading() as session:
+        return session.get_one(AppRequest, upload_id)
+
+
+def test_an_unknown_app_is_sent_scanned_and_its_origin_is_known(
+    site: Site, large_app: Path
+) -> None:
+    phone = site.phone()
+    sha256 = unknown_app(site, phone, large_app)
+
+    upload_id = ask(site, sha256)
+    visit_all(site.context)
+    site.meet(phone, times=3)
+    work.scan(site.context, {"sha256": sha256}, print)
+
+    assert request(site, upload_id).state == "done"
+    assert uploads.file_of(site.context.settings.home, sha256).read_bytes() == (
+        large_app.read_bytes()
+    )
+    with site.reading() as session:
+        stored = session.get_one(StoredApp, sha256)
+        assert (stored.device_id, stored.uploaded_by) == (phone.device_id, "keeper")
+        found = queries.get_known(session, sha256)
+        assert (found.stored, found.basis, found.package) == (
+            True,
+            "file",
+            "com.github.uiautomator",
+        )
+    assert list((site.relay.folder / "uploads").iterdir()) == []
+    with pytest.raises(RefusedError, match="here already"):
+        ask(site, sha256)
+
+
+def test_what_lies_with_the_relay_cannot_be_read_and_not_be_changed(site: Site) -> None:
+    phone = site.phone()
+    sha256 = unknown_app(site, phone, real_apk())
+    upload_id = ask(site, sha256)
+    visit_all(site.context)
+    phone.check_in()
+    part = site.relay.folder / "uploads" / str(upload_id) / "00000"
+    body = bytearray(part.read_bytes())
+    body[50] ^= 1
+    part.write_bytes(body)
+
+    site.meet(phone, times=3)
+
+    assert b"classes.dex" not in body
+    row = request(site, upload_id)
+    assert (row.state, row.detail) == ("failed", "Part 0 is not what the device sent.")
+    with site.reading() as session:
+        assert not queries.get_known(session, sha256).stored
+
+
+def test_personal_devices_are_not_asked_unless_the_settings_say_so(site: Site) -> None:
+    phone = SimulatedDevice(site.folder / "own", wait=lambda seconds: visit_all(site.context))
+    own = DeviceDescription(platform="android", model="Own", ownership="personal")
+    phone.enrol(site.qr(), own)
+    site.meet(phone)
+    sha256 = unknown_app(site, phone, real_apk())
+    with pytest.raises(RefusedError, match="belong to their users"):
+        ask(site, sha256)
+
+    with site.context.database.transaction("test") as session:
+        collecting.save_settings(session, site.context.keys, True, True, "keeper", "", utc_now())
+    first = ask(site, sha256)
+    visit_all(site.context)
+    site.meet(phone, times=3)
+    phone.share_apps(True)
+    second = ask(site, sha256)
+    visit_all(site.context)
+    site.meet(phone, times=3)
+
+    assert request(site, first).state == "refused"
+    assert "owner" in request(site, first).detail
+    assert request(site, second).state == "done"
