@@ -20,6 +20,7 @@ from management.compliance.queries import for_device, wish_of
 from management.compliance.rules import judge, kept_since
 from management.devices.models import Device, DeviceFacts
 from management.devices.rules import read_facts
+from management.policies.models import Policy
 from management.work.service import enqueue
 
 FOLLOWERS = ("mail_access.decide", "consequences.follow")
@@ -35,11 +36,10 @@ def rejudge(session: Session, device_ids: Iterable[UUID], now: datetime) -> list
     That is a changed answer, or a consequence that fell due; `FOLLOWERS` act in the background.
     """
     wanted = list(dict.fromkeys(device_ids))
-    wishes: dict[UUID, AskedPolicy] = {}
     concerned: list[UUID] = []
     session.flush()
     for start in range(0, len(wanted), BATCH):
-        concerned += _judge_some(session, wanted[start : start + BATCH], wishes, now)
+        concerned += _judge_some(session, wanted[start : start + BATCH], now)
     for start in range(0, len(concerned), BATCH):
         _follow(session, concerned[start : start + BATCH], now)
     return concerned
@@ -63,9 +63,9 @@ def due(session: Session, now: datetime, limit: int = BATCH) -> Sequence[UUID]:
     ).all()
 
 
-def _judge_some(
-    session: Session, device_ids: list[UUID], wishes: dict[UUID, AskedPolicy], now: datetime
-) -> list[UUID]:
+def _judge_some(session: Session, device_ids: list[UUID], now: datetime) -> list[UUID]:
+    _lock(session, device_ids)
+    wishes: dict[UUID, AskedPolicy] = {}
     found = session.execute(
         select(Device, DeviceFacts, DeviceJudgement)
         .outerjoin(DeviceFacts, DeviceFacts.device_id == Device.id)
@@ -84,6 +84,24 @@ def _judge_some(
             concerned.append(device.id)
     session.flush()
     return concerned
+
+
+def _lock(session: Session, device_ids: list[UUID]) -> None:
+    """Wait for whoever learns something of these devices, and read policies as they are now.
+
+    Otherwise an answer from older facts, or by an older version, could replace a newer one.
+    """
+    session.execute(
+        select(DeviceFacts.device_id)
+        .where(DeviceFacts.device_id.in_(device_ids))
+        .with_hint(DeviceFacts, "WITH (UPDLOCK)", "mssql")
+        .order_by(DeviceFacts.device_id)
+        .with_for_update()
+    ).all()
+    asked = select(Device.policy_id).where(Device.id.in_(device_ids))
+    session.scalars(
+        select(Policy).where(Policy.id.in_(asked)).execution_options(populate_existing=True)
+    ).all()
 
 
 def _fell_due(judged_at: datetime | None, judged: Judgement, now: datetime) -> bool:
