@@ -7,6 +7,7 @@ from datetime import datetime
 from communication.board import Board
 from communication.device_identity import Identity
 from communication.fast_path import Poll
+from communication.files import Files, Uploads
 from communication.limits import Rate
 from communication.mailbox import Mailbox
 from communication.report_path import Reports
@@ -34,6 +35,8 @@ class Parts:
         self.identity, self.token_key, self.poll = identity, token_key, poll
         self.started_at = started_at
         self.reports = Reports(identity, mailbox, self.inbound_came)
+        self.files = Files(settings.folder / "files", settings.files_bytes)
+        self.uploads = Uploads(settings.folder / "uploads", settings.upload_bytes)
         self.management_at = 0.0
         """When management last came, in seconds since 1970."""
         self._enrolments = Rate(settings.enrolments_per_minute, "enrolments from one address")

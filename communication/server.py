@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from communication import agent_api, app, fast_path, health, pairing, report_path
+from communication import agent_api, app, fast_path, file_api, health, pairing, report_path
 from communication.board import Board
 from communication.device_identity import Identity, read_management_key
 from communication.fast_path import Poll
@@ -21,6 +21,7 @@ from communication.mailbox import Limits, Mailbox
 from communication.parts import Parts
 from communication.settings import Settings
 from contracts import codec
+from contracts.files import SEALED_PART_BYTES
 from runtime.clock import utc_now
 from runtime.errors import ConfigurationError
 from runtime.health import serve as serve_health
@@ -33,6 +34,7 @@ FORGET_SECONDS = 600.0
 DEVICE_BODIES = {
     report_path.PATH: report_path.REPORT_BYTES,
     "/agent/v1/enrolments": agent_api.ENROLMENT_BYTES,
+    file_api.UPLOADS: SEALED_PART_BYTES,
     "*": 4096,
 }
 

@@ -47,6 +47,10 @@ class Settings:
     """Most bytes that wait for management in all."""
     outbound_bytes: Bytes = 2 * 1024**3
     """Most bytes that wait for devices in all."""
+    files_bytes: Bytes = 20 * 1024**3
+    """Most bytes of app store files that lie here for devices."""
+    upload_bytes: Bytes = 4 * 1024**3
+    """Most bytes of files that devices sent and management has not fetched yet."""
     enrolments: Count = 2000
     """Most enrolments that wait at once."""
     enrolments_per_minute: Count = 60
