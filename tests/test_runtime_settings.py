@@ -1,10 +1,11 @@
 """Settings from the environment: what is mistyped is named, not ignored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
 
+import management.settings
 from runtime import settings
 from runtime.errors import ConfigurationError
 
@@ -31,6 +32,13 @@ def test_a_mistyped_variable_is_refused_with_the_likely_name(
         _load(part, tmp_path, **{f"{prefix}PUBLIC_NAM": "there"})
 
     assert f"{prefix}PUBLIC_NAM (did you mean {prefix}PUBLIC_NAME?)" in str(told.value)
+
+
+def test_settings_of_management_that_begin_like_a_part_are_known() -> None:
+    begins = tuple(f"{part}_" for part in settings.PARTS)
+    named = {field.name for field in fields(management.settings.Settings)}
+
+    assert {name for name in named if name.startswith(begins)} == settings.MANAGEMENTS_OWN
 
 
 def test_a_part_that_nobody_knows_is_refused(tmp_path: Path) -> None:
