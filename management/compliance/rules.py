@@ -25,6 +25,7 @@ from management.compliance.criteria import (
 )
 from management.compliance.judgement import (
     AskedPolicy,
+    ConsequenceKind,
     DueConsequence,
     Finding,
     Judgement,
@@ -66,6 +67,7 @@ TRANSIENT = frozenset({Rule.IN_CONTACT, Rule.POLICY_APPLIED})
 NEVER_BORNE = frozenset({Rule.ENROLLED, Rule.IN_CONTACT})
 """No policy can make these count as kept when nothing was said."""
 _SEVERITIES = tuple(Severity)
+_KINDS = {kind: place for place, kind in enumerate(ConsequenceKind)}
 Answer = Violation | Undecided | None
 """How a rule stands: broken, not decided by any fact and borne, or kept."""
 
@@ -218,7 +220,7 @@ def _consequences(
         if _follows(state, facts, violation)
         for one in _following(violation, asked)
     ]
-    return tuple(sorted(found, key=lambda one: (one.due_at, one.rule, one.kind)))
+    return tuple(sorted(found, key=lambda one: (one.due_at, _KINDS[one.kind], one.rule)))
 
 
 def _follows(state: State, facts: Facts, violation: Violation) -> bool:

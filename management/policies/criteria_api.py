@@ -21,7 +21,7 @@ from management.policies.treatment import (
     Severity,
     Treatment,
 )
-from runtime.errors import MalformedMessageError
+from runtime.errors import RefusedError
 
 _MOST = int(LONGEST.total_seconds())
 Seconds = Annotated[int, Field(ge=60, le=_MOST), Whole]
@@ -103,7 +103,7 @@ _SAME = (
 
 
 def read_criteria(criteria: Criteria) -> Requirements:
-    """Return what the API asks; MalformedMessageError says what is wrong."""
+    """Return what the API asks; RefusedError says what contradicts itself."""
     versions = {
         "android": criteria.minimum_android_version,
         "ios": criteria.minimum_ios_version,
@@ -120,7 +120,7 @@ def read_criteria(criteria: Criteria) -> Requirements:
             **{name: getattr(criteria, name) for name in _SAME},
         )
     except ValueError as error:
-        raise MalformedMessageError(f"The criteria are not valid: {error}.") from None
+        raise RefusedError(f"The criteria are not valid: {error}.") from None
 
 
 def write_criteria(fields: Mapping[str, Any]) -> Criteria:

@@ -124,7 +124,10 @@ def _device(session: Session, policy: Policy, number: int, now: datetime) -> UUI
     )
     session.add(device)
     session.flush()
-    said = {FactKind.ENROLMENT: Fact("enrolled", "enrolment", enrolled)}
+    said = {
+        FactKind.ENROLMENT: Fact("enrolled", "enrolment", enrolled),
+        FactKind.ASKED_POLICY: Fact(str(policy.id), "keeper", enrolled),
+    }
     record_facts(session, device.id, said, enrolled)
     _report(session, device, policy, number, now)
     return device.id
