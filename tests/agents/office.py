@@ -89,7 +89,7 @@ class Office:
 
     def __init__(self, relay: RelayProcess, own: Keys, http: httpx.Client) -> None:
         self.relay, self.own, self._http = relay, own, http
-        self.order_key, self.issue = keys.new_key(), 0
+        self.order_key, self.successor, self.issue = keys.new_key(), keys.new_key(), 0
         self.devices: dict[UUID, Admitted] = {}
         self.strange: list[str] = []
         """What was collected and did not hold."""
@@ -104,7 +104,7 @@ class Office:
             issued_at=utc_now(),
             order_signing_key=keys.public_jwk(self.order_key),
             encryption_key=keys.public_jwk(self.own.encryption_key()),
-            successor_thumbprint=keys.thumbprint(keys.new_key()),
+            successor_thumbprint=keys.thumbprint(self.successor),
             relays=(relay,),
         )
         return replace(statement, **changes)  # type: ignore[arg-type]
