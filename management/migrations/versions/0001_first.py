@@ -724,11 +724,14 @@ def upgrade() -> None:
             batch_op.f("ix_device_exchange_device_id"), ["exchange_device_id"], unique=False
         )
         batch_op.create_index(batch_op.f("ix_device_group_id"), ["group_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_device_imei"), ["imei"], unique=False)
         batch_op.create_index(batch_op.f("ix_device_name_id"), ["name", "id"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_device_owner_address"), ["owner_address"], unique=False
         )
-        batch_op.create_index(batch_op.f("ix_device_policy_id"), ["policy_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_device_policy_id_id"), ["policy_id", "id"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_device_serial"), ["serial"], unique=False)
 
     op.create_table(
@@ -1002,6 +1005,36 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_held_device_look_at"), ["look_at"], unique=False)
 
     op.create_table(
+        "identity_claim",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.Uuid(), nullable=False),
+        sa.Column("earlier_id", sa.Uuid(), nullable=False),
+        sa.Column("claims", sa.Unicode(length=100), nullable=False),
+        sa.Column("made_at", UtcDateTime(), nullable=False),
+        sa.Column("decision", sa.Unicode(length=20), nullable=False),
+        sa.Column("decided_at", UtcDateTime(), nullable=True),
+        sa.Column("decided_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("because", sa.Unicode(length=1000), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["device.id"], name=op.f("fk_identity_claim_device_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["earlier_id"], ["device.id"], name=op.f("fk_identity_claim_earlier_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_identity_claim")),
+    )
+    with op.batch_alter_table("identity_claim", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_identity_claim_decision_made_at"), ["decision", "made_at"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_identity_claim_device_id"), ["device_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_identity_claim_earlier_id"), ["earlier_id"], unique=False
+        )
+
+    op.create_table(
         "invitation",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("address", sa.Unicode(length=254), nullable=False),
@@ -1171,6 +1204,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_invitation_address"))
 
     op.drop_table("invitation")
+    with op.batch_alter_table("identity_claim", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_identity_claim_earlier_id"))
+        batch_op.drop_index(batch_op.f("ix_identity_claim_device_id"))
+        batch_op.drop_index(batch_op.f("ix_identity_claim_decision_made_at"))
+
+    op.drop_table("identity_claim")
     with op.batch_alter_table("held_device", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_held_device_look_at"))
 
@@ -1220,9 +1259,10 @@ def downgrade() -> None:
     op.drop_table("store_target")
     with op.batch_alter_table("device", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_device_serial"))
-        batch_op.drop_index(batch_op.f("ix_device_policy_id"))
+        batch_op.drop_index(batch_op.f("ix_device_policy_id_id"))
         batch_op.drop_index(batch_op.f("ix_device_owner_address"))
         batch_op.drop_index(batch_op.f("ix_device_name_id"))
+        batch_op.drop_index(batch_op.f("ix_device_imei"))
         batch_op.drop_index(batch_op.f("ix_device_group_id"))
         batch_op.drop_index(batch_op.f("ix_device_exchange_device_id"))
         batch_op.drop_index(batch_op.f("ix_device_enrolment_state"))
