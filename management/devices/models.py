@@ -15,7 +15,7 @@ class Device(Base):
     """A phone or tablet that has enrolled."""
 
     __tablename__ = "device"
-    __table_args__ = (Index(None, "name", "id"),)
+    __table_args__ = (Index(None, "name", "id"), Index(None, "policy_id", "id"))
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str]
@@ -28,7 +28,7 @@ class Device(Base):
     manufacturer: Mapped[str] = mapped_column(default="")
     model: Mapped[str] = mapped_column(default="")
     serial: Mapped[str] = mapped_column(default="", index=True)
-    imei: Mapped[str] = mapped_column(default="")
+    imei: Mapped[str] = mapped_column(default="", index=True)
     exchange_device_id: Mapped[str] = mapped_column(Unicode(64), default="", index=True)
     enrolment_state: Mapped[str] = mapped_column(Unicode(20), index=True)
     """`devices.rules.EnrolmentState`."""
@@ -37,7 +37,7 @@ class Device(Base):
     group_id: Mapped[UUID] = mapped_column(
         ForeignKey("device_group.id"), default=ROOT_GROUP, index=True
     )
-    policy_id: Mapped[UUID] = mapped_column(ForeignKey("policy.id"), index=True)
+    policy_id: Mapped[UUID] = mapped_column(ForeignKey("policy.id"))
     policy_is_own: Mapped[bool] = mapped_column(default=False)
     """An administrator gave it this policy by name, so that of its group does not hold."""
     ordered_policy: Mapped[str] = mapped_column(Unicode(64), default="")
