@@ -39,7 +39,7 @@ def _setting(setting: Setting) -> str:
     lines = (
         f"- `{setting.name}`: **{setting.label}.**",
         f"  {setting.help}",
-        f"  {_value(setting)}{default}{must}",
+        f"  {_value(setting)}{default}{must}{_when(setting)}",
         f"  *Where:* {_where(setting)}.",
     )
     return "\n".join(lines) + "\n"
@@ -62,6 +62,14 @@ def _value(setting: Setting) -> str:
         case Kind.SECRET:
             return f"A secret of {setting.least} to {setting.most} characters, stored sealed."
     return f"A text of at most {setting.most} characters."
+
+
+def _when(setting: Setting) -> str:
+    rules = (
+        f"`{name}` is {' or '.join(f'`{value}`' for value in values)}"
+        for name, values in setting.when.items()
+    )
+    return f" Counts when {' and '.join(rules)}." if setting.when else ""
 
 
 def _word(value: object) -> str:

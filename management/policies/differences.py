@@ -29,8 +29,7 @@ class Change:
 def differences(before: Settings, now: Settings) -> list[Change]:
     """Return each setting that differs, in the order of the catalogue."""
     old, new = dict(_flat(before)), dict(_flat(now))
-    order = {name: place for place, name in enumerate(_ORDER)}
-    paths = sorted(old.keys() | new.keys(), key=lambda path: (order[path[0]], path[1]))
+    paths = sorted(old.keys() | new.keys(), key=_place)
     return [
         Change(*_found(path), _said(old.get(path)), _said(new.get(path)))
         for path in paths
@@ -44,7 +43,12 @@ def listed(settings: Settings) -> list[Change]:
 
 
 Path = tuple[tuple[str, str], str]
-_ORDER = [(one.name, setting.name) for one in CATEGORIES for setting in one.settings]
+_CATEGORIES = {one.name: place for place, one in enumerate(CATEGORIES)}
+_SETTINGS = {
+    (one.name, setting.name): place
+    for one in CATEGORIES
+    for place, setting in enumerate(one.settings)
+}
 _KNOWN = {
     (one.name, setting.name): (one, setting) for one in CATEGORIES for setting in one.settings
 }
@@ -57,6 +61,12 @@ def _flat(settings: Settings) -> Iterator[tuple[Path, Any]]:
             for setting, value in entry.items():
                 if (category, setting) in _KNOWN and asks(value):
                     yield ((category, setting), name), value
+
+
+def _place(path: Path) -> tuple[int, str, int]:
+    """Return by what to sort: category, entry, setting."""
+    (category, setting), entry = path
+    return _CATEGORIES[category], entry, _SETTINGS[category, setting]
 
 
 def asks(value: Any) -> bool:

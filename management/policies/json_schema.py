@@ -46,6 +46,7 @@ def _setting(setting: Setting) -> dict[str, Any]:
         "default": default,
         "x-platforms": dict(setting.platforms),
         "x-modes": list(setting.modes),
+        "x-when": {name: list(values) for name, values in setting.when.items()},
     }
 
 

@@ -72,11 +72,17 @@ class Setting:
     """Of a text, and of each line."""
     example: str = ""
     required: bool = False
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Choice beside it -> its values for which this setting counts; else it is dropped."""
 
     @property
     def is_secret(self) -> bool:
         """Whether the value is sealed and never shown."""
         return self.kind is Kind.SECRET
+
+    def counts_in(self, entry: Mapping[str, Any]) -> bool:
+        """Tell whether the setting has a meaning beside what else *entry* says."""
+        return all(entry.get(name) in values for name, values in self.when.items())
 
     def modes_on(self, platform: str) -> tuple[ManagementMode, ...]:
         """Return how a device of *platform* must be managed for it; empty: in any way."""

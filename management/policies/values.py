@@ -96,8 +96,10 @@ class Reader:
         )
         for name in sorted(set(map(str, given)) - known):
             self.errors[f"{place}.{name[:100]}"] = _("There is no such setting.")
-        found = {}
+        found: dict[str, Any] = {}
         for setting in category.settings:
+            if not setting.counts_in(found):
+                continue
             value = given.get(setting.name, setting.default)
             read = self._value(setting, value, before.get(setting.name), f"{place}.{setting.name}")
             if read is not None:

@@ -1,4 +1,5 @@
-// Adds empty entries to lists of networks, accounts and certificates; without it one is always there.
+// Adds empty entries to lists of networks, accounts and certificates (without it one is always there),
+// and hides settings that have no meaning beside another choice.
 "use strict";
 
 document.querySelectorAll("[data-sk-add]").forEach((button) => {
@@ -26,4 +27,21 @@ function renumber(entry, from, to) {
     }
     if (element.name?.startsWith("entry.")) element.value = to;
   });
+  entry.querySelectorAll("[data-sk-when]").forEach((setting) => {
+    setting.dataset.skWhen = setting.dataset.skWhen.replaceAll(`.${from}.`, `.${to}.`);
+  });
 }
+
+function showWhatCounts() {
+  document.querySelectorAll("[data-sk-when]").forEach((setting) => {
+    const counts = setting.dataset.skWhen.split(";").every((rule) => {
+      const [name, values] = rule.split("=");
+      const other = document.getElementsByName(name)[0];
+      return !other || values.split(",").includes(other.value);
+    });
+    setting.parentElement.hidden = !counts;
+  });
+}
+
+document.addEventListener("change", showWhatCounts);
+showWhatCounts();

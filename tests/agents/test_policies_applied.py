@@ -24,7 +24,12 @@ pytestmark = pytest.mark.servers
 ASKED = {
     "feature_locks": {"no_usb_files": True, "no_airdrop": True, "no_screen_capture": True},
     "wifi": [
-        {"name": "会社", "passphrase": "open sesame 1", "identity": "{user}"},
+        {
+            "name": "会社",
+            "security": "enterprise",
+            "identity": "{user}",
+            "password": "open sesame 1",
+        },
         {"name": "Gäste", "security": "open", "proxy_host": "proxy.example", "proxy_port": 80},
     ],
 }
@@ -77,7 +82,7 @@ def test_a_device_gets_the_policy_of_its_group_and_says_what_it_could_not_apply(
 
     got = phone.state.member().policy
     assert (got.policy_id, got.version) == (policy.id, 1)
-    assert got.settings["wifi"][0]["passphrase"] == "open sesame 1"
+    assert got.settings["wifi"][0]["password"] == "open sesame 1"
     assert got.settings["wifi"][0]["identity"] == "yui"
     assert "no_airdrop" not in got.settings["feature_locks"], "that is Apple's"
 

@@ -136,7 +136,10 @@ def test_what_contradicts_itself_is_refused_at_its_place(
         ({"s.wifi.0.proxy_port": "0"}, "Enter a number from 1 to 65535."),
         ({"s.wifi.0.proxy_port": "８０"}, "Enter a whole number."),
         ({"s.wifi.0.security": "magic"}, "Choose one of: open, personal, enterprise"),
-        ({"s.wifi.0.authority": "Root"}, "There is no entry Root under Certificates."),
+        (
+            {"s.wifi.0.authority": "Root", "s.wifi.0.security": "enterprise"},
+            "There is no entry Root under Certificates.",
+        ),
         ({"entry.wifi": [str(n) for n in range(30)]}, "At most 20 entries."),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -255,3 +258,11 @@ def test_each_change_stands_in_the_audit_trail(console: ConsoleClient, standard:
     trail = console.get("/audit?action=policy.").text
     assert "policy.change" in trail
     assert "test" in trail
+
+
+def test_what_has_no_meaning_beside_another_choice_is_dropped(
+    console: ConsoleClient, context: Context, standard: UUID
+) -> None:
+    save(console, standard, "Standard", **(WIFI | {"s.wifi.0.security": "open"}))
+    (entry,) = current(context, "Standard").settings["wifi"]
+    assert set(entry) == {"name", "security", "hidden", "join"}

@@ -62,6 +62,7 @@ MAIL = Category(
             253,
             pattern=HOST,
             modes=PROFILE,
+            when={"protocol": ("imap", "pop")},
         ),
         number(
             "outgoing_port",
@@ -70,6 +71,7 @@ MAIL = Category(
             1,
             65_535,
             modes=PROFILE,
+            when={"protocol": ("imap", "pop")},
         ),
         choice(
             "past_days",
@@ -84,6 +86,7 @@ MAIL = Category(
             },
             "14",
             modes=PROFILE,
+            when={"protocol": ("exchange",)},
         ),
         switch(
             "keep_in_account",

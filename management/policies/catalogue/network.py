@@ -51,6 +51,7 @@ WIFI = Category(
             8,
             63,
             modes=PROFILE,
+            when={"security": ("personal",)},
         ),
         choice(
             "eap",
@@ -59,6 +60,7 @@ WIFI = Category(
             {"peap": "PEAP", "ttls": "EAP-TTLS", "tls": "EAP-TLS"},
             "peap",
             modes=PROFILE,
+            when={"security": ("enterprise",)},
         ),
         text(
             "identity",
@@ -66,6 +68,7 @@ WIFI = Category(
             _l("For Enterprise. {user} and {address} stand for the device's user."),
             example="{user}",
             modes=PROFILE,
+            when={"security": ("enterprise",)},
         ),
         secret(
             "password",
@@ -74,9 +77,22 @@ WIFI = Category(
             1,
             255,
             modes=PROFILE,
+            when={"security": ("enterprise",), "eap": ("peap", "ttls")},
         ),
-        text("certificate", _l("Client certificate"), _CERTIFICATE, modes=PROFILE),
-        text("authority", _l("Certificate of the network"), _CERTIFICATE, modes=PROFILE),
+        text(
+            "certificate",
+            _l("Client certificate"),
+            _CERTIFICATE,
+            modes=PROFILE,
+            when={"security": ("enterprise",), "eap": ("tls",)},
+        ),
+        text(
+            "authority",
+            _l("Certificate of the network"),
+            _CERTIFICATE,
+            modes=PROFILE,
+            when={"security": ("enterprise",)},
+        ),
         switch("hidden", _l("Hidden network"), _l("It does not tell its name."), modes=PROFILE),
         switch(
             "join",
@@ -149,6 +165,7 @@ VPN = Category(
             1,
             255,
             modes=PROFILE,
+            when={"authentication": ("password",)},
         ),
         secret(
             "shared_secret",
@@ -157,8 +174,15 @@ VPN = Category(
             8,
             255,
             modes=PROFILE,
+            when={"authentication": ("shared_secret",)},
         ),
-        text("certificate", _l("Client certificate"), _CERTIFICATE, modes=PROFILE),
+        text(
+            "certificate",
+            _l("Client certificate"),
+            _CERTIFICATE,
+            modes=PROFILE,
+            when={"authentication": ("certificate",)},
+        ),
         switch(
             "always_on",
             _l("Always on"),
