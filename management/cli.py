@@ -143,6 +143,27 @@ def restored(because: str) -> None:
 
 
 @database.command()
+@click.option("--mend", is_flag=True, help="Write what differs anew from the log.")
+def facts(mend: bool) -> None:
+    """Compare the current facts of every device with the log; exit status 1 when some differ."""
+    from management import context as contexts
+    from management.devices.work import differing
+
+    context = contexts.open_context(settings.load())
+    try:
+        found = 0
+        for device_id in differing(context.database, mend):
+            found += 1
+            click.echo(f"{device_id}: {'written anew' if mend else 'differs from the log'}")
+    finally:
+        context.database.close()
+    if found and not mend:
+        click.echo("`sekisho database facts --mend` writes them anew from the log.")
+        sys.exit(1)
+    click.echo("The current facts are what the log says.")
+
+
+@database.command()
 @click.argument("name")
 def revision(name: str) -> None:
     """Write the migration for changed tables (for developers)."""

@@ -49,6 +49,8 @@ class Settings:
     """Most bytes of app files that are kept."""
     undo_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
     """How long a wipe and every bulk command can be taken back before it goes out."""
+    fact_days: Annotated[int, Field(ge=1, le=36_500)] = 400
+    """So long the past of a device can be replayed; older entries of the log are forgotten."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
 

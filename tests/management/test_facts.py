@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
@@ -16,6 +17,8 @@ from contracts import envelope
 from contracts.agent import Apps, InstalledApp
 from contracts.plain_text import plain_json
 from management.apps.models import DeviceApp
+from management.cli import facts
+from management.compliance.explaining import explain
 from management.compliance.judgement import State
 from management.compliance.queries import get_judgement
 from management.context import Context
@@ -23,13 +26,15 @@ from management.database import Database
 from management.devices.fact_log import forget_facts, mend_facts, record_facts
 from management.devices.models import DeviceFacts
 from management.devices.models import Fact as LoggedFact
-from management.devices.queries import get_facts, list_log
+from management.devices.queries import get_device, get_facts, list_log
 from management.devices.replay import rebuild_facts, replay_facts
 from management.devices.rules import Fact, FactKind, take_fact
+from management.devices.work import forget
+from management.policies.models import PolicyVersion
 from management.policies.service import ensure_default_policy
 from management.relays.queries import list_incidents
 from runtime.clock import utc_now
-from runtime.errors import MalformedMessageError
+from runtime.errors import MalformedMessageError, NotFoundError
 from tests.conftest import MakeUrl
 from tests.management.fleets import HOUR, START, Life, add_device, live, lives
 from tests.management.phones import Office, Phone, office
@@ -218,3 +223,45 @@ def test_a_damaged_row_is_written_anew_from_the_log(session: Session) -> None:
 
     session.expire_all()
     assert get_facts(session, device.id) == known
+
+
+def test_the_command_finds_and_mends_what_differs_from_the_log(
+    desk: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEKISHO_HOME", str(desk.context.settings.home))
+    monkeypatch.setenv("SEKISHO_DATABASE_URL", desk.context.settings.database_url)
+    phone = Phone(desk).enrol()
+    desk.take(phone.report(phone.good(), Apps(apps=())))
+    whole = CliRunner().invoke(facts, [])
+    with desk.context.database.transaction("damage a row") as session:
+        session.get_one(DeviceFacts, phone.device_id).facts = {}
+
+    found = CliRunner().invoke(facts, [])
+    mended = CliRunner().invoke(facts, ["--mend"])
+
+    assert (whole.exit_code, found.exit_code, mended.exit_code) == (0, 1, 0)
+    assert f"{phone.device_id}: differs from the log" in found.output
+    assert CliRunner().invoke(facts, []).exit_code == 0
+
+
+def test_the_job_forgets_by_age_and_the_past_before_is_not_told(desk: Office) -> None:
+    phone = Phone(desk).enrol()
+    desk.take(phone.report(phone.good(), Apps(apps=())))
+    settings = replace(desk.context.settings, fact_days=1)
+    with desk.context.database.transaction("age") as session:
+        age = timedelta(days=30)
+        for entry in session.scalars(select(LoggedFact)):
+            entry.said_at, entry.received_at = entry.said_at - age, entry.received_at - age
+        get_device(session, phone.device_id).enrolled_at -= age
+        for version in session.scalars(select(PolicyVersion)):
+            version.created_at -= age
+    said: list[str] = []
+
+    forget(replace(desk.context, settings=settings), {}, said.append)
+
+    with desk.context.database.reading() as session:
+        now = utc_now()
+        explain(session, phone.device_id, now - timedelta(hours=23), now)
+        with pytest.raises(NotFoundError, match="The log of this device begins at"):
+            explain(session, phone.device_id, now - timedelta(days=3), now)
+    assert said == ["1 devices looked at, 0 entries forgotten."]
