@@ -26,6 +26,7 @@ VIEWS = (
     "management.overview.views",
     "management.overview.device_views",
     "management.overview.why_views",
+    "management.returns.views",
     "management.commands.views",
     "management.commands.bulk_views",
     "management.commands.approval_views",

@@ -48,6 +48,7 @@ INCIDENTS = {
     "unreadable": _l("Unreadable"),
     "withheld": _l("Withheld"),
     "left_before_wipe": _l("Left before its wipe"),
+    "claims_identity": _l("Claims to be another"),
 }
 COMMANDS = {
     "lock": Word("info", "lock", _l("Lock")),

@@ -31,6 +31,7 @@ from management.policies.delivery import document
 from management.policies.queries import current_version, get_policy
 from management.relays.models import OutboundMessage
 from management.relays.service import ANSWER, acknowledge, announce_device, send_order
+from management.returns.service import note_claims
 from runtime.errors import UnauthenticatedError
 
 
@@ -97,8 +98,11 @@ def _grant(
     certificate, device.certificate_serial = context.keys.issue_device_certificate(
         device.id, keys.read_public(request.signing_key), now
     )
+    new = device.epoch == 1
     session.add(device)
     session.flush()
+    if new:
+        note_claims(session, device, now)
     attempt.device_id = invitation.device_id = device.id
     invitation.used_at = now
     said = {
