@@ -23,7 +23,12 @@ def main() -> int:
 
 def _generated() -> list[str]:
     wrong = []
-    for tool in ("third_party.py", "settings_document.py", "policy_document.py"):
+    for tool in (
+        "third_party.py",
+        "settings_document.py",
+        "policy_document.py",
+        "compliance_document.py",
+    ):
         done = subprocess.run(
             [sys.executable, str(ROOT / "tools" / tool), "--check"],
             capture_output=True,

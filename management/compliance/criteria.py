@@ -107,6 +107,7 @@ def flag(wanted: bool, because: str) -> Check:
             return None
         return Breach(f"{because} ({fact.source})", fact.said_at)
 
+    check.__doc__ = f"Ask that the device says {'yes' if wanted else 'no'}."
     return check
 
 
@@ -154,6 +155,7 @@ def no_app_with(verdict: Verdict) -> Check:
         told = listed(f"{name} ({rule})" for name, rule in zip(names, rules, strict=True))
         return Breach(f"installed: {told}", fact.said_at, (listed(names),))
 
+    check.__doc__ = f"Ask that no installed app is {verdict.value}."
     return check
 
 

@@ -111,10 +111,23 @@ def _usual(severity: Severity, *kinds: ConsequenceKind) -> Treatment:
 
 _TELL_AND_BLOCK = (ConsequenceKind.TELL_USER, ConsequenceKind.BLOCK_MAIL)
 _ALARM = (*_TELL_AND_BLOCK, ConsequenceKind.TELL_ADMINISTRATORS)
+# Who just enrolled reports soon, and a changed policy takes a while to reach its devices: they wait.
 STANDARD: dict[Rule, Treatment] = {
     Rule.ENROLLED: Treatment(severity=Severity.HIGH),
-    Rule.IN_CONTACT: _usual(Severity.LOW, *_TELL_AND_BLOCK),
-    Rule.POLICY_APPLIED: _usual(Severity.LOW, ConsequenceKind.BLOCK_MAIL),
+    Rule.IN_CONTACT: Treatment(
+        severity=Severity.LOW,
+        consequences=(
+            Consequence(kind=ConsequenceKind.BLOCK_MAIL),
+            Consequence(kind=ConsequenceKind.TELL_USER, after=DAY),
+        ),
+    ),
+    Rule.POLICY_APPLIED: Treatment(
+        severity=Severity.LOW,
+        consequences=(
+            Consequence(kind=ConsequenceKind.BLOCK_MAIL, after=DAY),
+            Consequence(kind=ConsequenceKind.TELL_ADMINISTRATORS, after=7 * DAY),
+        ),
+    ),
     Rule.NOT_ROOTED: _usual(Severity.CRITICAL, *_ALARM),
     Rule.ATTESTED: _usual(Severity.CRITICAL, *_ALARM),
     Rule.ENCRYPTED: _usual(Severity.HIGH, *_TELL_AND_BLOCK),
