@@ -80,6 +80,11 @@ class Setting:
         """Whether the value is sealed and never shown."""
         return self.kind is Kind.SECRET
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether some devices cannot apply it."""
+        return bool(self.modes) or dict(self.platforms) != BOTH
+
     def counts_in(self, entry: Mapping[str, Any]) -> bool:
         """Tell whether the setting has a meaning beside what else *entry* says."""
         return all(entry.get(name) in values for name, values in self.when.items())
