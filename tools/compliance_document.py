@@ -84,7 +84,8 @@ def _rule(one: Criterion) -> str:
     standard = STANDARD[one.rule]
     lines = [
         f"Fact `{one.kind}`: {' '.join((one.check.__doc__ or '').split())}",
-        f"Asked {'by ' if one.parameter else ''}{_parameter(one)}{_default(one.parameter)}. Can be said by: {_who(one)}.",
+        f"Asked {'by ' if one.parameter else ''}{_parameter(one)}{_default(one.parameter)}. "
+        f"Can be said by: {_who(one)}.",
         f"Standard: severity {standard.severity}; {_following(standard)}.",
         f"When nobody said: {one.unknown}; {_unsaid(one, standard)}.",
         f"User: {one.mend.replace('{}', '…')}",

@@ -111,7 +111,7 @@ def _usual(severity: Severity, *kinds: ConsequenceKind) -> Treatment:
 
 _TELL_AND_BLOCK = (ConsequenceKind.TELL_USER, ConsequenceKind.BLOCK_MAIL)
 _ALARM = (*_TELL_AND_BLOCK, ConsequenceKind.TELL_ADMINISTRATORS)
-# Who just enrolled reports soon, and a changed policy takes a while to reach its devices: they wait.
+# Who just enrolled reports soon, and a changed policy takes a while to arrive: these wait a day.
 STANDARD: dict[Rule, Treatment] = {
     Rule.ENROLLED: Treatment(severity=Severity.HIGH),
     Rule.IN_CONTACT: Treatment(
