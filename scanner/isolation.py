@@ -29,12 +29,12 @@ from scanner.warm_process import WarmProcessError
 
 _START = (
     "import sys, json; sys.path[:0] = json.loads(sys.argv.pop(1)); "
-    "from scanner.child import main; main(sys.argv[1:])"
+    "from importlib import import_module; import_module(sys.argv.pop(1)).main(sys.argv[1:])"
 )
 """Starts the scanner of the very code that runs here, without reading site settings."""
 
 
-class _FailedError(Exception):
+class FailedError(Exception):
     """The child gave no result; the text says why."""
 
 
@@ -46,12 +46,12 @@ def scan_file(path: Path, pattern_folder: Path, limits: Limits = DEFAULT) -> Sca
     """
     began = time.monotonic()
     version = read_manifest(pattern_folder).version
-    with _open(path) as file:
+    with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         try:
-            said = _ask_child(file, size, pattern_folder, limits)
-        except _FailedError as error:
+            said = ask_child(file, limits, "scanner.child", pattern_folder)
+        except FailedError as error:
             said = {"skipped": [printable(f"The file was not scanned: {error}.", 2000)]}
     fields = {
         **said,
@@ -86,7 +86,8 @@ def _judged(fields: dict[str, Any]) -> ScanResult:
 _OURS = ("v", "file", "sha256", "size_bytes", "verdict", "pattern_version", "elapsed_ms")
 
 
-def _open(path: Path) -> BufferedReader:
+def open_file(path: Path) -> BufferedReader:
+    """Return the open file; NotFoundError when there is none that can be read."""
     try:
         if not path.is_file():
             raise NotFoundError(f"There is no file {path}.")
@@ -95,46 +96,54 @@ def _open(path: Path) -> BufferedReader:
         raise NotFoundError(f"{path} cannot be read: {error}.") from None
 
 
-def _ask_child(file: BufferedReader, size: int, patterns: Path, limits: Limits) -> dict[str, Any]:
+def ask_child(
+    file: BufferedReader, limits: Limits, program: str, folder: Path | None = None
+) -> dict[str, Any]:
+    """Return what a process of its own that runs module *program* says of *file*.
+
+    Raises FailedError when it says nothing that can be used.
+    """
+    size = os.fstat(file.fileno()).st_size
     if size == 0:
-        raise _FailedError("it is empty")
+        raise FailedError("it is empty")
     if size > limits.file_bytes:
-        raise _FailedError(f"it is larger than {limits.file_bytes} bytes")
+        raise FailedError(f"it is larger than {limits.file_bytes} bytes")
     try:
-        answer, cost = warm_process.ask(_command(patterns), patterns, file, limits)
+        answer, cost = warm_process.ask(_command(program, folder), folder, file, limits)
     except WarmProcessError as error:
-        raise _FailedError(str(error)) from None
+        raise FailedError(str(error)) from None
     said = _parse(answer, cost.pop("exit"))
-    if isinstance(features := said.get("features"), dict):
+    if isinstance(features := said.setdefault("features", {}), dict):
         features["cost"] = cost
     return said
 
 
-def _command(patterns: Path) -> list[str]:
+def _command(program: str, folder: Path | None) -> list[str]:
     ours = str(Path(scanner.__file__).absolute().parents[1])
     libraries = dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib"))
     return [
         sys.executable,
         *("-I", "-S", "-c", _START),
         json.dumps([ours, *libraries]),
-        str(patterns.absolute()),
+        program,
+        *([str(folder.absolute())] if folder else []),
     ]
 
 
 def _parse(answer: bytes, status: int) -> dict[str, Any]:
     if status == -signal.SIGXCPU or (status == -signal.SIGKILL and not answer):
-        raise _FailedError("it needs more processor time or memory than the limit")
+        raise FailedError("it needs more processor time or memory than the limit")
     if status < 0:
-        raise _FailedError(f"the scanner was ended by {_signal_name(-status)}")
+        raise FailedError(f"the scanner was ended by {_signal_name(-status)}")
     if status > 0 or not answer:
-        raise _FailedError(f"the scanner ended with status {status}")
+        raise FailedError(f"the scanner ended with status {status}")
     try:
         said = json.loads(answer)
     except (ValueError, RecursionError):
-        raise _FailedError("the scanner's answer cannot be read") from None
+        raise FailedError("the scanner's answer cannot be read") from None
     if not isinstance(said, dict) or "failed" in said:
         reason = said.get("failed") if isinstance(said, dict) else "the answer is no object"
-        raise _FailedError(str(reason))
+        raise FailedError(str(reason))
     return said
 
 

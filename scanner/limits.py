@@ -32,3 +32,5 @@ class Limits(NamedTuple):
 
 
 DEFAULT = Limits()
+DEEP = Limits(seconds=1200.0, cpu_seconds=900, memory_bytes=4096 * MEBIBYTE)
+"""Of a deep analysis, which needs up to 1.5 s and 60 MB for each megabyte of an app."""

@@ -80,7 +80,7 @@ def _field(name: str, text: str) -> list[str]:
 
 
 def _is_note(finding: Finding) -> bool:
-    return finding.severity is Severity.NOTE
+    return finding.severity is Severity.NOTE and not finding.rule.startswith("deep_")
 
 
 def _by_rule(findings: Iterable[Finding]) -> list[list[Finding]]:

@@ -178,13 +178,15 @@ os.register_at_fork(after_in_child=_forget)
 
 
 def ask(
-    command: list[str], patterns: Path, file: BufferedReader, limits: Limits
+    command: list[str], folder: Path | None, file: BufferedReader, limits: Limits
 ) -> tuple[bytes, dict[str, Any]]:
     """Return what a copy of the warm process that *command* starts says of *file*, and its cost.
 
+    When the set in *folder* has changed since, another warm process is started.
+
     Raises WarmProcessError when there is no answer within *limits*.
     """
-    key = (*command, _changed_at(patterns))
+    key = (*command, _changed_at(folder) if folder else 0)
     for _ in range(2):
         try:
             with _pool.get(key, command).asked(file, limits) as reply:
@@ -204,9 +206,9 @@ def close() -> None:
     _pool.close()
 
 
-def _changed_at(patterns: Path) -> int:
+def _changed_at(folder: Path) -> int:
     try:
-        return (patterns / "manifest.json").stat().st_mtime_ns
+        return (folder / "manifest.json").stat().st_mtime_ns
     except OSError:
         return 0
 

@@ -5,6 +5,7 @@ import io
 import json
 import random
 import zipfile
+from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from scanner.manifest import read_manifest
 from scanner.resources import find_string
 from scanner.scan import scan
 from tests.scanner.corpus import real_apk
+from tests.scanner.fuzzing import fuzz
 
 LIMITS = Limits(entry_bytes=4 * MEBIBYTE, total_bytes=16 * MEBIBYTE, seconds=30)
 QUIET = settings(
@@ -131,3 +133,7 @@ def test_mutated_byte_code_is_searched_or_refused() -> None:
 def test_any_certificate_is_read_or_refused(body: bytes) -> None:
     with contextlib.suppress(BrokenDerError):
         certificate(b"\x30\x82" + len(body).to_bytes(2, "big") + body)
+
+
+def test_every_kept_input_is_read_or_refused_and_so_is_what_grows_from_it(tmp_path: Path) -> None:
+    assert fuzz(tmp_path, "-runs=10000", "-seed=1") == ""

@@ -5,7 +5,8 @@ import time
 from collections.abc import Iterator
 
 MINUTES = float(os.environ.get("SEKISHO_SOAK_MINUTES", "60"))
-"""Of all soak tests together: half of it kills, the other half is shared by what is fuzzed."""
+"""Of all soak tests together: half of it kills, a quarter is guided fuzzing,
+and what else is fuzzed shares the last quarter."""
 
 
 def rounds(minutes: float) -> Iterator[int]:

@@ -34,7 +34,7 @@ CODEC: list[Callable[..., None]] = [
     test_codec.test_a_newer_neighbour_may_say_more,
     test_codec.test_rubbish_is_refused_and_nothing_else_happens,
 ]
-SHARE = MINUTES / 2 / (len(SCANNER) + len(OTHERS) + len(CODEC))
+SHARE = MINUTES / 4 / (len(SCANNER) + len(OTHERS) + len(CODEC))
 
 
 @pytest.mark.parametrize("fuzz", SCANNER, ids=lambda fuzz: fuzz.__name__)
