@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 from agents.simulator import orders, relay_client
+from communication import report_path
 from communication.agent_api import ENROLMENT_BYTES, ORDERS
 from communication.fast_path import LONGEST_WAIT
 from communication.report_path import REPORT_BYTES
@@ -40,13 +41,14 @@ def test_every_message_that_is_named_exists() -> None:
 
 def test_every_route_that_is_named_exists_and_no_other() -> None:
     named = set(re.findall(r"`(GET|POST) (/agent/v1/[a-z]+)", PAGE))
-    source = (Path(__file__).parents[2] / "communication" / "agent_api.py").read_text()
+    folder = Path(__file__).parents[2] / "communication"
+    source = (folder / "agent_api.py").read_text() + (folder / "file_api.py").read_text()
     routes = {
         (method.upper(), "/agent/v1" + path)
-        for method, path in re.findall(r'@bp\.(get|post)\("(/[a-z]+)', source)
+        for method, path in re.findall(r'@(?:bp|agents)\.(get|post)\("(/[a-z]+)', source)
     }
 
-    assert named == routes | {("GET", "/agent/v1/poll")}
+    assert named == routes | {("GET", "/agent/v1/poll"), ("POST", report_path.PATH)}
     assert relay_client.PATH == "/agent/v1"
 
 
