@@ -4,21 +4,20 @@ The tables are the file's own words: every offset is checked by reading through 
 `BrokenDexError` says what does not fit.
 """
 
-import re
 import struct
-from bisect import bisect
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple
 
+from scanner.code_index import INVOKES, READS, TYPES, CodeIndex
 from scanner.dex import BrokenDexError, Dex
 from scanner.instructions import signed
+from scanner.numbers import uleb_run
 
 MAXIMUM_METHODS = 20_000
 """Of one class."""
 MAXIMUM_NAMESAKES = 20_000
-_INVOKES = rb"\x6e-\x72\x74-\x78"
-_READS = rb"\x52-\x58\x60-\x66"
 
 
 class Method(NamedTuple):
@@ -123,21 +122,19 @@ class CodeFile:
         at = self._number(self.dex.classes.at + 32 * row + 24)
         if not at:
             return
-        uleb, counts = self.uleb, []
+        counts = []
         for _ in range(4):
-            number, at = uleb(at)
-            counts.append(number)
-        for _ in range(min(counts[0] + counts[1], MAXIMUM_METHODS) * 2):
-            _, at = uleb(at)
+            number, at = self.uleb(at)
+            counts.append(min(number, MAXIMUM_METHODS))
+        start = 2 * (counts[0] + counts[1])
+        numbers = uleb_run(self.data, at, start + 3 * (counts[2] + counts[3]))
         for count in counts[2:]:
-            index = 0
-            for _ in range(min(count, MAXIMUM_METHODS)):
-                step, at = uleb(at)
-                _, at = uleb(at)
-                code, at = uleb(at)
-                index += step
-                if code:
-                    yield index, code
+            end = start + 3 * count
+            pairs = zip(
+                accumulate(numbers[start:end:3]), numbers[start + 2 : end : 3], strict=False
+            )
+            yield from (pair for pair in pairs if pair[1])
+            start = end
 
     @cached_property
     def code_places(self) -> list[tuple[int, int, int]]:
@@ -145,28 +142,25 @@ class CodeFile:
         rows = range(self.dex.classes.rows)
         return sorted((code, row, index) for row in rows for index, code in self._coded(row))
 
-    def users(self, methods: Iterable[int], fields: Iterable[int]) -> list[Method]:
-        """Return the methods that use one of the rows of the method or the field table.
+    @cached_property
+    def _index(self) -> CodeIndex:
+        places = [code for code, _, _ in self.code_places]
+        last = places[-1] + 16 + 2 * self._number(places[-1] + 12)
+        return CodeIndex(self.data, places[0] & ~1, min(last, len(self.data)), places)
 
-        The code is searched for the bytes of such an instruction; what merely looks like one
-        brings a method too many, which the walk through it then finds out.
-        """
-        pattern = b"|".join(
-            b"[%s].(?:%s)" % (codes, b"|".join(re.escape(struct.pack("<H", row)) for row in rows))
-            for codes, rows in ((_INVOKES, sorted(methods)), (_READS, sorted(fields)))
-            if rows
-        )
-        if not pattern or not self.code_places:
+    def users(
+        self, methods: Iterable[int], fields: Iterable[int], types: Iterable[int | None] = ()
+    ) -> list[Method]:
+        """Return the methods that use one of the rows of these tables."""
+        if not self.code_places:
             return []
-        found: dict[tuple[int, int, int], None] = {}
-        start = self.code_places[0][0]
-        for match in re.finditer(b"(?s)(?=%s)" % pattern, self.data[start:]):
-            at = start + match.start()
-            if at % 2 == 0:
-                found[self.code_places[bisect(self.code_places, (at, 0, 0)) - 1]] = None
+        found: set[int] = set()
+        for kind, rows in ((INVOKES, methods), (READS, fields), (TYPES, types)):
+            found |= self._index.users(kind, rows)
+        places = (self.code_places[number] for number in sorted(found))
         return [
             self._method_with(index, self.type_name(self.parents[row][0]), code)
-            for code, row, index in found
+            for code, row, index in places
         ]
 
     def interfaces(self, at: int) -> tuple[str, ...]:
@@ -207,12 +201,15 @@ class CodeFile:
 
     def find_types(self, strings: Mapping[str, int]) -> dict[int, str]:
         """Return type index -> descriptor for those of *strings* that are types."""
+        known = self._type_rows
+        return {known[index]: text for text, index in strings.items() if index in known}
+
+    @cached_property
+    def _type_rows(self) -> dict[int, int]:
+        """String index -> type index."""
         rows, at = self.dex.types
         table = struct.unpack_from(f"<{rows}I", self.data, at)
-        wanted = {index: text for text, index in strings.items() if text[:1] in "L["}
-        if len(wanted) * 200 > rows:
-            return {n: wanted[index] for n, index in enumerate(table) if index in wanted}
-        return {table.index(index): text for index, text in wanted.items() if index in table}
+        return {index: number for number, index in enumerate(table)}
 
     def rows_of(self, owner: int, name: int, is_field: bool) -> list[int]:
         """Return the rows of the method or field table with that class and name, both indexes."""

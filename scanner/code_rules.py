@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from scanner.behaviour_rules import alternatives
+from scanner.call_graph import CallGraph, place_of
 from scanner.code_file import Method
 from scanner.flow import Budget, BudgetError, Event, Walk
 from scanner.program import OwnClass, Program, Reference
@@ -36,6 +37,7 @@ class CodeSearch:
         self._references = references
         self._budget = budget
         self._noted = _noted(program, references)
+        self._graph = CallGraph(program)
         self._walks: dict[tuple[object, int, bool], list[Event]] = {}
 
     def evidence(self, clause: Clause, classes: Sequence[str]) -> list[str]:
@@ -56,13 +58,22 @@ class CodeSearch:
         names = clause["methods"]
         if not (clause["component"] or clause["extends"] or clause["implements"]):
             for method in islice(self._anywhere(clause), MAXIMUM_STARTS):
-                if not names or method.name in names:
+                if (not names or method.name in names) and self._leads(clause, [method]):
                     yield self._events(clause, method, [method])
             return
         for one in self._classes(clause, classes):
             methods = [m for m in self._inherited(one) if not names or m.name in names]
-            if methods:
+            if methods and self._leads(clause, methods):
                 yield self._events(clause, (one.descriptor, tuple(names)), methods)
+
+    def _leads(self, clause: Clause, methods: Sequence[Method]) -> bool:
+        """Whether *methods* can lead to a call of each step at all."""
+        places = {place_of(method) for method in methods}
+        for step in clause["steps"]:
+            found = self._graph.towards(self._rows(step), clause["reach"])
+            if found is not None and places.isdisjoint(found):
+                return False
+        return True
 
     def _classes(self, clause: Clause, classes: Sequence[str]) -> Iterator[OwnClass]:
         if clause["component"]:
@@ -100,9 +111,11 @@ class CodeSearch:
         yield from dict.fromkeys(method for group in reversed(levels) for method in group)
 
     def _sites(self, step: Mapping[str, Any]) -> list[Method]:
+        return self._program.users(self._rows(step))
+
+    def _rows(self, step: Mapping[str, Any]) -> list[Reference]:
         calls = [call for one in alternatives([step]) for call in one["call"]]
-        rows = [row for call in calls for row in self._references.get(call, ())]
-        return self._program.users(rows)
+        return [row for call in calls for row in self._references.get(call, ())]
 
     def _line(self, event: Event, names: Sequence[str]) -> str:
         file = self._program.files[event.method.file]
