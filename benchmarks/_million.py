@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table
+from sqlalchemy import JSON, Boolean, Integer, Table
 from sqlalchemy.schema import CreateIndex
 
+from contracts.keys import public_jwk
 from management.database import Base, Database
 from management.devices.models import Device, DeviceFacts, DeviceJudgement
 from management.devices.rules import Fact, FactKind, write_fact
+from management.policies.models import ROOT_GROUP
 from management.policies.service import ensure_default_policy
 from management.tables import load
 
@@ -65,8 +67,14 @@ class Filled:
     policy: UUID
 
 
-def fill(database: Database, devices: int, apps: int = 5, judged: bool = False) -> Filled:
-    """Fill a fresh database; with *judged* every device has a judgement that is due in 30 days."""
+def fill(
+    database: Database, devices: int, apps: int = 5, judged: bool = False, key: Any = None
+) -> Filled:
+    """Fill a fresh database; with *judged* every device has a judgement that is never due.
+
+    *key* becomes the key of every device, so that orders can be sealed to it.
+    """
+    _KEY[0] = json.dumps(public_jwk(key)) if key is not None else "{}"
     load()
     Base.metadata.create_all(database.engine)
     with database.transaction("policy") as session:
@@ -93,6 +101,7 @@ def fill(database: Database, devices: int, apps: int = 5, judged: bool = False) 
     return Filled(database, policy)
 
 
+_KEY = ["{}"]
 TABLES = ("device", "device_facts", "device_judgement")
 
 
@@ -136,8 +145,9 @@ def _device(number: int, policy: UUID) -> dict[str, Any]:
             "policy_id": policy.hex,
             "ordered_policy": f"{policy}/1",
             "certificate_serial": f"{number:x}",
-            "signing_key": "{}",
-            "encryption_key": "{}",
+            "signing_key": _KEY[0],
+            "encryption_key": _KEY[0],
+            "group_id": ROOT_GROUP.hex,
             "recent_reports": "{}",
             "epoch": 1,
             "contact_at": _sql(said_at(number)),
@@ -147,7 +157,8 @@ def _device(number: int, policy: UUID) -> dict[str, Any]:
 
 def _facts(number: int, texts: list[str]) -> dict[str, Any]:
     text = texts[number % VARIANTS].replace(_HOLE, said_at(number).isoformat())
-    return {"device_id": device_id(number).hex, "facts": text, "changed_at": _sql(NOW)}
+    own = {"device_id": device_id(number).hex, "facts": text, "changed_at": _sql(NOW)}
+    return _whole("device_facts", own)
 
 
 def _judgement(number: int, policy: UUID) -> dict[str, Any]:
@@ -156,13 +167,13 @@ def _judgement(number: int, policy: UUID) -> dict[str, Any]:
         {
             "device_id": device_id(number).hex,
             "state": "healthy",
+            "risk": "none",
             "since": _sql(said_at(number)),
             "violations": "[]",
             "missing": "[]",
             "policy_id": policy.hex,
             "policy_version": 1,
             "judged_at": _sql(NOW),
-            "next_due_at": _sql(NOW + timedelta(days=30)),
         },
     )
 
@@ -171,11 +182,14 @@ def _whole(table: str, given: dict[str, Any]) -> dict[str, Any]:
     """Return *given* with an empty value for each column that must not be null."""
     for column in _tables()[table].columns:
         if column.name not in given and not column.nullable:
-            kind = column.type.python_type
-            given[column.name] = 0 if kind in (int, bool) else "[]" if kind is list else ""
-            if kind is dict:
-                given[column.name] = "{}"
+            given[column.name] = _empty(table, column.type)
     return given
+
+
+def _empty(table: str, kind: Any) -> Any:
+    if isinstance(kind, JSON):
+        return "[]" if table == "device_judgement" else "{}"
+    return 0 if isinstance(kind, (Integer, Boolean)) else ""
 
 
 def _sql(moment: datetime) -> str:

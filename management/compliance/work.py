@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,12 +17,11 @@ from management.compliance.models import DeviceJudgement
 from management.compliance.service import due, rejudge
 from management.context import Context
 from management.devices.models import Device
-from management.devices.queries import lock_device
 from management.devices.rules import EnrolmentState
 from management.handlers import Progress
 from management.policies.delivery import document
-from management.policies.models import PolicyVersion
-from management.policies.queries import current_version, get_policy
+from management.policies.models import Policy, PolicyVersion
+from management.policies.queries import current_version, get_policy, get_version
 from management.policies.service import SPREAD
 from management.relays.service import draft_order, keep_order, send_order
 from management.work.service import enqueue
@@ -82,54 +83,88 @@ def _judge_some(context: Context, device_ids: Sequence[UUID]) -> None:
         rejudge(session, device_ids, utc_now())
 
 
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """An order that was signed and sealed before the transaction that stores it."""
+
+    asked: str
+    """``POLICY ID/VERSION`` that it asks."""
+    order: Order
+    sealed: str
+
+
 def _order_some(context: Context, device_ids: Sequence[UUID]) -> None:
     drafts = _drafts(context, device_ids)
     with context.database.transaction("spread policy") as session:
-        now = utc_now()
-        for device_id in device_ids:
-            device = lock_device(session, device_id)
-            version = current_version(session, device.policy_id)
+        now, versions = utc_now(), _Versions(session)
+        for device in _locked(session, device_ids):
+            version = versions.of(device)
             wanted = f"{device.policy_id}/{version.version}"
             if device.ordered_policy == wanted or not _is_ours(device):
                 continue
-            drafted, order, sealed = drafts.get(device_id, ("", None, ""))
-            kept = (
-                order is not None
-                and drafted == wanted
-                and keep_order(session, device, order, sealed, now)
-            )
-            if not kept:  # something else was ordered meanwhile
-                body = _body(session, context, device, version)
+            draft = drafts.get(device.id)
+            if draft is None or draft.asked != wanted or not _keep(session, device, draft, now):
+                body = versions.body(context, device)  # something else was ordered meanwhile
                 send_order(session, context.keys, context.signer, device, body, now)
             device.ordered_policy = wanted
 
 
-def _drafts(context: Context, device_ids: Sequence[UUID]) -> dict[UUID, tuple[str, Order, str]]:
-    """Return device -> which version its order asks, the order, and the same signed and sealed."""
-    now, unsigned = utc_now(), []
+def _keep(session: Session, device: Device, draft: _Draft, now: datetime) -> bool:
+    with session.no_autoflush:
+        return keep_order(session, device, draft.order, draft.sealed, now)
+
+
+def _drafts(context: Context, device_ids: Sequence[UUID]) -> dict[UUID, _Draft]:
+    now = utc_now()
     with context.database.reading() as session:
+        versions = _Versions(session)
         wanted = select(Device).where(Device.id.in_(list(device_ids)))
-        for device in session.scalars(wanted).all():
-            version = current_version(session, device.policy_id)
-            order = draft_order(device, _body(session, context, device, version), now)
-            unsigned.append((device, f"{device.policy_id}/{version.version}", order))
+        devices = [device for device in session.scalars(wanted) if _is_ours(device)]
+        orders = [draft_order(device, versions.body(context, device), now) for device in devices]
+        asked = [f"{device.policy_id}/{versions.of(device).version}" for device in devices]
+    signed = context.signer.sign_orders([(order, "") for order in orders])
     return {
-        device.id: (
-            asked,
-            order,
-            envelope.encrypt(context.signer.sign_order(order), read_public(device.encryption_key)),
+        device.id: _Draft(
+            name, order, envelope.encrypt(one.token, read_public(device.encryption_key))
         )
-        for device, asked, order in unsigned
-        if _is_ours(device)
+        for device, name, order, one in zip(devices, asked, orders, signed, strict=True)
+        if one.token
     }
 
 
-def _body(
-    session: Session, context: Context, device: Device, version: PolicyVersion
-) -> ApplyPolicy:
-    policy = get_policy(session, device.policy_id)
-    asked = document(policy, version, context.keys, device.platform, device.owner_address)
-    return ApplyPolicy(policy=asked)
+def _locked(session: Session, device_ids: Sequence[UUID]) -> Sequence[Device]:
+    return session.scalars(
+        select(Device)
+        .where(Device.id.in_(list(device_ids)))
+        .with_hint(Device, "WITH (UPDLOCK)", "mssql")
+        .order_by(Device.id)
+        .with_for_update()
+    ).all()
+
+
+class _Versions:
+    """The policies of one chunk and their versions; held, so that each is read once."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.known: dict[UUID, tuple[Policy, PolicyVersion]] = {}
+
+    def of(self, device: Device) -> PolicyVersion:
+        """Return the version that is asked of the device."""
+        return self._both(device)[1]
+
+    def body(self, context: Context, device: Device) -> ApplyPolicy:
+        """Return what orders the device to apply it."""
+        policy, version = self._both(device)
+        asked = document(policy, version, context.keys, device.platform, device.owner_address)
+        return ApplyPolicy(policy=asked)
+
+    def _both(self, device: Device) -> tuple[Policy, PolicyVersion]:
+        if device.policy_id not in self.known:
+            policy = get_policy(self.session, device.policy_id)
+            version = get_version(self.session, policy.id, policy.current_version)
+            self.known[policy.id] = policy, version
+        return self.known[device.policy_id]
 
 
 def _is_ours(device: Device) -> bool:
