@@ -29,6 +29,7 @@ HANDLERS = {
     "apps.scan": "management.apps.work:scan",
     "apps.retro_hunt": "management.apps.work:retro_hunt",
     "apps.recheck": "management.apps.work:recheck",
+    "apps.analyse": "management.apps.work:analyse",
     "apps.look_up": "management.apps.work:look_up",
     "apps.end_approvals": "management.apps.work:end_approvals",
     "store.spread": "management.store.work:spread",

@@ -11,7 +11,7 @@ from flask_babel import lazy_gettext as _l
 
 from management.access import Permission, requires, signed_in_name
 from management.administrators import sessions
-from management.apps import approvals, candidates, pages, queries, rules, service, uploads
+from management.apps import analysis, approvals, candidates, pages, queries, rules, service, uploads
 from management.apps.models import App
 from management.apps.queries import Wanted
 from management.apps.rules import LARGEST_APP_BYTES, LARGEST_UPLOAD_BYTES
@@ -148,6 +148,17 @@ def scan_again(sha256: str) -> ResponseReturnValue:
     """Queue another scan."""
     with transaction("request a scan") as session:
         service.request_scan(session, sha256, utc_now())
+    return redirect(url_for("apps.show", sha256=sha256), 303)
+
+
+@bp.post("/<sha256>/analyse")
+@requires(Permission.MANAGE_APPS)
+def analyse(sha256: str) -> ResponseReturnValue:
+    """Queue a deep analysis."""
+    with transaction("request a deep analysis") as session:
+        analysis.request_analysis(
+            session, context().keys, sha256, signed_in_name(), visitor_address(), utc_now()
+        )
     return redirect(url_for("apps.show", sha256=sha256), 303)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from contracts.scan import ScanResult
-from management.apps import approvals, hunting, queries, service, verdicts
+from management.apps import analysis, approvals, hunting, queries, service, verdicts
 from management.apps.approvals import RECHECK
 from management.apps.rejudging import Judge
 from management.apps.rules import Basis
@@ -18,7 +18,8 @@ from management.context import Context
 from management.updates.queries import active_folder, active_set
 from management.work.service import enqueue
 from runtime.clock import utc_now
-from runtime.errors import NotFoundError
+from runtime.errors import NotFoundError, RefusedError
+from scanner.deep_analysis import deepen
 from scanner.isolation import scan_file
 
 Progress = Callable[[str], None]
@@ -189,6 +190,23 @@ def end_approvals(context: Context, payload: dict[str, Any], progress: Progress)
         with context.database.transaction("end approvals") as session:
             if not approvals.end_due(session, context.keys, utc_now()):
                 return
+
+
+def analyse(context: Context, payload: dict[str, Any], progress: Progress) -> None:
+    """Look into one stored app slowly and thoroughly; its notes are added to the evidence."""
+    sha256 = str(payload["sha256"])
+    with context.database.reading() as session:
+        if queries.find_app(session, sha256) is None:
+            return
+        result = analysis.stored_result(session, sha256)
+    progress("Analysing the code: this takes minutes.")
+    problem = ""
+    try:
+        result = deepen(file_of(context.settings.home, sha256), result)
+    except (NotFoundError, RefusedError) as error:
+        problem = str(error)
+    with context.database.transaction("store a deep analysis") as session:
+        analysis.keep_analysis(session, sha256, result, problem, utc_now())
 
 
 def _scan(context: Context, sha256: str, folder: Path) -> ScanResult:
