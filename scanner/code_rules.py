@@ -4,13 +4,14 @@ The walks are shared by all clauses that start in the same place.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from scanner.behaviour_rules import alternatives
 from scanner.call_graph import CallGraph, place_of
 from scanner.code_file import Method
+from scanner.constant_rules import Constants
 from scanner.flow import Budget, BudgetError, Event, Walk
 from scanner.program import OwnClass, Program, Reference
 from scanner.values import ARRAY, Value
@@ -38,7 +39,8 @@ class CodeSearch:
         self._budget = budget
         self._noted = _noted(program, references)
         self._graph = CallGraph(program)
-        self._walks: dict[tuple[object, int, bool], list[Event]] = {}
+        self._constants = Constants(program)
+        self._walks: dict[tuple[object, int, bool], Walk] = {}
 
     def evidence(self, clause: Clause, classes: Sequence[str]) -> list[str]:
         """Return a line for each step where *clause* holds; empty: it does not.
@@ -46,25 +48,27 @@ class CodeSearch:
         *classes* are those of the components to start in. Raises BudgetError, and what
         `scanner.program.Program` raises for damaged code.
         """
-        for events in self._all_events(clause, classes):
-            if any(not event.names.isdisjoint(clause["absent"]) for event in events):
+        if not all(map(self._constants.may_fit, clause["steps"])):
+            return []
+        for walk in self._all_walks(clause, classes):
+            if any(not event.names.isdisjoint(clause["absent"]) for event in walk.events):
                 continue
-            chosen = _Match(clause, events).find()
+            chosen = _Match(clause, walk, self._budget).find()
             if chosen:
                 return [self._line(event, names) for event, names in chosen]
         return []
 
-    def _all_events(self, clause: Clause, classes: Sequence[str]) -> Iterator[list[Event]]:
+    def _all_walks(self, clause: Clause, classes: Sequence[str]) -> Iterator[Walk]:
         names = clause["methods"]
         if not (clause["component"] or clause["extends"] or clause["implements"]):
             for method in islice(self._anywhere(clause), MAXIMUM_STARTS):
                 if (not names or method.name in names) and self._leads(clause, [method]):
-                    yield self._events(clause, method, [method])
+                    yield self._walk(clause, method, [method])
             return
         for one in self._classes(clause, classes):
             methods = [m for m in self._inherited(one) if not names or m.name in names]
             if methods and self._leads(clause, methods):
-                yield self._events(clause, (one.descriptor, tuple(names)), methods)
+                yield self._walk(clause, (one.descriptor, tuple(names)), methods)
 
     def _leads(self, clause: Clause, methods: Sequence[Method]) -> bool:
         """Whether *methods* can lead to a call of each step at all."""
@@ -91,13 +95,13 @@ class CodeSearch:
                 found.setdefault(key, method)
         return sorted(found.values(), key=lambda m: _FIRST.index(m.name) if m.name in _FIRST else 9)
 
-    def _events(self, clause: Clause, place: object, methods: Iterable[Method]) -> list[Event]:
+    def _walk(self, clause: Clause, place: object, methods: Iterable[Method]) -> Walk:
         key = (place, clause["reach"], clause["user_acts"])
         if key not in self._walks:
             walk = Walk(self._program, self._noted, self._budget, *key[1:])
             for method in methods:
                 walk.start(method)
-            self._walks[key] = walk.events
+            self._walks[key] = walk
         return self._walks[key]
 
     def _anywhere(self, clause: Clause) -> Iterator[Method]:
@@ -139,11 +143,13 @@ def _noted(
 class _Match:
     """Looks for the steps of a clause among the calls of one walk."""
 
-    def __init__(self, clause: Clause, events: list[Event]) -> None:
+    def __init__(self, clause: Clause, walk: Walk, budget: Budget) -> None:
         self._steps: list[Mapping[str, Any]] = clause["steps"]
         self._ordered: bool = clause["ordered"]
-        self._events = events
-        self._names = {event.number: event.names for event in events}
+        self._all = walk.events
+        calls = {call for step in alternatives(self._steps) for call in step["call"]}
+        wanted = {event.number for event in walk.events if not event.names.isdisjoint(calls)}
+        self._events = [walk.events[number] for number in _order(walk, wanted, budget)]
         self._tries = 0
 
     def find(self) -> list[tuple[Event, list[str]]]:
@@ -213,9 +219,29 @@ class _Match:
             if name in labels:
                 if labels[name] in value.origins:
                     return True
-            elif any(name in self._names.get(number, ()) for number in value.origins):
+            elif any(name in self._all[number].names for number in value.origins):
                 return True
         return False
+
+
+def _order(walk: Walk, wanted: Collection[int], budget: Budget) -> list[int]:
+    """Return the *wanted* events as they follow each other, what happens again included."""
+    parts: list[tuple[int, ...]] = []
+    order: list[int] = []
+    before: tuple[int, ...] = ()
+    for item in walk.trace:
+        if isinstance(item, int):
+            part: tuple[int, ...] = (item,) if item in wanted else ()
+        else:
+            budget.spend((item[1] - item[0]) // 16)
+            part = tuple(dict.fromkeys(n for inner in parts[slice(*item)] for n in inner))
+        parts.append(part)
+        if part and part != before:
+            order += part
+            before = part
+        if len(order) > MAXIMUM_TRIES:
+            raise BudgetError
+    return order
 
 
 def _matches(pattern: str, constant: object) -> bool:

@@ -19,6 +19,10 @@ from scanner.values import ARRAY, EMPTY, Key, Value, mixed, put_into
 
 MAXIMUM_EVENTS = 4_000
 """Noted in one walk."""
+MAXIMUM_TRACE = 12_000
+"""Events of one walk in their order, with what happens again."""
+MAXIMUM_RUNS = 8
+"""Of one method in one walk, each with other arguments or fields."""
 MAXIMUM_PASSES = 3
 """Over one method in one call."""
 USER_ACTS = frozenset(
@@ -97,10 +101,14 @@ class Walk:
         self._reach = reach
         self._user_acts = user_acts
         self.events: list[Event] = []
+        """Each once; the number of an event is its place here."""
+        self.trace: list[int | tuple[int, int]] = []
+        """Their order: the number of an event, or from where to where in here it goes again."""
         self._fields: dict[str, Value] = {}
         self._changes = 0
         """How often a field gained something: then what reads it may do something else."""
         self._running: Counter[Method] = Counter()
+        self._runs: Counter[Method] = Counter()
         self._done: dict[tuple[Method, tuple[Key, ...], int], tuple[Value, int, int] | None] = {}
 
     def start(self, method: Method) -> None:
@@ -117,21 +125,27 @@ class Walk:
                 return mixed(arguments)
             self._repeat(*known[1:])
             return known[0]
-        if self._running[method] > 1:  # deeper into itself there is nothing new
-            return mixed(arguments)
+        if self._running[method] > 1 or self._runs[method] >= MAXIMUM_RUNS:
+            return mixed(arguments)  # deeper into itself, or once more, there is nothing new
+        self._runs[method] += 1
         self._done[key] = None
-        begin = len(self.events)
+        begin = len(self.trace)
         frame = Frame(self._program.files[method.file], method, arguments, depth)
         self._running[method] += 1
         self._run(frame)
         self._running[method] -= 1
         given = frame.returned[0] if len(frame.returned) == 1 else mixed(frame.returned)
-        self._done[key] = (given, begin, len(self.events))
+        self._done[key] = (given, begin, len(self.trace))
         return given
 
     def _repeat(self, begin: int, end: int) -> None:
-        room = max(0, MAXIMUM_EVENTS - len(self.events))
-        self.events += self.events[begin:end][:room]
+        if begin < end and self.trace[-1] != (begin, end):
+            self._went((begin, end))
+
+    def _went(self, place: int | tuple[int, int]) -> None:
+        if len(self.trace) >= MAXIMUM_TRACE:
+            raise BudgetError
+        self.trace.append(place)
 
     def _run(self, frame: Frame) -> None:
         units, size = frame.units, len(frame.units)
@@ -281,6 +295,7 @@ class Walk:
         offset = frame.method.code_at + 16 + 2 * at
         shown = this and Value(this.constant, this.origins, this.holds)
         number = len(self.events)
+        self._went(number)
         self.events.append(Event(number, names, tuple(arguments), shown, frame.method, offset))
         return frozenset((number,))
 
