@@ -35,11 +35,11 @@ def answer_to(rule: Rule, facts: Facts, ask: Ask | None = None) -> Answer:
     """
     if _is_excluded(rule, facts):
         return _NO
-    started = _components(rule, facts)
-    if started is None:
-        return _NO
     evidence, unknown = _traits(rule, facts)
-    if evidence is None or not _steps_are_there(rule, facts, unknown):
+    if evidence is None:
+        return _NO
+    started = _components(rule, facts)
+    if started is None or not _steps_are_there(rule, facts, unknown):
         return _NO
     if unknown:
         return Answer(False, needs=unknown[0])
@@ -113,13 +113,17 @@ def _is_first(rule: Rule, facts: Facts) -> bool:
 def _traits(rule: Rule, facts: Facts) -> tuple[list[str] | None, list[str]]:
     """Return the traits that make the rule hold (None: it cannot), and those not known."""
     unknown: list[str] = []
-    for kind in TRAIT_KINDS:
-        missing = facts.unknown(kind, rule["all"][kind])
-        if any(one not in facts.has[kind] and one not in missing for one in rule["all"][kind]):
-            return None, []
-        if not facts.has[kind].isdisjoint(rule["none"][kind]):
-            return None, []
-        unknown += missing + facts.unknown(kind, rule["none"][kind])
+    wanted, unwanted = rule["all"], rule["none"]
+    for kind, has in facts.has.items():
+        if wanted[kind] and not has.issuperset(wanted[kind]):
+            missing = facts.unknown(kind, wanted[kind])
+            if not has.issuperset(set(wanted[kind]).difference(missing)):
+                return None, []
+            unknown += missing
+        if unwanted[kind]:
+            if not has.isdisjoint(unwanted[kind]):
+                return None, []
+            unknown += facts.unknown(kind, unwanted[kind])
     needed = [one for kind in TRAIT_KINDS for one in rule["all"][kind]]
     if not rule["at_least"]:
         return needed, unknown
