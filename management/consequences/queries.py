@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from management.commands.models import Command
 from management.commands.rules import CommandState
+from management.compliance.judgement import ConsequenceKind
 from management.compliance.models import DeviceJudgement
 from management.consequences.models import CarriedOut, Freeze, HeldDevice
 from management.consequences.rules import (
@@ -37,6 +38,25 @@ class Told:
 
     row: CarriedOut
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """What the dashboard says of consequences."""
+
+    frozen: list[Frozen]
+    notices: int
+    """Violations told to administrators that stand and that nobody put away."""
+
+
+def read_alerts(session: Session, now: datetime) -> Alerts:
+    """Return what administrators should see first."""
+    notices = select(func.count()).where(
+        CarriedOut.kind == ConsequenceKind.TELL_ADMINISTRATORS,
+        CarriedOut.ended_at.is_(None),
+        CarriedOut.seen_by == "",
+    )
+    return Alerts(active_freezes(session, now), session.scalar(notices) or 0)
 
 
 def list_standing(session: Session, device_id: UUID) -> Sequence[CarriedOut]:

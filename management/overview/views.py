@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from management import words
 from management.access import Permission, public, requires
+from management.consequences import queries as consequences
 from management.overview.queries import Dashboard, read_dashboard
 from management.overview.rules import Slice, arcs
 from management.web import is_fragment, reading
@@ -19,8 +20,9 @@ def dashboard() -> ResponseReturnValue:
     """Show how the fleet stands; htmx asks again for the cards every half minute."""
     with reading() as session:
         shown = read_dashboard(session, utc_now())
+        alerts = consequences.read_alerts(session, utc_now())
     page = "overview/cards.html" if is_fragment() else "overview/dashboard.html"
-    return render_template(page, d=shown, slices=_slices(shown))
+    return render_template(page, d=shown, slices=_slices(shown), alerts=alerts)
 
 
 @bp.get("/mdm/web")

@@ -1,0 +1,149 @@
+"""The API's view of trials: start, follow, promote, roll back."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from flask import Blueprint
+from pydantic import Field
+
+from management.access import Permission, signed_in_name
+from management.api.operations import STRICT, Reason, Whole, operation
+from management.audit.notes import note
+from management.canary import queries, service
+from management.canary.models import Canary
+from management.canary.rules import Counts
+from management.policies.criteria_api import Criteria, read_criteria
+from management.web import reading, transaction
+from runtime.clock import utc_now
+
+bp = Blueprint("canary_api", __name__, url_prefix="/api/v1")
+Share = Annotated[int, Field(ge=0, le=50), Whole]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTrial:
+    """Changed criteria for some devices of a policy."""
+
+    __pydantic_config__ = STRICT
+
+    policy_id: UUID
+    based_on: Annotated[int, Field(ge=1), Whole]
+    """The version from which the change was made; refused when another one holds."""
+    requirements: Criteria
+    """A criterion left out has its default."""
+    percent: Share = 0
+    """Share of the policy's devices, always the same ones first; or give ``group_id``."""
+    group_id: UUID | None = None
+    limit_percent: Annotated[int, Field(ge=0, le=100), Whole] = 5
+    """It stops when a larger share became non-compliant."""
+    because: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndOfTrial:
+    """Why it ends."""
+
+    __pydantic_config__ = STRICT
+
+    because: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialAnswer:
+    """How a trial stands, every step with its time."""
+
+    id: UUID
+    policy_id: UUID
+    policy_version: int
+    trial_id: UUID
+    """The policy that its devices have meanwhile."""
+    state: str
+    """``starting``, ``running``, ``promoted``, ``stopped`` (by itself) or ``rolled_back``."""
+    started_at: datetime
+    started_by: str
+    because: str
+    given_at: datetime | None
+    ended_at: datetime | None
+    ended_by: str
+    ended_because: str
+    back_at: datetime | None
+    devices: int
+    worse: int
+    mended: int
+
+
+@operation(bp, "/trials", Permission.CHANGE_POLICIES, "POST", 201, (409,))
+def start_trial(body: NewTrial) -> TrialAnswer:
+    """Ask changed criteria of some devices first; the others keep what holds."""
+    wanted = service.Wanted(
+        policy_id=body.policy_id,
+        based_on=body.based_on,
+        requirements=read_criteria(body.requirements),
+        percent=body.percent,
+        group_id=body.group_id,
+        limit_percent=body.limit_percent,
+        by=signed_in_name(),
+        because=body.because,
+    )
+    with transaction("start a trial") as session:
+        canary = service.start(session, wanted, utc_now())
+        note(session, "canary.start", body.policy_id, body.because, canary=str(canary.id))
+        return _answer(queries.counts(session, canary), canary)
+
+
+@operation(bp, "/trials/<uuid:canary_id>", Permission.VIEW)
+def get_trial(canary_id: UUID) -> TrialAnswer:
+    """Get how a trial stands."""
+    with reading() as session:
+        canary = queries.get_canary(session, canary_id)
+        return _answer(queries.counts(session, canary), canary)
+
+
+@operation(
+    bp, "/trials/<uuid:canary_id>/promote", Permission.CHANGE_POLICIES, "POST", refusals=(409,)
+)
+def promote_trial(canary_id: UUID, body: EndOfTrial) -> TrialAnswer:
+    """Let it hold for everybody."""
+    with transaction("promote a trial") as session:
+        canary = service.promote(session, canary_id, signed_in_name(), body.because, utc_now())
+        note(session, "canary.promote", canary.policy_id, body.because, canary=str(canary_id))
+        return _answer(queries.counts(session, canary), canary)
+
+
+@operation(
+    bp, "/trials/<uuid:canary_id>/roll-back", Permission.CHANGE_POLICIES, "POST", refusals=(409,)
+)
+def roll_back_trial(canary_id: UUID, body: EndOfTrial) -> TrialAnswer:
+    """End it; its devices get back what holds for them."""
+    with transaction("roll a trial back") as session:
+        canary = service.roll_back(session, canary_id, signed_in_name(), body.because, utc_now())
+        note(session, "canary.roll_back", canary.policy_id, body.because, canary=str(canary_id))
+        return _answer(queries.counts(session, canary), canary)
+
+
+_SAME = (
+    "id",
+    "policy_id",
+    "policy_version",
+    "trial_id",
+    "state",
+    "started_at",
+    "started_by",
+    "because",
+    "given_at",
+    "ended_at",
+    "ended_by",
+    "ended_because",
+    "back_at",
+)
+
+
+def _answer(counted: Counts, canary: Canary) -> TrialAnswer:
+    return TrialAnswer(
+        **{name: getattr(canary, name) for name in _SAME},
+        devices=counted.devices,
+        worse=counted.worse,
+        mended=counted.mended,
+    )
