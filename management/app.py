@@ -52,6 +52,8 @@ VIEWS = (
     "management.policies.settings_api",
     "management.groups.api",
     "management.dry_run.api",
+    "management.consequences.api",
+    "management.canary.api",
     "management.apps.api",
     "management.updates.api",
     "management.mail_access.console_api",
