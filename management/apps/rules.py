@@ -14,8 +14,8 @@ LARGEST_APP_BYTES = 512 * 1024 * 1024
 """An uploaded file may be so large."""
 LARGEST_UPLOAD_BYTES = LARGEST_APP_BYTES + 64 * 1024
 """The same with what the form adds."""
-BLAMELESS = frozenset({Verdict.CLEAN, Verdict.UNSCANNABLE})
-"""No fact about a device follows from these."""
+BLAMELESS = frozenset({Verdict.CLEAN})
+"""No fact about a device follows from these; what could not be read is never among them."""
 _SEVERITIES = ("note", "low", "medium", "high")
 RATINGS = ("privacy", "vulnerable")
 """Categories of findings that rate honest apps too."""

@@ -8,6 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from contracts.scan import Verdict
+from management.apps.rules import Reputation
+from management.apps.rules import bad_apps as bad_apps_of
 from management.compliance.catalogue import CRITERIA
 from management.compliance.criteria import next_changes, version_key
 from management.compliance.judgement import (
@@ -567,6 +569,17 @@ def test_each_verdict_is_a_rule_with_its_own_severity() -> None:
         (Rule.NO_UNWANTED_APP, Severity.MEDIUM),
     ]
     assert answer.risk is Risk.CRITICAL
+
+
+def test_an_app_that_could_not_be_read_is_never_clean() -> None:
+    known = {"ab": Reputation("ab", "unscannable", "2026.1", "", "")}
+    found = bad_apps_of([("ab", "a.b", "App")], known)
+
+    answer = judge(
+        healthy(bad_apps=found), asked_by(forbidden_verdicts=(Verdict.UNSCANNABLE,)), NOW
+    )
+
+    assert rules(answer) == {Rule.NO_UNSCANNABLE_APP}
 
 
 def test_consequences_follow_step_by_step() -> None:
