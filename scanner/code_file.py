@@ -41,6 +41,8 @@ class CodeFile:
         self._proto_rows, self._protos = numbers[:2]
         self.field_rows, self._fields = numbers[2:]
         self._texts: dict[int, str] = {}
+        self._type_names: dict[int, str] = {}
+        self._proto_texts: dict[int, str] = {}
         self._field_names: dict[int, str] = {}
 
     def text(self, index: int) -> str:
@@ -52,9 +54,13 @@ class CodeFile:
 
     def type_name(self, index: int) -> str:
         """Return the descriptor of type *index*."""
-        if index >= self.dex.types.rows:
-            raise BrokenDexError("a type index is too large")
-        return self.text(self._number(self.dex.types.at + 4 * index))
+        found = self._type_names.get(index)
+        if found is None:
+            if index >= self.dex.types.rows:
+                raise BrokenDexError("a type index is too large")
+            found = self.text(self._number(self.dex.types.at + 4 * index))
+            self._type_names[index] = found
+        return found
 
     def method(self, index: int) -> tuple[int, int, int]:
         """Return class, prototype and name of method *index*, as indexes."""
@@ -80,6 +86,12 @@ class CodeFile:
 
     def proto(self, index: int) -> str:
         """Return prototype *index* as ``(parameters)result``."""
+        found = self._proto_texts.get(index)
+        if found is None:
+            found = self._proto_texts[index] = self._read_proto(index)
+        return found
+
+    def _read_proto(self, index: int) -> str:
         if index >= self._proto_rows:
             raise BrokenDexError("a prototype index is too large")
         _, result, at = struct.unpack_from("<3I", self.data, self._protos + 12 * index)

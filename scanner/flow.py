@@ -107,6 +107,7 @@ class Walk:
         self._fields: dict[str, Value] = {}
         self._changes = 0
         """How often a field gained something: then what reads it may do something else."""
+        self._followed: dict[tuple[str, frozenset[int], int, int], tuple[int, int]] = {}
         self._running: Counter[Method] = Counter()
         self._runs: Counter[Method] = Counter()
         self._done: dict[tuple[Method, tuple[Key, ...], int], tuple[Value, int, int] | None] = {}
@@ -260,6 +261,12 @@ class Walk:
         if found is None or depth >= self._reach:
             return
         passed = Value(None, mixed(given).origins)
+        key = (holder, passed.origins, depth, self._changes)
+        if key in self._followed:
+            self._repeat(*self._followed[key])
+            return
+        begin = len(self.trace)
+        self._followed[key] = (begin, begin)  # while it runs
         # A component is handed around as Context: that alone starts nothing of it.
         is_context = self._program.descends(holder, ("Landroid/content/Context;",))
         this = EMPTY if is_context else Value(None, frozenset(), frozenset((holder,)))
@@ -268,6 +275,7 @@ class Walk:
                 self._user_acts or method.name not in USER_ACTS
             ):
                 self._enter(method, [this, *[passed] * 6], depth + 1)
+        self._followed[key] = (begin, len(self.trace))
 
     def own(self, descriptor: str) -> frozenset[str]:
         """Return *descriptor* alone if the app defines that class, else nothing."""
