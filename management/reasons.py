@@ -91,6 +91,8 @@ _SENTENCES = dict(
         _l("If it does report: its agent is too old to say this. Let it update."),
         _l("Ask your administrator."),
         _l("Install the agent on it, or let the policy bear what such devices cannot say."),
+        _l("The device was not enrolled yet at %(moment)s."),
+        _l("The log of this device begins at %(moment)s; what was before is forgotten by setting."),
         _l("The enrolment key is not known here. Check it, or ask for a new invitation."),
         _l("The invitation has expired. Ask for a new one."),
         _l("The invitation was used by a device already. Ask for a new one."),
@@ -100,6 +102,33 @@ _SENTENCES = dict(
         _l("The device never said what became of it."),
         _l("The device enrolled anew; the command is sent again."),
         _l("Taken back by %(name)s."),
+        _l("Replaced by %(kind)s, which %(name)s asked for."),
+        _l("The device left. The wipe waits for its return."),
+        _l("The device is %(state)s."),
+        _l("The device is retired. %(words)s The wipe waits for its return."),
+        _l("The device enrolled anew before it was wiped; the wipe is sent again."),
+        _l("The database was restored from a backup. Is this still wanted?"),
+        _l("Sent again after a restore."),
+        _l("Handed on to the device's newer record."),
+        _l("Enforcement is paused by %(name)s: %(because)s"),
+        _l(
+            "A bulk command that destroys is always approved. Approvers must prove that they "
+            "want it."
+        ),
+        _l("The same command is on its way already."),
+        _l("The device is about to be wiped; take the wipe back first."),
+        _l("The device cannot get commands: it is %(state)s."),
+        _l("Apple lets no app read which other apps are installed."),
+        _l("The App Store updates the agent on Apple devices."),
+        _l("The device has a work profile: management reaches only what is inside it."),
+        _l(
+            "The agent is not device owner, so Android lets it do little. Set the device up anew "
+            "as device owner or with a work profile."
+        ),
+        _l("The device enrolled as its user's own: Apple lets management reach company data only."),
+        _l("The device belongs to its user; only company data may be wiped."),
+        _l("The device belongs to its user; lost mode would lock them out of it."),
+        _l("Apple's lost mode needs a supervised device."),
         _l("automatic allowing and blocking is switched off"),
         _l("unmanaged phones are left alone by setting"),
     )

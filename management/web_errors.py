@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 from werkzeug.exceptions import HTTPException
 
 from management.access import who_asks
+from management.reasons import reason
 from runtime.errors import (
     ForbiddenError,
     MalformedMessageError,
@@ -87,12 +88,12 @@ def _answer(status: int, detail: str) -> tuple[str | dict[str, object], int, dic
         return problem(status, detail), status, headers
     if "HX-Request" in request.headers:
         headers["Content-Type"] = "text/plain; charset=utf-8"
-        return detail, status, headers
+        return reason(detail), status, headers
     page = render_template(
         "error.html",
         status=status,
         title=_title(status),
-        detail=detail,
+        detail=reason(detail),
         next_step=_next_step(status),
         request_id=g.get("request_id", ""),
         identity=who_asks(),
