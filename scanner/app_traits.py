@@ -1,9 +1,12 @@
 """What the scanner recognises in an app by itself: `patterns.rule_language.Trait`."""
 
 import math
+import zlib
 from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
+
+from scanner.evidence import Finding
 
 REFLECTION = ("Ljava/lang/reflect/Method;->invoke", "Ljava/lang/reflect/Constructor;->newInstance")
 LOOKS_UP = (
@@ -40,10 +43,15 @@ STUB_CLAUSE: Mapping[str, Any] = {
     "steps": [{"call": LOADS_CODE, "label": "", "takes": [], "arguments": {}, "either": []}],
 }
 """The application class, which runs first, loads code."""
+SAYS = {
+    "loads_code": "loads code from files",
+    "loads_native": "loads native code",
+    "stub_application": "begins with a class that does so",
+}
 PAYLOAD_BYTES = 16 * 1024
 SAMPLE_BYTES = 8 * 1024
 RANDOM_BITS = 7.96
-"""Bits a byte in a sample: what is encrypted has 7.97 and more, what is deflated 7.8 to 7.93."""
+"""Bits a byte in a sample: what is encrypted has 7.97 and more."""
 MOST = 0.5
 _COMPRESSED = (
     b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3",
@@ -65,14 +73,49 @@ def from_references(references: Collection[str]) -> list[str]:
     return [name for name, value in holds.items() if value]
 
 
+def hidden_code(traits: Collection[str]) -> Finding | None:
+    """Return the finding for an app whose real code is not where it can be read."""
+    carried = [one for one in ("encrypted_payload", "native_code") if one in traits]
+    loads = [one for one in ("loads_code", "loads_native", "stub_application") if one in traits]
+    if "missing_code" not in traits or "encrypted_payload" not in carried or not loads:
+        return None
+    return Finding(
+        "hidden_code",
+        "medium",
+        "byte code",
+        "Most components of the manifest have no class in the file; it carries an encrypted entry"
+        f" and {' and '.join(SAYS[one] for one in loads)}.",
+        "Its real code is hidden",
+        "evasive-container",
+        technique="T1406.002",
+        confidence="high",
+        meaning="What the app does stands in an entry that only the app itself decrypts, when it"
+        " runs. So no rule about code can hold for it, and nobody can say that it is clean.",
+    )
+
+
 def is_payload(data: bytes) -> bool:
     """Whether *data* is large and as random as only encryption makes it, in no known format."""
     if len(data) < PAYLOAD_BYTES or data.startswith(_COMPRESSED):
         return False
     if data[4:8] == b"ftyp" or data[4:8] in (b"TFL3", b"moov", b"mdat"):
         return False
+    if _is_deflated(data[:SAMPLE_BYTES]):
+        return False
     middle = (len(data) - SAMPLE_BYTES) // 2
     return all(bits_a_byte(data[at : at + SAMPLE_BYTES]) > RANDOM_BITS for at in (0, middle))
+
+
+def _is_deflated(sample: bytes) -> bool:
+    """Whether *sample* is the beginning of a deflate stream, with zlib's header or without."""
+    for form in (zlib.MAX_WBITS, -zlib.MAX_WBITS):
+        try:
+            body = zlib.decompressobj(form).decompress(sample, 2 * SAMPLE_BYTES)
+        except zlib.error:
+            continue
+        if len(body) > SAMPLE_BYTES // 2:
+            return True
+    return False
 
 
 def bits_a_byte(sample: bytes) -> float:

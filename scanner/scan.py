@@ -218,11 +218,14 @@ class _Scan:
         self._keep.app(app, self._label(app), [*dict.fromkeys(proven)])
         for finding in findings_of(self._signatures, _now()):
             self._evidence.find(finding)
-        self._keep.findings(self._evidence)
         wanted = wanted_references(patterns.behaviours) | {*app_traits.REFERENCES}
         self._keep.references(self._code.references(wanted), wanted)
         for trait in self._code.traits(*self._classes(app)):
             self._keep.trait(trait)
+        if hidden := app_traits.hidden_code(self._keep.values["traits"]):
+            self._evidence.find(hidden)
+            self._evidence.skip("byte code: the app's own code is encrypted, so it was not seen.")
+        self._keep.findings(self._evidence)
         found, _ = app_findings(self._keep.values, patterns.data, self._code.ask)
         self._keep.values["code"] = self._code.answers
         for finding in found:
