@@ -29,6 +29,7 @@ from runtime.errors import NotFoundError
 
 PAGE = 50
 CHUNK = 500
+LARGEST_ID = 2**63
 _WAIT = "Wait, or release the freeze if every device that matters was heard."
 
 
@@ -94,7 +95,7 @@ def list_carried_out(
 
 def get_carried_out(session: Session, row_id: int) -> CarriedOut:
     """Return one row; NotFoundError when there is none."""
-    found = session.get(CarriedOut, row_id)
+    found = session.get(CarriedOut, row_id) if row_id < LARGEST_ID else None
     if found is None:
         raise NotFoundError("There is no such entry.")
     return found
@@ -189,7 +190,7 @@ def find_freeze(session: Session, relay_id: UUID, since: datetime) -> Freeze | N
 
 def get_freeze(session: Session, freeze_id: int) -> Freeze:
     """Return a freeze; NotFoundError when there is none."""
-    found = session.get(Freeze, freeze_id)
+    found = session.get(Freeze, freeze_id) if freeze_id < LARGEST_ID else None
     if found is None:
         raise NotFoundError("There is no such freeze.")
     return found

@@ -22,19 +22,16 @@ from runtime.clock import utc_now
 from runtime.errors import NotFoundError
 
 bp = Blueprint("dry_run_api", __name__, url_prefix="/api/v1")
-Version = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[A-Za-z0-9._+-]+$")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDryRun:
-    """What to try: criteria of a policy, or an installed pattern set."""
+    """Criteria of a policy to try."""
 
     __pydantic_config__ = STRICT
 
-    policy_id: UUID | None = None
     requirements: Criteria = field(default_factory=Criteria)
-    """A criterion left out has its default; only with ``policy_id``."""
-    pattern_version: Version | None = None
+    """A criterion left out has its default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,23 +100,24 @@ class ChangedDevicePage:
     next: str | None
 
 
-@operation(bp, "/dry-runs", Permission.CHANGE_POLICIES, "POST", 201, (409,))
-def start_dry_run(body: NewDryRun) -> DryRunAnswer:
-    """Judge the fleet by what is on trial; nothing changes by it.
-
-    Give either ``policy_id`` with ``requirements``, or ``pattern_version``.
-    """
-    by, now = signed_in_name(), utc_now()
+@operation(
+    bp, "/policies/<uuid:policy_id>/dry-runs", Permission.CHANGE_POLICIES, "POST", 201, (409,)
+)
+def try_policy(policy_id: UUID, body: NewDryRun) -> DryRunAnswer:
+    """Judge the fleet by changed criteria of a policy; nothing changes by it."""
+    asked = read_criteria(body.requirements)
     with transaction("start a dry run") as session:
-        if body.policy_id is not None and body.pattern_version is None:
-            asked = read_criteria(body.requirements)
-            run = service.try_policy(session, body.policy_id, asked, by, now)
-            note(session, "dry_run.policy", body.policy_id, run=str(run.id))
-        elif body.pattern_version is not None and body.policy_id is None:
-            run = service.try_patterns(session, body.pattern_version, by, now)
-            note(session, "dry_run.patterns", body.pattern_version, run=str(run.id))
-        else:
-            raise service.neither_nor()
+        run = service.try_policy(session, policy_id, asked, signed_in_name(), utc_now())
+        note(session, "dry_run.policy", policy_id, run=str(run.id))
+        return _answer(run)
+
+
+@operation(bp, "/pattern-sets/<version>/dry-runs", Permission.RUN_UPDATES, "POST", 201, (409,))
+def try_patterns(version: str) -> DryRunAnswer:
+    """Judge the fleet by an installed pattern set that is not active; nothing changes by it."""
+    with transaction("start a dry run") as session:
+        run = service.try_patterns(session, version, signed_in_name(), utc_now())
+        note(session, "dry_run.patterns", version, run=str(run.id))
         return _answer(run)
 
 

@@ -19,7 +19,7 @@ from management.policies.rules import Requirements, read_requirements, write_req
 from management.policies.service import change_policy
 from management.updates.queries import active_set, get_set
 from management.work.service import enqueue
-from runtime.errors import MalformedMessageError, RefusedError
+from runtime.errors import RefusedError
 
 WORK = "dry_run.run"
 KEPT = 20
@@ -166,11 +166,6 @@ def forget_some(session: Session, limit: int = 5_000) -> int:
         some = DryRunDevice.device_id.in_(ids[start : start + 500])
         session.execute(delete(DryRunDevice).where(found, some))
     return len(ids)
-
-
-def neither_nor() -> MalformedMessageError:
-    """Return what to raise when what is on trial is not one thing."""
-    return MalformedMessageError("Give either policy_id with requirements, or pattern_version.")
 
 
 def write_candidates(candidates: Mapping[str, Candidate]) -> dict[str, dict[str, str]]:

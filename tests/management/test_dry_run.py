@@ -350,9 +350,9 @@ def test_the_api_tells_the_same(app: Flask, context: Context) -> None:
     program = api_client(app, context, "robot", Role.OWNER)
     with context.database.reading() as session:
         policy = ensure_default_policy(session, utc_now()).id
-    asked = {"policy_id": str(policy), "requirements": {"no_usb_debugging": True}}
+    asked = {"requirements": {"no_usb_debugging": True}}
 
-    run = program.post("/api/v1/dry-runs", json=asked).json
+    run = program.post(f"/api/v1/policies/{policy}/dry-runs", json=asked).json
     assert run and "id" in run, run
     finished(context, UUID(run["id"]))
 
@@ -364,5 +364,5 @@ def test_the_api_tells_the_same(app: Flask, context: Context) -> None:
     rest = program.get(f"/api/v1/dry-runs/{run['id']}/devices?limit=3&after={first['next']}").json
     assert rest is not None
     assert (len(first["items"]), len(rest["items"]), rest["next"]) == (3, 1, None)
-    assert program.post("/api/v1/dry-runs", json={}).status_code == 400
+    assert program.post("/api/v1/pattern-sets/none/dry-runs").status_code == 404
     assert program.post(f"/api/v1/dry-runs/{run['id']}/cancel").status_code == 409
