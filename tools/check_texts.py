@@ -26,6 +26,7 @@ def _generated() -> list[str]:
     for tool in (
         "third_party.py",
         "settings_document.py",
+        "pattern_document.py",
         "policy_document.py",
         "compliance_document.py",
     ):
