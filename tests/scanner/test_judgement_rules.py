@@ -1,10 +1,20 @@
 """Findings to verdict, as properties."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.scan import Finding, Severity, Verdict
-from scanner.judgement_rules import categories, judge
+from contracts.scan import Confidence, Finding, Severity, Verdict
+from scanner.judgement_rules import (
+    RATINGS,
+    categories,
+    confidence,
+    family,
+    judge,
+    sorted_findings,
+    techniques,
+    weight,
+)
 
 findings = st.lists(
     st.builds(
@@ -13,11 +23,21 @@ findings = st.lists(
         severity=st.sampled_from(Severity),
         where=st.just("w"),
         evidence=st.just("e"),
-        category=st.sampled_from(["", "trojan", "spyware"]),
+        category=st.sampled_from(["", "trojan", "spyware", *RATINGS]),
+        family=st.sampled_from(["", "One", "Two"]),
+        technique=st.sampled_from(["", "T1", "T2"]),
+        confidence=st.sampled_from(Confidence),
     ),
     max_size=6,
 )
 skipped = st.lists(st.just("one entry"), max_size=2)
+ORDER = [
+    Verdict.CLEAN,
+    Verdict.UNWANTED,
+    Verdict.UNSCANNABLE,
+    Verdict.SUSPICIOUS,
+    Verdict.MALICIOUS,
+]
 
 
 @given(findings, skipped)
@@ -36,15 +56,7 @@ def test_whatever_was_skipped_is_never_clean_nor_merely_unwanted(
 def test_more_findings_never_make_it_milder(
     some: list[Finding], more: list[Finding], left_out: list[str]
 ) -> None:
-    order = [
-        Verdict.CLEAN,
-        Verdict.UNWANTED,
-        Verdict.UNSCANNABLE,
-        Verdict.SUSPICIOUS,
-        Verdict.MALICIOUS,
-    ]
-
-    assert order.index(judge(some + more, left_out)) >= order.index(judge(some, left_out))
+    assert ORDER.index(judge(some + more, left_out)) >= ORDER.index(judge(some, left_out))
 
 
 @given(findings)
@@ -55,7 +67,67 @@ def test_notes_alone_are_clean(found: list[Finding]) -> None:
 
 
 @given(findings)
-def test_only_findings_that_count_give_categories(found: list[Finding]) -> None:
-    counted = {f.category for f in found if f.severity is not Severity.NOTE} - {""}
+def test_ratings_alone_are_at_most_unwanted(found: list[Finding]) -> None:
+    rated = [finding for finding in found if finding.category in RATINGS]
 
-    assert set(categories(found)) == counted
+    assert judge(rated, ()) in (Verdict.CLEAN, Verdict.UNWANTED)
+
+
+@given(findings)
+def test_only_findings_that_count_give_categories_family_and_techniques(
+    found: list[Finding],
+) -> None:
+    counted = [one for one in found if one.severity is not Severity.NOTE]
+
+    assert set(categories(found)) == {one.category for one in counted} - {""}
+    assert set(techniques(found)) == {one.technique for one in counted} - {""}
+    named = [one for one in sorted_findings(counted) if one.family]
+    assert family(found) == (named[0].family if named else "")
+
+
+@given(findings, st.randoms())
+def test_the_order_in_which_things_were_found_does_not_matter(
+    found: list[Finding], chance: object
+) -> None:
+    mixed = [*found]
+    chance.shuffle(mixed)  # type: ignore[attr-defined]
+
+    assert judge(mixed, ()) is judge(found, ())
+    assert confidence(mixed, ()) is confidence(found, ())
+    assert [*map(weight, sorted_findings(mixed))] == [*map(weight, sorted_findings(found))]
+
+
+def finding(sure: Confidence, technique: str, severity: Severity = Severity.MEDIUM) -> Finding:
+    return Finding(
+        rule="r",
+        severity=severity,
+        where="w",
+        evidence="e",
+        category="trojan",
+        technique=technique,
+        confidence=sure,
+    )
+
+
+LOW, MEDIUM, HIGH = Confidence
+
+
+@pytest.mark.parametrize(
+    ("found", "sure"),
+    [
+        ([finding(LOW, "T1")], LOW),
+        ([finding(LOW, "T1"), finding(LOW, "T1")], LOW),
+        ([finding(LOW, "T1"), finding(LOW, "T2")], MEDIUM),
+        ([finding(MEDIUM, "T1"), finding(LOW, "T2")], HIGH),
+        ([finding(HIGH, "T1"), finding(HIGH, "T2")], HIGH),
+        ([finding(HIGH, "T1", Severity.LOW), finding(LOW, "T2", Severity.HIGH)], LOW),
+    ],
+    ids=["one", "twice the same", "two agree", "mixed", "as sure as can be", "the gravest decide"],
+)
+def test_a_verdict_is_as_sure_as_what_speaks_for_it(found: list[Finding], sure: Confidence) -> None:
+    assert confidence(found, ()) is sure
+
+
+def test_nothing_found_is_less_sure_when_something_was_skipped() -> None:
+    assert confidence([], ()) is MEDIUM
+    assert confidence([], ("one entry",)) is LOW
