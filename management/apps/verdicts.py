@@ -56,7 +56,8 @@ def keep_result(session: Session, sha256: str, result: ScanResult, now: datetime
     session.add(kept)
     row = know(session, {sha256: {}}, now)[sha256]
     row.package, row.version = fields["package"] or row.package, fields["version_name"]
-    row.name = fields["label"] or row.name
+    if fields["label"] and not fields["label"].startswith("@"):  # a reference that led nowhere
+        row.name = fields["label"]
     if fields["signers"]:
         row.signer_sha256 = fields["signers"][0]["sha256"]
     elif result.verdict is not Verdict.UNSCANNABLE:
