@@ -1,6 +1,5 @@
 """Background work ``dry_run.run``: judges the fleet in chunks, on all cores when it is large."""
 
-import json
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -12,11 +11,8 @@ from uuid import UUID
 
 from sqlalchemy.engine import URL
 
-from contracts import codec
 from management import tables
-from management.apps.queries import find_verdict, hashes_after
-from management.apps.rules import reputation
-from management.apps.uploads import file_of
+from management.apps.candidates import verdict_changes
 from management.context import Context
 from management.database import Database
 from management.dry_run import service
@@ -27,9 +23,8 @@ from management.dry_run.rules import Candidate, RunState
 from management.handlers import Progress
 from management.updates.queries import patterns_folder
 from runtime.clock import utc_now
-from runtime.errors import NotFoundError, SekishoError
+from runtime.errors import SekishoError
 from runtime.process import die_with_parent
-from scanner.isolation import scan_file
 
 CHUNK = 4_000
 """Devices in one piece of work."""
@@ -138,35 +133,22 @@ def _judge(trial: Trial, after: UUID | None, last: UUID) -> Chunk:
 
 
 def _with_verdicts(context: Context, found: DryRun, progress: Progress) -> DryRun | None:
-    """Judge the stored apps with the set on trial; keep what it says otherwise than now."""
-    candidates: dict[str, Candidate] = {}
-    last, seen = "", 0
-    while True:
-        with context.database.reading() as session:
-            hashes = hashes_after(session, last, 100)
-        if not hashes:
-            break
-        for last in hashes:
-            seen += 1
-            if (said := _other_verdict(context, last, found.pattern_version)) is not None:
-                candidates[last] = said
-            progress(f"Judged {seen} stored apps with pattern set {found.pattern_version}.")
+    """Judge the known apps with the set on trial; keep what it says otherwise than now.
+
+    What an administrator approved stays out of it, as it does in earnest.
+    """
+    progress(f"Judging the known apps with pattern set {found.pattern_version}.")
+    folder = patterns_folder(context.settings) / found.pattern_version
+    with context.database.reading() as session:
+        candidates = {
+            app.sha256: Candidate(
+                app.after.verdict, app.after.rule, app.after.family, app.after.pattern_version
+            )
+            for app in verdict_changes(session, folder)
+            if not app.approved
+        }
     with context.database.transaction("keep verdicts on trial") as session:
         return service.keep_verdicts(session, found.id, candidates)
-
-
-def _other_verdict(context: Context, sha256: str, version: str) -> Candidate | None:
-    folder = patterns_folder(context.settings) / version
-    try:
-        result = scan_file(file_of(context.settings.home, sha256), folder)
-    except NotFoundError:  # deleted meanwhile
-        return None
-    with context.database.reading() as session:
-        known = find_verdict(session, sha256)
-    if known is not None and known.verdict == result.verdict.value:
-        return None
-    said = reputation(sha256, json.loads(codec.write(result)))
-    return Candidate(said.verdict, said.rule, said.family, version)
 
 
 def _forget_old(context: Context) -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -34,13 +35,18 @@ from management.mail_access.models import Connector, Partnership
 from management.policies.rules import Requirements
 from management.policies.service import change_policy, ensure_default_policy
 from management.policies.treatment import Consequence, Treatment
+from management.updates.activation import store_installed
+from management.updates.queries import patterns_folder
 from management.work.models import Job
 from runtime.clock import utc_now
 from runtime.errors import RefusedError
 from tests.conftest import MakeUrl
 from tests.management.clients import ConsoleClient, api_client
 from tests.management.fleets import HOUR, START, Life, add_device, live, lives
+from tests.management.test_apps_hunt import NEW_SIGNERS, bank, go_live, holder, ready, set_with
+from updater.install import install_sources
 
+__all__ = ["ready"]
 DAY = timedelta(days=1)
 GOOD = {
     FactKind.ROOTED: False,
@@ -290,6 +296,29 @@ def test_other_verdicts_concern_those_who_hold_the_apps(context: Context) -> Non
     rows = named(context, found)
     assert set(rows) == set(ids[:2])
     assert "Torch" in rows[ids[0]].because
+
+
+def test_a_pattern_set_is_tried_before_it_goes_live(ready: Context, tmp_path: Path) -> None:
+    """The set knows the true signer of a bank's app; one device holds an app signed otherwise."""
+    go_live(ready, tmp_path, "2099.1.1")
+    holds, other = holder(ready, bank()), holder(ready)
+    set_with(ready, tmp_path, "2099.1.2", NEW_SIGNERS)
+    with ready.database.transaction("offer") as session:
+        installed = install_sources(
+            tmp_path / "2099.1.2", "2099.1.2", patterns_folder(ready.settings)
+        )
+        store_installed(session, installed, "test", utc_now())
+        run = service.try_patterns(session, "2099.1.2", "keeper", utc_now())
+
+    found = finished(ready, run.id)
+
+    assert (found.state, len(found.verdicts), found.active_patterns) == ("done", 1, "2099.1.1")
+    rows = named(ready, found)
+    assert set(rows) == {holds}
+    assert other not in rows
+    assert "no_malicious_app" in rows[holds].because
+    with ready.database.transaction("again") as session, pytest.raises(RefusedError):
+        service.try_patterns(session, "2099.1.1", "keeper", utc_now())
 
 
 def test_the_file_holds_every_page_and_no_formula(
