@@ -36,6 +36,7 @@ HANDLERS = {
     "updates.run": "management.updates.work:run",
     "updates.announce": "management.updates.work:announce",
     "mail_access.decide": "management.mail_access.work:decide",
+    "mail_access.say": "management.mail_access.work:say",
     "dry_run.run": "management.dry_run.work:run",
     "canary.give": "management.canary.work:give",
     "canary.back": "management.canary.work:give_back",

@@ -117,6 +117,7 @@ FACTS = {
     "applied_policy": _l("Applied policy"),
     "not_applied": _l("Could not be applied"),
     "attestation": _l("Proof by the hardware"),
+    "mail_state": _l("Mail server says"),
     "packages": _l("Installed apps"),
     "bad_apps": _l("Apps with a verdict"),
 }

@@ -1,6 +1,6 @@
 """Takes what connectors report, answers what they should hold, and does what people decide."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -26,6 +26,8 @@ from management.work.service import enqueue
 from runtime.errors import NotFoundError, RefusedError
 
 WORK = "mail_access.decide"
+SAY = "mail_access.say"
+"""Work: note as facts of devices what a mail server said; each in a transaction of its own."""
 
 
 def take_partnerships(
@@ -39,6 +41,7 @@ def take_partnerships(
         session, connector.id, {said.device_id for said in batch.partnerships}
     )
     before = len(known)
+    states = {key: row.access_state for key, row in known.items()}
     undecided = [
         row
         for said in batch.partnerships
@@ -46,9 +49,23 @@ def take_partnerships(
     ]
     session.flush()
     decide_rows(session, undecided, now)
+    changed = [row for key, row in known.items() if states.get(key) != row.access_state]
+    _say_states(session, {row.id: row for row in (*changed, *undecided)}.values(), now)
     if batch.complete:
         _end_pass(session, connector, batch, now)
     return len(known) - before
+
+
+def _say_states(session: Session, rows: Iterable[Partnership], now: datetime) -> None:
+    """Let what the server does with the mail of our devices become facts, device by device."""
+    states = [
+        {"device_id": str(row.device_id), "mailbox": row.mailbox, "state": row.access_state}
+        for row in rows
+        if row.device_id is not None and Match(row.match).is_managed
+    ]
+    if states:
+        payload = {"said_at": now.isoformat(), "states": states}
+        enqueue(session, SAY, f"{SAY}:{uuid4()}", payload, priority=7, now=now)
 
 
 def _take(

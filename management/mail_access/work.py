@@ -1,10 +1,14 @@
-"""Background work of kind ``mail_access.decide``."""
+"""Background work on mail: decides access, and notes what mail servers say."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from management.context import Context
+from management.devices.fact_log import record_facts
+from management.devices.queries import get_facts, lock_device
+from management.devices.rules import EXCHANGE, Fact, FactKind
 from management.mail_access import decisions
 from runtime.clock import utc_now
 
@@ -43,3 +47,16 @@ def _decide_due(context: Context, progress: Progress) -> None:
         with context.database.transaction("decide mail access that is due") as session:
             looked_at = decisions.decide_due(session, utc_now(), LIMIT)
         progress(f"{looked_at} partnerships that were due")
+
+
+def say(context: Context, payload: dict[str, Any], progress: Progress) -> None:
+    """Note as facts what a mail server said of the mail of our devices; what is newer stays."""
+    said_at = datetime.fromisoformat(payload["said_at"])
+    for one in payload["states"]:
+        device_id = UUID(one["device_id"])
+        said = Fact({"mailbox": one["mailbox"], "state": one["state"]}, EXCHANGE, said_at)
+        with context.database.transaction("note mail state") as session:
+            lock_device(session, device_id)
+            known = get_facts(session, device_id).get(FactKind.MAIL_STATE)
+            if known is None or known.said_at <= said_at:
+                record_facts(session, device_id, {FactKind.MAIL_STATE: said}, utc_now())

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from contracts import connector as messages
@@ -15,11 +16,14 @@ from management.access import Role
 from management.audit.models import AuditEntry
 from management.context import Context
 from management.devices.models import Device
-from management.devices.rules import EnrolmentState
+from management.devices.queries import get_facts
+from management.devices.rules import EnrolmentState, FactKind
 from management.mail_access import queries, service
+from management.mail_access.decisions import decide_for_devices
 from management.mail_access.matching import Match
 from management.mail_access.models import Connector, Partnership
 from management.mail_access.rules import AllowedStates, MailSettings
+from management.mail_access.work import say
 from management.policies.service import ensure_default_policy
 from management.work.models import Job
 from runtime.clock import utc_now
@@ -261,3 +265,36 @@ def test_who_may_only_read_changes_nothing(app: Flask, context: Context) -> None
 
 def test_nobody_sees_mail_access_without_signing_in(visitor: ConsoleClient) -> None:
     assert visitor.get("/mail-access").status_code == 302
+
+
+def test_what_exchange_does_becomes_a_fact_of_the_device(
+    context: Context, connector: Connector, device: UUID
+) -> None:
+    with context.database.transaction("match") as session:
+        session.get_one(Device, device).exchange_device_id = "ADA1"
+        session.flush()
+        decide_for_devices(session, [device], utc_now())
+    for minutes, state in enumerate(("Blocked", "Blocked", "Allowed")):
+        now = utc_now() + timedelta(minutes=minutes)
+        phone = messages.Partnership(
+            mailbox="corp.test/Users/ada",
+            user_address="ada@corp.test",
+            device_id="ADA1",
+            access_state=state,
+        )
+        with context.database.transaction("report") as session:
+            row = session.get_one(Connector, connector.id)
+            batch = messages.PartnershipBatch(
+                pass_id=uuid4(), seen_at=now, complete=True, partnerships=(phone,)
+            )
+            service.take_partnerships(session, row, batch, now)
+
+    with context.database.reading() as session:
+        jobs = session.scalars(select(Job).where(Job.kind == service.SAY)).all()
+    for job in reversed(jobs):  # a newer word stays, whichever job runs first
+        say(context, job.payload, lambda _: None)
+
+    with context.database.reading() as session:
+        fact = get_facts(session, device)[FactKind.MAIL_STATE]
+    assert fact.value == {"mailbox": "corp.test/Users/ada", "state": "Allowed"}
+    assert fact.source == "exchange"
