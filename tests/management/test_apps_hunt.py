@@ -26,7 +26,7 @@ from management.context import Context
 from management.devices.models import Device
 from management.policies.service import ensure_default_policy
 from management.updates.activation import activate, store_installed
-from management.updates.queries import patterns_folder
+from management.updates.queries import active_set, patterns_folder
 from management.work.models import Job
 from patterns import pattern_set
 from runtime.clock import utc_now
@@ -35,6 +35,7 @@ from tests.management.clients import ConsoleClient, signed_in_client
 from tests.management.fleets import START, add_device
 from tests.management.test_apps import (
     EXTRA_RULE,
+    MARKER,
     bad_apps,
     bad_archive,
     clean_archive,
@@ -45,10 +46,12 @@ from tests.management.test_apps import (
     store,
     verdict,
 )
+from tests.management.test_updates import FIRST, _enter, _update, feed
 from tests.scanner.corpus import REAL_SIGNER, real_apk
+from tests.updater.feed import Feed
 from updater.install import install_sources
 
-__all__ = ["ready"]
+__all__ = ["feed", "ready"]
 NEW_SIGNERS = f"""
 [[official]]
 package = "org.example.bank"
@@ -312,6 +315,35 @@ def test_a_set_that_calls_an_approved_app_malicious_waits_for_a_person(
     because = candidates.try_set(ready, set_with(ready, tmp_path, "2099.1.1"), print)
 
     assert "approved" in because
+
+
+def test_an_update_that_would_cut_off_an_approved_app_waits_until_a_person_activates_it(
+    ready: Context, console: ConsoleClient, feed: Feed
+) -> None:
+    sha256 = store(ready, clean_archive(MARKER))
+    scan(ready, sha256)
+    approve(ready, sha256)
+    feed.publish(FIRST, marker=MARKER)
+    _enter(console, feed)
+
+    run = _update(console, ready)
+
+    assert (run.state, run.to_version) == ("waiting", FIRST)
+    assert "approved" in run.detail
+    assert active(ready) == pattern_set.source_version(pattern_set.SHIPPED)
+    assert "waits for a person" in console.get("/updates/").text
+    assert "A person must say" in console.get(f"/apps/trials/{FIRST}").text
+    again = _update(console, ready)
+    assert (again.state, active(ready) == FIRST) == ("nothing new", False)
+
+    form = {"because": "we looked at it"}
+    assert console.post(f"/updates/sets/{FIRST}/activate", data=form).status_code == 302
+    assert active(ready) == FIRST
+
+
+def active(context: Context) -> str:
+    with context.database.reading() as session:
+        return active_set(session).version
 
 
 def test_dry_runs_get_the_changes_of_all_known_apps(ready: Context, tmp_path: Path) -> None:
