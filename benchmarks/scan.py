@@ -36,7 +36,8 @@ from scanner.zip_records import directories
 from tests.scanner.corpus import real_apk, second_real_apk
 from tests.scanner.sign_apk import File, Signer, key
 
-ROUNDS = 7
+ROUNDS = 3
+SCANS_A_ROUND = 4
 LARGE_BYTES = 200_000_000
 ISOLATION_MS = 40
 
@@ -60,12 +61,15 @@ def run() -> Iterator[dict[str, Any]]:
 
 def _measured(apk: Path, patterns: Path, opened: OpenSet) -> Iterator[dict[str, Any]]:
     size = f"{apk.stat().st_size / 1e6:.1f} MB"
-    rounds = ROUNDS if apk.stat().st_size < 50_000_000 else 2
+    rounds = ROUNDS if apk.stat().st_size < 50_000_000 else 1
     floor = _best(lambda: _bare(apk, opened), rounds)
     warm = _best(lambda: _warm(apk, opened), rounds)
     isolated, peak = _isolated(apk, patterns, rounds)
     yield _row(f"scan.floor {size}", floor, "ms CPU")
     yield _row(f"scan.warm {size}", warm, "ms CPU", floor, "ratio<=1.3")
+    without = opened._replace(data=opened.data._replace(behaviours=[]))
+    plain = _best(lambda: _warm(apk, without), rounds)
+    yield _row(f"scan.warm_without_code_rules {size}", plain, "ms CPU", floor)
     most = max(2 * floor, floor + ISOLATION_MS) / floor
     yield _row(f"scan.isolated {size}", isolated, "ms CPU", floor, f"ratio<={most:.2f}")
     yield _row(f"scan.peak_memory {size}", peak, "MB", None, "value<=600")
@@ -140,7 +144,7 @@ def _isolated(apk: Path, patterns: Path, rounds: int) -> tuple[float, float]:
         )
 
     # The kernel counts other processes' time in ticks of 10 ms, so many scans are measured at once.
-    several = 10 if rounds == ROUNDS else 1
+    several = SCANS_A_ROUND if rounds == ROUNDS else 1
     costs, peaks = [], [0.0]
     for _ in range(rounds):
         before = used()

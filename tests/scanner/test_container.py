@@ -7,10 +7,12 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scanner.container_rules import ODD
 from scanner.limits import Limits
 from scanner.zip_records import CENTRAL, END, LOCAL
 from tests.scanner.conftest import SMALL, Scan, rules_of
@@ -298,3 +300,9 @@ def test_what_is_no_archive_is_told(body: bytes, scan_here: Scan) -> None:
 
 def test_a_plain_test_file_is_found(scan_here: Scan) -> None:
     assert FOUND in rules_of(scan_here(EICAR))
+
+
+def test_every_contradiction_is_documented() -> None:
+    told = Path(__file__).parents[2].joinpath("docs", "scanner.md").read_text("utf-8")
+
+    assert [rule for rule in ODD if f"`{rule}`" not in told] == []
