@@ -48,7 +48,7 @@ class CallGraph:
         return frozenset(seen)
 
     def _leading_to(self, methods: Iterable[Method]) -> list[Method]:
-        wanted = [(owner, m) for m in methods for owner in self._with_descendants(m.owner)]
+        wanted = [(owner, m) for m in methods for owner in self._family(m.owner)]
         found = []
         for number, (file, names) in enumerate(zip(self._program.files, self._names, strict=True)):
             rows = {row for owner, m in wanted for row in names.rows_of(file, owner, m)}
@@ -56,12 +56,13 @@ class CallGraph:
             found += [m._replace(file=number) for m in file.users(rows, (), kinds - {None})]
         return found
 
-    def _with_descendants(self, descriptor: str) -> list[str]:
-        """Return a class and what extends it: code may name either."""
+    def _family(self, descriptor: str) -> list[str]:
+        """Return a class, what extends it and what it extends: code may name either."""
         found = [descriptor]
         for one in found:
             found += self._children.get(one, [])[:MAXIMUM_SITES]
-        return found
+        above = (one.descriptor for one in self._program.line(descriptor))
+        return [*dict.fromkeys((*found, *above))]
 
     @cached_property
     def _names(self) -> list["_Names"]:

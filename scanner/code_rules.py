@@ -40,7 +40,7 @@ class CodeSearch:
         self._noted = _noted(program, references)
         self._graph = CallGraph(program)
         self._constants = Constants(program)
-        self._walks: dict[tuple[object, int, bool], Walk] = {}
+        self._walks: dict[tuple[object, str, int, bool], Walk] = {}
 
     def evidence(self, clause: Clause, classes: Sequence[str]) -> list[str]:
         """Return a line for each step where *clause* holds; empty: it does not.
@@ -63,12 +63,12 @@ class CodeSearch:
         if not (clause["component"] or clause["extends"] or clause["implements"]):
             for method in islice(self._anywhere(clause), MAXIMUM_STARTS):
                 if (not names or method.name in names) and self._leads(clause, [method]):
-                    yield self._walk(clause, method, [method])
+                    yield self._walk(clause, method, method.owner, [method])
             return
         for one in self._classes(clause, classes):
             methods = [m for m in self._inherited(one) if not names or m.name in names]
             if methods and self._leads(clause, methods):
-                yield self._walk(clause, (one.descriptor, tuple(names)), methods)
+                yield self._walk(clause, tuple(names), one.descriptor, methods)
 
     def _leads(self, clause: Clause, methods: Sequence[Method]) -> bool:
         """Whether *methods* can lead to a call of each step at all."""
@@ -95,12 +95,12 @@ class CodeSearch:
                 found.setdefault(key, method)
         return sorted(found.values(), key=lambda m: _FIRST.index(m.name) if m.name in _FIRST else 9)
 
-    def _walk(self, clause: Clause, place: object, methods: Iterable[Method]) -> Walk:
-        key = (place, clause["reach"], clause["user_acts"])
+    def _walk(self, clause: Clause, place: object, kind: str, methods: Iterable[Method]) -> Walk:
+        key = (place, kind, clause["reach"], clause["user_acts"])
         if key not in self._walks:
-            walk = Walk(self._program, self._noted, self._budget, *key[1:])
+            walk = Walk(self._program, self._noted, self._budget, *key[2:])
             for method in methods:
-                walk.start(method)
+                walk.start(method, kind)
             self._walks[key] = walk
         return self._walks[key]
 

@@ -112,10 +112,10 @@ class Walk:
         self._runs: Counter[Method] = Counter()
         self._done: dict[tuple[Method, tuple[Key, ...], int], tuple[Value, int, int] | None] = {}
 
-    def start(self, method: Method) -> None:
-        """Walk from *method* on."""
+    def start(self, method: Method, kind: str) -> None:
+        """Walk from *method* on, in an object of class *kind*."""
         if self._user_acts or method.name not in USER_ACTS:
-            self._enter(method, [], 0)
+            self._enter(method, [Value(kind=kind)], 0)
 
     def _enter(self, method: Method, arguments: Sequence[Value], depth: int) -> Value:
         """Return what *method* gives; what it does is walked once for the same arguments."""
@@ -216,7 +216,7 @@ class Walk:
     ) -> Method | None:
         """Return the own method that runs: that of the object's class, if it is known."""
         if code in (0x6E, 0x72, 0x74, 0x78) and values:
-            for holder in sorted(values[0].holds):
+            for holder in (values[0].kind, *sorted(values[0].holds)):
                 found = self._program.method(holder, *signature)
                 if found is not None:
                     return found
@@ -269,7 +269,8 @@ class Walk:
         self._followed[key] = (begin, begin)  # while it runs
         # A component is handed around as Context: that alone starts nothing of it.
         is_context = self._program.descends(holder, ("Landroid/content/Context;",))
-        this = EMPTY if is_context else Value(None, frozenset(), frozenset((holder,)))
+        holds = frozenset() if is_context else frozenset((holder,))
+        this = Value(None, frozenset(), holds, kind=holder)
         for method in found.methods.values():
             if not method.name.startswith("<") and (
                 self._user_acts or method.name not in USER_ACTS
@@ -311,7 +312,10 @@ class Walk:
 
     def get_field(self, frame: Frame, at: int, row: int) -> Value:
         """Return what is known of a field: of any object, as fields are not told apart by it."""
-        known = self._fields.get(frame.file.field_name(row), EMPTY)
+        key = frame.file.field_name(row)
+        known = self._fields.get(key)
+        if known is None:  # what is put into the object that it holds stays there
+            known = self._fields[key] = Value(is_new=True)
         names = self._noted[frame.method.file][1].get(row)
         if not names:
             return known
@@ -321,8 +325,10 @@ class Walk:
     def put_field(self, frame: Frame, row: int, value: Value) -> None:
         """Keep *value* beside what the field may hold already."""
         key = frame.file.field_name(row)
-        before = self._fields.get(key, EMPTY)
-        if value.origins <= before.origins and value.holds <= before.holds and before is not EMPTY:
-            return
-        self._changes += bool(value.origins or value.holds)
-        self._fields[key] = value if before is EMPTY else mixed((before, value))
+        before = self._fields.get(key)
+        if before is None or before.key() == EMPTY.key():
+            self._changes += bool(value.origins or value.holds)
+            self._fields[key] = value
+        elif not (value.origins <= before.origins and value.holds <= before.holds):
+            self._changes += 1
+            self._fields[key] = mixed((before, value))

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 Constant = str | int | None
 ARRAY = "["
-Key = tuple[Constant, frozenset[int], frozenset[str]]
+Key = tuple[Constant, frozenset[int], frozenset[str], str]
 
 
 class Value:
     """What is known of the content of a register. Shared by registers that hold the same object."""
 
-    __slots__ = ("constant", "holds", "is_new", "origins")
+    __slots__ = ("constant", "holds", "is_new", "kind", "origins")
 
     def __init__(
         self,
@@ -18,6 +18,7 @@ class Value:
         origins: frozenset[int] = frozenset(),
         holds: frozenset[str] = frozenset(),
         is_new: bool = False,
+        kind: str = "",
     ) -> None:
         self.constant = constant
         self.origins = origins
@@ -26,9 +27,11 @@ class Value:
         """Own classes that it is an object of, or refers to like an Intent."""
         self.is_new = is_new
         """Whether it was made here, so that what is put into it stays in it."""
+        self.kind = kind
+        """The own class that it is an object of, when its `holds` must not say so."""
 
     def key(self) -> Key:
-        return (self.constant, self.origins, self.holds)
+        return (self.constant, self.origins, self.holds, self.kind)
 
 
 EMPTY = Value()

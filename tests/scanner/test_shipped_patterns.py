@@ -18,6 +18,7 @@ from tests.scanner.honest_apps import HONEST, Honest, fetched
 from tests.scanner.samples.sample import APPS, DISGUISED, build, read_pair
 
 RULES = sorted(rule.id for rule in rule_source.read_source(pattern_set.SHIPPED).rules)
+OTHER_WAYS = [(rule, way) for rule in RULES for way in read_pair(rule).also]
 PHA = {
     "backdoor", "billing-fraud", "denial-of-service", "elevated-privilege-abuse",
     "hostile-downloader", "non-android-threat", "phishing", "ransomware", "rooting", "spam",
@@ -63,6 +64,14 @@ def test_a_rule_finds_its_sample_under_other_names_and_with_hidden_texts(
     result = scan_here(build(read_pair(rule).sample, DISGUISED))
 
     assert KITS.get(rule, rule) in rules_of(result)
+
+
+@pytest.mark.parametrize(("rule", "way"), OTHER_WAYS)
+def test_a_rule_finds_other_ways_to_do_the_same(rule: str, way: str, scan_here: Scan) -> None:
+    sample = read_pair(rule).also[way]
+
+    assert rule in rules_of(scan_here(build(sample)))
+    assert rule in rules_of(scan_here(build(sample, DISGUISED)))
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -122,6 +131,7 @@ def test_further_honest_apps_are_at_most_unwanted(app: Honest, scan_here: Scan) 
 
     assert result["package"] == app.package
     assert grave(result) == []
+    assert result["skipped"] == []
 
 
 # Whole apps, built, signed and scanned in the child.

@@ -2,8 +2,8 @@
 
 ``apps/<rule>.app`` holds the sample that a rule must find. What follows the line
 ``# near miss: <what it does instead>`` takes the place of the sample's classes and files of the
-same names and gives the app that the rule must leave alone. The syntax is Python's; nothing is
-run:
+same names and gives the app that the rule must leave alone; what follows ``# also: <how>`` in the
+same manner is another way to do what the sample does. The syntax is Python's; nothing is run:
 
     permissions("INTERNET", "RECEIVE_SMS")
 
@@ -27,7 +27,7 @@ from tests.scanner.samples.compiler import SampleError, Style, compile_classes
 from tests.scanner.samples.dex_writer import ClassBody, write_dex
 
 APPS = Path(__file__).parent / "apps"
-NEAR_MISS = "# near miss: "
+NEAR_MISS, ALSO = "# near miss: ", "# also: "
 COMPONENTS = ("activity", "service", "receiver", "provider")
 PLAIN = Style()
 Class = ast.ClassDef
@@ -54,6 +54,8 @@ class Pair:
     near_miss: Sample
     difference: str
     """What the near miss does instead, in words."""
+    also: dict[str, Sample]
+    """Other ways to do what the sample does, which the rule must find too."""
 
 
 def read_pair(rule: str, folder: Path = APPS) -> Pair:
@@ -62,10 +64,11 @@ def read_pair(rule: str, folder: Path = APPS) -> Pair:
     first, mark, second = text.partition(NEAR_MISS)
     if not mark:
         raise SampleError(f"{rule}.app has no line {NEAR_MISS!r}")
-    difference, _, second = second.partition("\n")
+    near, *others = second.split(ALSO)
+    difference, _, changes = near.partition("\n")
     sample = read_sample(first)
-    changed = read_sample(second, sample)
-    return Pair(sample, changed, difference)
+    also = {way.partition("\n")[0]: read_sample(way.partition("\n")[2], sample) for way in others}
+    return Pair(sample, read_sample(changes, sample), difference, also)
 
 
 def read_sample(text: str, base: Sample | None = None) -> Sample:

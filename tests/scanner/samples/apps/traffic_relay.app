@@ -36,3 +36,16 @@ class Relay(Service, Runnable):
         content = array(byte, 4096)
         one.getInputStream().read(content)
         other.getOutputStream().write(content)
+
+# also: target and data over one wrapped stream
+@service
+class Relay(Service, Runnable):
+    def onStartCommand(self, intent, flags, number):
+        Thread(self).start()
+        return 1
+    def run(self):
+        line = DataInputStream(Socket("example.org", 4000).getInputStream())
+        other = Socket(line.readUTF(), line.readInt())
+        content = array(byte, 4096)
+        line.readFully(content)
+        other.getOutputStream().write(content)
