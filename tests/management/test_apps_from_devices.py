@@ -290,3 +290,18 @@ def test_personal_devices_are_not_asked_unless_the_settings_say_so(site: Site) -
     assert request(site, first).state == "refused"
     assert "owner" in request(site, first).detail
     assert request(site, second).state == "done"
+
+
+def test_a_device_that_sends_another_file_is_found_out(site: Site, large_app: Path) -> None:
+    phone = site.phone()
+    sha256 = unknown_app(site, phone, real_apk())
+    phone.keep_file(sha256, large_app)
+    upload_id = ask(site, sha256)
+    visit_all(site.context)
+
+    site.meet(phone, times=3)
+
+    row = request(site, upload_id)
+    assert row.state == "failed" and "another file" in row.detail
+    folder = site.context.settings.home / "uploads"
+    assert list(folder.iterdir()) == []
