@@ -140,7 +140,7 @@ def list_policy_versions(policy_id: UUID) -> PolicyHistory:
     )
 
 
-@operation(bp, "/policies", Permission.CHANGE_POLICIES, "POST", 201, (409,))
+@operation(bp, "/policies", Permission.CHANGE_POLICIES, "POST", 201, (404, 409))
 def create_policy(body: NewPolicy) -> PolicyAnswer:
     """Make a policy."""
     by = signed_in_name()

@@ -130,8 +130,8 @@ def _ensure_groups(session: Session, policy: Policy) -> None:
 
 def _free_name(session: Session, name: str, policy_id: UUID | None) -> str:
     name = name.strip()
-    if not 1 <= len(name) <= 100:
-        raise RefusedError("The name of a policy has 1 to 100 characters.")
+    if not 1 <= len(name) <= 100 or not name.isprintable():
+        raise RefusedError("The name of a policy has 1 to 100 printable characters.")
     other = find_policy_by_name(session, name)
     if other is not None and other.id != policy_id:
         raise RefusedError(f"There is a policy called {name} already.")
