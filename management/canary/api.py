@@ -74,7 +74,7 @@ class TrialAnswer:
     mended: int
 
 
-@operation(bp, "/trials", Permission.CHANGE_POLICIES, "POST", 201, (409,))
+@operation(bp, "/trials", Permission.CHANGE_POLICIES, "POST", 201, (404, 409))
 def start_trial(body: NewTrial) -> TrialAnswer:
     """Ask changed criteria of some devices first; the others keep what holds."""
     wanted = service.Wanted(
