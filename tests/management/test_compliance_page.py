@@ -1,18 +1,28 @@
 """Why a device stands so, now and then: page and API tell what `sekisho explain` tells."""
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
+from flask_babel import force_locale
 
 from contracts.agent import Apps
+from contracts.scan import Verdict
 from management.access import Role
+from management.compliance.judgement import AskedPolicy
+from management.compliance.rules import judge
 from management.context import Context
+from management.devices.rules import Fact, FactKind
+from management.policies.compliance_form import SWITCHES
+from management.policies.rules import Requirements
+from management.policies.treatment import Counts, Rule, Treatment
+from management.reasons import reason
 from management.updates.models import PatternActivation
 from runtime.clock import utc_now
 from tests.management.clients import ConsoleClient, api_client
 from tests.management.phones import Office, Phone, office
+from tests.management.test_compliance_rules import BAD
 
 
 @pytest.fixture
@@ -110,3 +120,36 @@ def test_the_api_tells_every_rule_and_the_patterns_of_the_moment(
         "tell_administrators",
         "block_mail",
     ]
+
+
+def test_every_sentence_of_a_judgement_is_said_in_japanese(app: Flask) -> None:
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    everything = Requirements(
+        **dict.fromkeys(SWITCHES, True),
+        minimum_os_version={"android": "99", "ios": "99"},
+        minimum_patch_level=date(2026, 1, 1),
+        maximum_patch_age=timedelta(days=1),
+        forbidden_verdicts=tuple(Verdict),
+        forbidden_packages=("a.b",),
+        required_packages=("c.d",),
+        treatments={rule: Treatment(not_applicable=Counts.BROKEN) for rule in Rule},
+    )
+    bad = {**BAD, FactKind.PACKAGES: ["a.b"], FactKind.CONTACT: True}
+    told = {kind: Fact(value, "agent", now - timedelta(days=99)) for kind, value in bad.items()}
+    devices: tuple[tuple[str, dict[FactKind, Fact]], ...] = (
+        ("android", told),
+        ("android", {}),
+        ("ios", {}),
+    )
+    said = {
+        sentence
+        for platform, facts in devices
+        for one in judge(facts, AskedPolicy("p", "P", 3, now, platform, everything), now).violations
+        for sentence in (one.because, one.mend, one.administrator_mend)
+    }
+
+    with app.test_request_context(), force_locale("ja"):
+        untranslated = {sentence for sentence in said if reason(sentence) == sentence}
+
+    assert len(said) > 60
+    assert untranslated == set()
