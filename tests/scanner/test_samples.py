@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from scanner.manifest import read_manifest
-from tests.scanner.samples.dex_writer import ClassBody, write_dex
+from tests.scanner.samples.dex_model import ClassBody
+from tests.scanner.samples.dex_writer import write_dex
 from tests.scanner.samples.sample import (
     APPS,
     DISGUISED,

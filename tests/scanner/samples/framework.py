@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from tests.scanner.samples.dex_writer import Field, Method
+from tests.scanner.samples.dex_model import Field, Method
 
 SOURCE = Path(__file__).with_name("framework.txt")
 PRIMITIVES = {

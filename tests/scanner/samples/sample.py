@@ -23,8 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.scanner.samples.binary_manifest import Tag, write_manifest
-from tests.scanner.samples.compiler import SampleError, Style, compile_classes
-from tests.scanner.samples.dex_writer import ClassBody, write_dex
+from tests.scanner.samples.compiler import compile_classes
+from tests.scanner.samples.dex_model import ClassBody, Op
+from tests.scanner.samples.dex_writer import write_dex
+from tests.scanner.samples.scope import SampleError, Style
 
 APPS = Path(__file__).parent / "apps"
 NEAR_MISS, ALSO = "# near miss: ", "# also: "
@@ -151,7 +153,11 @@ def manifest(sample: Sample, style: Style = PLAIN) -> bytes:
         *(Tag("uses-permission", {"name": _permission(p)}) for p in sample.permissions),
         Tag("application", {"label": name("Sample"), **sample.application}, components),
     ]
-    about = {"versionCode": 1, "versionName": "1.0", "package": name(sample.package)}
+    about: dict[str, str | int | bool] = {
+        "versionCode": 1,
+        "versionName": "1.0",
+        "package": name(sample.package),
+    }
     return write_manifest(Tag("manifest", about, children))
 
 
@@ -167,7 +173,7 @@ def _component(decorator: ast.expr, name: str) -> Iterator[Tag]:
     if kind not in COMPONENTS:
         raise SampleError(f"line {decorator.lineno}: no component is called {kind}")
     filters = _filter(given)
-    about = {"name": name, "exported": bool(filters), **given}
+    about: dict[str, Any] = {"name": name, "exported": bool(filters), **given}
     if "permission" in about:
         about["permission"] = _permission(about["permission"])
     yield Tag(kind, about, filters)
@@ -200,7 +206,7 @@ def texts_of(classes: list[ClassBody]) -> set[str]:
         for one in classes
         for body in one.methods
         for op in body.code
-        if getattr(op, "name", "") == "const-string"
+        if isinstance(op, Op) and op.name == "const-string"
     }
 
 
