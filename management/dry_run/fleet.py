@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 from contracts.connector import Access
 from management.apps.models import DeviceApp
 from management.apps.rules import BLAMELESS
-from management.compliance.judgement import AskedPolicy, Judgement
+from management.compliance.judgement import AskedPolicy, Judgement, State
+from management.compliance.models import DeviceJudgement
 from management.compliance.queries import for_device, wish_of
 from management.compliance.rules import judge
 from management.devices.models import Device, DeviceFacts
@@ -108,8 +109,14 @@ def _rows(session: Session, after_id: UUID | None, last_id: UUID) -> Iterator[An
             Device.enrolment_state,
             Device.policy_id,
             type_coerce(DeviceFacts.facts, Text).label("facts"),
+            DeviceJudgement.state,
+            DeviceJudgement.policy_id.label("judged_by"),
+            DeviceJudgement.policy_version,
+            DeviceJudgement.next_due_at,
+            type_coerce(DeviceJudgement.violations, Text).label("violations"),
         )
         .outerjoin(DeviceFacts, DeviceFacts.device_id == Device.id)
+        .outerjoin(DeviceJudgement, DeviceJudgement.device_id == Device.id)
         .where(Device.id <= last_id)
     )
     if after_id is not None:
@@ -134,12 +141,27 @@ def _judge(
     if row.policy_id not in wishes:
         wishes[row.policy_id] = _wishes(session, trial, row.policy_id)
     now, then = wishes[row.policy_id]
-    facts = _facts(row.facts)
-    before = judge(facts, for_device(now, cast(Device, row), facts), trial.at)
-    if held:
-        facts = {**facts, FactKind.BAD_APPS: _bad_apps(facts, held, trial)}
+    known = _facts(row.facts)
+    facts = {**known, FactKind.BAD_APPS: _bad_apps(known, held, trial)} if held else known
     after = judge(facts, for_device(then, cast(Device, row), facts), trial.at)
+    if not after.violations and _is_well(row, now, trial.at):
+        return _Judged(row, after, after)
+    before = judge(known, for_device(now, cast(Device, row), known), trial.at)
     return _Judged(row, before, after)
+
+
+def _is_well(row: Any, now: AskedPolicy, at: datetime) -> bool:
+    """Tell whether the stored judgement holds at *at* and knows of nothing broken.
+
+    It is what `judge` said, so judging again would only say the same; most devices are well.
+    """
+    return (
+        row.violations in ("[]", [])
+        and row.state == State.HEALTHY
+        and row.judged_by == row.policy_id
+        and row.policy_version == now.version
+        and (row.next_due_at is None or row.next_due_at > at)
+    )
 
 
 def _wishes(session: Session, trial: Trial, policy_id: UUID) -> tuple[AskedPolicy, AskedPolicy]:
@@ -189,7 +211,7 @@ def _held(
 
 def _is_same(one: _Judged) -> bool:
     before, after = one.before, one.after
-    return (before.state, before.violations, before.consequences) == (
+    return before is after or (before.state, before.violations, before.consequences) == (
         after.state,
         after.violations,
         after.consequences,
