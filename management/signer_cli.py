@@ -130,9 +130,10 @@ def succeed(fingerprint: str) -> None:
     from management.cli import open_context
     from management.enrolment import epochs
 
+    context = open_context()
     new = _signer().succeed(fingerprint)
     click.echo(f"The order-signing key is {new} now.")
-    epochs.order_everywhere(open_context(), f"succession:{new}")
+    epochs.order_everywhere(context, f"succession:{new}")
     click.echo("Every device begins anew under it at its next check-in.")
 
 
