@@ -47,6 +47,7 @@ VIEWS = (
     "management.api.views",
     "management.overview.device_api",
     "management.commands.api",
+    "management.commands.bulk_api",
     "management.enrolment.api",
     "management.policies.api",
     "management.policies.settings_api",

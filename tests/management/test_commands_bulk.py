@@ -21,7 +21,7 @@ from management.safety.service import pause
 from management.signer_rules import Limits
 from runtime.clock import utc_now
 from runtime.errors import ForbiddenError, RefusedError
-from tests.management.clients import ConsoleClient, signed_in_client
+from tests.management.clients import ConsoleClient, api_client, signed_in_client
 from tests.management.phones import Office, Phone, office
 
 WIPES = Limits(wipes_per_hour=1, wipes_per_day=1, selective_wipes_per_hour=1)
@@ -333,3 +333,40 @@ def test_an_operator_orders_no_bulk_wipe(app: Flask, context: Context, phones: l
     batch = drafted(context, CommandKind.WIPE, phones)
     assert operator.post(f"/commands/bulk/{batch.id}/confirm").status_code == 403
     assert operator.post(f"/commands/bulk/{batch.id}/cancel").status_code == 403
+
+
+def test_a_program_drafts_confirms_and_approves_a_bulk_wipe(
+    app: Flask, context: Context, phones: list[Phone], codes: dict[str, Iterator[str]]
+) -> None:
+    owner = api_client(app, context, "program", Role.OWNER)
+    operator = api_client(app, context, "helper", Role.OPERATOR)
+    body = {"kind": "wipe", "reason": "van", "device_ids": [str(p.device_id) for p in phones]}
+    assert operator.post("/api/v1/bulk-commands", json=body).status_code == 403
+    made = owner.post("/api/v1/bulk-commands", json=body).json
+    assert made is not None
+    address = f"/api/v1/bulk-commands/{made['id']}"
+    assert (made["devices"], made["confirmed_at"]) == (4, None)
+    assert owner.post(f"{address}/confirm", json={"devices": 3}).status_code == 409
+    assert owner.post(f"{address}/confirm", json={"devices": 4}).status_code == 200
+    work.queue_bulk(context, {"batch_id": made["id"]}, print)
+    shown = owner.get(address).json
+    assert shown is not None
+    assert (shown["states"], shown["waiting_for_approval"]) == ({"queued": 4}, 4)
+
+    with context.database.reading() as session:
+        one = queries.list_commands(session, batch_id=UUID(made["id"]))[0].id
+    approval = f"/api/v1/commands/{one}/approval"
+    asked = owner.get(approval).json
+    assert asked is not None
+    assert (len(asked["commands"]), asked["approved_by"]) == (4, [])
+    said = None
+    for name in ("ren", "sora"):
+        person = api_client(app, context, name, Role.ADMINISTRATOR)
+        proof = {"fingerprint": asked["fingerprint"], "code": next(codes[name])}
+        said = person.post(approval, json=proof).json
+    assert said is not None
+    assert said["approved"]
+    work.dispatch(context, {}, print)
+    done = owner.post(f"{address}/cancel").json
+    assert done is not None
+    assert done["states"] == {"sent": 4}
