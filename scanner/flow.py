@@ -23,6 +23,9 @@ MAXIMUM_TRACE = 12_000
 """Events of one walk in their order, with what happens again."""
 MAXIMUM_RUNS = 8
 """Of one method in one walk, each with other arguments or fields."""
+REGISTERS_A_STEP = 16
+UNITS_A_STEP = 64
+"""Copying registers and reading code costs too, which hostile code drives up."""
 MAXIMUM_PASSES = 3
 """Over one method in one call."""
 USER_ACTS = frozenset(
@@ -154,6 +157,8 @@ class Walk:
         seen: dict[int, list[frozenset[int]]] = {}
         waiting = [(0, frame.registers, 1)]
         handlers = [*code_file.catch_places(frame.file, frame.method.code_at, len(frame.units))]
+        wide = len(frame.registers) // REGISTERS_A_STEP
+        self._budget.spend(wide + size // UNITS_A_STEP)
         while waiting or handlers:
             if not waiting:
                 waiting.append((handlers.pop(), frame.registers, 1))
@@ -161,6 +166,7 @@ class Walk:
             steps = 0
             while 0 <= at < size:
                 if marks[at] >= turn:
+                    steps += wide
                     turn = self._next_turn(at, frame, seen, turn)
                     if not turn:
                         break
@@ -172,6 +178,8 @@ class Walk:
                     break
                 HANDLERS[code](self, frame, at)
                 targets, goes_on = branch_targets(units, at)
+                if wide and targets:
+                    self._budget.spend(wide * len(targets))
                 waiting += [
                     (target, [*frame.registers], turn) for target in targets if 0 <= target < size
                 ]
