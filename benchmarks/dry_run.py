@@ -6,6 +6,7 @@ reading the same rows and decoding their JSON in this one process. Filling is to
 
 import json
 import os
+import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,8 @@ from management.keys import prepare
 from management.policies.rules import Requirements
 from management.settings import Settings
 
-ASKED = Requirements(no_developer_options=True, required_packages=("org.example.app50",))
+ASKED = Requirements(no_developer_options=True)
+"""Broken by one device in ten."""
 
 
 def run() -> Iterator[dict[str, Any]]:
@@ -44,14 +46,23 @@ def _measured(name: str, devices: int, apps: int, reach: str) -> Iterator[dict[s
         filled = fill(context.database, devices, apps, judged=True)
         yield _row(f"dry_run.fill_{name}", time.perf_counter() - began, "s", "told")
         floor = _floor(context)
+        before = _cpu()
         seconds, memory = _tried(context, filled, devices)
+        cpu = (_cpu() - before) / devices * 1e6
         yield {
             **_row(f"dry_run.{name}", seconds, "s", reach),
             "floor": floor,
             "ratio": seconds / floor,
         }
+        yield _row(f"dry_run.cpu_{name}", cpu, "us/device", "all processes")
         yield _row(f"dry_run.memory_{name}", memory, "MB PSS", "value<=500")
         context.database.close()
+
+
+def _cpu() -> float:
+    """Return the CPU seconds of this process and of those that it started and that ended."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _floor(context: Context) -> float:
@@ -76,7 +87,7 @@ def _tried(context: Context, filled: Filled, devices: int) -> tuple[float, float
         done = get_run(session, found.id)
         assert done.state == "done", done.words
         assert done.tally["judged"] == devices
-        assert done.tally["changed"] > devices // 10
+        assert done.tally["changed"] >= devices // 20
     return seconds, memory.most
 
 
