@@ -124,8 +124,9 @@ def test_the_api_tells_every_rule_and_the_patterns_of_the_moment(
 
 def test_every_sentence_of_a_judgement_is_said_in_japanese(app: Flask) -> None:
     now = datetime(2026, 11, 22, tzinfo=UTC)
+    switches: dict[str, Any] = dict.fromkeys(SWITCHES, True)
     everything = Requirements(
-        **dict.fromkeys(SWITCHES, True),
+        **switches,
         minimum_os_version={"android": "99", "ios": "99"},
         minimum_patch_level=date(2026, 1, 1),
         maximum_patch_age=timedelta(days=1),

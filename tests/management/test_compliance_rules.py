@@ -167,8 +167,10 @@ asked_policies = st.builds(
     not_before=st.none() | moments,
 )
 Facts = Mapping[FactKind, Fact]
+often = settings(max_examples=40)
 
 
+@often
 @given(facts | hostile_facts, asked_policies, moments)
 def test_every_device_gets_one_answer_and_always_the_same(
     known: Facts, asked: AskedPolicy, now: datetime
@@ -183,6 +185,7 @@ def test_every_device_gets_one_answer_and_always_the_same(
         assert violation.administrator_mend
 
 
+@often
 @given(facts, asked_policies, moments, st.floats(0, 1))
 def test_the_answer_does_not_change_before_it_is_due(
     known: Facts, asked: AskedPolicy, now: datetime, part: float
@@ -198,6 +201,7 @@ def test_the_answer_does_not_change_before_it_is_due(
         assert replace(later, next_due_at=None) == replace(answer, next_due_at=None)
 
 
+@often
 @given(facts, asked_policies, moments)
 def test_each_coming_change_and_consequence_is_waited_for(
     known: Facts, asked: AskedPolicy, now: datetime
@@ -212,6 +216,7 @@ def test_each_coming_change_and_consequence_is_waited_for(
         assert instant <= now or instant in seen or instant.year == 9999
 
 
+@often
 @given(facts, asked_policies, moments, st.timedeltas(timedelta(0), timedelta(days=900)))
 def test_time_and_silence_hide_no_violation(
     known: Facts, asked: AskedPolicy, now: datetime, passed: timedelta
@@ -268,6 +273,7 @@ GOOD: dict[FactKind, Any] = {
 """The best."""
 
 
+@often
 @given(facts, asked_policies, moments, st.sampled_from(sorted(BAD)), moments)
 def test_a_new_violation_makes_no_device_healthier(
     known: Facts, asked: AskedPolicy, now: datetime, kind: FactKind, said_at: datetime
@@ -279,6 +285,7 @@ def test_a_new_violation_makes_no_device_healthier(
     assert is_no_healthier(judge(worse, asked, now), judge(known, asked, now))
 
 
+@often
 @given(facts, asked_policies, moments, st.sampled_from(sorted(GOOD)), moments)
 def test_mending_makes_no_device_worse(
     known: Facts, asked: AskedPolicy, now: datetime, kind: FactKind, said_at: datetime
@@ -293,6 +300,7 @@ def _source(known: Facts, kind: FactKind) -> str:
     return known[kind].source if kind in known else "nobody new"
 
 
+@often
 @given(facts, asked_policies, moments)
 def test_the_state_follows_from_the_violations(
     known: Facts, asked: AskedPolicy, now: datetime
@@ -310,6 +318,7 @@ def test_the_state_follows_from_the_violations(
     assert (answer.risk is Risk.NONE) == (not broken)
 
 
+@often
 @given(facts, asked_policies, moments, st.sampled_from(sorted(VALUES)))
 def test_what_is_not_said_never_passes_better_than_what_is_said(
     known: Facts, asked: AskedPolicy, now: datetime, kind: FactKind
@@ -323,6 +332,7 @@ def test_what_is_not_said_never_passes_better_than_what_is_said(
     assert rules(before) <= rules(after) | borne
 
 
+@often
 @given(asked_policies, moments)
 def test_a_violation_is_never_older_than_the_wish(asked: AskedPolicy, now: datetime) -> None:
     rooted = {FactKind.ROOTED: Fact(True, "agent", datetime(2025, 1, 1, tzinfo=UTC))}
@@ -334,6 +344,7 @@ def test_a_violation_is_never_older_than_the_wish(asked: AskedPolicy, now: datet
             assert violation.since >= (asked.not_before or violation.since)
 
 
+@often
 @given(facts, asked_policies, moments)
 def test_nothing_follows_before_the_grace_period_ends(
     known: Facts, asked: AskedPolicy, now: datetime
@@ -347,11 +358,13 @@ def test_nothing_follows_before_the_grace_period_ends(
     assert list(answer.consequences) == sorted(answer.consequences, key=lambda one: one.due_at)
 
 
+@often
 @given(facts)
 def test_facts_survive_being_stored(known: Facts) -> None:
     assert read_facts({kind.value: write_fact(fact) for kind, fact in known.items()}) == known
 
 
+@often
 @given(facts, asked_policies, moments)
 def test_violations_survive_being_stored(known: Facts, asked: AskedPolicy, now: datetime) -> None:
     answer = judge(known, asked, now)
