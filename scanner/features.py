@@ -8,6 +8,7 @@ import base64
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 FEATURES_VERSION = 2
@@ -130,5 +131,6 @@ def class_of(package: str, name: str) -> str:
     return f"L{name.replace('.', '/')};"
 
 
+@lru_cache(maxsize=16_384)  # rules ask for the same references of a hundred thousand apps
 def _number(reference: str) -> int:
     return zlib.crc32(reference.encode("utf-8", "replace"))

@@ -16,9 +16,10 @@ from sqlalchemy.orm import Session
 
 from contracts.agent import Apps, InstalledApp
 from management.access import Role
-from management.apps import approvals, candidates, queries, rules, service, work
+from management.apps import approvals, candidates, hunting, queries, rules, service, work
 from management.apps.models import App, AppApproval, AppVerdict, DeviceApp, SetTrial
 from management.apps.queries import Wanted
+from management.apps.rejudging import Judge
 from management.apps.rules import Approved, Reputation, Turned, why_wait
 from management.audit.models import AuditEntry
 from management.compliance.models import DeviceJudgement
@@ -26,7 +27,7 @@ from management.context import Context
 from management.devices.models import Device
 from management.policies.service import ensure_default_policy
 from management.updates.activation import activate, store_installed
-from management.updates.queries import active_set, patterns_folder
+from management.updates.queries import active_folder, active_set, patterns_folder
 from management.work.models import Job
 from patterns import pattern_set
 from runtime.clock import utc_now
@@ -519,3 +520,16 @@ def test_two_devices_that_report_the_same_new_app_share_a_row(ready: Context) ->
         assert len(session.scalars(select(DeviceApp)).all()) == 2
         assert len(session.scalars(select(App)).all()) == 1
     assert rules.weight("malicious") > rules.weight("suspicious") > rules.weight("")
+
+
+def test_judging_again_with_the_very_set_says_the_same(ready: Context) -> None:
+    sha256 = store(ready, real_apk().read_bytes())
+    scan(ready, sha256)
+
+    with ready.database.reading() as session:
+        (before,) = hunting.known_of(session, [sha256])
+        judge = Judge(active_folder(session, ready.settings))
+    again = judge.again(before.features, before.result or {})
+
+    assert again is not None and before.result is not None
+    assert rules.is_same_judgement(before.result, again)
