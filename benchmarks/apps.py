@@ -8,41 +8,40 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert, text
+from sqlalchemy import FromClause, text
 
 from management import tables
 from management.apps import hunting
 from management.apps.models import App, AppFeatures, AppVerdict
 from management.apps.rejudging import Judge
+from management.apps.verdicts import keep_result
 from management.database import Base, Database, sqlite_url
 from patterns import pattern_set
 from scanner.isolation import scan_file
 from tests.scanner.corpus import real_apk
 
 APPS = 100_000
-CHUNK = 1000
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def run() -> Iterator[dict[str, Any]]:
-    """Yield seconds of wall clock and processor for the whole, beside the floor."""
+    """Yield seconds of one processor for the whole, beside the floor."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         first, second = _set(folder, "2099.1.1"), _set(folder, "2099.1.2")
         database = _filled(folder, first)
         floor = _measured(lambda: _read_only(database))
-        wall, processor = _measured(lambda: _hunt(database, second))
+        processor = _measured(lambda: _hunt(database, second))
         database.close()
     yield {
         "name": "apps.judge_again",
-        "value": wall,
-        "unit": f"s for {APPS} apps ({processor:.1f} s CPU)",
-        "floor": floor[0],
-        "ratio": processor / floor[1],
+        "value": processor,
+        "unit": f"s CPU for {APPS} apps",
+        "floor": floor,
+        "ratio": processor / floor,
         "reach": "value<=60",
     }
 
@@ -60,70 +59,25 @@ def _filled(folder: Path, patterns: Path) -> Database:
     database = Database(sqlite_url(folder / "apps.db"))
     Base.metadata.create_all(database.engine)
     result = scan_file(real_apk(), patterns)
-    fields = json.loads(json.dumps(_fields(result)))
-    features = fields.pop("features")
-    for start in range(0, APPS, CHUNK):
-        _fill(database, range(start, start + CHUNK), fields, features)
+    name = f"{0:064}"
+    with database.transaction("first") as session:
+        session.add(App(sha256=name, first_seen_at=NOW, stored=True))
+        keep_result(session, name, result, NOW)
+    with database.transaction("fill") as session:
+        for table in (App, AppFeatures, AppVerdict):
+            session.execute(text(_copies(table.__table__)))
     return database
 
 
-def _fields(result: object) -> dict[str, Any]:
-    from contracts import codec
-
-    found: dict[str, Any] = json.loads(codec.write(result))
-    return found
-
-
-def _fill(
-    database: Database, numbers: range, fields: dict[str, Any], features: dict[str, Any]
-) -> None:
-    said = {"pattern_version": fields["pattern_version"], "package": fields["package"]}
-    hashes = [sha256(str(number).encode()).hexdigest() for number in numbers]
-    with database.transaction("fill") as session:
-        session.execute(
-            insert(AppVerdict),
-            [
-                {
-                    "id": number + 1,
-                    "sha256": name,
-                    "last_version": said["pattern_version"],
-                    "verdict": fields["verdict"],
-                    "result": fields,
-                    "judged_at": NOW,
-                    **said,
-                }
-                for number, name in zip(numbers, hashes, strict=True)
-            ],
-        )
-        session.execute(
-            insert(AppFeatures),
-            [
-                {
-                    "sha256": name,
-                    "pattern_version": said["pattern_version"],
-                    "features": features,
-                    "kept_at": NOW,
-                }
-                for name in hashes
-            ],
-        )
-        session.execute(
-            insert(App),
-            [
-                {
-                    "sha256": name,
-                    "first_seen_at": NOW,
-                    "stored": True,
-                    "verdict": fields["verdict"],
-                    "basis": "file",
-                    "rule": fields["findings"][0]["rule"] if fields["findings"] else "",
-                    "judged_at": NOW,
-                    "verdict_id": number + 1,
-                    **said,
-                }
-                for number, name in zip(numbers, hashes, strict=True)
-            ],
-        )
+def _copies(table: FromClause) -> str:
+    """Return the statement that copies the one row of *table* under all other hashes."""
+    own = {"sha256": "printf('%064d', n)", "id": "n + 1", "verdict_id": "n + 1"}
+    names = [column.name for column in table.columns]
+    values = ", ".join(own.get(column, column) for column in names)
+    return (
+        f"WITH RECURSIVE seq(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM seq LIMIT {APPS - 1})"
+        f" INSERT INTO {table} ({', '.join(names)}) SELECT {values} FROM {table} CROSS JOIN seq"
+    )
 
 
 def _read_only(database: Database) -> None:
@@ -156,7 +110,7 @@ def _hunt(database: Database, patterns: Path) -> None:
         raise AssertionError(f"{APPS - judged} apps needed their file.")
 
 
-def _measured(what: Any) -> tuple[float, float]:
-    wall, processor = time.perf_counter(), time.process_time()
+def _measured(what: Any) -> float:
+    began = time.process_time()
     what()
-    return time.perf_counter() - wall, time.process_time() - processor
+    return time.process_time() - began
