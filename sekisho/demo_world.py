@@ -24,7 +24,9 @@ from management.context import open_context
 from management.devices.queries import get_device
 from management.devices.service import record_facts
 from management.enrolment.service import invite, qr_content
-from management.policies.queries import default_policy
+from management.groups.queries import read_tree
+from management.groups.service import create_group
+from management.policies.models import ROOT_GROUP
 from management.settings import Settings
 from management.updates import queries as updates
 from management.updates import service as update_service
@@ -42,6 +44,7 @@ T = TypeVar("T")
 DEVICES = 200
 SEED = 20261121
 BY = "demonstration"
+GROUPS = ("東京 Tokyo", "大阪 Osaka", "営業部 Sales")
 ACTOR = update_service.Actor(BY)
 SILENT = ((190, 5), (193, 12), (195, 45), (198, 90))
 """From which place in the fleet on, for how many days a device has been silent."""
@@ -178,11 +181,14 @@ class World:
     def _invitations(self) -> list[str]:
         fingerprint = str(self.context.signer.status()["thumbprint"])
         with self.context.database.transaction("demo invitations") as session:
-            policy = default_policy(session)
+            known = {node.name: node.id for node in read_tree(session).values()}
+            groups = [
+                known.get(name) or create_group(session, name, ROOT_GROUP).id for name in GROUPS
+            ]
             keys = [
                 invite(
                     session, self.context.keys, f"user{place:03d}@example.com", f"User {place:03d}",
-                    policy.id, timedelta(days=7), BY, utc_now(),
+                    None, timedelta(days=7), BY, utc_now(), groups[place % len(groups)],
                 )[1]
                 for place in range(DEVICES)
             ]  # fmt: skip

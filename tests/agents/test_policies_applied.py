@@ -12,7 +12,7 @@ from contracts.agent import DeviceDescription, NotApplied, PolicyDocument, Setti
 from management.compliance.work import spread_policy
 from management.enrolment.service import invite, qr_content
 from management.groups.queries import DevicePolicy, explain_missed, read_device_policy
-from management.groups.service import change_group, create_group, move_device
+from management.groups.service import change_group, create_group, delete_group, move_device
 from management.policies.models import ROOT_GROUP, Policy
 from management.policies.rules import Requirements
 from management.policies.service import create_policy
@@ -133,6 +133,21 @@ def test_a_device_that_moves_is_asked_another_policy_and_applies_it(
     phone.check_in()
     assert device_policy(hq, phone.device_id).is_applied
     assert phone.state.member().policy.settings["general"]["log_days"] == 3
+
+
+def test_an_invitation_into_a_deleted_group_leads_to_the_root(
+    hq: Headquarters, phone: SimulatedDevice
+) -> None:
+    group = make_group(hq, "Closed soon", make_policy(hq, "Closed", ASKED))
+    code = invite_into(hq, group)
+    with hq.context.database.transaction("delete") as session:
+        delete_group(session, group)
+    phone.begin_enrolment(code, DeviceDescription(platform="android"))
+    hq.visit()
+    phone.finish_enrolment()
+    stands = device_policy(hq, phone.device_id)
+    assert stands.group.id == ROOT_GROUP
+    assert stands.policy.id == hq.policy_id
 
 
 @pytest.mark.parametrize(
