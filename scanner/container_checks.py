@@ -2,7 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-from scanner.zip_records import ENCRYPTION_FLAGS, Directory, Record, extra_fields
+from scanner.zip_records import (
+    DESCRIPTOR_FLAG,
+    ENCRYPTION_FLAGS,
+    Directory,
+    Record,
+    extra_fields,
+)
 
 Odd = tuple[str, str]
 """(rule, evidence)."""
@@ -28,6 +34,10 @@ def oddities_of_entry(record: Record, local: Record) -> Iterator[Odd]:
             "container_methods_differ",
             f"Method {record.method} in the directory, {local.method} in the local header.",
         )
+    if (record.flags ^ local.flags) & DESCRIPTOR_FLAG:
+        yield "container_flags_differ", f"{record.flags:#06x} there, {local.flags:#06x} here."
+    elif not local.flags & DESCRIPTOR_FLAG and _described(local) != _described(record):
+        yield "container_sizes_lie", f"The local header says {_described(local)}."
     if (record.flags | local.flags) & ENCRYPTION_FLAGS:
         yield "container_encryption_flag", "Android ignores the mark."
     if record.method not in (0, 8):
@@ -67,6 +77,10 @@ def overlaps(spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         if start < end:
             yield start, min(stop, end)
         end = max(end, stop)
+
+
+def _described(record: Record) -> str:
+    return f"{record.packed_bytes} packed, {record.size_bytes} bytes, checksum {record.crc:08x}"
 
 
 def _of_name(name: bytes) -> Iterator[Odd]:

@@ -6,6 +6,7 @@ ODD = {
     "container_code_before_archive": ("high", "Byte code stands before the archive (Janus)"),
     "container_names_differ": ("medium", "Directory and local header name the entry differently"),
     "container_methods_differ": ("medium", "Directory and local header differ in the method"),
+    "container_flags_differ": ("note", "Directory and local header differ in the flags"),
     "container_encryption_flag": ("medium", "The entry is marked as encrypted"),
     "container_unknown_method": ("medium", "The entry has an unknown compression method"),
     "container_sizes_lie": ("medium", "The entry's size is not what is said"),

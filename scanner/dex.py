@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 MAGIC = b"dex\n"
 HEADER_BYTES = 0x70
+FIRST_CONTAINER = b"041"
+"""From this version on, one file may hold several DEX files that share their data."""
 
 
 class BrokenDexError(Exception):
@@ -28,6 +30,8 @@ class Dex:
         """Read the header; raises BrokenDexError when a table does not fit into the file."""
         if len(data) < HEADER_BYTES or data[:4] != MAGIC:
             raise BrokenDexError("it has no DEX header")
+        if data[4:7].isdigit() and data[4:7] >= FIRST_CONTAINER:
+            raise BrokenDexError(f"version {data[4:7].decode()} may hold several DEX files in one")
         self._data = data
         numbers = struct.unpack_from("<14I", data, 0x38)
         self.strings = self._table("string", numbers[0:2], 4)

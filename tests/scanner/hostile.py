@@ -8,14 +8,11 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from tests.scanner import axml
+from tests.scanner import axml, marker
 from tests.scanner.raw_zip import CENTRAL, LOCAL, Entry, Zip, extra
 from tests.scanner.sign_apk import File
 
-MARKER = bytes.fromhex(
-    "58354f2150254041505b345c505a58353428505e2937434329377d2445494341522d5354414e444152442d414e54"
-    "4956495255532d544553542d46494c452124482b482a"
-)
+MARKER = marker.TEXT
 HEADER = 0x70
 
 
@@ -198,9 +195,7 @@ def archives() -> Iterator[Variant]:
     )
     second = Zip(entries=[MANIFEST, CLEAN]).bytes()
     yield Variant("archive behind an archive", plain + second, "container_several_directories")
-    yield Variant(
-        "archive in front of an archive", second + plain, "container_directory_size"
-    )
+    yield Variant("archive in front of an archive", second + plain, "container_directory_size")
     yield Variant(
         "nine end records", plain + b"".join(b"PK\x05\x06" + b"\0" * 18 for _ in range(9))
     )

@@ -1,14 +1,16 @@
 """Every trick is seen through: found, named, within limits, never clean by being unreadable."""
 
+import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from contracts.scan import ScanResult, Verdict
+from scanner.container_rules import ODD
 from scanner.isolation import scan_file
 from scanner.limits import MEBIBYTE, Limits
-from tests.scanner import hostile
+from tests.scanner import hostile, marker
 from tests.scanner.hostile import Variant
 
 LIMITS = Limits(
@@ -19,7 +21,6 @@ LIMITS = Limits(
     seconds=120,
     cpu_seconds=60,
 )
-NO_MARKER = b"-" * len(hostile.MARKER)
 
 
 @pytest.mark.parametrize("make", hostile.ALL, ids=[make.__name__ for make in hostile.ALL])
@@ -68,18 +69,43 @@ def _shown(result: ScanResult) -> str:
     return f"({result.verdict}, {result.package!r}, {found}, {result.skipped})"
 
 
-@pytest.mark.parametrize("make", hostile.ALL[:-1], ids=[make.__name__ for make in hostile.ALL[:-1]])
-def test_no_trick_without_marker_is_clean_by_being_unreadable(
-    make: Callable[[], Iterator[Variant]], shipped: Path, tmp_path: Path
-) -> None:
-    """What cannot be read is never clean, even with nothing in it."""
-    path = tmp_path / "hostile.apk"
-    clean = []
-    for variant in make():
-        data = variant.data.replace(hostile.MARKER, NO_MARKER)
-        path.write_bytes(data)
-        result = scan_file(path, shipped, LIMITS)
-        if result.verdict is Verdict.CLEAN and not result.package:
-            clean.append(variant.name)
+@pytest.fixture
+def harmless(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The same files with nothing bad in them."""
+    monkeypatch.setattr(marker, "TEXT", b"-" * len(marker.TEXT))
+    importlib.reload(hostile)
+    yield
+    monkeypatch.undo()
+    importlib.reload(hostile)
 
-    assert clean == []
+
+@pytest.mark.usefixtures("harmless")
+@pytest.mark.parametrize("name", [make.__name__ for make in hostile.ALL[:-1]])
+def test_a_trick_with_nothing_behind_it_is_no_honest_app(
+    name: str, shipped: Path, tmp_path: Path
+) -> None:
+    """What is built to mislead is suspicious, what cannot be read is unscannable."""
+    path = tmp_path / "hostile.apk"
+    passed = []
+    for variant in getattr(hostile, name)():
+        path.write_bytes(variant.data)
+        result = scan_file(path, shipped, LIMITS)
+        grave = ODD.get(variant.rule, ("medium",))[0] == "medium" and variant.rule
+        if result.verdict not in (Verdict.CLEAN, Verdict.UNWANTED):
+            continue
+        if grave or not result.package or result.skipped:
+            passed.append(f"{variant.name} {_shown(result)}")
+
+    assert passed == []
+
+
+@pytest.mark.usefixtures("harmless")
+def test_code_of_a_version_that_is_not_read_is_never_clean(shipped: Path, tmp_path: Path) -> None:
+    (newest,) = (one for one in hostile.codes() if one.name == "code: newest version")
+    path = tmp_path / "newest.apk"
+    path.write_bytes(newest.data)
+
+    result = scan_file(path, shipped, LIMITS)
+
+    assert result.verdict is Verdict.UNSCANNABLE
+    assert any("version 041" in reason for reason in result.skipped)

@@ -41,8 +41,12 @@ def corpus(tool: Apksig, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return Corpus(tmp_path_factory.mktemp("signed"), tool)
 
 
-def ours(data: bytes, minimum_sdk: int, target_sdk: int = 29) -> SignatureFacts:
-    archive = Archive(data, "", Evidence(DEFAULT))
+def ours(
+    data: bytes, minimum_sdk: int, target_sdk: int = 29, evidence: Evidence | None = None
+) -> SignatureFacts:
+    archive = Archive(data, "", evidence or Evidence(DEFAULT))
+    if not archive.directories:
+        return SignatureFacts()
     directory = signed_directory(archive.directories)
     verifier = Verifier(data, directory, archive.read, minimum_sdk, target_sdk)
     for part in archive.parts():

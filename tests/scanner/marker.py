@@ -1,0 +1,6 @@
+"""What is planted in hostile files: the text that every scanner knows (EICAR)."""
+
+TEXT = bytes.fromhex(
+    "58354f2150254041505b345c505a58353428505e2937434329377d2445494341522d5354414e444152442d414e54"
+    "4956495255532d544553542d46494c452124482b482a"
+)
