@@ -14,7 +14,6 @@ from management.commands.models import Command
 from management.commands.queries import get_command, list_open, list_sent, lock_command
 from management.commands.rules import (
     DESTRUCTIVE,
-    HELD_BY_PAUSE,
     UNSUCCESSFUL,
     VALID_FOR,
     WAIT_FOR_RETURN,
@@ -141,10 +140,12 @@ def confirm_command(session: Session, command_id: UUID, now: datetime) -> Comman
 
 
 def release(session: Session, commands: Sequence[Command], now: datetime) -> None:
-    """Let waiting commands be sent now."""
+    """Let waiting commands be sent: now, or when their undo window ends."""
     for command in commands:
-        command.waiting_for, command.ready_at = Waiting.NOTHING.value, now
-    enqueue_dispatch(session, [command.id for command in commands], now, now)
+        open_still = command.ready_at > now
+        command.waiting_for = (Waiting.UNDO if open_still else Waiting.NOTHING).value
+    at = max([now, *(command.ready_at for command in commands)])
+    enqueue_dispatch(session, [command.id for command in commands], at, now)
 
 
 def expire(session: Session, command_id: UUID, now: datetime) -> None:
@@ -235,15 +236,6 @@ def end_open(
         else:
             step(command, CommandState.FAILED, now, because)
     return waiting
-
-
-def hold_for_person(session: Session, command: Command, now: datetime) -> None:
-    """After a restore: what destroys waits for a person, everything else is sent again."""
-    if CommandKind(command.kind) in HELD_BY_PAUSE | {CommandKind.RESET_PASSCODE}:
-        words = "The database was restored from a backup. Is this still wanted?"
-        requeue(session, command, Waiting.PERSON, words, now, now)
-    elif command.state == CommandState.SENT:
-        requeue(session, command, Waiting.NOTHING, "Sent again after a restore.", now, now)
 
 
 def requeue(

@@ -295,6 +295,8 @@ def test_a_bulk_wipe_waits_for_two_approvers_of_exactly_this_set(
     for browser, name in ((sora, "sora"), (ren, "ren")):
         browser.post(address, data={**form, "code": next(codes[name])})
     work.dispatch(context, {}, print)
+    assert {row.waiting_for for row in rows(context, batch.id)} == {"", "undo"}
+    send_later(context)
 
     states = sorted(row.state for row in rows(context, batch.id))
     assert states == ["cancelled", "sent", "sent", "sent"]
@@ -366,7 +368,7 @@ def test_a_program_drafts_confirms_and_approves_a_bulk_wipe(
         said = person.post(approval, json=proof).json
     assert said is not None
     assert said["approved"]
-    work.dispatch(context, {}, print)
+    send_later(context)
     done = owner.post(f"{address}/cancel").json
     assert done is not None
     assert done["states"] == {"sent": 4}
