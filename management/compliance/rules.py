@@ -5,7 +5,7 @@ the one `Judgement` that `judge` returns. `docs/compliance.md` tells the rules.
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from management.compliance.catalogue import (
     ASK_ADMINISTRATOR,
@@ -66,6 +66,9 @@ TRANSIENT = frozenset({Rule.IN_CONTACT, Rule.POLICY_APPLIED})
 """Broken by waiting only: the device is out of sync, not at fault."""
 NEVER_BORNE = frozenset({Rule.ENROLLED, Rule.IN_CONTACT})
 """No policy can make these count as kept when nothing was said."""
+NO_TIME = timedelta(0)
+UNSAID = timedelta(days=1)
+"""So long a device has to say what it could: a first report comes in parts, and agents update."""
 _SEVERITIES = tuple(Severity)
 _KINDS = {kind: place for place, kind in enumerate(ConsequenceKind)}
 Answer = Violation | Undecided | None
@@ -232,9 +235,11 @@ def _follows(state: State, facts: Facts, violation: Violation) -> bool:
 
 def _following(violation: Violation, asked: AskedPolicy) -> Iterator[DueConsequence]:
     treatment = asked.requirements.treatments[violation.rule]
+    unsaid = violation.finding is Finding.UNKNOWN and violation.rule not in NEVER_BORNE
+    grace = treatment.grace + (UNSAID if unsaid else NO_TIME)
     for one in treatment.consequences:
         wished = asked.no_earlier(violation.since, wish_name(violation.rule, one.kind))
-        due = later(wished, treatment.grace + one.after)
+        due = later(wished, grace + one.after)
         yield DueConsequence(one.kind, violation.rule, due, one.group_id)
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from contracts.scan import Verdict
@@ -167,7 +167,11 @@ asked_policies = st.builds(
     not_before=st.none() | moments,
 )
 Facts = Mapping[FactKind, Fact]
-often = settings(max_examples=40)
+often = settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
 
 
 @often
@@ -375,13 +379,14 @@ def test_violations_survive_being_stored(known: Facts, asked: AskedPolicy, now: 
         assert read_consequence(write_consequence(one)) == one
 
 
+@often
 @given(requirements)
 def test_requirements_survive_being_stored(asked: Requirements) -> None:
     if timedelta.max not in (asked.maximum_silence, asked.inactive_after, asked.maximum_patch_age):
         assert read_requirements(write_requirements(asked)) == asked
 
 
-@settings(max_examples=30)
+@often
 @given(st.lists(st.tuples(moments, requirements), min_size=1, max_size=3))
 def test_a_wish_is_as_old_as_its_present_form(history: list[tuple[datetime, Requirements]]) -> None:
     since = asked_since(history)
@@ -626,6 +631,15 @@ def test_what_a_fresh_device_has_not_said_has_no_consequence_yet() -> None:
     answer = judge(fresh, asked_by(not_rooted=True), NOW)
 
     assert {one.rule for one in answer.consequences} == {Rule.IN_CONTACT}
+
+
+def test_what_a_device_could_say_has_a_day_to_be_said() -> None:
+    answer = judge(healthy(), asked_by(not_rooted=True), NOW)
+
+    (unknown,) = answer.violations
+    assert answer.mail_blocked_at() == unknown.since + timedelta(days=1)
+    said_bad = judge(healthy(rooted=True), asked_by(not_rooted=True), NOW)
+    assert said_bad.mail_blocked_at() == NOW - timedelta(hours=1)
 
 
 def test_nothing_more_follows_for_a_device_that_is_no_longer_ours() -> None:

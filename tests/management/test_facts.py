@@ -65,6 +65,7 @@ def read(context: Context) -> Iterator[Session]:
 sources = st.lists(st.sampled_from(["apple_mdm", "exchange", "keeper"]), min_size=1, max_size=8)
 
 
+@settings(deadline=None)
 @given(sources, st.randoms())
 def test_the_order_of_arrival_does_not_matter_beyond_the_times(
     said_by: list[str], random: Any
@@ -152,6 +153,7 @@ def test_a_clock_set_back_makes_no_news_look_old(desk: Office, read: Session) ->
     assert get_judgement(read, phone.device_id).state is State.NON_COMPLIANT
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec=None), max_size=20), st.text(max_size=5))
 def test_every_json_text_becomes_storable(hostile: str, name: str) -> None:
     body = json.dumps([hostile, {hostile: name}]).encode()
