@@ -19,7 +19,7 @@ FILES = 500
 INSTRUCTIONS = 3_000_000
 """That may be walked for one app."""
 COMPONENTS_LOOKED_UP = 40
-_DAMAGE = (BrokenDexError, struct.error, IndexError, OverflowError, RecursionError)
+_DAMAGE = (BrokenDexError, struct.error, IndexError, OverflowError, RecursionError, ValueError)
 
 
 class AppCode:

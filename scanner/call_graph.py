@@ -58,11 +58,13 @@ class CallGraph:
 
     def _family(self, descriptor: str) -> list[str]:
         """Return a class, what extends it and what it extends: code may name either."""
-        found = [descriptor]
-        for one in found:
-            found += self._children.get(one, [])[:MAXIMUM_SITES]
-        above = (one.descriptor for one in self._program.line(descriptor))
-        return [*dict.fromkeys((*found, *above))]
+        found, waiting = {descriptor: None}, [descriptor]
+        while waiting:  # hostile classes may extend each other in a circle
+            more = self._children.get(waiting.pop(), [])[:MAXIMUM_SITES]
+            waiting += [one for one in more if one not in found]
+            found.update(dict.fromkeys(more))
+        found.update((one.descriptor, None) for one in self._program.line(descriptor))
+        return [*found]
 
     @cached_property
     def _names(self) -> list["_Names"]:

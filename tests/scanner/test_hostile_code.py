@@ -114,3 +114,13 @@ def test_code_that_is_longer_than_the_file_is_walked_as_far_as_it_goes() -> None
         struct.pack_into("<I", body, at + 12, 0xFFFFFFF0)
 
     ask(bytes(body))
+
+
+def test_classes_that_extend_each_other_in_a_circle_come_to_an_end() -> None:
+    body = bytearray(SAMPLES["account_thief"])
+    count, at = struct.unpack_from("<II", body, 0x60)
+    kinds = [struct.unpack_from("<I", body, at + 32 * row)[0] for row in range(count)]
+    for row in range(count):  # each extends the next one, the last the first
+        struct.pack_into("<I", body, at + 32 * row + 8, kinds[(row + 1) % count])
+
+    ask(bytes(body))
