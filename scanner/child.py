@@ -29,6 +29,8 @@ from scanner.scan import scan
 IDLE_SECONDS = 120
 REQUEST_BYTES = 4096
 READY = b"ready"
+FAILED = 70
+"""Exit status of a copy that could not even answer."""
 _CODECS = ("ascii", "latin-1", "utf-8", "utf-16-be", "utf-16-le")
 _ARCHIVE = b"PK\x05\x06" + b"\0" * 18
 Work = Callable[[Limits], dict[str, Any]]
@@ -99,8 +101,11 @@ class Server:
         file, answer, status = files
         child = os.fork()
         if child == 0:
-            _become(file, answer)
-            _perform(self._work, Limits(**json.loads(body)))
+            try:
+                _become(file, answer)
+                _perform(self._work, Limits(**json.loads(body)))
+            finally:
+                os._exit(FAILED)  # a copy never goes on as if it were the warm process
         os.close(file)
         os.close(answer)
         self._copies[child] = socket.socket(fileno=status)

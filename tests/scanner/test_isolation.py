@@ -120,6 +120,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, work: str) -> None:
         ("return {'verdict': 'clean', 'file': 'other', 'findings': [{}]}", "cannot be used"),
         ("raise RuntimeError('oh')", "gave up: RuntimeError: oh"),
         ("raise MemoryError", "more memory"),
+        ("raise SystemExit(4)", "status 70"),
         ("time.sleep(60)", "took more than 2 s"),
         ("os.close(1); time.sleep(60)", "took more than 2 s"),
     ],
