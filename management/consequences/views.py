@@ -14,7 +14,7 @@ from management.paging import PAGE, number_cursor, write_cursor
 from management.relays.queries import get_relay
 from management.web import is_fragment, reading, transaction
 from runtime.clock import utc_now
-from runtime.errors import RefusedError
+from runtime.errors import NotFoundError, RefusedError
 
 bp = Blueprint("consequences", __name__, url_prefix="/consequences")
 
@@ -23,17 +23,24 @@ bp = Blueprint("consequences", __name__, url_prefix="/consequences")
 @requires(Permission.VIEW)
 def index() -> ResponseReturnValue:
     """Show freezes, what waits, and what followed, newest first."""
-    kind, unseen = _kind(), request.args.get("unseen") == "yes"
+    kind, device, unseen = _kind(), _device(), request.args.get("unseen") == "yes"
     after = request.args.get("after", "")
     with reading() as session:
         place = number_cursor(after) if after else None
-        found = queries.list_carried_out(session, kind, None, unseen, place, PAGE + 1)
+        found = queries.list_carried_out(session, kind, device, unseen, place, PAGE + 1)
         frozen = queries.active_freezes(session, utc_now())
         held = queries.count_held(session)
     more = write_cursor(found[PAGE - 1].row.id) if len(found) > PAGE else ""
     page = "consequences/rows.html" if is_fragment() else "consequences/index.html"
     return render_template(
-        page, found=found[:PAGE], more=more, kind=kind, unseen=unseen, frozen=frozen, held=held
+        page,
+        found=found[:PAGE],
+        more=more,
+        kind=kind,
+        device=device or "",
+        unseen=unseen,
+        frozen=frozen,
+        held=held,
     )
 
 
@@ -72,6 +79,14 @@ def release_outage(relay_id: UUID) -> ResponseReturnValue:
         note(session, "freeze.release", row.cause, because, since=row.since.isoformat())
     flash(_("Released. What is due follows within a minute."))
     return redirect(url_for("consequences.index"))
+
+
+def _device() -> UUID | None:
+    word = request.args.get("device", "")
+    try:
+        return UUID(word) if word else None
+    except ValueError:
+        raise NotFoundError(_("There is no such device.")) from None
 
 
 def _kind() -> str:

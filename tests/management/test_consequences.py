@@ -401,7 +401,7 @@ def test_a_death_repeats_nothing_and_forgets_nothing(
     policy = asking(context, Consequence(kind=TELL), Consequence(kind=WIPE))
     ids = [enrolled(context, policy) for _ in range(3)]
     payload = {"device_ids": [str(one) for one in ids]}
-    died = []
+    died: list[str] = []
 
     def die(name: str) -> None:
         if name == f"{point} act on violations" and len(died) < 2:
@@ -427,6 +427,9 @@ def test_a_notice_is_put_away_by_an_administrator(context: Context, console: Con
     (row,) = done(context)
     assert "Lost phone" in console.get("/consequences").text
 
+    assert "Lost phone" in console.get(f"/consequences?device={row.device_id}").text
+    assert "Lost phone" not in console.get(f"/consequences?device={uuid4()}").text
+    assert console.get("/consequences?device=x").status_code == 404
     console.post(f"/consequences/{row.id}/seen")
 
     assert done(context)[0].seen_by == "keeper"
