@@ -69,10 +69,9 @@ class AppPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AppDetails:
+class AppDetails(AppSummary):
     """An app, the whole result of its last scan, and who holds it."""
 
-    app: AppSummary
     file_name: str
     """Empty: its file is not here."""
     size_bytes: int
@@ -110,7 +109,7 @@ def get_app(sha256: str) -> AppDetails:
         found = queries.find_verdict(session, sha256)
         holders = queries.list_holders(session, sha256)
     return AppDetails(
-        app=_summary(app),
+        **_fields(app),
         file_name=file.file_name if file else "",
         size_bytes=file.size_bytes if file else 0,
         uploaded_at=file.uploaded_at if file else None,
@@ -121,7 +120,11 @@ def get_app(sha256: str) -> AppDetails:
 
 
 def _summary(row: App) -> AppSummary:
-    return AppSummary(**{name: getattr(row, name) for name in AppSummary.__dataclass_fields__})
+    return AppSummary(**_fields(row))
+
+
+def _fields(row: App) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in AppSummary.__dataclass_fields__}
 
 
 def _place(word: str) -> tuple[datetime, str]:

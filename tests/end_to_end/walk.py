@@ -234,7 +234,7 @@ class Walk:
 
         def gone() -> bool:
             shown = client.ask("GET", page)
-            if shown.status_code == 404:
+            if f"{page}/delete" not in shown.text:
                 assert client.unanswered > lost, "an upload is missing"
                 return True
             token = Form(shown.text, f"{page}/delete").fields

@@ -32,7 +32,7 @@ from management.work.models import Job
 from patterns import pattern_set
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError, RefusedError
-from tests.management.clients import ConsoleClient, signed_in_client
+from tests.management.clients import ConsoleClient, api_client, signed_in_client
 from tests.management.fleets import START, add_device
 from tests.management.test_apps import (
     EXTRA_RULE,
@@ -211,7 +211,7 @@ def test_an_approved_app_is_not_held_against_devices_and_its_verdict_stays(
     assert "Approved" in console.get("/apps/").text
     with ready.database.reading() as session:
         judged = session.get_one(DeviceJudgement, device_id)
-        assert "no_bad_app" not in {violation["rule"] for violation in judged.violations}
+        assert "no_malicious_app" not in {violation["rule"] for violation in judged.violations}
 
 
 def test_an_approval_ends_by_time_and_is_audited(ready: Context) -> None:
@@ -533,3 +533,14 @@ def test_judging_again_with_the_very_set_says_the_same(ready: Context) -> None:
 
     assert again is not None and before.result is not None
     assert rules.is_same_judgement(before.result, again)
+
+
+def test_the_api_tells_of_apps_that_were_only_reported(ready: Context, app: Flask) -> None:
+    holder(ready, bank())
+    program = api_client(app, ready, "program", Role.READ_ONLY)
+
+    listed = program.get("/api/v1/apps?held=1&verdict=unknown").get_json()["items"]
+    one = program.get(f"/api/v1/apps/{'c' * 64}").get_json()
+
+    assert [app["package"] for app in listed] == ["org.example.bank"]
+    assert (one["verdict"], one["devices"], one["stored"], one["result"]) == ("", 1, False, None)
