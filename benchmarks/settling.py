@@ -7,6 +7,7 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -30,7 +31,11 @@ from management.signer_rules import Limits
 from management.signer_server import running
 from runtime.clock import utc_now
 
-ASKED = Requirements(no_developer_options=True)
+ASKED = Requirements(
+    no_developer_options=True,
+    maximum_silence=timedelta(days=3000),
+    inactive_after=timedelta(days=3600),
+)
 
 
 def run() -> Iterator[dict[str, Any]]:
