@@ -47,11 +47,11 @@ def _is_day(value: Any) -> bool:
 
 
 def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and {str}.issuperset(map(type, value))
 
 
 def _are_apps(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+    return isinstance(value, list) and {dict}.issuperset(map(type, value))
 
 
 def _is_proof(value: Any) -> bool:
