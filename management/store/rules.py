@@ -66,10 +66,10 @@ def read_link(text: str) -> tuple[Kind, str] | None:
         return Kind.GOOGLE_PLAY, text
     try:
         parts = urlsplit(text)
-        host = parts.hostname
+        host, port = parts.hostname, parts.port
     except ValueError:
         return None
-    if parts.scheme != "https" or parts.port not in (None, 443) or parts.username:
+    if parts.scheme != "https" or port not in (None, 443) or parts.username:
         return None
     if host == "play.google.com" and parts.path == "/store/apps/details":
         return _checked(Kind.GOOGLE_PLAY, parse_qs(parts.query).get("id", [""])[0])

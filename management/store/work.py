@@ -23,6 +23,8 @@ def spread(context: Context, payload: dict[str, Any], progress: Progress) -> Non
     _withdraw_bad(context)
     with context.database.reading() as session:
         issue, offers = queries.current_issue(session), queries.read_offers(session)
+    if issue == 0:
+        return  # nothing was ever published
     after, told = UUID(int=0), 0
     while True:
         with context.database.reading() as session:
