@@ -22,8 +22,9 @@ from runtime.errors import NotFoundError
 
 
 def read_tree(session: Session) -> dict[UUID, Node]:
-    """Return all groups; there are at most `rules.MOST`."""
-    return {group.id: node(group) for group in session.scalars(select(Group))}
+    """Return all groups as they are now; there are at most `rules.MOST`."""
+    found = session.scalars(select(Group).execution_options(populate_existing=True))
+    return {group.id: node(group) for group in found}
 
 
 def node(group: Group) -> Node:
@@ -63,9 +64,11 @@ def count_in_groups(session: Session) -> dict[UUID, int]:
 
 
 def list_with_other_policy(
-    session: Session, group_id: UUID, platform: str, policy_id: UUID, limit: int
+    session: Session, group_id: UUID, platform: str, policy_id: UUID, after: UUID, limit: int
 ) -> Sequence[UUID]:
-    """Return some devices of the group that should have the policy and have another."""
+    """Return some devices of the group above id *after* that should have the policy and have
+    another.
+    """
     return session.scalars(
         select(Device.id)
         .where(
@@ -73,6 +76,7 @@ def list_with_other_policy(
             Device.platform == platform,
             Device.policy_id != policy_id,
             Device.policy_is_own.is_(False),
+            Device.id > after,
         )
         .order_by(Device.id)
         .limit(limit)

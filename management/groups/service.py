@@ -4,7 +4,7 @@ Changes of the tree wait for each other and for moves and enrolments under way (
 that no circle comes about and no device keeps the policy of a group that changed meanwhile.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -44,7 +44,7 @@ def lock_tree(session: Session, change: bool = False) -> dict[UUID, Node]:
     session.execute(
         select(Group.id)
         .where(Group.id == ROOT_GROUP)
-        .with_hint(Group, "WITH (UPDLOCK)" if change else "WITH (REPEATABLEREAD)", "mssql")
+        .with_hint(Group, "WITH (XLOCK)" if change else "WITH (REPEATABLEREAD)", "mssql")
         .with_for_update(read=not change, key_share=change)
     )
     return read_tree(session)
@@ -158,19 +158,24 @@ def give_own_policy(
     return assign_policy(session, device_id, wanted, by, now, is_own=policy_id is not None)
 
 
-def settle_some(session: Session, group_id: UUID, platform: str, by: str, now: datetime) -> int:
-    """Give some devices of a group the policy that holds there; return how many had another."""
+def settle_some(
+    session: Session, group_id: UUID, platform: str, after: UUID, by: str, now: datetime
+) -> Sequence[UUID]:
+    """Give some devices of a group, above id *after*, the policy that holds there; return them.
+
+    What was passed is not looked at again: whoever comes meanwhile gets the policy at once.
+    """
     tree = lock_tree(session)
     if group_id not in tree:
-        return 0
+        return ()
     policy_id = policy_in(session, tree, group_id, platform)
-    found = list_with_other_policy(session, group_id, platform, policy_id, CHUNK)
+    found = list_with_other_policy(session, group_id, platform, policy_id, after, CHUNK)
     devices = [lock_device(session, device_id) for device_id in found]
     for device in devices:
         if device.group_id == group_id and not device.policy_is_own:
             give_policy(session, device, policy_id, by, now, is_own=False)
     _spread(session, devices, now)
-    return len(found)
+    return found
 
 
 def settled_groups(session: Session, group_id: UUID) -> list[tuple[UUID, str]]:

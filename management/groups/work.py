@@ -15,13 +15,13 @@ def settle(context: Context, payload: dict[str, Any], progress: Progress) -> Non
         places = settled_groups(session, UUID(payload["group_id"]))
     done = 0
     for group_id, platform in places:
-        while True:
+        after: UUID | None = UUID(int=0)
+        while after is not None:
             with context.database.transaction("settle a group") as session:
-                changed = settle_some(session, group_id, platform, payload["by"], utc_now())
-            done += changed
+                changed = settle_some(session, group_id, platform, after, payload["by"], utc_now())
+            done += len(changed)
             progress(f"{done} devices have the policy of their group.")
-            if not changed:
-                break
+            after = changed[-1] if changed else None
 
 
 def move(context: Context, payload: dict[str, Any], progress: Progress) -> None:
