@@ -196,14 +196,6 @@ def get_freeze(session: Session, freeze_id: int) -> Freeze:
     return found
 
 
-def braked_since(session: Session, now: datetime) -> datetime:
-    """Return from when on the brake counts: within its period, not before its last release."""
-    released = session.scalar(
-        select(func.max(Freeze.released_at)).where(Freeze.cause == Cause.MASS_CHANGE)
-    )
-    return now - BRAKE_PERIOD if released is None else max(released, now - BRAKE_PERIOD)
-
-
 def is_let_through(session: Session, now: datetime) -> bool:
     """Tell whether somebody released the brake so lately that what is due may all happen."""
     released = session.scalar(

@@ -1,6 +1,6 @@
 """Reads dry runs and the devices that would change."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -89,15 +89,6 @@ def list_devices(
     if after_id is not None:
         query = query.where(DryRunDevice.device_id > after_id)
     return [Named(*row) for row in session.execute(query)]
-
-
-def each_device(session: Session, run_id: UUID, wanted: Wanted) -> Iterator[Named]:
-    """Yield all of them, a batch at a time."""
-    after_id: UUID | None = None
-    while found := list_devices(session, run_id, wanted, after_id, EXPORT):
-        yield from found
-        after_id = found[-1].found.device_id
-        session.expunge_all()
 
 
 def _filtered(run_id: UUID, wanted: Wanted) -> Select[DryRunDevice, str, str]:
