@@ -10,7 +10,7 @@ from pydantic import Field
 
 from contracts.agent import CommandKind
 from management.access import Permission, signed_in, signed_in_name
-from management.api.operations import STRICT, Reason, operation
+from management.api.operations import STRICT, Reason, Whole, operation
 from management.audit.notes import note
 from management.commands import approving, bulk, queries
 from management.commands.api import Argument
@@ -43,7 +43,7 @@ class BulkConfirmation:
 
     __pydantic_config__ = STRICT
 
-    devices: Annotated[int, Field(ge=0, le=1_000_000, strict=False)]
+    devices: Annotated[int, Field(ge=0, le=1_000_000), Whole]
     """How many devices get it, as the draft says."""
 
 
