@@ -5,7 +5,6 @@ The walks are shared by all clauses that start in the same place.
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 from scanner.behaviour_rules import alternatives
@@ -61,9 +60,12 @@ class CodeSearch:
     def _all_walks(self, clause: Clause, classes: Sequence[str]) -> Iterator[Walk]:
         names = clause["methods"]
         if not (clause["component"] or clause["extends"] or clause["implements"]):
-            for method in islice(self._anywhere(clause), MAXIMUM_STARTS):
-                if (not names or method.name in names) and self._leads(clause, [method]):
-                    yield self._walk(clause, method, method.owner, [method])
+            starts = (m for m in self._anywhere(clause) if not names or m.name in names)
+            leading = (method for method in starts if self._leads(clause, [method]))
+            for number, method in enumerate(leading):
+                if number >= MAXIMUM_STARTS:  # what is cut off must be told
+                    raise BudgetError
+                yield self._walk(clause, method, method.owner, [method])
             return
         for one in self._classes(clause, classes):
             methods = [m for m in self._inherited(one) if not names or m.name in names]
