@@ -119,7 +119,7 @@ def confirm(yes: bool) -> None:
         click.echo("Devices are told within moments.")
 
 
-@trust.command()
+@trust.command(context_settings={"ignore_unknown_options": True})  # it may begin with a dash
 @click.argument("fingerprint")
 def succeed(fingerprint: str) -> None:
     """Let the successor follow the order-signing key FINGERPRINT (`sekisho trust show`).

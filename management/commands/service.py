@@ -1,6 +1,5 @@
 """Queues commands and keeps each step with its time; `sending` signs and sends them."""
 
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,7 +28,6 @@ from management.devices.queries import lock_device
 from management.work.service import enqueue
 from runtime.errors import RefusedError
 
-log = logging.getLogger(__name__)
 DISPATCH = "commands.dispatch"
 NO_UNDO = timedelta()
 
@@ -190,8 +188,6 @@ def take_result(
         requeue(session, command, Waiting.RETRY, result.detail, again, now)
     elif may_follow(state, following):
         step(command, following, now, result.detail)
-    else:
-        log.info("A result that does not follow", extra={"command": str(command.id)})
     return command
 
 

@@ -99,6 +99,7 @@ def test_the_order_signing_key_is_followed_by_its_successor_once(served: Context
         said = say("trust", "succeed", before["thumbprint"])
         assert said.exception is None
         assert before["successor_thumbprint"] in said.output
+    assert say("trust", "succeed", "-9" + "A" * 41).exception is None, "a thumbprint may begin so"
     with served.database.reading() as session:
         kinds = list(session.scalars(select(Job.kind)))
     assert kinds.count("enrolment.epochs") == 1
