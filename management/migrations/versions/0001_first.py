@@ -518,7 +518,6 @@ def upgrade() -> None:
             ["parent_id"], ["device_group.id"], name=op.f("fk_device_group_parent_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_device_group")),
-        sa.UniqueConstraint("parent_id", "name", name=op.f("uq_device_group_parent_id_name")),
     )
     with op.batch_alter_table("device_group", schema=None) as batch_op:
         batch_op.create_index(
@@ -528,6 +527,12 @@ def upgrade() -> None:
             batch_op.f("ix_device_group_ios_policy_id"), ["ios_policy_id"], unique=False
         )
         batch_op.create_index(batch_op.f("ix_device_group_parent_id"), ["parent_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_device_group_parent_id_name"),
+            ["parent_id", "name"],
+            unique=True,
+            mssql_where=sa.text("parent_id IS NOT NULL"),
+        )
 
     op.create_table(
         "dry_run",
@@ -1293,6 +1298,10 @@ def downgrade() -> None:
 
     op.drop_table("dry_run")
     with op.batch_alter_table("device_group", schema=None) as batch_op:
+        batch_op.drop_index(
+            batch_op.f("ix_device_group_parent_id_name"),
+            mssql_where=sa.text("parent_id IS NOT NULL"),
+        )
         batch_op.drop_index(batch_op.f("ix_device_group_parent_id"))
         batch_op.drop_index(batch_op.f("ix_device_group_ios_policy_id"))
         batch_op.drop_index(batch_op.f("ix_device_group_android_policy_id"))
