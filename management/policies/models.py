@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, Unicode, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, Unicode, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from management.database import Base
@@ -59,7 +59,9 @@ class Group(Base):
     """
 
     __tablename__ = "device_group"
-    __table_args__ = (UniqueConstraint("parent_id", "name"),)
+    __table_args__ = (
+        Index(None, "parent_id", "name", unique=True, mssql_where=text("parent_id IS NOT NULL")),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str] = mapped_column(Unicode(100))
