@@ -10,8 +10,8 @@ import pytest
 
 from scanner.app_traits import is_payload
 from tests.scanner.conftest import Scan, rules_of
-from tests.scanner.samples.compiler import Style
 from tests.scanner.samples.sample import DISGUISED, PLAIN, Sample, build, read_sample
+from tests.scanner.samples.scope import Style
 from tests.scanner.test_container import archive
 
 SECRET = random.Random(1).randbytes(20_000)

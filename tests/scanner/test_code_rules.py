@@ -11,8 +11,8 @@ from patterns.opened import open_set
 from scanner import app_code
 from scanner.limits import DEFAULT
 from scanner.scan import scan
-from tests.scanner.samples.compiler import Style
 from tests.scanner.samples.sample import DISGUISED, PLAIN, build, read_sample
+from tests.scanner.samples.scope import Style
 
 SENDS = 'call = ["Landroid/telephony/SmsManager;->sendTextMessage"]'
 GETS = 'call = ["Landroid/telephony/SmsMessage;->getMessageBody"], label = "text"'

@@ -3,6 +3,7 @@
 import struct
 import subprocess
 import zipfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +28,7 @@ NAMED = {"metasploit_stage", "ahmyth_client"}
 """Rules about names: their near misses have others."""
 
 
-def tables(dex: bytes) -> dict[str, list[object]]:
+def tables(dex: bytes) -> dict[str, Sequence[object]]:
     """Return strings and the rows of the other tables, without what only tells where data lies."""
     numbers = struct.unpack_from("<14I", dex, 0x38)
     strings = [_text(dex, at) for (at,) in _rows(dex, numbers[0:2], "<I")]

@@ -130,7 +130,9 @@ def _keys(table: Table) -> Iterator[str]:
 def _unique(table: Table, name: str) -> bool:
     plain = {str(index.name) for index in table.indexes if not index.unique}
     filtered = {
-        str(index.name) for index in table.indexes if index.dialect_options["mssql"].get("where")
+        str(index.name)
+        for index in table.indexes
+        if index.dialect_options["mssql"].get("where") is not None
     }
     return name not in plain | filtered
 
