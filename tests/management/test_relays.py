@@ -93,6 +93,8 @@ def test_fresh_orders_are_not_withheld(desk: Office) -> None:
 
 def test_a_polling_device_without_digests_is_withheld(desk: Office) -> None:
     phone = Phone(desk).enrol()
+    with desk.context.database.transaction("enrolled long ago") as session:
+        phone.row(session).enrolled_at = utc_now() - timedelta(days=9)
     desk.take(phone.report(Digest(), sent_at=utc_now() - timedelta(days=3)))
     poll(desk, phone, 0, polled=True)
 
