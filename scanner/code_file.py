@@ -129,6 +129,15 @@ class CodeFile:
         _, proto, name = self.method(index)
         return Method(0, owner, self.text(name), self.proto(proto), code)
 
+    def codes_of(self, row: int) -> dict[int, int]:
+        """Return method index -> offset of the code for the class in *row*."""
+        return dict(self._coded(row))
+
+    def code(self, at: int) -> bytes:
+        """Return the instructions of the method with its code at *at*."""
+        size = min(self._number(at + 12), (len(self.data) - at - 16) // 2)
+        return self.data[at + 16 : at + 16 + 2 * max(0, size)]
+
     def _coded(self, row: int) -> Iterator[tuple[int, int]]:
         """Yield method index and offset of the code for the class in *row*."""
         at = self._number(self.dex.classes.at + 32 * row + 24)

@@ -19,6 +19,7 @@ for _kind, _codes in (
 ):
     for _code in _codes:
         _KIND[_code] = _kind
+KINDS = bytes(_KIND)
 
 
 class CodeIndex:
@@ -30,7 +31,7 @@ class CodeIndex:
         units = array("H", body)
         if sys.byteorder == "big":
             units.byteswap()
-        kinds = body[::2].translate(bytes(_KIND))[:-1]
+        kinds = body[::2].translate(KINDS)[:-1]
         self._start, self._places = start, places
         self._found: dict[tuple[int, int | None], list[int]] = {}
         rows = zip(compress(kinds, kinds), compress(units[1:], kinds), strict=True)

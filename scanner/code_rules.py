@@ -13,6 +13,7 @@ from scanner.code_file import Method
 from scanner.constant_rules import Constants
 from scanner.flow import Budget, BudgetError, Event, Walk
 from scanner.program import OwnClass, Program, Reference
+from scanner.reach import Reach
 from scanner.values import ARRAY, Value
 
 MAXIMUM_STARTS = 500
@@ -38,6 +39,7 @@ class CodeSearch:
         self._budget = budget
         self._noted = _noted(program, references)
         self._graph = CallGraph(program)
+        self._reach = Reach(program)
         self._constants = Constants(program)
         self._walks: dict[tuple[object, str, int, bool], Walk] = {}
 
@@ -61,7 +63,7 @@ class CodeSearch:
         names = clause["methods"]
         if not (clause["component"] or clause["extends"] or clause["implements"]):
             starts = (m for m in self._anywhere(clause) if not names or m.name in names)
-            leading = (method for method in starts if self._leads(clause, [method]))
+            leading = (one for one in starts if self._leads(clause, one.owner, [one]))
             for number, method in enumerate(leading):
                 if number >= MAXIMUM_STARTS:  # what is cut off must be told
                     raise BudgetError
@@ -69,17 +71,35 @@ class CodeSearch:
             return
         for one in self._classes(clause, classes):
             methods = [m for m in self._inherited(one) if not names or m.name in names]
-            if methods and self._leads(clause, methods):
+            if methods and self._leads(clause, one.descriptor, methods):
                 yield self._walk(clause, tuple(names), one.descriptor, methods)
 
-    def _leads(self, clause: Clause, methods: Sequence[Method]) -> bool:
+    def _leads(self, clause: Clause, kind: str, methods: Sequence[Method]) -> bool:
         """Whether *methods* can lead to a call of each step at all."""
+        reached = self._reach.of(methods, kind, clause["reach"])
+        if reached is not None:
+            return all(self._may_hold(step, reached) for step in clause["steps"])
         places = {place_of(method) for method in methods}
         for step in clause["steps"]:
             found = self._graph.towards(self._rows(step), clause["reach"])
             if found is not None and places.isdisjoint(found):
                 return False
         return True
+
+    def _may_hold(self, step: Mapping[str, Any], reached: Collection[Reference]) -> bool:
+        """Whether a walk that uses *reached* at most has a call of *step*, and what it is from."""
+        sources = [step["takes"], *(one["comes_from"] for one in step["arguments"].values())]
+        if not all(self._is_any(names, reached) for names in sources if names):
+            return False
+        if step["either"]:
+            return any(self._may_hold(other, reached) for other in step["either"])
+        return self._is_any(step["call"], reached)
+
+    def _is_any(self, names: Iterable[str], reached: Collection[Reference]) -> bool:
+        return any(
+            "->" not in name or any(row in reached for row in self._references.get(name, ()))
+            for name in names
+        )
 
     def _classes(self, clause: Clause, classes: Sequence[str]) -> Iterator[OwnClass]:
         if clause["component"]:

@@ -38,6 +38,7 @@ class Program:
     def __init__(self, files: list[CodeFile]) -> None:
         self.files = files
         self._classes: dict[str, OwnClass | None] = {}
+        self._places: dict[str, tuple[int, int] | None] = {}
         self._methods: dict[tuple[str, str, str], Method | None] = {}
 
     def references(self, wanted: Iterable[str]) -> dict[str, list[Reference]]:
@@ -112,11 +113,21 @@ class Program:
         return self._classes[descriptor]
 
     def _read_class(self, descriptor: str) -> OwnClass | None:
+        place = self.place_of_class(descriptor)
+        return place and self._class_in(*place, descriptor)
+
+    def place_of_class(self, descriptor: str) -> tuple[int, int] | None:
+        """Return file and row of the class that the app defines under this name."""
+        if descriptor not in self._places:
+            self._places[descriptor] = self._find_class(descriptor)
+        return self._places[descriptor]
+
+    def _find_class(self, descriptor: str) -> tuple[int, int] | None:
         for number, file in enumerate(self.files):
             for kind in file.find_types(file.find_strings([descriptor])):
                 row = file.class_rows.get(kind)
                 if row is not None:
-                    return self._class_in(number, row, descriptor)
+                    return number, row
         return None
 
     def _class_in(self, number: int, row: int, descriptor: str) -> OwnClass:
