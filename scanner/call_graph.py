@@ -63,7 +63,8 @@ class CallGraph:
             more = self._children.get(waiting.pop(), [])[:MAXIMUM_SITES]
             waiting += [one for one in more if one not in found]
             found.update(dict.fromkeys(more))
-        found.update((one.descriptor, None) for one in self._program.line(descriptor))
+        classes = self._program.classes
+        found.update((classes.name(one), None) for one in classes.line(classes.find(descriptor)))
         return [*found]
 
     @cached_property

@@ -5,12 +5,13 @@ The tables are the file's own words: every offset is checked by reading through 
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple
 
 from scanner.code_index import INVOKES, READS, TYPES, CodeIndex
+from scanner.code_sites import CodeSites, Found, TooMuchError
 from scanner.dex import BrokenDexError, Dex
 from scanner.instructions import signed
 from scanner.numbers import uleb_run
@@ -18,6 +19,8 @@ from scanner.numbers import uleb_run
 MAXIMUM_METHODS = 20_000
 """Of one class."""
 MAXIMUM_NAMESAKES = 20_000
+Asked = Sequence[tuple[int, Sequence[int | None]]]
+"""Kind of instruction (`scanner.code_index`), and the rows it names."""
 
 
 class Method(NamedTuple):
@@ -164,6 +167,10 @@ class CodeFile:
         return sorted((code, row, index) for row in rows for index, code in self._coded(row))
 
     @cached_property
+    def _sites(self) -> CodeSites:
+        return CodeSites(self.data, self.dex.classes, self.codes_of)
+
+    @cached_property
     def _index(self) -> CodeIndex:
         places = [code for code, _, _ in self.code_places]
         last = places[-1] + 16 + 2 * self._number(places[-1] + 12)
@@ -173,16 +180,28 @@ class CodeFile:
         self, methods: Iterable[int], fields: Iterable[int], types: Iterable[int | None] = ()
     ) -> list[Method]:
         """Return the methods that use one of the rows of these tables."""
-        if not self.code_places:
+        asked: Asked = [(INVOKES, [*methods]), (READS, [*fields]), (TYPES, [*types])]
+        if not any(rows for _, rows in asked):
             return []
-        found: set[int] = set()
-        for kind, rows in ((INVOKES, methods), (READS, fields), (TYPES, types)):
-            found |= self._index.users(kind, rows)
-        places = (self.code_places[number] for number in sorted(found))
+        places = self._searched(asked) if "_index" not in self.__dict__ else None
+        if places is None:
+            places = self._indexed(asked)
         return [
             self._method_with(index, self.type_name(self.parents[row][0]), code)
-            for code, row, index in places
+            for code, row, index in sorted(places)
         ]
+
+    def _searched(self, asked: Asked) -> set[Found] | None:
+        try:
+            return {one for kind, rows in asked for one in self._sites.users(kind, rows)}
+        except TooMuchError:
+            return None
+
+    def _indexed(self, asked: Asked) -> set[Found]:
+        if not self.code_places:
+            return set()
+        found = {number for kind, rows in asked for number in self._index.users(kind, rows)}
+        return {self.code_places[number] for number in found}
 
     def interfaces(self, at: int) -> tuple[str, ...]:
         """Return the descriptors in the type list at *at*."""

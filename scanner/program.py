@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from scanner.code_file import CodeFile, Method
 from scanner.framework import ANCESTORS, is_a
+from scanner.own_classes import MAXIMUM_ANCESTORS, OwnClasses
 
-MAXIMUM_ANCESTORS = 40
 _NO_INDEX = 0xFFFFFFFF
 
 
@@ -37,8 +37,8 @@ class Program:
 
     def __init__(self, files: list[CodeFile]) -> None:
         self.files = files
+        self.classes = OwnClasses(files)
         self._classes: dict[str, OwnClass | None] = {}
-        self._places: dict[str, tuple[int, int] | None] = {}
         self._methods: dict[tuple[str, str, str], Method | None] = {}
 
     def references(self, wanted: Iterable[str]) -> dict[str, list[Reference]]:
@@ -113,22 +113,8 @@ class Program:
         return self._classes[descriptor]
 
     def _read_class(self, descriptor: str) -> OwnClass | None:
-        place = self.place_of_class(descriptor)
+        place = self.classes.find(descriptor)
         return place and self._class_in(*place, descriptor)
-
-    def place_of_class(self, descriptor: str) -> tuple[int, int] | None:
-        """Return file and row of the class that the app defines under this name."""
-        if descriptor not in self._places:
-            self._places[descriptor] = self._find_class(descriptor)
-        return self._places[descriptor]
-
-    def _find_class(self, descriptor: str) -> tuple[int, int] | None:
-        for number, file in enumerate(self.files):
-            for kind in file.find_types(file.find_strings([descriptor])):
-                row = file.class_rows.get(kind)
-                if row is not None:
-                    return number, row
-        return None
 
     def _class_in(self, number: int, row: int, descriptor: str) -> OwnClass:
         file = self.files[number]
@@ -144,15 +130,16 @@ class Program:
         """Return what runs when that method of an own class is called, inherited ones included."""
         key = (owner, name, proto)
         if key not in self._methods:
-            self._methods[key] = next(
-                (
-                    one.methods[name, proto]
-                    for one in self.line(owner)
-                    if (name, proto) in one.methods
-                ),
-                None,
-            )
+            self._methods[key] = self._find_method(*key)
         return self._methods[key]
+
+    def _find_method(self, owner: str, name: str, proto: str) -> Method | None:
+        for place in self.classes.line(self.classes.find(owner)):
+            file = self.files[place[0]]
+            for index, code in reversed(self.classes.named(place).get(name, ())):
+                if file.proto(file.method(index)[1]) == proto:
+                    return Method(place[0], self.classes.name(place), name, proto, code)
+        return None
 
     def line(self, descriptor: str) -> Iterator[OwnClass]:
         """Yield the own class and its own ancestors."""
@@ -166,27 +153,36 @@ class Program:
     def descends(self, descriptor: str, ancestors: tuple[str, ...]) -> bool:
         """Whether a class is one of *ancestors* or descends from it."""
         last = descriptor
-        for one in self.line(descriptor):
-            if one.descriptor in ancestors:
+        for place in self.classes.line(self.classes.find(descriptor)):
+            if self.classes.name(place) in ancestors:
                 return True
-            last = one.parent
+            last = self.classes.parent_name(place)
         return any(is_a(last, ancestor) for ancestor in ancestors)
 
     def descendants(self, ancestors: tuple[str, ...], interfaces: bool) -> Iterator[OwnClass]:
         """Yield the own classes that descend from one of *ancestors*, or implement it."""
         for number, file in enumerate(self.files):
-            bases: dict[int, bool] = {}
-            for row, (kind, parent, listed) in enumerate(file.parents):
-                if interfaces:
-                    fits = bool(listed) and bool(set(file.interfaces(listed)) & set(ancestors))
-                elif parent == _NO_INDEX:
-                    fits = False
-                else:
-                    if parent not in bases:
-                        bases[parent] = self.descends(file.type_name(parent), ancestors)
-                    fits = bases[parent]
-                if fits:
-                    yield self._class_in(number, row, file.type_name(kind))
+            fits = self._implements if interfaces else self._extends
+            for row in fits(file, ancestors):
+                yield self._class_in(number, row, file.type_name(file.parents[row][0]))
+
+    def _implements(self, file: CodeFile, ancestors: tuple[str, ...]) -> Iterator[int]:
+        if not file.find_types(file.find_strings(ancestors)):
+            return
+        lists: dict[int, bool] = {0: False}
+        for row, (_, _, listed) in enumerate(file.parents):
+            if listed not in lists:
+                lists[listed] = not set(ancestors).isdisjoint(file.interfaces(listed))
+            if lists[listed]:
+                yield row
+
+    def _extends(self, file: CodeFile, ancestors: tuple[str, ...]) -> Iterator[int]:
+        bases = {_NO_INDEX: False}
+        for row, (_, parent, _) in enumerate(file.parents):
+            if parent not in bases:
+                bases[parent] = self.descends(file.type_name(parent), ancestors)
+            if bases[parent]:
+                yield row
 
     def users(self, references: Iterable[Reference]) -> list[Method]:
         """Return the methods whose code uses one of *references*."""

@@ -1,7 +1,7 @@
 """What code can lead to, forwards: asked before code is walked, as walking is dear.
 
-Errs to one side: what a walk (`scanner.flow`) would come to is here, and more. Whoever names a class
-may have the framework, or any other method on the way, call all that objects of it can do.
+Errs to one side: what a walk (`scanner.flow`) would come to is here, and more. Whoever names a
+class may have the framework, or any other method on the way, call all that its objects can do.
 """
 
 import sys
@@ -12,13 +12,12 @@ from typing import NamedTuple
 
 from scanner.code_file import Method
 from scanner.code_index import INVOKES, KINDS, READS
-from scanner.program import MAXIMUM_ANCESTORS, Program, Reference
+from scanner.program import Program, Reference
 
 MAXIMUM_METHODS = 1_500
 """From one start; the way back from the end is shorter then."""
 MAXIMUM_READ = 6_000
 """Of one program."""
-_NO_INDEX = 0xFFFFFFFF
 Place = tuple[int, int]
 """File and offset of a method's code, or file and row of a class."""
 
@@ -38,15 +37,14 @@ class Reach:
 
     def __init__(self, program: Program) -> None:
         self._program = program
+        self._classes = program.classes
         self._contents: dict[Place, _Content] = {}
-        self._found: dict[Place, Place | None] = {}
-        self._codes: dict[Place, dict[int, int]] = {}
 
     def of(self, methods: Iterable[Method], kind: str, depth: int) -> set[Reference] | None:
         """Return what *methods*, in objects of class *kind*, use in *depth* calls; None: much."""
         waiting = [((method.file, method.code_at), 0) for method in methods]
         named: set[Place] = set()
-        if own := self._program.place_of_class(kind):
+        if own := self._classes.find(kind):
             waiting += self._named(own, named)
         found: set[Reference] = set()
         nearest: dict[Place, int] = {}
@@ -68,10 +66,11 @@ class Reach:
         """Return what objects of a class can do: something else than its namer may call it."""
         named.add(place)
         return [
-            ((file, code), 1)
-            for file, row in self._line(place)
-            for index, code in self._coded((file, row)).items()
-            if not self._name(file, index).startswith("<")
+            ((one[0], code), 1)
+            for one in self._classes.line(place)
+            for name, methods in self._classes.named(one).items()
+            if not name.startswith("<")
+            for _, code in methods
         ]
 
     def _content(self, place: Place) -> _Content:
@@ -88,7 +87,9 @@ class Reach:
         used = set(zip(compress(kinds, kinds), compress(units[1:], kinds), strict=True))
         invoked = [row for kind, row in used if kind == INVOKES]
         fields = [Reference(number, True, row) for kind, row in used if kind == READS]
-        types = (self._class(number, row) for kind, row in used if kind not in (INVOKES, READS))
+        types = (
+            self._classes.of_type(number, row) for kind, row in used if kind not in (INVOKES, READS)
+        )
         return _Content(
             frozenset([*(Reference(number, False, row) for row in invoked), *fields]),
             frozenset(target for row in invoked for target in self._targets(number, row)),
@@ -101,47 +102,13 @@ class Reach:
         if row >= file.dex.methods.rows:
             return
         owner, _, name = file.method(row)
-        place = self._class(number, owner)
+        place = self._classes.of_type(number, owner)
         if place is None:
             return
-        if place[0] == number and row in self._coded(place):
-            yield number, self._coded(place)[row]
+        if place[0] == number and row in self._classes.codes(place):
+            yield number, self._classes.codes(place)[row]
             return
         text = file.text(name)
-        for above in self._line(place):
-            for index, code in self._coded(above).items():
-                if self._name(above[0], index) == text:
-                    yield above[0], code
-
-    def _line(self, place: Place | None) -> Iterator[Place]:
-        for _ in range(MAXIMUM_ANCESTORS):
-            if place is None:
-                return
-            yield place
-            parent = self._program.files[place[0]].parents[place[1]][1]
-            place = self._class(place[0], parent) if parent != _NO_INDEX else None
-
-    def _class(self, number: int, kind: int) -> Place | None:
-        """Return where the class of a type is defined."""
-        key = number, kind
-        if key not in self._found:
-            self._found[key] = self._find_class(number, kind)
-        return self._found[key]
-
-    def _find_class(self, number: int, kind: int) -> Place | None:
-        files = self._program.files
-        if kind >= files[number].dex.types.rows:
-            return None
-        if len(files) == 1:
-            row = files[0].class_rows.get(kind)
-            return None if row is None else (0, row)
-        return self._program.place_of_class(files[number].type_name(kind))
-
-    def _coded(self, place: Place) -> dict[int, int]:
-        if place not in self._codes:
-            self._codes[place] = self._program.files[place[0]].codes_of(place[1])
-        return self._codes[place]
-
-    def _name(self, number: int, index: int) -> str:
-        file = self._program.files[number]
-        return file.text(file.method(index)[2])
+        for above in self._classes.line(place):
+            for _, code in self._classes.named(above).get(text, ()):
+                yield above[0], code

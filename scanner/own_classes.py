@@ -1,0 +1,100 @@
+"""The classes that an app defines, found without reading what they hold."""
+
+from collections.abc import Iterator
+from functools import cached_property
+
+from scanner.code_file import CodeFile
+
+MAXIMUM_ANCESTORS = 40
+LOOK_UPS = 40
+"""From so many names on, a table of all names is cheaper."""
+_NO_INDEX = 0xFFFFFFFF
+Place = tuple[int, int]
+"""File and row of a class."""
+
+
+class OwnClasses:
+    """The classes of all *files*; of two with one name Android takes the first."""
+
+    def __init__(self, files: list[CodeFile]) -> None:
+        self._files = files
+        self._found: dict[str, Place | None] = {}
+        self._of_types: dict[tuple[int, int], Place | None] = {}
+        self._codes: dict[Place, dict[int, int]] = {}
+        self._named: dict[Place, dict[str, list[tuple[int, int]]]] = {}
+
+    def find(self, descriptor: str) -> Place | None:
+        """Return where the class of that name is."""
+        if descriptor not in self._found:
+            if len(self._found) < LOOK_UPS or len(self._files) == 1:
+                self._found[descriptor] = self._search(descriptor)
+            else:
+                self._found[descriptor] = self._all.get(descriptor)
+        return self._found[descriptor]
+
+    def _search(self, descriptor: str) -> Place | None:
+        for number, file in enumerate(self._files):
+            for kind in file.find_types(file.find_strings([descriptor])):
+                row = file.class_rows.get(kind)
+                if row is not None:
+                    return number, row
+        return None
+
+    @cached_property
+    def _all(self) -> dict[str, Place]:
+        found: dict[str, Place] = {}
+        for number, file in reversed([*enumerate(self._files)]):
+            found.update((file.type_name(k), (number, row)) for k, row in file.class_rows.items())
+        return found
+
+    def of_type(self, number: int, kind: int) -> Place | None:
+        """Return where the class is that type *kind* of file *number* means."""
+        key = number, kind
+        if key not in self._of_types:
+            self._of_types[key] = self._find_type(number, kind)
+        return self._of_types[key]
+
+    def _find_type(self, number: int, kind: int) -> Place | None:
+        if kind >= self._files[number].dex.types.rows:
+            return None
+        if len(self._files) == 1:
+            row = self._files[0].class_rows.get(kind)
+            return None if row is None else (0, row)
+        return self.find(self._files[number].type_name(kind))
+
+    def line(self, place: Place | None) -> Iterator[Place]:
+        """Yield a class and its own ancestors."""
+        for _ in range(MAXIMUM_ANCESTORS):
+            if place is None:
+                return
+            yield place
+            parent = self._files[place[0]].parents[place[1]][1]
+            place = self.of_type(place[0], parent) if parent != _NO_INDEX else None
+
+    def codes(self, place: Place) -> dict[int, int]:
+        """Return method index -> offset of the code for the methods of a class."""
+        if place not in self._codes:
+            self._codes[place] = self._files[place[0]].codes_of(place[1])
+        return self._codes[place]
+
+    def named(self, place: Place) -> dict[str, list[tuple[int, int]]]:
+        """Return name -> (method index, offset of the code) for the methods of a class."""
+        if place not in self._named:
+            file = self._files[place[0]]
+            found: dict[str, list[tuple[int, int]]] = {}
+            self._named[place] = found
+            for index, code in self.codes(place).items():
+                name = file.text(file.method(index)[2])
+                found.setdefault(name, []).append((index, code))
+        return self._named[place]
+
+    def name(self, place: Place) -> str:
+        """Return the descriptor of a class."""
+        file = self._files[place[0]]
+        return file.type_name(file.parents[place[1]][0])
+
+    def parent_name(self, place: Place) -> str:
+        """Return the descriptor of what a class extends; empty: nothing."""
+        file = self._files[place[0]]
+        parent = file.parents[place[1]][1]
+        return file.type_name(parent) if parent != _NO_INDEX else ""
