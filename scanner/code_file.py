@@ -113,6 +113,17 @@ class CodeFile:
         body = self.data[table.at : table.at + 32 * table.rows]
         return {row[0]: n for n, row in enumerate(struct.iter_unpack("<I28x", body))}
 
+    def class_names(self) -> Iterator[tuple[bytes, int]]:
+        """Yield descriptor and row of each class, as fast as may be."""
+        data, (strings, at) = self.data, self.dex.strings
+        places = struct.unpack_from(f"<{strings}I", data, at)
+        types = struct.unpack_from(f"<{self.dex.types.rows}I", data, self.dex.types.at)
+        for row, (kind, _, _) in enumerate(self.parents):
+            at = places[types[kind]]
+            while data[at] & 0x80:  # the length in characters, ULEB128
+                at += 1
+            yield data[at + 1 : data.index(0, at + 1)], row
+
     @cached_property
     def parents(self) -> list[tuple[int, int, int]]:
         """(class, parent, offset of interfaces) of each row of the class table."""

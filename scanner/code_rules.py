@@ -39,7 +39,7 @@ class CodeSearch:
         self._budget = budget
         self._noted = _noted(program, references)
         self._graph = CallGraph(program)
-        self._reach = Reach(program)
+        self._reach = Reach(program, self._noted)
         self._constants = Constants(program)
         self._walks: dict[tuple[object, str, int, bool], Walk] = {}
 

@@ -29,7 +29,9 @@ class OwnClasses:
             if len(self._found) < LOOK_UPS or len(self._files) == 1:
                 self._found[descriptor] = self._search(descriptor)
             else:
-                self._found[descriptor] = self._all.get(descriptor)
+                self._found[descriptor] = self._all.get(
+                    descriptor.encode("utf-8", "surrogateescape")
+                )
         return self._found[descriptor]
 
     def _search(self, descriptor: str) -> Place | None:
@@ -41,10 +43,10 @@ class OwnClasses:
         return None
 
     @cached_property
-    def _all(self) -> dict[str, Place]:
-        found: dict[str, Place] = {}
+    def _all(self) -> dict[bytes, Place]:
+        found: dict[bytes, Place] = {}
         for number, file in reversed([*enumerate(self._files)]):
-            found.update((file.type_name(k), (number, row)) for k, row in file.class_rows.items())
+            found.update((name, (number, row)) for name, row in file.class_names())
         return found
 
     def of_type(self, number: int, kind: int) -> Place | None:

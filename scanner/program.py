@@ -39,6 +39,7 @@ class Program:
         self.files = files
         self.classes = OwnClasses(files)
         self._classes: dict[str, OwnClass | None] = {}
+        self._lineages: dict[str, tuple[frozenset[str], str]] = {}
         self._methods: dict[tuple[str, str, str], Method | None] = {}
 
     def references(self, wanted: Iterable[str]) -> dict[str, list[Reference]]:
@@ -101,10 +102,11 @@ class Program:
         descriptor = file.type_name(owner)
         if descriptor.startswith(("Landroid/", "Ljava/", "Ljavax/", "Ldalvik/")):
             return [one for one in meant if one != descriptor and is_a(descriptor, one)]
+        fitting = [one for one in meant if self.descends(descriptor, (one,))]
         _, proto, name = file.method(row)
-        if self.method(descriptor, file.text(name), file.proto(proto)):
+        if fitting and self.method(descriptor, file.text(name), file.proto(proto)):
             return []
-        return [one for one in meant if self.descends(descriptor, (one,))]
+        return fitting
 
     def own_class(self, descriptor: str) -> OwnClass | None:
         """Return the class that the app defines under this name."""
@@ -152,12 +154,18 @@ class Program:
 
     def descends(self, descriptor: str, ancestors: tuple[str, ...]) -> bool:
         """Whether a class is one of *ancestors* or descends from it."""
-        last = descriptor
-        for place in self.classes.line(self.classes.find(descriptor)):
-            if self.classes.name(place) in ancestors:
-                return True
-            last = self.classes.parent_name(place)
-        return any(is_a(last, ancestor) for ancestor in ancestors)
+        own, last = self._lineage(descriptor)
+        return any(one in own or is_a(last, one) for one in ancestors)
+
+    def _lineage(self, descriptor: str) -> tuple[frozenset[str], str]:
+        """Return the own classes that a class descends from, with it, and what they extend."""
+        if descriptor not in self._lineages:
+            own, last = [], descriptor
+            for place in self.classes.line(self.classes.find(descriptor)):
+                own.append(self.classes.name(place))
+                last = self.classes.parent_name(place)
+            self._lineages[descriptor] = frozenset(own), last
+        return self._lineages[descriptor]
 
     def descendants(self, ancestors: tuple[str, ...], interfaces: bool) -> Iterator[OwnClass]:
         """Yield the own classes that descend from one of *ancestors*, or implement it."""

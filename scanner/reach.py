@@ -6,7 +6,7 @@ class may have the framework, or any other method on the way, call all that its 
 
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import compress
 from typing import NamedTuple
 
@@ -19,7 +19,8 @@ MAXIMUM_METHODS = 1_500
 MAXIMUM_READ = 6_000
 """Of one program."""
 Place = tuple[int, int]
-"""File and offset of a method's code, or file and row of a class."""
+"""File and offset of a method's code, or file and row of a class or method."""
+Noted = Sequence[tuple[Container[int], Container[int]]]
 
 
 class _Content(NamedTuple):
@@ -35,10 +36,12 @@ class _Content(NamedTuple):
 class Reach:
     """The calls of one program, forwards."""
 
-    def __init__(self, program: Program) -> None:
-        self._program = program
+    def __init__(self, program: Program, noted: Noted) -> None:
+        """Only references in *noted* are told: file -> (method rows, field rows)."""
+        self._program, self._noted = program, noted
         self._classes = program.classes
         self._contents: dict[Place, _Content] = {}
+        self._targets: dict[Place, tuple[Place, ...]] = {}
 
     def of(self, methods: Iterable[Method], kind: str, depth: int) -> set[Reference] | None:
         """Return what *methods*, in objects of class *kind*, use in *depth* calls; None: much."""
@@ -85,18 +88,28 @@ class Reach:
             units.byteswap()
         kinds = body[::2].translate(KINDS)[:-1]
         used = set(zip(compress(kinds, kinds), compress(units[1:], kinds), strict=True))
+        methods, fields = self._noted[number]
         invoked = [row for kind, row in used if kind == INVOKES]
-        fields = [Reference(number, True, row) for kind, row in used if kind == READS]
+        references = [Reference(number, False, row) for row in invoked if row in methods]
+        references += [
+            Reference(number, True, row) for kind, row in used if kind == READS and row in fields
+        ]
         types = (
             self._classes.of_type(number, row) for kind, row in used if kind not in (INVOKES, READS)
         )
         return _Content(
-            frozenset([*(Reference(number, False, row) for row in invoked), *fields]),
-            frozenset(target for row in invoked for target in self._targets(number, row)),
+            frozenset(references),
+            frozenset(target for row in invoked for target in self._called(number, row)),
             frozenset(one for one in types if one is not None),
         )
 
-    def _targets(self, number: int, row: int) -> Iterator[Place]:
+    def _called(self, number: int, row: int) -> tuple[Place, ...]:
+        key = number, row
+        if key not in self._targets:
+            self._targets[key] = tuple(self._find_called(number, row))
+        return self._targets[key]
+
+    def _find_called(self, number: int, row: int) -> Iterator[Place]:
         """Yield what a call may run: the method itself, or those of that name above it."""
         file = self._program.files[number]
         if row >= file.dex.methods.rows:
