@@ -115,8 +115,7 @@ class CodeFile:
 
     def class_names(self) -> Iterator[tuple[bytes, int]]:
         """Yield descriptor and row of each class, as fast as may be."""
-        data, (strings, at) = self.data, self.dex.strings
-        places = struct.unpack_from(f"<{strings}I", data, at)
+        data, places = self.data, self.string_places
         types = struct.unpack_from(f"<{self.dex.types.rows}I", data, self.dex.types.at)
         for row, (kind, _, _) in enumerate(self.parents):
             at = places[types[kind]]
@@ -238,17 +237,43 @@ class CodeFile:
             return
         middle = len(keys) // 2
         key, text = keys[middle]
+        wanted, length, places, data = key + b"\0", len(key) + 2, self.string_places, self.data
         start, end = low, high
         while start < end:
             row = (start + end) // 2
-            if self._bytes(row, len(key)) < key:
+            at = places[row]
+            if at >= len(data):
+                raise BrokenDexError("a string lies outside the file")
+            while data[at] >= 0x80:  # the length in characters, ULEB128
+                at += 1
+            if data[at + 1 : at + length] < wanted:
                 start = row + 1
             else:
                 end = row
-        if start < high and self._bytes(start, len(key)) == key:
+        if start < high and self._is_at(start, wanted):
             found[text] = start
         self._search(keys[:middle], low, start, found)
         self._search(keys[middle + 1 :], start, high, found)
+
+    def _is_at(self, row: int, wanted: bytes) -> bool:
+        at = self.string_places[row]
+        while self.data[at] >= 0x80:
+            at += 1
+        return self.data.startswith(wanted, at + 1)
+
+    @cached_property
+    def string_places(self) -> tuple[int, ...]:
+        """The offset of each string."""
+        return struct.unpack_from(f"<{self.dex.strings.rows}I", self.data, self.dex.strings.at)
+
+    @cached_property
+    def text_area(self) -> tuple[int, int]:
+        """From where to where the texts of the strings are."""
+        if not self.string_places:
+            return 0, 0
+        last = max(self.string_places)
+        end = self.data.find(0, last + 5, last + 65_536)
+        return min(self.string_places), last + 65_536 if end < 0 else end
 
     def find_types(self, strings: Mapping[str, int]) -> dict[int, str]:
         """Return type index -> descriptor for those of *strings* that are types."""
@@ -290,16 +315,6 @@ class CodeFile:
             if (at - start) % 8 == 4:
                 yield (at - start) // 8
             at += 1
-
-    def _bytes(self, index: int, length: int) -> bytes:
-        at = self._number(self.dex.strings.at + 4 * index)
-        if at >= len(self.data):
-            raise BrokenDexError("a string lies outside the file")
-        while self.data[at] >= 0x80:  # the length in characters, ULEB128
-            at += 1
-        body = self.data[at + 1 : at + length + 2]
-        end = body.find(0)
-        return body if end < 0 else body[:end]
 
     def _read_text(self, index: int) -> str:
         if index >= self.dex.strings.rows:

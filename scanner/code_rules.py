@@ -76,9 +76,15 @@ class CodeSearch:
 
     def _leads(self, clause: Clause, kind: str, methods: Sequence[Method]) -> bool:
         """Whether *methods* can lead to a call of each step at all."""
-        reached = self._reach.of(methods, kind, clause["reach"])
-        if reached is not None:
-            return all(self._may_hold(step, reached) for step in clause["steps"])
+        steps = clause["steps"]
+        leads = self._reach.leads(
+            methods,
+            kind,
+            clause["reach"],
+            lambda reached: all(self._may_hold(step, reached) for step in steps),
+        )
+        if leads is not None:
+            return leads
         places = {place_of(method) for method in methods}
         for step in clause["steps"]:
             found = self._graph.towards(self._rows(step), clause["reach"])

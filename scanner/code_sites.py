@@ -39,7 +39,7 @@ class CodeSites:
         self._classes_start, self._classes_end = _section(data, _CLASS_DATA)
         rows, at = class_rows
         table = struct.iter_unpack("<24xI4x", data[at : at + 32 * rows])
-        self._classes = sorted((place, row) for row, (place,) in enumerate(table) if place)
+        self._classes = sorted(zip((place for (place,) in table), range(rows), strict=True))
         self._known: dict[int, Found | None] = {}
         self._rows, self._hits, self._words = MAXIMUM_ROWS, MAXIMUM_HITS, MAXIMUM_WORDS
 

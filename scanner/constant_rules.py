@@ -40,7 +40,7 @@ class Constants:
         if pattern not in self._matching:
             weaker = _weaker(pattern)
             self._matching[pattern] = weaker is None or any(
-                weaker.search(file.data) for file in self._program.files
+                weaker.search(file.data, *file.text_area) for file in self._program.files
             )
         return self._matching[pattern]
 

@@ -6,7 +6,8 @@ class may have the framework, or any other method on the way, call all that its 
 
 import sys
 from array import array
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import compress
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ MAXIMUM_READ = 6_000
 """Of one program."""
 Place = tuple[int, int]
 """File and offset of a method's code, or file and row of a class or method."""
+Enough = Callable[[set[Reference]], bool]
 Noted = Sequence[tuple[Container[int], Container[int]]]
 
 
@@ -43,27 +45,35 @@ class Reach:
         self._contents: dict[Place, _Content] = {}
         self._targets: dict[Place, tuple[Place, ...]] = {}
 
-    def of(self, methods: Iterable[Method], kind: str, depth: int) -> set[Reference] | None:
-        """Return what *methods*, in objects of class *kind*, use in *depth* calls; None: much."""
-        waiting = [((method.file, method.code_at), 0) for method in methods]
+    def leads(
+        self, methods: Iterable[Method], kind: str, depth: int, enough: Enough
+    ) -> bool | None:
+        """Whether *methods*, in objects of class *kind*, use enough in *depth* calls; None: much.
+
+        *enough* is asked for each set of noted references until it says so.
+        """
+        waiting = deque(((method.file, method.code_at), 0) for method in methods)
         named: set[Place] = set()
         if own := self._classes.find(kind):
             waiting += self._named(own, named)
         found: set[Reference] = set()
         nearest: dict[Place, int] = {}
         while waiting:
-            place, distance = waiting.pop()
+            place, distance = waiting.popleft()
             if distance > depth or nearest.get(place, depth + 1) <= distance:
                 continue
             nearest[place] = distance
             if len(nearest) > MAXIMUM_METHODS or len(self._contents) > MAXIMUM_READ:
                 return None
             content = self._content(place)
-            found |= content.references
+            if not content.references <= found:
+                found |= content.references
+                if enough(found):
+                    return True
             waiting += [(target, distance + 1) for target in content.calls]
             for one in content.names - named:
                 waiting += self._named(one, named)
-        return found
+        return False
 
     def _named(self, place: Place, named: set[Place]) -> list[tuple[Place, int]]:
         """Return what objects of a class can do: something else than its namer may call it."""
