@@ -25,7 +25,8 @@ class Canary(Base):
     trial_id: Mapped[UUID] = mapped_column(ForeignKey("policy.id"))
     percent: Mapped[int]
     """Share of the devices of the policy; 0: by group."""
-    group_id: Mapped[UUID | None] = mapped_column(ForeignKey("device_group.id"))
+    group_id: Mapped[UUID | None]
+    """Whose devices go first; no foreign key, so that an old trial keeps no group alive."""
     limit_percent: Mapped[int]
     """It stops when a larger share became non-compliant."""
     state: Mapped[str] = mapped_column(Unicode(20), index=True)

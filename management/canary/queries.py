@@ -63,14 +63,17 @@ def list_open(session: Session) -> Sequence[Canary]:
 
 
 def next_candidates(
-    session: Session, canary: Canary, after: UUID | None, groups: Sequence[UUID], limit: int
+    session: Session, canary: Canary, after: UUID | None, groups: Sequence[UUID] | None, limit: int
 ) -> Sequence[UUID]:
-    """Return the next enrolled devices of the policy that may be chosen, in the order of ids."""
+    """Return the next enrolled devices of the policy that may be chosen, in the order of ids.
+
+    *groups* None: of any group.
+    """
     wanted = select(Device.id).where(
         Device.policy_id == canary.policy_id,
         Device.enrolment_state == EnrolmentState.ENROLLED,
     )
-    if groups:
+    if groups is not None:
         wanted = wanted.where(Device.group_id.in_(list(groups)))
     if after is not None:
         wanted = wanted.where(Device.id > after)

@@ -19,13 +19,13 @@ from management.canary.queries import (
 from management.canary.rules import OPEN, CanaryState, is_chosen, why_stop
 from management.devices.queries import lock_device
 from management.devices.service import enqueue_spread, give_policy
-from management.groups.queries import policy_in
-from management.groups.rules import below
+from management.groups.queries import get_group, policy_in
+from management.groups.rules import Tree, below
 from management.groups.service import lock_tree
 from management.keys import Keys
 from management.policies.queries import get_policy, get_version
 from management.policies.rules import Requirements, read_requirements
-from management.policies.service import change_policy, create_policy
+from management.policies.service import change_policy, create_policy, not_to_try
 from management.work.service import enqueue
 from runtime.errors import RefusedError
 
@@ -58,9 +58,11 @@ def start(session: Session, wanted: Wanted, now: datetime) -> Canary:
     which devices go first.
     """
     policy = get_policy(session, wanted.policy_id)
-    if why := _refusal(session, wanted, policy.current_version):
-        raise RefusedError(why)
     now_asked = get_version(session, policy.id, policy.current_version)
+    if why := _refusal(session, wanted, policy.current_version) or not_to_try(policy, now_asked):
+        raise RefusedError(why)
+    if wanted.group_id is not None:
+        get_group(session, wanted.group_id)
     name = f"{policy.name[:70]} (trial {now:%Y-%m-%d %H:%M:%S})"
     trial = create_policy(
         session,
@@ -114,7 +116,7 @@ def give_some(
     if canary.state != CanaryState.STARTING:
         return None
     tree = lock_tree(session)
-    groups = sorted(below(tree, canary.group_id)) if canary.group_id in tree else []
+    groups = _groups(canary, tree)
     found = next_candidates(session, canary, after, groups, limit)
     given = [one for one in found if canary.group_id or is_chosen(one, canary.percent)]
     for device_id in given:
@@ -127,10 +129,19 @@ def give_some(
     return None
 
 
+def _groups(canary: Canary, tree: Tree) -> list[UUID] | None:
+    """Return the groups whose devices go first, none when theirs was deleted; None: any."""
+    if canary.group_id is None:
+        return None
+    return sorted(below(tree, canary.group_id)) if canary.group_id in tree else []
+
+
 def _give(session: Session, canary: Canary, device_id: UUID, now: datetime) -> None:
     device = lock_device(session, device_id)
     if device.policy_id != canary.policy_id:
         return
+    if session.get(CanaryDevice, (canary.id, device_id)) is not None:
+        return  # somebody gave it back by hand
     session.add(
         CanaryDevice(
             canary_id=canary.id,

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from contracts.agent import CommandKind
 from management.commands.allowed import not_allowed
 from management.commands.models import Command, CommandBatch, CommandBatchDevice
-from management.commands.queries import get_batch, list_batch_devices
+from management.commands.queries import list_batch_devices, lock_batch
 from management.commands.rules import DESTRUCTIVE, CommandState, Waiting, wrong_arguments
 from management.commands.service import Wanted, add_command, enqueue_dispatch, target_of
 from management.devices.models import Device
@@ -83,7 +83,7 @@ def _fix(session: Session, batch: CommandBatch, devices: Iterable[Device]) -> No
 
 def confirm(session: Session, batch_id: UUID, typed: str, by: str, now: datetime) -> CommandBatch:
     """Let the bulk command go, by who drafted it and typed the number of its devices."""
-    batch = get_batch(session, batch_id)
+    batch = lock_batch(session, batch_id)
     if batch.requested_by != by:
         raise ForbiddenError("Only who drafted a bulk command confirms it.")
     if batch.confirmed_at is not None:
@@ -99,7 +99,7 @@ def confirm(session: Session, batch_id: UUID, typed: str, by: str, now: datetime
 
 def queue_some(session: Session, batch_id: UUID, undo: timedelta, now: datetime) -> int:
     """Give the next devices their command; return how many, 0 when all have it."""
-    batch = get_batch(session, batch_id)
+    batch = lock_batch(session, batch_id)
     devices = list_batch_devices(session, batch_id, CHUNK)
     if batch.confirmed_at is None or not devices:
         batch.queued_at = batch.queued_at or now
@@ -118,7 +118,7 @@ def queue_some(session: Session, batch_id: UUID, undo: timedelta, now: datetime)
 
 def cancel(session: Session, batch_id: UUID, by: str, now: datetime) -> int:
     """Take back what is still queued; return how many of its commands that were."""
-    batch = get_batch(session, batch_id)
+    batch = lock_batch(session, batch_id)
     session.execute(delete(CommandBatchDevice).where(CommandBatchDevice.batch_id == batch_id))
     taken = session.execute(
         update(Command)

@@ -180,6 +180,19 @@ def get_batch(session: Session, batch_id: UUID) -> CommandBatch:
     return found
 
 
+def lock_batch(session: Session, batch_id: UUID) -> CommandBatch:
+    """Return the bulk command as it is now; nobody else changes it until this transaction ends."""
+    session.flush()
+    found = session.scalars(
+        select(CommandBatch)
+        .where(CommandBatch.id == batch_id)
+        .with_hint(CommandBatch, "WITH (UPDLOCK)", "mssql")
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).first()
+    return found or get_batch(session, batch_id)
+
+
 def list_batches(session: Session, requested_by: str = "", limit: int = PAGE) -> list[CommandBatch]:
     """Return confirmed bulk commands, newest first."""
     query = select(CommandBatch).where(CommandBatch.confirmed_at.is_not(None))

@@ -30,6 +30,7 @@ from runtime.errors import RefusedError
 
 DISPATCH = "commands.dispatch"
 NO_UNDO = timedelta()
+_HELD = (Waiting.APPROVAL, Waiting.PERSON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +120,15 @@ def cancel_command(session: Session, command_id: UUID, by: str, now: datetime) -
     return command
 
 
-def retry_command(session: Session, command_id: UUID, by: str, now: datetime) -> Command:
+def retry_command(
+    session: Session, command_id: UUID, by: str, now: datetime, undo: timedelta = NO_UNDO
+) -> Command:
     """Queue the same again as a new command, after one that ended without being done."""
     old = get_command(session, command_id)
     if old.state not in UNSUCCESSFUL:
         raise RefusedError(f"The command is {old.state}; only an unsuccessful one is tried again.")
-    kind = CommandKind(old.kind)
-    return queue_command(session, old.device_id, kind, dict(old.arguments), by, old.reason, now)
+    kind, arguments = CommandKind(old.kind), dict(old.arguments)
+    return queue_command(session, old.device_id, kind, arguments, by, old.reason, now, undo=undo)
 
 
 def confirm_command(session: Session, command_id: UUID, now: datetime) -> Command:
@@ -140,8 +143,7 @@ def confirm_command(session: Session, command_id: UUID, now: datetime) -> Comman
 def release(session: Session, commands: Sequence[Command], now: datetime) -> None:
     """Let waiting commands be sent: now, or when their undo window ends."""
     for command in commands:
-        open_still = command.ready_at > now
-        command.waiting_for = (Waiting.UNDO if open_still else Waiting.NOTHING).value
+        command.waiting_for = (Waiting.UNDO if command.ready_at > now else Waiting.NOTHING).value
     at = max([now, *(command.ready_at for command in commands)])
     enqueue_dispatch(session, [command.id for command in commands], at, now)
 
@@ -209,9 +211,6 @@ def send_again(session: Session, device: Device, now: datetime) -> bool:
             words = "The device enrolled anew before it was wiped; the wipe is sent again."
             requeue(session, command, Waiting.NOTHING, words, now, now)
     return wiped
-
-
-_HELD = (Waiting.APPROVAL, Waiting.PERSON)
 
 
 def end_open(

@@ -130,8 +130,10 @@ def retry(command_id: UUID) -> ResponseReturnValue:
     """Queue an unsuccessful command again."""
     with transaction("retry a command") as session:
         old = queries.get_command(session, command_id)
-        may_order(CommandKind(old.kind), _("Your role may not order wipes."))
-        command = service.retry_command(session, command_id, signed_in_name(), utc_now())
+        kind, undo = CommandKind(old.kind), timedelta(seconds=context().settings.undo_seconds)
+        may_order(kind, _("Your role may not order wipes."))
+        undo = undo if kind in DESTRUCTIVE else service.NO_UNDO
+        command = service.retry_command(session, command_id, signed_in_name(), utc_now(), undo)
         action, again = f"device.{command.kind}", str(command_id)
         note(session, action, command.device_id, old.reason, command=str(command.id), again=again)
     flash(_("The command is queued again."))

@@ -5,7 +5,7 @@ and forgets nothing. Mail is blocked by `mail_access`, which reads the same judg
 only told that the moment has come. Wipes pass the signer and its limits like anybody's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -57,8 +57,8 @@ def act(session: Session, device_id: UUID, devices: int, now: datetime) -> None:
     """
     device, judged = _locked(session, device_id)
     standing = {_key(row): row for row in queries.list_standing(session, device_id)}
-    for key in over(judged, standing):
-        _end(session, standing.pop(key), now)
+    for row in [standing.pop(key) for key in over(judged, standing)]:
+        _end(session, row, standing.values(), now)
     due = to_do(judged, standing, now)
     because = _held(session, device, due, devices, now) if due else ""
     if because:
@@ -109,10 +109,17 @@ def _too_many_wipes(session: Session, due: Sequence[DueConsequence]) -> bool:
     return wipes and queries.count_waiting_wipes(session) >= MOST_WAITING_WIPES
 
 
-def _end(session: Session, row: CarriedOut, now: datetime) -> None:
-    """Note that the violation is mended; a wipe that is not sent yet is taken back."""
+def _end(
+    session: Session, row: CarriedOut, standing: Collection[CarriedOut], now: datetime
+) -> None:
+    """Note that the violation is mended; a wipe that is not sent yet is taken back.
+
+    Unless another rule that stays broken asked for the same wipe, which is ordered once.
+    """
     row.ended_at = now
     if row.command_id is None or row.kind != ConsequenceKind.SELECTIVE_WIPE:
+        return
+    if any(one.command_id == row.command_id for one in standing):
         return
     command: Command = get_command(session, row.command_id)
     if command.state == CommandState.QUEUED and command.requested_by == AUTOMATIC:

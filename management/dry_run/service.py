@@ -16,7 +16,7 @@ from management.policies.catalogue.all import COMPLIANCE
 from management.policies.models import PolicyVersion
 from management.policies.queries import current_version, get_policy, get_version, list_children
 from management.policies.rules import Requirements, read_requirements, write_requirements
-from management.policies.service import change_policy
+from management.policies.service import change_policy, not_to_try
 from management.updates.queries import active_set, get_set
 from management.work.service import enqueue
 from runtime.errors import RefusedError
@@ -32,6 +32,8 @@ def try_policy(
 ) -> DryRun:
     """Ask what *requirements* would mean for the devices of a policy; nothing changes by it."""
     policy = get_policy(session, policy_id)
+    if why := not_to_try(policy, get_version(session, policy.id, policy.current_version)):
+        raise RefusedError(why)
     run = _new(session, by, now)
     run.policy_id, run.policy_version = policy.id, policy.current_version
     run.requirements = write_requirements(requirements)

@@ -9,6 +9,7 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from management.devices.models import Device
@@ -107,7 +108,12 @@ def delete_group(session: Session, group_id: UUID) -> Group:
             "Devices are in it, or were when their enrolment ended. Move all its devices first."
         )
     session.delete(group)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError:
+        raise RefusedError(
+            "The app store offers apps to it. Offer them to another group first."
+        ) from None
     return group
 
 

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from management.policies.catalogue.all import COMPLIANCE
 from management.policies.conflicts import conflicts
 from management.policies.inheritance import ALONE, Content, Link, refusal, resolve
 from management.policies.models import ROOT_GROUP, UNAUTHORIZED_GROUP, Group, Policy, PolicyVersion
@@ -26,7 +27,7 @@ SPREAD = "policies.spread"
 """Work: give every device of a policy its current version and judge it again."""
 DEFAULT_NAME = "Standard"
 MOST = 500
-"""Most policies; each change looks at all of them."""
+"""Most policies, not counting those of trials; each change looks at all of them."""
 
 
 class ConflictError(RefusedError):
@@ -55,7 +56,7 @@ def create_policy(
     """
     name = _free_name(session, name, None)
     policies = _alone(session)
-    if len(policies) >= MOST:
+    if sum(not one.is_trial for one in policies.values()) >= MOST:
         raise RefusedError(f"There are {MOST} policies already; change one of them.")
     policy = Policy(id=uuid4(), name=name, current_version=1, parent_id=link.parent_id)
     policies[policy.id] = policy
@@ -86,6 +87,8 @@ def change_policy(
     """
     policies = _alone(session)
     policy = _found(policies, policy_id)
+    if policy.is_trial:
+        raise RefusedError("This is the policy of a trial. Promote the trial or roll it back.")
     if based_on is not None and based_on != policy.current_version:
         raise RefusedError(
             f"Somebody else made version {policy.current_version} meanwhile. Look at it, and make "
@@ -97,6 +100,18 @@ def change_policy(
     if version is not None:
         _follow(session, policies, policy, by, because, now)
     return version or get_version(session, policy_id, policy.current_version)
+
+
+def not_to_try(policy: Policy, version: PolicyVersion) -> str:
+    """Return why other criteria of the policy cannot be tried, or nothing: they would not last."""
+    if policy.is_trial:
+        return "This is the policy of a trial. Promote the trial or roll it back."
+    if COMPLIANCE in version.inherited:
+        return (
+            "The criteria come from the parent of this policy. Change them there, or stop "
+            "inheriting them."
+        )
+    return ""
 
 
 def rename_policy(session: Session, policy_id: UUID, name: str) -> Policy:

@@ -18,13 +18,17 @@ from management.context import Context
 from management.devices.models import Device, DeviceJudgement
 from management.devices.rules import Fact, FactKind
 from management.devices.service import record_facts
-from management.groups.service import create_group
+from management.dry_run.service import try_policy
+from management.groups.service import create_group, delete_group, give_own_policy
+from management.policies import service as policies
+from management.policies.catalogue.all import COMPLIANCE
+from management.policies.inheritance import Link
 from management.policies.models import ROOT_GROUP, Policy
 from management.policies.queries import list_policies
 from management.policies.rules import Requirements
-from management.policies.service import change_policy, ensure_default_policy
+from management.policies.service import change_policy, create_policy, ensure_default_policy
 from runtime.clock import utc_now
-from runtime.errors import RefusedError
+from runtime.errors import NotFoundError, RefusedError
 from tests.management.clients import ConsoleClient
 from tests.management.test_dry_run import ASKED, fleet, tried
 
@@ -197,6 +201,70 @@ def test_what_cannot_be_started_says_why(session: Session) -> None:
     service.start(session, wanted(policy.id), utc_now())
     with pytest.raises(RefusedError, match="goes on"):
         service.start(session, wanted(policy.id), utc_now())
+
+
+def test_a_trial_in_a_group_that_is_gone_reaches_nobody(context: Context) -> None:
+    fleet(context, 4)
+    with context.database.transaction("start") as session:
+        policy = ensure_default_policy(session, utc_now())
+        pilot = create_group(session, "Pilot", ROOT_GROUP).id
+        given = wanted(policy.id, percent=0, group_id=pilot)
+        canary = service.start(session, given, utc_now())
+    with context.database.transaction("delete") as session:
+        delete_group(session, pilot)
+    work.give(context, {"canary_id": str(canary.id)}, lambda _: None)
+
+    assert set(asked(context).values()) == {policy.id}
+    with pytest.raises(NotFoundError), context.database.transaction("again") as session:
+        service.roll_back(session, canary.id, "keeper", "nobody", utc_now())
+        service.start(session, given, utc_now())
+
+
+def test_whom_somebody_gave_back_by_hand_is_not_given_the_trial_again(context: Context) -> None:
+    ids = fleet(context, 20)
+    canary = started(context)
+    first = next(one for one in ids if is_chosen(one, HALF))
+    with context.database.transaction("the worker dies before the end") as session:
+        session.get_one(Canary, canary.id).state = CanaryState.STARTING.value
+        give_own_policy(session, first, canary.policy_id, "warden", utc_now())
+    work.give(context, {"canary_id": str(canary.id)}, lambda _: None)
+
+    assert look(context, canary.id).state == CanaryState.RUNNING
+    assert asked(context)[first] == canary.policy_id
+
+
+def test_what_would_not_last_is_not_tried(context: Context) -> None:
+    fleet(context, 2)
+    canary = started(context)
+    with context.database.transaction("child") as session:
+        link = Link(parent_id=canary.policy_id, inherited=(COMPLIANCE,))
+        child = create_policy(
+            session, "Sales", Requirements(), {}, "keeper", "why", utc_now(), link
+        )
+    with context.database.transaction("try") as session:
+        for policy_id, why in (
+            (child.id, "parent of this policy"),
+            (canary.trial_id, "of a trial"),
+        ):
+            with pytest.raises(RefusedError, match=why):
+                service.start(session, wanted(policy_id), utc_now())
+            with pytest.raises(RefusedError, match=why):
+                try_policy(session, policy_id, ASKED, "keeper", utc_now())
+        with pytest.raises(RefusedError, match="of a trial"):
+            change_policy(session, canary.trial_id, ASKED, {}, "keeper", "why", utc_now())
+
+
+def test_trials_do_not_use_up_the_number_of_policies(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet(context, 2)
+    monkeypatch.setattr(policies, "MOST", 2)
+    canary = started(context)
+    with context.database.transaction("more") as session:
+        service.roll_back(session, canary.id, "keeper", "enough", utc_now())
+        create_policy(session, "Sales", Requirements(), {}, "keeper", "why", utc_now())
+        with pytest.raises(RefusedError, match="already"):
+            create_policy(session, "More", Requirements(), {}, "keeper", "why", utc_now())
 
 
 def test_a_change_meanwhile_forbids_to_promote(context: Context) -> None:

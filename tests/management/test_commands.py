@@ -25,6 +25,7 @@ from management.safety.service import pause, resume
 from management.signer_rules import Limits
 from runtime.clock import utc_now
 from runtime.errors import RefusedError
+from tests.management.clients import ConsoleClient
 from tests.management.phones import Office, Phone, office
 
 
@@ -144,6 +145,20 @@ def test_an_unsuccessful_command_is_tried_again_as_a_new_one(
 
     assert new.id != old.id
     assert (new.state, new.kind, new.reason) == ("queued", "lock", "lost")
+
+
+def test_a_wipe_that_is_tried_again_can_be_taken_back_again(
+    context: Context, phone: Phone, console: ConsoleClient
+) -> None:
+    old = queued(context, phone, CommandKind.SELECTIVE_WIPE)
+    assert console.post(f"/commands/{old.id}/cancel").status_code == 302
+    assert console.post(f"/commands/{old.id}/retry").status_code == 302
+
+    with context.database.reading() as session:
+        (new,) = queries.list_commands(session, phone.device_id, "queued")
+    assert new.waiting_for == "undo"
+    undo = timedelta(seconds=context.settings.undo_seconds)
+    assert (undo > timedelta(0), new.ready_at - new.queued_at) == (True, undo)
 
 
 def test_commands_are_listed_newest_first_in_pages(context: Context, phone: Phone) -> None:

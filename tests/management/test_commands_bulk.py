@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from threading import Thread
 from uuid import UUID
 
 import pyotp
@@ -132,6 +133,30 @@ def test_a_bulk_command_is_taken_back_until_it_goes_out(
     send_later(context)
     states = sorted(row.state for row in rows(context, batch.id))
     assert states == ["cancelled", "cancelled", "cancelled", "sent"]
+
+
+def test_taken_back_while_it_is_queued_nothing_goes_out(
+    context: Context, phones: list[Phone]
+) -> None:
+    batch = drafted(context, CommandKind.LOCK, phones)
+    with context.database.transaction("confirm") as session:
+        bulk.confirm(session, batch.id, "4", "keeper", utc_now())
+    taken: list[int] = []
+
+    def cancel() -> None:
+        with context.database.transaction("cancel") as session:
+            taken.append(bulk.cancel(session, batch.id, "keeper", utc_now()))
+
+    with context.database.transaction("queue") as session:
+        assert bulk.queue_some(session, batch.id, service.NO_UNDO, utc_now()) == 4
+        meanwhile = Thread(target=cancel)
+        meanwhile.start()
+        meanwhile.join(1)
+        assert taken == []
+    meanwhile.join(60)
+
+    assert taken == [4]
+    assert {row.state for row in rows(context, batch.id)} == {"cancelled"}
 
 
 def test_a_filter_finds_every_page(

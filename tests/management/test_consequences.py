@@ -173,6 +173,27 @@ def test_a_wipe_that_is_not_sent_is_taken_back_when_it_is_mended(context: Contex
     assert "taken back" in row.words
 
 
+def test_a_wipe_that_two_rules_ask_for_stays_until_both_are_mended(context: Context) -> None:
+    policy = asking(context)
+    wipes = Treatment(consequences=(Consequence(kind=WIPE),))
+    treatments = {Rule.NO_USB_DEBUGGING: wipes, Rule.NOT_ROOTED: wipes}
+    asked = Requirements(no_usb_debugging=True, not_rooted=True, treatments=treatments)
+    with context.database.transaction("policy") as session:
+        change_policy(session, policy, asked, {}, "keeper", "why", utc_now() - 20 * DAY)
+    device = enrolled(context, policy)
+    both = {FactKind.USB_DEBUGGING: True, FactKind.ROOTED: True}
+    for said, state in (
+        (both, "queued"),
+        ({FactKind.USB_DEBUGGING: False}, "queued"),
+        ({FactKind.ROOTED: False}, "cancelled"),
+    ):
+        with context.database.transaction("report") as session:
+            say(session, session.get_one(Device, device), said)
+        follow(context)
+        (wipe,) = commands(context, CommandKind.SELECTIVE_WIPE)
+        assert wipe.state == state
+
+
 def test_automatic_wipes_stop_when_they_are_not_signed(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:

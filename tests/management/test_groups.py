@@ -26,6 +26,7 @@ from management.policies.inheritance import Link
 from management.policies.queries import current_version, list_versions
 from management.policies.rules import Requirements
 from management.policies.service import change_policy, create_policy, ensure_default_policy
+from management.store.models import StoreEntry, StoreTarget
 from management.work.models import Job
 from runtime.clock import utc_now
 from runtime.errors import RefusedError, SekishoError
@@ -237,6 +238,23 @@ def test_a_group_with_devices_is_not_deleted_before_they_are_moved(
 
 
 # --- policies ---
+
+
+def test_a_group_to_which_the_store_offers_apps_says_so(context: Context, policy: UUID) -> None:
+    sales = make_group(context, "Sales")
+    with context.database.transaction("offer") as session:
+        entry = StoreEntry(
+            kind="app",
+            package="org.example.app",
+            name="App",
+            created_at=utc_now(),
+            created_by="keeper",
+        )
+        session.add(entry)
+        session.flush()
+        session.add(StoreTarget(entry_id=entry.id, group_id=sales))
+    with pytest.raises(RefusedError, match="app store"), context.database.transaction("x") as s:
+        service.delete_group(s, sales)
 
 
 def test_a_policy_comes_down_the_tree_by_platform(

@@ -673,7 +673,6 @@ def upgrade() -> None:
         sa.Column("ended_by", sa.Unicode(length=255), nullable=False),
         sa.Column("ended_because", sa.Unicode(length=1000), nullable=False),
         sa.Column("back_at", UtcDateTime(), nullable=True),
-        sa.ForeignKeyConstraint(["group_id"], ["device_group.id"], name=op.f("fk_canary_group_id")),
         sa.ForeignKeyConstraint(["policy_id"], ["policy.id"], name=op.f("fk_canary_policy_id")),
         sa.ForeignKeyConstraint(["trial_id"], ["policy.id"], name=op.f("fk_canary_trial_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_canary")),
