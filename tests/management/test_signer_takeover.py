@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
@@ -34,9 +35,31 @@ from tests.management.phones import Office, Phone, office
 SIGNERS_USER, WEBS_USER = 64_101, 64_102
 """Numbers that no account has: the kernel asks for no name."""
 FLEET = 110
+ROOT = Path(__file__).parents[2]
+
+
+def others_may_reach(path: Path) -> bool:
+    """Tell whether every user may pass through the folders above *path* and read it."""
+    real = path.resolve()
+    return all(one.stat().st_mode & 0o001 for one in real.parents) and bool(
+        real.stat().st_mode & 0o004
+    )
+
+
+def python_for_others() -> str | None:
+    """Return an interpreter that other users may run too: ours, or the system's of our version."""
+    system = f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+    for one in (sys.executable, system):
+        if Path(one).exists() and others_may_reach(Path(one)) and others_may_reach(ROOT):
+            return one
+    return None
+
+
+PYTHON = python_for_others()
 pytestmark = [
     pytest.mark.servers,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be two other users"),
+    pytest.mark.skipif(PYTHON is None, reason="no interpreter here that other users may run"),
 ]
 
 
@@ -62,6 +85,7 @@ def environment(home: Path) -> dict[str, str]:
         port = probe.getsockname()[1]
     return {
         "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")]),
         "SEKISHO_HOME": str(home),
         "SEKISHO_SIGNER_GROUP": shared_group().gr_name,
         "SEKISHO_SIGNER_HEALTH_PORT": str(port),
@@ -75,7 +99,7 @@ def signer_of_its_own_user(home: Path) -> Iterator[SignerClient]:
     (home / "signer").mkdir(mode=0o700)
     os.chown(home / "signer", SIGNERS_USER, group)
     process = subprocess.Popen(
-        [sys.executable, "-m", "management", "signer"],
+        [str(PYTHON), "-m", "management", "signer"],
         env=environment(home),
         user=SIGNERS_USER,
         group=group,
@@ -111,7 +135,7 @@ def take_over(home: Path, sign_in_code: str) -> dict[str, Any]:
         os.chown(path, WEBS_USER, group)
     os.chown(home, WEBS_USER, group)  # even the folder around the signer's is the web's
     done = subprocess.run(
-        [sys.executable, "-m", "tests.management.takeover", sign_in_code],
+        [str(PYTHON), "-m", "tests.management.takeover", sign_in_code],
         env=environment(home),
         user=WEBS_USER,
         group=group,
