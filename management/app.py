@@ -6,7 +6,9 @@ from importlib import import_module
 from flask import Flask, Response, abort, g, request, send_from_directory, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import Babel
+from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFProtect
+from werkzeug.datastructures import MultiDict
 
 from management import assets, menu, reasons, shown, web_errors, words
 from management.access import Permission, public, who_asks
@@ -14,7 +16,7 @@ from management.administrators import sessions
 from management.context import Context
 from management.safety import queries as safety
 from management.web import reading
-from runtime.errors import ForbiddenError
+from runtime.errors import ForbiddenError, MalformedMessageError
 
 # One line for each part of the console; each module has a blueprint ``bp``.
 VIEWS = (
@@ -126,10 +128,20 @@ def _prove_who_asks() -> None:
         g.identity = None
         return
     sessions.identify()
-    if request.method in {"GET", "HEAD", "OPTIONS"} or request.path.startswith(SIGNED_OTHERWISE):
+    if request.path.startswith(SIGNED_OTHERWISE):
+        return
+    _refuse_nul(request.args)
+    if request.method in {"GET", "HEAD", "OPTIONS"}:
         return
     _refuse_other_sites()
     csrf.protect()
+    _refuse_nul(request.form)
+
+
+def _refuse_nul(fields: MultiDict[str, str]) -> None:
+    """Refuse U+0000: no page of ours sends it, and PostgreSQL stores none."""
+    if any("\0" in text for texts in fields.listvalues() for text in texts):
+        raise MalformedMessageError(_("Text cannot contain the character U+0000."))
 
 
 def _refuse_other_sites() -> None:

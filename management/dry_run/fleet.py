@@ -27,7 +27,9 @@ from management.dry_run.rules import (
     Outcome,
     Tally,
     When,
+    all_reasons,
     new_reasons,
+    sooner,
     wipe_of,
     with_verdicts,
 )
@@ -249,25 +251,21 @@ def _standings(session: Session, device_ids: Sequence[UUID]) -> dict[UUID, list[
 
 
 def _outcome(one: _Judged, mail: When, at: datetime) -> Outcome:
-    return Outcome(
-        one.before.state.value,
-        one.after.state.value,
-        mail,
-        wipe_of(one.before, one.after, at),
-        new_reasons(one.before, one.after),
-    )
+    wipe, because = wipe_of(one.before, one.after, at), new_reasons(one.before, one.after)
+    if not because and (mail or wipe):
+        because = all_reasons(one.after)
+    return Outcome(one.before.state.value, one.after.state.value, mail, wipe, because)
 
 
 def _mail(
     one: _Judged, standings: Iterable[Standing], settings: MailSettings, at: datetime
 ) -> When:
-    """Return when the device loses mail that it would otherwise keep, by the rule that decides."""
+    """Return when the device loses mail that it would keep (longer), by the rule that decides."""
     found = When.NEVER
     for standing in standings:
         before = _blocked(one, one.before, standing, settings, at)
         after = _blocked(one, one.after, standing, settings, at)
-        if after and not before and found is not When.AT_ONCE:
-            found = after
+        found = sooner(found, sooner(before, after)) or found
     return found
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from contracts.scan import Verdict
-from management.compliance.judgement import ConsequenceKind, Judgement
+from management.compliance.judgement import ConsequenceKind, Judgement, Violation
 
 
 class RunState(StrEnum):
@@ -30,6 +30,9 @@ class When(StrEnum):
     AT_ONCE = "at_once"
 
 
+_SOONER = (When.NEVER, When.LATER, When.AT_ONCE)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What would become of one device."""
@@ -38,11 +41,11 @@ class Outcome:
     after: str
     """States, as `compliance.judgement.State`."""
     mail: When
-    """Whether it loses mail that it would otherwise keep."""
+    """When it loses mail that it would otherwise keep, or keep longer."""
     wipe: When
-    """Whether its company data would be removed, which would otherwise stay."""
+    """When its company data would be removed, which would otherwise stay, or stay longer."""
     because: str
-    """The rules that it breaks only afterwards, a line each."""
+    """The rules that it breaks only afterwards, a line each; all where it only loses sooner."""
 
     @property
     def is_change(self) -> bool:
@@ -102,25 +105,34 @@ def read_tally(fields: Mapping[str, Any]) -> Tally:
 def new_reasons(before: Judgement, after: Judgement) -> str:
     """Return a line for each rule that is broken only afterwards."""
     broken = {violation.rule for violation in before.violations}
-    found = (
-        f"{violation.rule.value}: {violation.because}"
-        for violation in after.violations
-        if violation.rule not in broken
-    )
-    return "\n".join(found)[:4000]
+    return _lines(one for one in after.violations if one.rule not in broken)
+
+
+def all_reasons(judged: Judgement) -> str:
+    """Return a line for each rule that is broken."""
+    return _lines(judged.violations)
+
+
+def _lines(violations: Iterable[Violation]) -> str:
+    return "\n".join(f"{one.rule.value}: {one.because}" for one in violations)[:4000]
+
+
+def sooner(before: When, after: When) -> When:
+    """Return *after* where it is news: what is later by *before* and then at once is news too."""
+    return after if _SOONER.index(after) > _SOONER.index(before) else When.NEVER
 
 
 def wipe_of(before: Judgement, after: Judgement, at: datetime) -> When:
-    """Return when the company data would be wiped by *after*, if not by *before* anyway."""
-    due = _wiped_at(after)
-    if due is None or _wiped_at(before) is not None:
+    """Return when the company data would be wiped by *after*, if not as soon by *before*."""
+    return sooner(_wiped(before, at), _wiped(after, at))
+
+
+def _wiped(judged: Judgement, at: datetime) -> When:
+    kind = ConsequenceKind.SELECTIVE_WIPE
+    due = min((one.due_at for one in judged.consequences if one.kind is kind), default=None)
+    if due is None:
         return When.NEVER
     return When.AT_ONCE if due <= at else When.LATER
-
-
-def _wiped_at(judged: Judgement) -> datetime | None:
-    kind = ConsequenceKind.SELECTIVE_WIPE
-    return min((one.due_at for one in judged.consequences if one.kind is kind), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,6 +150,29 @@ def test_it_names_who_would_lose_mail_and_who_would_be_wiped(context: Context) -
     assert "no_usb_debugging: USB debugging is on" in found[ids[0]].because
 
 
+def test_what_would_be_lost_sooner_is_named_too(context: Context) -> None:
+    ids = fleet(context)
+    mail_of(context, ids[:4])
+    kinds = (ConsequenceKind.BLOCK_MAIL, ConsequenceKind.SELECTIVE_WIPE)
+
+    def asking(grace: timedelta) -> Requirements:
+        follows = tuple(Consequence(kind=kind) for kind in kinds)
+        treatment = Treatment(grace=grace, consequences=follows)
+        return Requirements(no_usb_debugging=True, treatments={Rule.NO_USB_DEBUGGING: treatment})
+
+    with context.database.transaction("a month of grace") as session:
+        policy = ensure_default_policy(session, utc_now())
+        change_policy(session, policy.id, asking(30 * DAY), {}, "keeper", "why", utc_now())
+        rejudge(session, ids, utc_now())
+    assert named(context, tried(context, asking(29 * DAY))) == {}
+    run = tried(context, asking(timedelta(0)))
+
+    tally, found = read_tally(run.tally), named(context, run)
+    assert (tally.mail, tally.wipe) == ({"at_once": 2}, {"at_once": 4})
+    assert set(found) == set(ids[::3])
+    assert all("USB debugging is on" in row.because for row in found.values())
+
+
 def test_it_changes_nothing(context: Context) -> None:
     fleet(context)
 

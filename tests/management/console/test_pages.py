@@ -297,3 +297,23 @@ def test_too_much_is_refused_as_too_large(console: ConsoleClient) -> None:
 
 def test_the_address_of_the_old_console_leads_here(visitor: ConsoleClient) -> None:
     assert visitor.get("/mdm/web").headers["Location"] == "/"
+
+
+@pytest.mark.parametrize(
+    "address", ["/commands?by=a%00b", "/devices?q=a%00b", "/audit?actor=a%00b", "/?x=1&x=%00"]
+)
+def test_a_character_that_no_database_stores_is_refused_in_addresses(
+    console: ConsoleClient, address: str
+) -> None:
+    answer = console.get(address)
+    assert (answer.status_code, "U+0000" in answer.get_data(as_text=True)) == (400, True)
+
+
+def test_and_in_forms(console: ConsoleClient, fleet: Fleet) -> None:
+    for address, fields in (
+        ("/safety/pause", {"reason": "a\0b"}),
+        (f"/devices/{fleet.devices[1]}/commands", {"kind": "lock", "reason": "\0"}),
+        ("/groups", {"name": "Sales", "parent": str(ROOT_GROUP), "reason": "a\0"}),
+    ):
+        answer = console.post(address, data=fields)
+        assert (answer.status_code, "U+0000" in answer.get_data(as_text=True)) == (400, True)
