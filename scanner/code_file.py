@@ -285,7 +285,7 @@ class CodeFile:
         """String index -> type index."""
         rows, at = self.dex.types
         table = struct.unpack_from(f"<{rows}I", self.data, at)
-        return {index: number for number, index in enumerate(table)}
+        return dict(zip(table, range(rows), strict=True))
 
     def rows_of(self, owner: int, name: int, is_field: bool) -> list[int]:
         """Return the rows of the method or field table with that class and name, both indexes."""

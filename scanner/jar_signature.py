@@ -235,7 +235,9 @@ def _sections(body: bytes) -> list[tuple[bytes, dict[str, str]]]:
 
 
 def _attributes(section: bytes) -> dict[str, str]:
-    joined = re.sub(rb"(?:\r\n|\n|\r) ", b"", section)
+    joined = section
+    if b"\n " in section or b"\r " in section:
+        joined = re.sub(rb"(?:\r\n|\n|\r) ", b"", section)
     fields: dict[str, str] = {}
     for line in joined.splitlines():
         name, colon, value = line.partition(b": ")
