@@ -40,9 +40,12 @@ def approve(
     if wrong := wrong_approval(reason, ends_at, now):
         raise MalformedMessageError(" ".join(wrong.values()))
     app = get_known(session, sha256)
-    value = app.sha256 if kind is Approved.HASH else app.signer_sha256
+    value = app.sha256 if kind is Approved.HASH else app.proven_signer
     if not value:
-        raise RefusedError("Nobody knows who signed this app; approve the app alone.")
+        raise RefusedError(
+            "Nobody here read who signed this app: devices only claim it. Approve the app alone, "
+            "or ask a device for its file."
+        )
     if session.scalars(select(AppApproval).where(_stands(kind, [value]))).first():
         raise RefusedError("It is approved already. End that approval first to change it.")
     row = AppApproval(
@@ -86,7 +89,10 @@ def end_due(session: Session, keys: Keys, now: datetime, limit: int = 100) -> in
 
 
 def approved_hashes(session: Session, signers: Mapping[str, str]) -> set[str]:
-    """Return those apps (hash -> signer or nothing) that somebody answers for."""
+    """Return those apps (hash -> `App.proven_signer`) that somebody answers for.
+
+    What a device claims of a signer excuses nothing: any device could claim it for malware.
+    """
     hashes = sorted(signers)
     found = _approved(session, Approved.HASH, hashes)
     by_signer = _approved(session, Approved.SIGNER, sorted(set(signers.values()) - {""}))
@@ -96,8 +102,8 @@ def approved_hashes(session: Session, signers: Mapping[str, str]) -> set[str]:
 def list_of_app(session: Session, app: App) -> Sequence[AppApproval]:
     """Return all approvals that cover or covered the app, the newest first."""
     covers = (AppApproval.kind == Approved.HASH) & (AppApproval.value == app.sha256)
-    if app.signer_sha256:
-        covers |= (AppApproval.kind == Approved.SIGNER) & (AppApproval.value == app.signer_sha256)
+    if signer := app.proven_signer:
+        covers |= (AppApproval.kind == Approved.SIGNER) & (AppApproval.value == signer)
     found = select(AppApproval).where(covers).order_by(AppApproval.approved_at.desc())
     return session.scalars(found.limit(50)).all()
 

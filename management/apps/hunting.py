@@ -146,7 +146,7 @@ def turned(session: Session, judge_with: Judge, after: str = "") -> Iterator[Tur
 
 def as_turned(session: Session, news: Sequence[Judged]) -> list[Turned]:
     """Return what changed for apps, with what speaks against it."""
-    approved = approved_hashes(session, {one.known.sha256: one.known.signer_sha256 for one in news})
+    approved = approved_hashes(session, {one.known.sha256: _proven_signer(one) for one in news})
     found = []
     for one in news:
         known = one.known
@@ -165,6 +165,10 @@ def as_turned(session: Session, news: Sequence[Judged]) -> list[Turned]:
                 )
             )
     return found
+
+
+def _proven_signer(one: Judged) -> str:
+    return one.known.signer_sha256 if one.known.result is not None else ""
 
 
 def judge_version(one: Judged) -> str:

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import BigInteger, ForeignKey, Index, Unicode
 from sqlalchemy.orm import Mapped, mapped_column
 
+from management.apps.rules import Basis
 from management.database import Base, RowId
 
 
@@ -54,6 +55,11 @@ class App(Base):
     """The devices that hold it must be looked at again."""
     recheck_after: Mapped[UUID | None]
     """Up to which device that was done."""
+
+    @property
+    def proven_signer(self) -> str:
+        """Who signed it, if its file proved that; empty for what only a device claims."""
+        return self.signer_sha256 if self.basis == Basis.FILE else ""
 
 
 class StoredApp(Base):

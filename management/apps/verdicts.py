@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from contracts import codec
-from contracts.scan import ScanResult, Verdict
+from contracts.scan import ScanResult
 from management.apps.models import App, AppFeatures, AppVerdict
 from management.apps.queries import known_rows
 from management.apps.rules import Basis, Reputation, is_same_judgement, reputation
@@ -60,8 +60,8 @@ def keep_result(session: Session, sha256: str, result: ScanResult, now: datetime
         row.name = fields["label"]
     if fields["signers"]:
         row.signer_sha256 = fields["signers"][0]["sha256"]
-    elif result.verdict is not Verdict.UNSCANNABLE:
-        row.signer_sha256 = ""  # what a device claimed is not true
+    else:
+        row.signer_sha256 = ""  # what a device claimed is not proven
     return keep_judgement(session, row, fields, now)
 
 

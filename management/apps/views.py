@@ -56,7 +56,7 @@ def index() -> ResponseReturnValue:
     with reading() as session:
         rows = queries.list_apps(session, wanted, after, PAGE)
         counts = {} if after else queries.count_verdicts(session)
-        signers = {row.sha256: row.signer_sha256 for row in rows}
+        signers = {row.sha256: row.proven_signer for row in rows}
         approved = approvals.approved_hashes(session, signers)
     template = "apps/rows.html" if after and is_fragment() else "apps/index.html"
     return render_template(
@@ -124,7 +124,7 @@ def of_device(device_id: UUID) -> ResponseReturnValue:
         device = get_device(session, device_id)
         held = queries.list_device_apps(session, device_id)
         rows = queries.known_rows(session, [app.sha256 for app, _known in held])
-        signers = {row.sha256: row.signer_sha256 for row in rows}
+        signers = {row.sha256: row.proven_signer for row in rows}
         approved = approvals.approved_hashes(session, signers)
     held.sort(key=lambda pair: rules.urgency(pair[1]))
     page = "apps/of_device_table.html" if is_fragment() else "apps/of_device.html"

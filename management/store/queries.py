@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from management.apps.approvals import approved_hashes
 from management.apps.models import App
 from management.apps.queries import get_app, get_known
+from management.apps.rules import Basis
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
 from management.policies.models import Group
@@ -121,7 +122,7 @@ def files_on_offer(session: Session) -> dict[str, int]:
 def bad_on_offer(session: Session) -> list[tuple[UUID, str, str, str]]:
     """Return entry, hash, signer and verdict of what is on offer and should not be."""
     wanted = (
-        select(StoreVersion.entry_id, App.sha256, App.signer_sha256, App.verdict)
+        select(StoreVersion.entry_id, App)
         .join(StoreEntry, StoreEntry.id == StoreVersion.entry_id)
         .join(App, App.sha256 == StoreVersion.sha256)
         .where(
@@ -130,7 +131,10 @@ def bad_on_offer(session: Session) -> list[tuple[UUID, str, str, str]]:
             App.verdict.in_(("malicious", "suspicious")),
         )
     )
-    return [(row[0], row[1], row[2], row[3]) for row in session.execute(wanted)]
+    return [
+        (entry_id, app.sha256, app.proven_signer, app.verdict)
+        for entry_id, app in session.execute(wanted)
+    ]
 
 
 def current_issue(session: Session) -> int:
@@ -165,5 +169,6 @@ def publishable(session: Session, sha256: str) -> tuple[App, str]:
     """Return a stored app, and why it may not be published (empty: it may)."""
     get_app(session, sha256)
     app = get_known(session, sha256)
-    approved = bool(approved_hashes(session, {sha256: app.signer_sha256}))
-    return app, why_not_published(app.verdict, approved, app.package, app.signer_sha256)
+    approved = bool(approved_hashes(session, {sha256: app.proven_signer}))
+    verdict = app.verdict if app.basis == Basis.FILE else ""  # what devices report is no scan
+    return app, why_not_published(verdict, approved, app.package, app.signer_sha256)
