@@ -105,6 +105,8 @@ def delete_app(
     The caller deletes the file after the transaction (`uploads.forget`).
     """
     app = get_app(session, sha256)
+    if get_known(session, sha256).published:
+        raise RefusedError("The app store offers this app. Withdraw it there first.")
     details = {"file_name": app.file_name}
     audit.record(session, keys, by, "app.delete", sha256, address=address, details=details, now=now)
     session.delete(app)
@@ -206,7 +208,7 @@ def _word_on(
     """Return the verdicts about apps, and the hashes that somebody answers for."""
     rows = [row for row in known_rows(session, {app.sha256 for app in held}) if row.verdict]
     known = {row.sha256: reputation_of(row) for row in rows}
-    return known, approved_hashes(session, {row.sha256: row.signer_sha256 for row in rows})
+    return known, approved_hashes(session, {row.sha256: row.proven_signer for row in rows})
 
 
 def _keep(

@@ -42,6 +42,9 @@ def scan(context: Context, payload: dict[str, Any], progress: Progress) -> None:
     progress(f"Scanned {app.file_name} in {result.elapsed_ms} ms: {result.verdict}.")
     with context.database.transaction("store a verdict") as session:
         verdicts.keep_result(session, sha256, result, utc_now())
+        if active_set(session).version != result.pattern_version:
+            progress("Another pattern set became active meanwhile; the app is scanned once more.")
+            enqueue(session, service.SCAN, f"{service.SCAN}:{sha256}:{uuid4()}", payload)
     recheck(context, {}, progress)
 
 

@@ -67,6 +67,31 @@ def test_what_is_bad_or_unknown_is_not_published(
     assert published(ready) == []
 
 
+def test_what_the_store_offers_is_not_deleted(
+    ready: Context, console: ConsoleClient, real: str
+) -> None:
+    console.post(f"/store/publish/{real}", data=TARGETS)
+
+    assert console.post(f"/apps/{real}/delete").status_code == 409
+
+    (one,) = published(ready)
+    console.post(f"/store/{one.entry.id}/withdraw", data={"because": "old"})
+    assert console.post(f"/apps/{real}/delete").status_code == 303
+
+
+def test_what_a_device_reports_is_no_scan_that_lets_an_app_be_published(
+    ready: Context, console: ConsoleClient
+) -> None:
+    sha256 = store(ready, real_apk().read_bytes())
+    with ready.database.transaction("test") as session:
+        app = session.get_one(App, sha256)
+        app.package, app.signer_sha256 = "org.example.app", "a" * 64
+        app.verdict, app.basis = "unwanted", "report"
+
+    assert console.post(f"/store/publish/{sha256}", data=TARGETS).status_code == 409
+    assert published(ready) == []
+
+
 def test_an_app_that_turns_bad_is_withdrawn_by_itself(
     ready: Context, console: ConsoleClient, real: str
 ) -> None:
