@@ -19,11 +19,14 @@ from typing import Any
 
 import scanner
 from contracts import codec
-from contracts.scan import ScanResult, Verdict
+from contracts.scan import Finding, ScanResult, Verdict
+from patterns.opened import open_data
 from patterns.pattern_set import read_manifest
 from runtime.errors import MalformedMessageError, NotFoundError, TooLargeError
 from scanner import judgement_rules, warm_process
 from scanner.evidence import printable
+from scanner.features import HASH_LENGTH
+from scanner.known_rules import listed
 from scanner.limits import DEFAULT, Limits
 from scanner.warm_process import WarmProcessError
 
@@ -63,16 +66,17 @@ def scan_file(path: Path, pattern_folder: Path, limits: Limits = DEFAULT) -> Sca
         "pattern_version": version,
         "elapsed_ms": round((time.monotonic() - began) * 1000),
     }
-    return _judged(fields)
+    return _judged(fields, pattern_folder)
 
 
-def _judged(fields: dict[str, Any]) -> ScanResult:
+def _judged(fields: dict[str, Any], pattern_folder: Path) -> ScanResult:
     try:
         said = codec.read(ScanResult, json.dumps(fields), maximum_bytes=2 * DEFAULT.answer_bytes)
     except (MalformedMessageError, TooLargeError) as error:
         kept = {name: fields[name] for name in _OURS}
         reason = printable(f"The scanner's answer cannot be used: {error}", 2000)
         said = codec.read(ScanResult, json.dumps({**kept, "skipped": [reason]}))
+    said = _compared(said, fields["sha256"], pattern_folder)
     return replace(
         said,
         verdict=judgement_rules.judge(said.findings, said.skipped),
@@ -81,6 +85,16 @@ def _judged(fields: dict[str, Any]) -> ScanResult:
         techniques=judgement_rules.techniques(said.findings),
         confidence=judgement_rules.confidence(said.findings, said.skipped),
     )
+
+
+def _compared(said: ScanResult, sha256: str, pattern_folder: Path) -> ScanResult:
+    """Add what lists say of the file's own hash: no child must survive the file for that."""
+    own = {"hashes": {sha256[:HASH_LENGTH]: "the file"}}
+    lists = [rule for rule in open_data(str(pattern_folder)).lists if rule["kind"] == "sha256"]
+    found = [Finding(**fields._asdict()) for fields in listed(own, lists)]
+    if not found:
+        return said
+    return replace(said, findings=tuple(judgement_rules.sorted_findings([*found, *said.findings])))
 
 
 _OURS = ("v", "file", "sha256", "size_bytes", "verdict", "pattern_version", "elapsed_ms")

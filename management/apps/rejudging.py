@@ -27,6 +27,7 @@ class Judge:
         """Read the set unpacked in *folder*; NotFoundError when there is none."""
         self._rules = open_data(str(folder))
         self.version = self._rules.version
+        self._lists_hashes = any(rule["kind"] == "sha256" for rule in self._rules.lists)
         self._musts = [(frozenset(_musts(rule)), rule) for rule in self._rules.behaviours]
 
     def again(
@@ -35,7 +36,7 @@ class Judge:
         """Return *result* as this set gives it, or None when the file must be read for that."""
         if features is None:
             return None
-        said = judge_again(features, self._possible(features))
+        said = judge_again(self._with_own_hash(features, result), self._possible(features))
         if said.needs_file:
             return None
         found = said.findings
@@ -49,6 +50,15 @@ class Judge:
             "techniques": list(judgement_rules.techniques(found)),
             "confidence": judgement_rules.confidence(found, result["skipped"]).value,
         }
+
+    def _with_own_hash(
+        self, features: Mapping[str, Any], result: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return *features* with the hash of the file itself, which a scan compares too."""
+        if not self._lists_hashes or "hashes" not in features:
+            return features
+        own = {result["sha256"][:HASH_LENGTH]: "the file"}
+        return {**features, "hashes": {**features["hashes"], **own}}
 
     def _possible(self, features: Mapping[str, Any]) -> RuleData:
         """Return the rules without the behaviours that lack a trait which features always tell.

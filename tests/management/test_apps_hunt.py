@@ -15,8 +15,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from contracts.agent import Apps, InstalledApp
+from contracts.scan import ScanResult
 from management.access import Role
-from management.apps import approvals, candidates, hunting, queries, rules, service, work
+from management.apps import (
+    approvals,
+    candidates,
+    hunting,
+    queries,
+    rules,
+    service,
+    uploads,
+    work,
+)
 from management.apps.models import App, AppApproval, AppVerdict, DeviceApp, SetTrial
 from management.apps.queries import Wanted
 from management.apps.rejudging import Judge
@@ -32,6 +42,7 @@ from management.work.models import Job
 from patterns import pattern_set
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError, RefusedError
+from scanner.isolation import scan_file
 from tests.management.clients import ConsoleClient, api_client, signed_in_client
 from tests.management.fleets import START, add_device
 from tests.management.test_apps import (
@@ -58,6 +69,17 @@ NEW_SIGNERS = f"""
 package = "org.example.bank"
 publisher = "A Bank"
 sha256 = ["{"a" * 64}"]
+"""
+KNOWN_FILES = """
+[[rule]]
+id = "known_file"
+title = "Known"
+severity = "high"
+category = "trojan"
+meaning = "It is a file that was read before."
+why = "No other file has this hash."
+kind = "sha256"
+values_file = "known.txt"
 """
 IN_A_DAY = timedelta(days=1)
 
@@ -191,6 +213,30 @@ def test_the_file_says_more_than_a_device(ready: Context) -> None:
     assert known(ready, sha256).package == "com.github.uiautomator"
 
 
+def test_a_new_list_of_hashes_names_a_stored_file_without_reading_it(
+    ready: Context, tmp_path: Path
+) -> None:
+    sha256 = store(ready, real_apk().read_bytes())
+    scan(ready, sha256)
+    before = known(ready, sha256).verdict
+    source = tmp_path / "2099.1.1"
+    shutil.copytree(pattern_set.SHIPPED, source)
+    (source / "lists").mkdir(exist_ok=True)
+    (source / "lists" / "known.txt").write_text(f"{sha256} Family\n")
+    (source / "lists" / "known.toml").write_text(KNOWN_FILES)
+    folder = patterns_folder(ready.settings)
+    with ready.database.transaction("test") as session:
+        installed = install_sources(source, "2099.1.1", folder)
+        activate(session, store_installed(session, installed, "test", utc_now()), utc_now())
+    uploads.forget(ready.settings.home, sha256)
+
+    work.retro_hunt(ready, {}, print)
+
+    app = known(ready, sha256)
+    assert before == "unwanted"
+    assert (app.verdict, app.rule, app.basis) == ("malicious", "known_file", "file")
+
+
 # --- approvals ---
 
 
@@ -232,15 +278,64 @@ def test_an_approval_ends_by_time_and_is_audited(ready: Context) -> None:
     assert ("app.approve", "keeper") in told and ("app.approval_end", "clock") in told
 
 
-def test_an_approval_of_a_signer_covers_its_other_apps(ready: Context, tmp_path: Path) -> None:
+def test_an_approval_of_a_signer_covers_what_files_prove_and_no_claims(
+    ready: Context, tmp_path: Path
+) -> None:
+    sha256 = store(ready, real_apk().read_bytes())
+    scan(ready, sha256)
+    approve(ready, sha256, Approved.SIGNER)
     go_live(ready, tmp_path, "2099.1.1", NEW_SIGNERS)
-    device_id = holder(ready, bank())
+    device_id = holder(ready, bank(REAL_SIGNER))
     work.look_up(ready, {}, print)
 
-    approve(ready, "c" * 64, Approved.SIGNER)
-    recheck(ready)
+    claimed = bad_apps(ready, device_id)
+    with ready.database.transaction("test") as session:
+        session.get_one(App, "c" * 64).basis = "file"
+        service.refresh_bad_apps(session, [device_id], utc_now())
 
+    assert claimed == [("Bank", "malicious", "repackaged_app")]
     assert bad_apps(ready, device_id) == []
+
+
+def test_a_signer_that_only_a_device_claims_cannot_be_approved(ready: Context) -> None:
+    holder(ready, bank(REAL_SIGNER))
+
+    with pytest.raises(RefusedError, match="devices only claim it"):
+        approve(ready, "c" * 64, Approved.SIGNER)
+
+
+def test_an_unreadable_file_keeps_no_claimed_signer(ready: Context) -> None:
+    sha256 = store(ready, b"PK\x03\x04 and then nothing that can be read")
+    claim = InstalledApp(
+        package="org.lie", name="Lie", version="1", sha256=sha256, signer_sha256=REAL_SIGNER
+    )
+    holder(ready, claim)
+    with ready.database.transaction("test") as session:
+        session.get_one(App, sha256).signer_sha256 = REAL_SIGNER
+
+    scan(ready, sha256)
+
+    app = known(ready, sha256)
+    assert (app.verdict, app.signer_sha256, app.proven_signer) == ("unscannable", "", "")
+
+
+def test_a_scan_with_a_set_that_was_replaced_meanwhile_is_repeated(
+    ready: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha256 = store(ready, clean_archive())
+
+    def scan_slowly(path: Path, folder: Path) -> ScanResult:
+        result = scan_file(path, folder)
+        go_live(ready, tmp_path, "2099.1.1")
+        return result
+
+    monkeypatch.setattr(work, "scan_file", scan_slowly)
+    scan(ready, sha256)
+
+    with ready.database.reading() as session:
+        jobs = session.scalars(select(Job).where(Job.kind == service.SCAN)).all()
+    assert known(ready, sha256).pattern_version != "2099.1.1"
+    assert len(jobs) == 2
 
 
 def test_what_is_not_right_with_an_approval_is_said(ready: Context) -> None:
@@ -249,7 +344,7 @@ def test_what_is_not_right_with_an_approval_is_said(ready: Context) -> None:
         approve(ready, sha256, days=-1)
     with pytest.raises(MalformedMessageError, match="two years"):
         approve(ready, sha256, days=1000)
-    with pytest.raises(RefusedError, match="who signed"):
+    with pytest.raises(RefusedError, match="devices only claim it"):
         approve(ready, sha256, Approved.SIGNER)
     approve(ready, sha256)
     with pytest.raises(RefusedError, match="approved already"):

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from contracts.scan import ScanResult, Verdict
+from patterns import pattern_set
 from runtime.errors import NotFoundError
 from scanner import isolation, warm_process
 from scanner.isolation import scan_file
@@ -34,6 +35,35 @@ def test_a_real_app_is_read_and_nothing_above_unwanted_is_found(shipped: Path) -
     assert result.sha256 == hashlib.sha256(real_apk().read_bytes()).hexdigest()
     assert result.skipped == ()
     assert result.pattern_version == shipped.name
+
+
+def test_a_list_of_hashes_names_a_file_that_no_child_survives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, source = tmp_path / "file.apk", tmp_path / "source"
+    file.write_bytes(archive({"assets/a": b"nothing"}))
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    (source / "lists").mkdir(parents=True)
+    (source / "lists" / "known.txt").write_text(f"{sha256} Family\n")
+    (source / "lists" / "known.toml").write_text(
+        '[[rule]]\nid = "known_file"\ntitle = "Known"\nseverity = "high"\ncategory = "trojan"\n'
+        'meaning = "It is a file that was read before."\nwhy = "No other file has this hash."\n'
+        'kind = "sha256"\nvalues_file = "known.txt"\n'
+    )
+    pattern_set.build(source, tmp_path / "set.zip", "1.1")
+    pattern_set.unpack(tmp_path / "set.zip", tmp_path / "set")
+
+    def killed(*_: object) -> dict[str, object]:
+        raise isolation.FailedError("it was killed")
+
+    read = scan_file(file, tmp_path / "set")
+    monkeypatch.setattr(isolation, "ask_child", killed)
+    lost = scan_file(file, tmp_path / "set")
+
+    for result in (read, lost):
+        assert result.verdict is Verdict.MALICIOUS
+        assert [(one.rule, one.where) for one in result.findings] == [("known_file", "the file")]
+    assert "it was killed" in lost.skipped[0]
 
 
 def test_the_child_works_from_any_folder_with_any_environment(
