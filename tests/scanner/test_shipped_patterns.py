@@ -2,6 +2,7 @@
 leaves alone an app that differs in behaviour only. One row a rule: ``samples/apps/<rule>.app``.
 """
 
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.scanner.conftest import Scan, rules_of
 from tests.scanner.corpus import real_apk, second_real_apk
 from tests.scanner.honest_apps import HONEST, Honest, fetched
 from tests.scanner.samples.sample import APPS, DISGUISED, build, read_pair
+from tests.scanner.test_container import EICAR, archive
 
 RULES = sorted(rule.id for rule in rule_source.read_source(pattern_set.SHIPPED).rules)
 OTHER_WAYS = [(rule, way) for rule in RULES for way in read_pair(rule).also]
@@ -95,6 +97,17 @@ def test_the_set_covers_every_category_and_says_what_it_is_sure_of() -> None:
     assert [rule.id for rule in rules if not (rule.technique or rule.reference)] == [
         "eicar_test_file"
     ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("encoded", [False, True], ids=["plain", "base64"])
+def test_the_test_file_is_found_in_other_writings(
+    encoding: str, encoded: bool, scan_here: Scan
+) -> None:
+    text = EICAR.decode().encode(encoding)
+    hidden = b64encode(b"1" + text) if encoded else text
+
+    assert "eicar_test_file" in rules_of(scan_here(archive({"res/raw/a": hidden})))
 
 
 def test_a_behaviour_names_the_places_in_the_code(scan_here: Scan) -> None:
