@@ -3,6 +3,8 @@
 import hashlib
 import os
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -11,6 +13,8 @@ from management.apps.rules import LARGEST_APP_BYTES
 from runtime.errors import MalformedMessageError, TooLargeError
 
 PIECE_BYTES = 1024 * 1024
+KEPT_SECONDS = 8 * 24 * 3600
+"""An unfinished file stays so long; devices have seven days to send one."""
 
 
 class Stream(Protocol):
@@ -41,6 +45,7 @@ def receive(home: Path, stream: Stream, most: int = LARGEST_APP_BYTES) -> Receiv
     """
     folder = home / "uploads"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _sweep(folder)
     handle, name = tempfile.mkstemp(prefix=".receiving-", dir=folder)  # mode 0600
     unfinished = Path(name)
     try:
@@ -52,6 +57,14 @@ def receive(home: Path, stream: Stream, most: int = LARGEST_APP_BYTES) -> Receiv
     finally:
         unfinished.unlink(missing_ok=True)
     return received
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what broke off so long ago that nobody goes on with it: a kill leaves such files."""
+    for path in folder.glob(".*"):
+        with suppress(FileNotFoundError):  # another upload may sweep too
+            if time.time() - path.stat().st_mtime > KEPT_SECONDS:
+                path.unlink()
 
 
 def _copy(stream: Stream, file: BinaryIO, most: int) -> Received:

@@ -8,6 +8,7 @@ given is noted only after it said so. A crash anywhere costs a repetition, never
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import delete, update
@@ -113,13 +114,18 @@ def _bring_trust(context: Context, link: LinkClient, relay_id: UUID) -> str:
 
 
 def _move_files(context: Context, link: LinkClient, relay_id: UUID) -> str:
-    """Move files both ways, last: what goes wrong with them holds up no order or report."""
-    try:
-        bring_files(context, link)
-        fetch_files(context, link, relay_id)
-    except SekishoError as error:
-        return str(error)
-    return ""
+    """Move files both ways, last: what goes wrong with them holds up no order or report.
+
+    A relay without room for the store still gives what devices sent.
+    """
+    problems = []
+    moves = (partial(bring_files, context, link), partial(fetch_files, context, link, relay_id))
+    for move in moves:
+        try:
+            move()
+        except SekishoError as error:
+            problems.append(str(error))
+    return problems[0] if problems else ""
 
 
 def _collect(context: Context, link: LinkClient, relay_id: UUID) -> None:

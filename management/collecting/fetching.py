@@ -43,10 +43,10 @@ def fetch_files(context: Context, link: LinkClient, relay_id: UUID) -> None:
         requests = list_on_their_way(session, relay_id)
     if not requests and not expired:
         return
-    for row in requests:
-        if row.expected_by != relay_id:
-            _expect(context, link, row, relay_id)
     held = {waiting.upload_id: waiting.parts for waiting in link.uploads().uploads}
+    for row in requests:
+        if row.expected_by != relay_id or row.id not in held:  # the relay may lose what it knew
+            _expect(context, link, row, relay_id)
     for upload_id in held.keys() - {row.id for row in requests}:
         link.forget_upload(upload_id)
     end = time.monotonic() + SECONDS

@@ -1,6 +1,7 @@
 """Uploads, verdicts, what follows for devices, and the second look when the patterns change."""
 
 import io
+import os
 import shutil
 import stat
 import zipfile
@@ -161,6 +162,21 @@ def test_what_is_too_large_or_empty_leaves_nothing_behind(
         uploads.receive(home, io.BytesIO(body), most=10)
 
     assert list((home / "uploads").iterdir()) == []
+
+
+def test_what_a_kill_left_long_ago_is_swept_away(home: Path) -> None:
+    folder = home / "uploads"
+    folder.mkdir(parents=True)
+    old, young = folder / ".from-device-old", folder / ".receiving-young"
+    old.write_bytes(b"x")
+    young.write_bytes(b"x")
+    long_ago = old.stat().st_mtime - uploads.KEPT_SECONDS - 60
+    os.utime(old, (long_ago, long_ago))
+
+    received = uploads.receive(home, io.BytesIO(b"app"))
+
+    kept = {path.name for path in folder.iterdir()}
+    assert kept == {young.name, f"{received.sha256}.apk"}
 
 
 def test_an_upload_that_breaks_off_leaves_nothing_behind(home: Path) -> None:

@@ -1,6 +1,7 @@
 """Files between management and phones, through the real relay: the app store, and apps sent up."""
 
 import io
+import shutil
 import threading
 import time
 import zipfile
@@ -19,6 +20,7 @@ from contracts.files import PART_BYTES
 from management.apps import queries, uploads, work
 from management.apps import service as apps
 from management.apps.models import App, StoredApp
+from management.check_in import visit
 from management.check_in.visit import visit_all
 from management.collecting import service as collecting
 from management.collecting.models import AppRequest
@@ -29,7 +31,7 @@ from management.store import service as store
 from management.store import work as store_work
 from management.updates.service import install_shipped
 from runtime.clock import utc_now
-from runtime.errors import RefusedError, SekishoError
+from runtime.errors import RefusedError, SekishoError, UnavailableError
 from tests.agents import relay_process
 from tests.management.test_visit import Site, pair
 from tests.scanner.build_apk import sign
@@ -246,6 +248,34 @@ def test_an_unknown_app_is_sent_scanned_and_its_origin_is_known(
     assert list((site.relay.folder / "uploads").iterdir()) == []
     with pytest.raises(RefusedError, match="here already"):
         ask(site, sha256)
+
+
+def test_a_relay_that_forgot_what_to_expect_is_told_again(site: Site, large_app: Path) -> None:
+    phone = site.phone()
+    upload_id = ask(site, unknown_app(site, phone, large_app))
+    visit_all(site.context)
+    shutil.rmtree(site.relay.folder / "uploads" / str(upload_id))
+
+    visit_all(site.context)
+    site.meet(phone, times=3)
+
+    assert request(site, upload_id).state == "done"
+
+
+def test_a_relay_without_room_for_the_store_still_gives_what_devices_sent(
+    site: Site, large_app: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = site.phone()
+    upload_id = ask(site, unknown_app(site, phone, large_app))
+
+    def full(*_: object) -> None:
+        raise UnavailableError("The communication server answered with 507.")
+
+    monkeypatch.setattr(visit, "bring_files", full)
+    visit_all(site.context)
+    site.meet(phone, times=3)
+
+    assert request(site, upload_id).state == "done"
 
 
 def test_what_lies_with_the_relay_cannot_be_read_and_not_be_changed(site: Site) -> None:
