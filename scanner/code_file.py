@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from scanner.code_index import INVOKES, READS, TYPES, CodeIndex
-from scanner.code_sites import CodeSites, Found, TooMuchError
+from scanner.code_sites import ALL, CodeSites, Found, TooMuchError
 from scanner.dex import BrokenDexError, Dex
 from scanner.instructions import signed
 from scanner.numbers import uleb_run
@@ -191,21 +191,25 @@ class CodeFile:
     ) -> list[Method]:
         """Return the methods that use one of the rows of these tables."""
         asked: Asked = [(INVOKES, [*methods]), (READS, [*fields]), (TYPES, [*types])]
-        if not any(rows for _, rows in asked):
-            return []
-        places = self._searched(asked) if "_index" not in self.__dict__ else None
-        if places is None:
-            places = self._indexed(asked)
         return [
             self._method_with(index, self.type_name(self.parents[row][0]), code)
-            for code, row, index in sorted(places)
+            for code, row, index in sorted(self._places(asked))
         ]
 
-    def _searched(self, asked: Asked) -> set[Found] | None:
-        try:
-            return {one for kind, rows in asked for one in self._sites.users(kind, rows)}
-        except TooMuchError:
-            return None
+    def count_users(self, methods: Iterable[int], fields: Iterable[int], most: int) -> int:
+        """Return how many methods `users` would return, or some number above *most*."""
+        return len(self._places([(INVOKES, [*methods]), (READS, [*fields])], most))
+
+    def _places(self, asked: Asked, most: int = ALL) -> set[Found]:
+        if not any(rows for _, rows in asked):
+            return set()
+        if "_index" not in self.__dict__:
+            try:
+                found = (self._sites.users(kind, rows, most) for kind, rows in asked)
+                return {one for some in found for one in some}
+            except TooMuchError:
+                pass
+        return self._indexed(asked)
 
     def _indexed(self, asked: Asked) -> set[Found]:
         if not self.code_places:

@@ -134,16 +134,22 @@ class CodeSearch:
 
     def _anywhere(self, clause: Clause) -> Iterator[Method]:
         """Yield the methods with a call of the rarest step, their callers first."""
-        sites = [self._sites(step) for step in clause["steps"]]
-        level = min(sites, key=len)
+        level = self._rarest([self._rows(step) for step in clause["steps"]])
         levels = [level]
         for _ in range(min(CALLERS, clause["reach"])):
             level = self._program.callers(level) if level else []
             levels.append(level)
         yield from dict.fromkeys(method for group in reversed(levels) for method in group)
 
-    def _sites(self, step: Mapping[str, Any]) -> list[Method]:
-        return self._program.users(self._rows(step))
+    def _rarest(self, steps: Sequence[list[Reference]]) -> list[Method]:
+        """Return the methods with a call of the step that fewest have; of equals the first."""
+        by_rows = sorted(range(len(steps)), key=lambda number: len(steps[number]))
+        best = by_rows[0]
+        found = self._program.users(steps[best])
+        for number in by_rows[1:]:
+            if not self._program.has_more_users(steps[number], len(found) - (number > best)):
+                best, found = number, self._program.users(steps[number])
+        return found
 
     def _rows(self, step: Mapping[str, Any]) -> list[Reference]:
         calls = [call for one in alternatives([step]) for call in one["call"]]

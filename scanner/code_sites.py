@@ -6,6 +6,7 @@ the index is cheaper, or where the file does not look as Android demands.
 """
 
 import struct
+import sys
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator
 
@@ -18,6 +19,7 @@ MAXIMUM_ROWS = 48
 MAXIMUM_HITS = 4_000
 MAXIMUM_WORDS = 200_000
 """Looked at for the beginnings of methods."""
+ALL = sys.maxsize
 _WINDOW = 2048
 _CODE, _CLASS_DATA = 0x2001, 0x2000
 Found = tuple[int, int, int]
@@ -43,13 +45,22 @@ class CodeSites:
         self._known: dict[int, Found | None] = {}
         self._rows, self._hits, self._words = MAXIMUM_ROWS, MAXIMUM_HITS, MAXIMUM_WORDS
 
-    def users(self, kind: int, rows: Iterable[int | None]) -> set[Found]:
-        """Return the methods whose code names one of *rows*, as `CodeIndex.users` would find."""
+    def users(self, kind: int, rows: Iterable[int | None], most: int = ALL) -> set[Found]:
+        """Return the methods whose code names one of *rows*, as `CodeIndex.users` would find.
+
+        It stops when there are more than *most*.
+        """
         wanted = [row for row in rows if row is not None and row < 65_536]
         self._rows -= len(wanted)
         if self._rows < 0 or self._end - self._start < LEAST_BYTES:
             raise TooMuchError
-        return {self._method_around(at) for row in wanted for at in self._sites(kind, row)}
+        found: set[Found] = set()
+        for row in wanted:
+            for at in self._sites(kind, row):
+                found.add(self._method_around(at))
+                if len(found) > most:
+                    return found
+        return found
 
     def _sites(self, kind: int, row: int) -> Iterator[int]:
         """Yield the offsets of instructions of that kind with that row."""

@@ -194,14 +194,19 @@ class Program:
 
     def users(self, references: Iterable[Reference]) -> list[Method]:
         """Return the methods whose code uses one of *references*."""
-        rows: dict[int, tuple[set[int], set[int]]] = {}
-        for file, is_field, row in references:
-            rows.setdefault(file, (set(), set()))[is_field].add(row)
         return [
             method._replace(file=number)
-            for number, wanted in rows.items()
+            for number, wanted in _by_file(references).items()
             for method in self.files[number].users(*wanted)
         ]
+
+    def has_more_users(self, references: Iterable[Reference], most: int) -> bool:
+        """Whether `users` would return more than *most* methods; cheaper if it would."""
+        for number, wanted in _by_file(references).items():
+            if most < 0:
+                break
+            most -= self.files[number].count_users(*wanted, most)
+        return most < 0
 
     def callers(self, methods: Iterable[Method]) -> list[Method]:
         """Return the methods whose code calls one of the own *methods*."""
@@ -226,3 +231,11 @@ def _inherited_names(by_owner: Mapping[str, list[str]]) -> dict[str, list[str]]:
             if name and name != "<init>" and owner in ANCESTORS:
                 found.setdefault(name, []).append(owner)
     return found
+
+
+def _by_file(references: Iterable[Reference]) -> dict[int, tuple[set[int], set[int]]]:
+    """Return file -> (method rows, field rows)."""
+    rows: dict[int, tuple[set[int], set[int]]] = {}
+    for file, is_field, row in references:
+        rows.setdefault(file, (set(), set()))[is_field].add(row)
+    return rows

@@ -43,3 +43,12 @@ def test_small_or_odd_files_are_answered_by_the_index() -> None:
     data[0x34:0x38] = bytes(4)  # no map: the sections are not known
     rows = range(500, 503)
     assert CodeFile("classes.dex", bytes(data)).users(rows, ()) == indexed.users(rows, ())
+
+
+def test_counting_stops_above_the_number_asked_for() -> None:
+    with zipfile.ZipFile(real_apk()) as archive:
+        file = CodeFile("classes.dex", archive.read("classes.dex"))
+    rows = range(500, 510)
+    number = len(_indexed(file).users(rows, ()))
+    assert file.count_users(rows, (), number) == number > 3
+    assert file.count_users(rows, (), 2) > 2
