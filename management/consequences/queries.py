@@ -17,9 +17,11 @@ from management.consequences.rules import (
     AUTOMATIC,
     BRAKE_PERIOD,
     CUTTING,
+    MOVES_PERIOD,
     SILENT_AFTER,
     Cause,
     Frozen,
+    Result,
     brake_limit,
 )
 from management.devices.models import Device
@@ -209,6 +211,17 @@ def count_cut(session: Session, now: datetime) -> int:
     found = select(func.count(func.distinct(CarriedOut.device_id))).where(
         CarriedOut.kind.in_([kind.value for kind in CUTTING]),
         CarriedOut.at > now - BRAKE_PERIOD,
+    )
+    return session.scalar(found) or 0
+
+
+def count_moves(session: Session, device_id: UUID, now: datetime) -> int:
+    """Return how often consequences moved the device within `MOVES_PERIOD`."""
+    found = select(func.count()).where(
+        CarriedOut.device_id == device_id,
+        CarriedOut.kind == ConsequenceKind.MOVE_GROUP,
+        CarriedOut.result == Result.DONE,
+        CarriedOut.at > now - MOVES_PERIOD,
     )
     return session.scalar(found) or 0
 

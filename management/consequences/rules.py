@@ -26,6 +26,9 @@ BRAKE_LEAST = 20
 BRAKE_PERCENT = 5
 MOST_WAITING_WIPES = 10
 """So many automatic wipes may wait to be signed or approved; then no more are ordered."""
+MOST_MOVES = 3
+"""So often within a day consequences move a device; policies may send it back and forth."""
+MOVES_PERIOD = timedelta(days=1)
 SILENT_AFTER = timedelta(minutes=15)
 """A communication server that was not reached for so long counts as silent."""
 LEAST_RETURN = timedelta(hours=1)

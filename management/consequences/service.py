@@ -32,6 +32,7 @@ from management.consequences.rules import (
     AUTOMATIC,
     CUTTING,
     LOOK_AGAIN,
+    MOST_MOVES,
     MOST_WAITING_WIPES,
     Key,
     Result,
@@ -221,6 +222,11 @@ def _move(session: Session, device: Device, one: DueConsequence, now: datetime) 
     assert one.group_id is not None
     if device.group_id == one.group_id:
         return ""
+    if queries.count_moves(session, device.id, now) >= MOST_MOVES:
+        return (
+            f"It was moved {MOST_MOVES} times within a day, so it stays where it is: policies send "
+            "it back and forth. Change one of them."
+        )
     try:
         with session.begin_nested():
             move_device(session, device.id, one.group_id, AUTOMATIC, now)

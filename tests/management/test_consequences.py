@@ -21,12 +21,12 @@ from management.context import Context
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState, Fact, FactKind
 from management.devices.service import end_enrolment, record_contact, record_facts
-from management.groups.service import create_group
+from management.groups.service import create_group, move_device
 from management.mail_access.decisions import decide_for_devices
 from management.mail_access.models import Connector, Partnership
 from management.policies.models import ROOT_GROUP, Group
 from management.policies.rules import Requirements
-from management.policies.service import change_policy, ensure_default_policy
+from management.policies.service import change_policy, create_policy, ensure_default_policy
 from management.policies.treatment import Consequence, Treatment
 from management.relays.models import Relay
 from management.safety import service as safety
@@ -389,6 +389,36 @@ def test_a_device_is_moved_to_the_group_that_the_policy_names(context: Context) 
     work.follow(context, {"device_ids": [str(device)]}, lambda _: None)
     (row,) = [one for one in done(context) if one.kind == MOVE]
     assert (row.result, row.group_before) == ("done", ROOT_GROUP)
+
+
+def test_policies_do_not_send_a_device_back_and_forth_for_ever(context: Context) -> None:
+    policy = asking(context)
+    device = enrolled(context, policy)
+    both = (("A", Rule.NO_USB_DEBUGGING, "B"), ("B", Rule.NOT_ROOTED, "A"))
+    with context.database.transaction("two groups") as session:
+        groups = {name: create_group(session, name, ROOT_GROUP) for name in "AB"}
+        for name, rule, other in both:
+            move = Consequence(kind=MOVE, group_id=groups[other].id)
+            treatments = {rule: Treatment(consequences=(move,))}
+            asked = Requirements(
+                not_rooted=rule is Rule.NOT_ROOTED,
+                no_usb_debugging=rule is Rule.NO_USB_DEBUGGING,
+                treatments=treatments,
+            )
+            made = create_policy(session, name, asked, {}, "keeper", "why", utc_now() - 20 * DAY)
+            groups[name].android_policy_id = made.id
+        session.flush()
+        move_device(session, device, groups["A"].id, "keeper", utc_now())
+        broken = {FactKind.USB_DEBUGGING: True, FactKind.ROOTED: True}
+        say(session, session.get_one(Device, device), broken)
+    for _ in range(8):
+        follow(context)
+        with context.database.transaction("judge again") as session:
+            rejudge(session, [device], utc_now())
+
+    moves = [row for row in done(context, device) if row.kind == MOVE]
+    assert [row.result for row in moves] == ["done"] * 3 + ["refused"]
+    assert "back and forth" in moves[-1].words
 
 
 def test_what_cannot_be_done_is_told_and_not_tried_for_ever(context: Context) -> None:
