@@ -116,8 +116,9 @@ class Uploads:
     def expect(self, upload_id: UUID, expected: ExpectedUpload) -> None:
         """Let one device leave the parts of one upload; safe to repeat."""
         folder = self._of(upload_id)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        _write(folder / "expected.json", codec.write(expected))
+        with self._lock:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            _write(folder / "expected.json", codec.write(expected))
 
     def put_part(
         self, upload_id: UUID, device: UUID, number: int, body: bytes, now: datetime
@@ -127,10 +128,10 @@ class Uploads:
         NotFoundError when management does not expect it, ForbiddenError when it is another device's
         or more than expected, FullError when there is no room.
         """
-        expected = self._expected(upload_id, device, now)
-        if not 0 <= number < expected.most_parts or not 0 < len(body) <= SEALED_PART_BYTES:
-            raise ForbiddenError("Management expects no part of this number or size.")
-        with self._lock:
+        with self._lock:  # management may forget the upload at the same moment
+            expected = self._expected(upload_id, device, now)
+            if not 0 <= number < expected.most_parts or not 0 < len(body) <= SEALED_PART_BYTES:
+                raise ForbiddenError("Management expects no part of this number or size.")
             taken = sum(path.stat().st_size for path in self._folder.glob("*/*"))
             if taken + len(body) > self._most_bytes:
                 raise FullError("Files of devices take too much room here; try again later.")
@@ -158,10 +159,11 @@ class Uploads:
     def forget(self, upload_id: UUID) -> None:
         """Delete an upload and expect it no longer."""
         folder = self._of(upload_id)
-        for path in folder.glob("*"):
-            path.unlink(missing_ok=True)
-        if folder.exists():
-            folder.rmdir()
+        with self._lock:
+            for path in folder.glob("*"):
+                path.unlink(missing_ok=True)
+            if folder.exists():
+                folder.rmdir()
 
     def _expected(self, upload_id: UUID, device: UUID, now: datetime) -> ExpectedUpload:
         try:

@@ -1,7 +1,10 @@
 """Files at the relay: filled by management, fetched by devices, and parts that devices leave."""
 
 import hashlib
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -9,8 +12,10 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from communication.files import Uploads
 from contracts import codec
 from contracts.files import ExpectedUpload, HeldFiles, HeldParts, WaitingUploads
+from runtime.errors import NotFoundError
 from tests.communication.relay import Management, Phone, Relay, detail
 
 BODY = bytes(range(256)) * 400  # 100 KiB
@@ -164,3 +169,28 @@ def test_what_lies_there_survives_the_death_of_the_relay(own_relay: Relay) -> No
     assert [(one.received_bytes, one.whole) for one in held] == [(HALF, False)]
     assert put(office, HALF, BODY[HALF:]).status_code == 200
     assert (Path(own_relay.folder) / "files" / NAME).read_bytes() == BODY
+
+
+def test_an_upload_may_be_forgotten_while_its_parts_come(tmp_path: Path) -> None:
+    uploads, upload_id, device = Uploads(tmp_path / "uploads", 10**6), uuid4(), uuid4()
+    now = datetime.now(UTC)
+    expected = ExpectedUpload(device_id=device, most_parts=9, until=now + timedelta(days=1))
+    ended = threading.Event()
+
+    def send() -> int:
+        kept = 0
+        while not ended.is_set():
+            with suppress(NotFoundError):
+                uploads.put_part(upload_id, device, kept % 9, b"part", now)
+                kept += 1
+        return kept
+
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(send)
+        for _ in range(200):
+            uploads.expect(upload_id, expected)
+            uploads.forget(upload_id)
+        ended.set()
+        sending.result()
+
+    assert uploads.waiting() == ()
