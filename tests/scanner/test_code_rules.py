@@ -8,7 +8,7 @@ import pytest
 
 from patterns import pattern_set
 from patterns.opened import open_set
-from scanner import app_code
+from scanner import app_code, reach
 from scanner.limits import DEFAULT
 from scanner.scan import scan
 from tests.scanner.samples.sample import DISGUISED, PLAIN, build, read_sample
@@ -113,6 +113,16 @@ def test_the_same_calls_with_another_value_are_left_alone(
     lines: list[str], style: Style, found: Found
 ) -> None:
     assert found(FORWARD, inbox(*lines, more=HELPERS), style) == []
+
+
+def test_where_code_leads_to_too_much_the_way_back_from_the_steps_decides(
+    found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "MAXIMUM_METHODS", 0)
+    run = "Thread(Courier(message.getMessageBody())).start()"
+
+    assert found(FORWARD, inbox(run, more=HELPERS))
+    assert not found(FORWARD, inbox("message.getMessageBody()", more=HELPERS))
 
 
 def test_steps_follow_each_other_unless_order_does_not_matter(found: Found) -> None:
