@@ -60,6 +60,8 @@ def act(session: Session, device_id: UUID, devices: int, now: datetime) -> None:
     standing = {_key(row): row for row in queries.list_standing(session, device_id)}
     for row in [standing.pop(key) for key in over(judged, standing)]:
         _end(session, row, standing.values(), now)
+    for key in [key for key, row in standing.items() if row.at < device.enrolled_at]:
+        standing.pop(key).ended_at = now  # of an earlier enrolment: it follows anew
     due = to_do(judged, standing, now)
     because = _held(session, device, due, devices, now) if due else ""
     if because:

@@ -391,6 +391,33 @@ def test_a_device_is_moved_to_the_group_that_the_policy_names(context: Context) 
     assert (row.result, row.group_before) == ("done", ROOT_GROUP)
 
 
+def test_what_followed_in_an_earlier_enrolment_follows_again(context: Context) -> None:
+    device = enrolled(context, asking(context, Consequence(kind=WIPE), Consequence(kind=NOTICE)))
+    follow(context)
+    with context.database.transaction("wiped, and back") as session:
+        (wipe,) = session.scalars(select(Command))
+        wipe.state = "done"
+        found = session.get_one(Device, device)
+        end_enrolment(session, found, EnrolmentState.RETIRED, "agent", utc_now())
+        rejudge(session, [device], utc_now())
+    follow(context)
+    assert len(done(context)) == 2
+    with context.database.transaction("enrolled again") as session:
+        found = session.get_one(Device, device)
+        found.enrolment_state, found.enrolled_at = EnrolmentState.ENROLLED, utc_now()
+        enrolment = Fact(EnrolmentState.ENROLLED.value, "enrolment", utc_now())
+        record_facts(session, device, {FactKind.ENROLMENT: enrolment}, utc_now())
+        say(session, found, {FactKind.USB_DEBUGGING: True})
+    follow(context)
+
+    old, new = done(context)[:2], done(context)[2:]
+    assert (all(row.ended_at for row in old), len(new)) == (True, 2)
+    assert sorted(row.state for row in commands(context, CommandKind.SELECTIVE_WIPE)) == [
+        "done",
+        "queued",
+    ]
+
+
 def test_policies_do_not_send_a_device_back_and_forth_for_ever(context: Context) -> None:
     policy = asking(context)
     device = enrolled(context, policy)
