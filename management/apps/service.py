@@ -21,6 +21,7 @@ from management.apps.queries import (
 )
 from management.apps.rules import (
     LARGEST_APP_BYTES,
+    Basis,
     Reputation,
     bad_apps,
     packages,
@@ -153,6 +154,8 @@ def _count_holding(
     held = {app.sha256: app for app in said.values()}
     seen = {sha256: _seen(held[sha256]) for sha256 in held.keys() - before}
     rows = know(session, seen, now)
+    for sha256, fields in seen.items():
+        _doubt(rows[sha256], fields)
     for hashes, step in ((sorted(seen), 1), (sorted(before - held.keys()), -1)):
         for start in range(0, len(hashes), BATCH):
             session.execute(
@@ -163,6 +166,22 @@ def _count_holding(
             )
     if any(not row.pattern_version for row in rows.values()):
         enqueue(session, LOOK_UP, f"{LOOK_UP}:{uuid4()}", {}, now=now)
+
+
+def _doubt(row: App, said: Mapping[str, str]) -> None:
+    """Drop what devices claim of one file and contradict each other in: one of them lies.
+
+    Otherwise the first who reports a file could have it held against all others that hold it.
+    """
+    wrong = [
+        name
+        for name in ("package", "signer_sha256")
+        if said[name] and getattr(row, name) not in ("", said[name])
+    ]
+    if wrong and row.basis != Basis.FILE and row.verdict_id is None:
+        for name in wrong:
+            setattr(row, name, "")
+        row.pattern_version = ""  # it is looked up again
 
 
 def _seen(app: InstalledApp) -> dict[str, str]:

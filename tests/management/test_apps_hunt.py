@@ -169,6 +169,21 @@ def test_the_official_signer_and_an_unknown_one_are_not_held_against_an_app(
     assert known(ready, "c" * 64).verdict == ""
 
 
+def test_a_lie_of_the_first_reporter_is_not_held_against_others(
+    ready: Context, tmp_path: Path
+) -> None:
+    go_live(ready, tmp_path, "2099.1.1", NEW_SIGNERS)
+    holder(ready, bank("b" * 64))
+    work.look_up(ready, {}, print)
+    lied = known(ready, "c" * 64).verdict
+
+    honest = holder(ready, bank("a" * 64))
+    work.look_up(ready, {}, print)
+
+    assert (lied, known(ready, "c" * 64).verdict) == ("malicious", "")
+    assert bad_apps(ready, honest) == []
+
+
 def test_a_new_set_judges_reported_apps_too_and_the_old_one_takes_it_back(
     ready: Context, tmp_path: Path
 ) -> None:
