@@ -10,7 +10,7 @@ from scanner.code_file import CodeFile
 from scanner.code_rules import CodeSearch
 from scanner.dex import BrokenDexError
 from scanner.evidence import Evidence
-from scanner.flow import Budget, BudgetError
+from scanner.frames import Budget, BudgetError
 from scanner.program import Program, Reference
 
 KEPT_BYTES = 256 * 1024 * 1024

@@ -11,7 +11,8 @@ from scanner.behaviour_rules import alternatives
 from scanner.call_graph import CallGraph, place_of
 from scanner.code_file import Method
 from scanner.constant_rules import Constants
-from scanner.flow import Budget, BudgetError, Event, Walk
+from scanner.flow import Walk
+from scanner.frames import Budget, BudgetError, Event
 from scanner.program import OwnClass, Program, Reference
 from scanner.reach import Reach
 from scanner.values import ARRAY, Value

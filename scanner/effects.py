@@ -1,4 +1,4 @@
-"""What each kind of instruction does to the registers of a `scanner.flow.Frame`."""
+"""What each kind of instruction does to the registers of a `scanner.frames.Frame`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from scanner.instructions import LENGTHS, signed
 from scanner.values import ARRAY, EMPTY, Value, mixed, put_into
 
 if TYPE_CHECKING:
-    from scanner.flow import Frame, Walk
+    from scanner.flow import Walk
+    from scanner.frames import Frame
 
 
 def _nothing(walk: Walk, frame: Frame, at: int) -> None:
