@@ -77,7 +77,7 @@ def test_a_moment_is_read_in_the_zone_of_the_visitor(
 ) -> None:
     phone, _ = healed
     console.set_cookie("zone", "Asia/Tokyo", domain="localhost")
-    local = f"{utc_now() + timedelta(hours=9):%Y-%m-%dT%H:%M:%S}"
+    local = f"{utc_now() + timedelta(hours=9):%Y-%m-%dT%H:%M:%S.%f}"
 
     answer = console.get(f"/devices/{phone.device_id}/why", query_string={"at": local})
 
