@@ -111,6 +111,14 @@ class Points:
     def all(self) -> set[str]:
         return set(self.kinds)
 
+    def keep(self, again: "Points") -> None:
+        """Forget what did not come *again*: the clock brought it, not the walk."""
+        self.kinds = {point: kind for point, kind in self.kinds.items() if point in again.kinds}
+        self.steps = {
+            step: [point for point in points if point in self.kinds]
+            for step, points in self.steps.items()
+        }
+
 
 class Reaper(Thread):
     """Arms the points of the step under way, one after the other, until each had its death."""
@@ -131,7 +139,8 @@ class Reaper(Thread):
         with self.lock:
             self._look()
             here = [one for one in self.points.steps.get(step, []) if one in self.remaining]
-            self.waiting = here
+            # What was waited for in vain must not keep the others from their turn.
+            self.waiting = sorted(here, key=self.tries.__getitem__)
             self.left = MOST_IN_A_STEP
             self._next()
 

@@ -48,6 +48,7 @@ def test_a_death_at_every_named_point_loses_and_repeats_nothing(
     running: Site, orders: Orders
 ) -> None:
     points = learn(running, orders)
+    points.keep(learn(running, orders))
     assert len(points.all()) > 80, sorted(points.all())
     reaper = Reaper(orders, running.supervisor, points)
     reaper.start()
