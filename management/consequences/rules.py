@@ -22,7 +22,7 @@ CUTTING = frozenset(
 )
 """What takes something away; the brake counts the devices that it meets."""
 BRAKE_PERIOD = timedelta(hours=1)
-BRAKE_LEAST = 20
+BRAKE_LEAST = 50
 BRAKE_PERCENT = 5
 MOST_WAITING_WIPES = 10
 """So many automatic wipes may wait to be signed or approved; then no more are ordered."""
