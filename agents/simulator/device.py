@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
-from agents.simulator import enrolment, orders, phone, trust
+from agents.simulator import enrolment, orders, phone, store, trust
 from agents.simulator.files import Files, keep
 from agents.simulator.relay_client import AskLaterError, Identity, RelayClient, UnreachableError
 from agents.simulator.state import DeviceState, StateFile
@@ -29,7 +29,7 @@ from contracts.agent import (
     TrustStatement,
 )
 from runtime.clock import utc_now
-from runtime.errors import NotFoundError, RefusedError, SekishoError, UnavailableError
+from runtime.errors import RefusedError, SekishoError, UnavailableError
 
 LONGEST_BACKOFF_SECONDS = 900.0
 
@@ -89,9 +89,7 @@ class SimulatedDevice:
     def choose(self, package: str) -> None:
         """Want an optional app of the store; NotFoundError when it is not offered."""
         with self.file.changing("choose") as state:
-            if state.offer is None or all(app.package != package for app in state.offer.apps):
-                raise NotFoundError(f"The app store does not offer {package} to this device.")
-            state.chosen = sorted({*state.chosen, package})
+            store.choose(state, package)
 
     def share_apps(self, allowed: bool) -> None:
         """Let files of apps on a personal device be sent, or no longer."""

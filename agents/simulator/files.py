@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 
-from agents.simulator import orders, phone
+from agents.simulator import orders, phone, store
 from agents.simulator.relay_client import RelayClient
-from agents.simulator.state import DeviceState, KnownUpload, StateFile
+from agents.simulator.state import KnownUpload, StateFile
 from agents.simulator.visit import Visit, identity
 from contracts.agent import AppUpload, InstalledApp, OfferedApp
 from contracts.files import PART_BYTES, part_count, read_key, seal_part
@@ -35,7 +35,7 @@ class Files:
 
     def move(self) -> None:
         """Fetch what the store asks for, then send what management asked for."""
-        for app in wanted(self.file.read()):
+        for app in store.wanted(self.file.read()):
             self._fetch(app)
         for upload in list(self.file.read().uploads):
             self._send(upload)
@@ -107,18 +107,6 @@ class Files:
             state.pending.append(said)
             now = orders.management_time(state, self.visit.clock())
             state.note(now, f"File of an app {said.state}. {said.detail}".strip())
-
-
-def wanted(state: DeviceState) -> list[OfferedApp]:
-    """Return the apps of the store that are required or chosen and not on the phone."""
-    if state.offer is None:
-        return []
-    held = {app.sha256 for app in state.phone.apps}
-    return [
-        app
-        for app in state.offer.apps
-        if app.sha256 not in held and (app.required or app.package in state.chosen)
-    ]
 
 
 def place(folder: Path, sha256: str) -> Path:

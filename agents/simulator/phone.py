@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from hashlib import sha256
 from typing import TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,7 +19,6 @@ SETTABLE = tuple(
 )
 """The posture fields that a user of the simulator may change."""
 
-ROOM_FOR_AN_APP = 64 * 1024**2
 
 T = TypeVar("T")
 _POSTURE = TypeAdapter(Posture)
@@ -68,7 +66,6 @@ class Phone:
     """In lost mode: locked behind `screen` until it is unlocked."""
     screen: str = ""
     """What stands on the locked screen."""
-    free_bytes: int = 8 * 1024**3
     shares_apps: bool = False
     """Whether the owner of a personal device lets files of apps be sent for scanning."""
     work_data: bool = True
@@ -188,22 +185,6 @@ def _message(phone: Phone, arguments: dict[str, str], now: datetime) -> str:
     return "The message is shown."
 
 
-def _install_app(phone: Phone, arguments: dict[str, str], now: datetime) -> str:
-    """Pretend to have downloaded what *reference* names; a real agent checks ``sha256``."""
-    package, version = arguments["package"], arguments.get("version", "")
-    if phone.free_bytes < ROOM_FOR_AN_APP:
-        raise NotNowError(f"There is no room for {package}.")
-    made_up = sha256(f"{package} {version}".encode()).hexdigest()
-    app = InstalledApp(
-        package=package,
-        name=package.rpartition(".")[2],
-        version=version or "1.0",
-        sha256=arguments.get("sha256") or made_up,
-    )
-    install(phone, app)
-    return f"{package} is installed."
-
-
 def _remove_app(phone: Phone, arguments: dict[str, str], now: datetime) -> str:
     package = arguments["package"]
     if all(app.package != package for app in phone.apps):
@@ -214,7 +195,6 @@ def _remove_app(phone: Phone, arguments: dict[str, str], now: datetime) -> str:
 
 _ACTIONS = {
     CommandKind.LOST_MODE: _lost_mode,
-    CommandKind.INSTALL_APP: _install_app,
     CommandKind.REMOVE_APP: _remove_app,
     CommandKind.LOCK: _lock,
     CommandKind.UNLOCK: _unlock,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from agents.simulator import orders, phone, reports, trust
+from agents.simulator import orders, phone, reports, store, trust
 from agents.simulator.relay_client import Identity, RelayClient
 from agents.simulator.state import DeviceState, KeptReport, StateFile
 from contracts import keys
@@ -176,7 +176,7 @@ def identity(state: DeviceState) -> Identity:
 def _run(state: DeviceState, command: RunCommand, local: datetime) -> None:
     now = orders.management_time(state, local)
     try:
-        result = _result(command, "done", now, phone.perform(state.phone, command, now))
+        result = _result(command, "done", now, _perform(state, command, now))
     except RefusedError as error:
         result = _result(command, "failed", now, str(error))
         result = replace(result, try_again=isinstance(error, phone.NotNowError))
@@ -184,6 +184,12 @@ def _run(state: DeviceState, command: RunCommand, local: datetime) -> None:
         state.apps_said = None
     state.note(now, f"Command {command.command} {result.state}: {result.detail}")
     state.pending.append(result)
+
+
+def _perform(state: DeviceState, command: RunCommand, now: datetime) -> str:
+    if command.command is CommandKind.INSTALL_APP:
+        return store.install_as_ordered(state, command.arguments)
+    return phone.perform(state.phone, command, now)
 
 
 def _result(

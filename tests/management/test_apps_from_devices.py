@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from agents.simulator import files
 from agents.simulator.device import SimulatedDevice
-from contracts.agent import DeviceDescription
+from contracts.agent import CommandKind, DeviceDescription
 from contracts.files import PART_BYTES
 from management.apps import queries, uploads, work
 from management.apps import service as apps
@@ -24,6 +24,8 @@ from management.check_in import visit
 from management.check_in.visit import visit_all
 from management.collecting import service as collecting
 from management.collecting.models import AppRequest
+from management.commands.queries import get_command
+from management.commands.service import queue_command
 from management.context import Context
 from management.policies.models import ROOT_GROUP
 from management.relays.models import RelayIncident
@@ -33,6 +35,7 @@ from management.updates.service import install_shipped
 from runtime.clock import utc_now
 from runtime.errors import RefusedError, SekishoError, UnavailableError
 from tests.agents import relay_process
+from tests.management.test_commands_bulk import send_later
 from tests.management.test_visit import Site, pair
 from tests.scanner.build_apk import sign
 from tests.scanner.corpus import real_apk
@@ -115,6 +118,32 @@ def test_an_optional_app_comes_when_the_user_wants_it(site: Site) -> None:
     site.meet(phone)
 
     assert (before, held(phone)) == ([], [sha256])
+
+
+def test_an_app_that_is_ordered_is_fetched_from_the_store_and_nothing_else_is(site: Site) -> None:
+    phone, sha256 = site.phone(), put(site.context, real_apk())
+    publish(site, sha256, required=False)
+    visit_all(site.context)
+
+    made = [order_install(site, phone, package) for package in ("com.github.uiautomator", "a.b")]
+    for _ in range(2):
+        send_later(site.context)
+        visit_all(site.context)
+        site.meet(phone)
+
+    assert held(phone) == [sha256]
+    with site.reading() as session:
+        rows = [get_command(session, one) for one in made]
+        assert [(row.state, row.attempt) for row in rows] == [("done", 2), ("failed", 1)]
+        assert "does not offer a.b" in rows[1].detail
+
+
+def order_install(site: Site, phone: SimulatedDevice, package: str) -> UUID:
+    said = {"package": package, "reference": "store"}
+    with site.context.database.transaction("install") as session:
+        return queue_command(
+            session, phone.device_id, CommandKind.INSTALL_APP, said, "keeper", "", utc_now()
+        ).id
 
 
 def test_a_relay_that_swaps_the_file_is_found_out(site: Site) -> None:
