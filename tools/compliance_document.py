@@ -6,14 +6,10 @@ python tools/compliance_document.py [--check]
 import sys
 from dataclasses import MISSING, fields
 from datetime import timedelta
-from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from management.compliance.catalogue import (  # noqa: E402
+from management.compliance.catalogue import (
     ASK_ADMINISTRATOR,
     BEAR_OR_INSTALL,
     CHECK_AGENT,
@@ -21,11 +17,12 @@ from management.compliance.catalogue import (  # noqa: E402
     OPEN_AGENT,
     Criterion,
 )
-from management.compliance.judgement import Finding, Risk, State  # noqa: E402
-from management.compliance.reporters import CAN_SAY, Reporter  # noqa: E402
-from management.compliance.rules import NEVER_BORNE, TRANSIENT  # noqa: E402
-from management.policies.rules import Requirements  # noqa: E402
-from management.policies.treatment import STANDARD, Treatment  # noqa: E402
+from management.compliance.judgement import Finding, Risk, State
+from management.compliance.reporters import CAN_SAY, Reporter
+from management.compliance.rules import NEVER_BORNE, TRANSIENT
+from management.policies.rules import Requirements
+from management.policies.treatment import STANDARD, Treatment
+from tools.generated import ROOT, write_or_check
 
 TARGET = ROOT / "docs/compliance.md"
 HEAD = ROOT / "tools/compliance_head.md"
@@ -144,16 +141,5 @@ def _unsaid(one: Criterion, standard: Treatment) -> str:
     return f"unknown counts as {unknown}, not applicable as {never}"
 
 
-def main() -> int:
-    """Write or check the document."""
-    if "--check" not in sys.argv[1:]:
-        TARGET.write_text(text(), encoding="utf-8")
-        return 0
-    if TARGET.exists() and TARGET.read_text("utf-8") == text():
-        return 0
-    print("docs/compliance.md does not tell the truth: run python tools/compliance_document.py")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(TARGET, text()))

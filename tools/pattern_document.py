@@ -5,14 +5,13 @@ python tools/pattern_document.py [--check]
 
 import sys
 import textwrap
-from collections.abc import Iterator
 from itertools import groupby
-from pathlib import Path
 
 from patterns import pattern_set, rule_source
 from patterns.rule_language import Rule
+from tools.generated import ROOT, write_or_check
 
-TARGET = Path(__file__).parent.parent / "docs/patterns.md"
+TARGET = ROOT / "docs/patterns.md"
 BEGIN = "## The shipped rules\n"
 SEVERITIES = ("high", "medium", "low", "note")
 WIDTH = 119
@@ -49,22 +48,5 @@ def whole(document: str) -> str:
     return document.partition(BEGIN)[0].rstrip("\n") + "\n\n" + text()
 
 
-def problems() -> Iterator[str]:
-    """Yield a sentence when the list is not what the sources say."""
-    document = TARGET.read_text(encoding="utf-8")
-    if document != whole(document):
-        yield "docs/patterns.md is out of date: run `PYTHONPATH=. python tools/pattern_document.py`"
-
-
-def main(arguments: list[str]) -> int:
-    """Write the list, or only look whether it is right."""
-    if "--check" in arguments:
-        found = [*problems()]
-        print(*found, sep="\n", end="\n" if found else "")
-        return 1 if found else 0
-    TARGET.write_text(whole(TARGET.read_text(encoding="utf-8")), encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(write_or_check(TARGET, whole(TARGET.read_text(encoding="utf-8"))))

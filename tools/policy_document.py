@@ -1,13 +1,10 @@
 """Writes docs/policy-settings.md from the catalogue; ``--check`` tells if it is stale."""
 
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from management.policies.catalogue.all import CATEGORIES  # noqa: E402
-from management.policies.schema import Category, Kind, Setting  # noqa: E402
+from management.policies.catalogue.all import CATEGORIES
+from management.policies.schema import Category, Kind, Setting
+from tools.generated import ROOT, write_or_check
 
 PAGE = ROOT / "docs" / "policy-settings.md"
 HEAD = """# Settings of policies
@@ -88,16 +85,5 @@ def _on(setting: Setting, platform: str, since: str) -> str:
     return f"{name}{f' {since}' if since else ''}{f', {modes}' if modes else ''}"
 
 
-def main() -> int:
-    """Write the page, or compare it."""
-    if "--check" not in sys.argv:
-        PAGE.write_text(page(), encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == page():
-        return 0
-    print("docs/policy-settings.md is stale: run tools/policy_document.py")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, page()))

@@ -9,11 +9,11 @@ import sys
 from dataclasses import MISSING, fields
 from importlib import import_module
 from itertools import pairwise
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
+from tools.generated import ROOT, write_or_check
+
 TARGET = ROOT / "docs/settings.md"
 HEAD = """# Settings
 
@@ -76,16 +76,5 @@ def _attribute_words(module: ModuleType, class_name: str) -> dict[str, str]:
     }
 
 
-def main() -> int:
-    """Write or check the document."""
-    if "--check" not in sys.argv[1:]:
-        TARGET.write_text(text(), encoding="utf-8")
-        return 0
-    if TARGET.exists() and TARGET.read_text("utf-8") == text():
-        return 0
-    print("docs/settings.md does not tell the truth: run python tools/settings_document.py")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(TARGET, text()))

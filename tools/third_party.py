@@ -10,7 +10,8 @@ import sys
 from importlib.metadata import Distribution, distribution, distributions
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tools.generated import ROOT, write_or_check
+
 TARGET = ROOT / "THIRD-PARTY.md"
 HEAD = """# Third-party software
 
@@ -68,16 +69,5 @@ def _field(found: Distribution, name: str) -> str:
     return str(found.metadata[name]) if name in found.metadata else ""
 
 
-def main() -> int:
-    """Write or check the file."""
-    if "--check" not in sys.argv[1:]:
-        TARGET.write_text(text(), encoding="utf-8")
-        return 0
-    if TARGET.exists() and TARGET.read_text("utf-8") == text():
-        return 0
-    print("THIRD-PARTY.md does not tell what is installed: run python tools/third_party.py")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(TARGET, text()))
