@@ -1,4 +1,4 @@
-"""A relay that keeps every clause of the protocol but one: a proxy before the real one."""
+"""A proxy before the real relay that breaks what a test wants broken, and nothing else."""
 
 import ssl
 import threading

@@ -1,30 +1,30 @@
 """A relay that lies: it passes everything on to a real one, except what a test lets it forge."""
 
-import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-
-import httpx
 
 from contracts import codec
 from contracts.agent import PollAnswer, SealedOrders
 from management.keys import Keys
-from runtime.clock import utc_now
+from tests.agents import breaking_relay
+from tests.agents.breaking_relay import PREFIX, Answered, Asked
 from tests.agents.relay_process import RelayProcess
-
-_PASSED_ON = ("content-type", "retry-after", "sekisho-poll-after", "date")
 
 
 class LyingRelay:
     """Honest until told otherwise; `be_honest` forgets all lies."""
 
-    def __init__(self, real: RelayProcess, http: httpx.Client) -> None:
-        self.real, self.http = real, http
-        self.url = ""
+    def __init__(self, url: str) -> None:
+        self.url = url
         self.be_honest()
+
+    def serve(self, asked: Asked) -> Answered:
+        """Answer with a lie, or as the real relay does."""
+        path = PREFIX + asked.path
+        self.seen.append((path, asked.body))
+        lie = self.lie(asked.method, path)
+        return asked.pass_on(asked) if lie is None else Answered(*lie)
 
     def be_honest(self) -> None:
         self.orders: list[str] | None = None
@@ -63,57 +63,11 @@ class LyingRelay:
         return None
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    relay: LyingRelay
-
-    def _serve(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length", "0")))
-        self.relay.seen.append((self.path, body))
-        lie = self.relay.lie(self.command, self.path)
-        if lie is not None:
-            self._answer(*lie)
-            return
-        url = self.relay.real.devices_url + self.path
-        headers = {k: v for k, v in self.headers.items() if k.lower() != "host"}
-        answer = self.relay.http.request(self.command, url, content=body, headers=headers)
-        kept = {k: v for k, v in answer.headers.items() if k.lower() in _PASSED_ON}
-        self._answer(answer.status_code, answer.content, kept)
-
-    do_GET = do_POST = _serve  # noqa: N815
-
-    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response_only(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        if status != 204:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep the test's output readable."""
-
-
 @contextmanager
 def running(folder: Path, real: RelayProcess, own: Keys) -> Iterator[LyingRelay]:
     """Listen on a free port with a certificate that devices accept."""
     folder.mkdir()
-    certificate, key = own.issue_server_certificate(["localhost"], utc_now())
-    (folder / "tls.pem").write_text(certificate)
-    (folder / "tls.key").write_text(key)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(folder / "tls.pem", folder / "tls.key")
-    trusted = ssl.create_default_context(cadata=real.ca_certificate)
-    with httpx.Client(verify=trusted, trust_env=False, timeout=20) as http:
-        relay = LyingRelay(real, http)
-        handler = type("Handler", (_Handler,), {"relay": relay})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-        relay.url = f"https://localhost:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with breaking_relay.running(folder, real, own) as front:
+        relay = LyingRelay(front.url)
+        front.broken = relay.serve
         yield relay
-        server.shutdown()
-        thread.join()
-        server.server_close()
