@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypedDict, Unpack
 from uuid import UUID, uuid4
 
 import httpx
@@ -39,6 +40,15 @@ def expect(kept: bool, seen: str) -> None:
     """Raise BrokenError with what was *seen* unless the clause is *kept*."""
     if not kept:
         raise BrokenError(seen)
+
+
+class Lies(TypedDict, total=False):
+    """What a signature says wrongly, for a clause that tells it."""
+
+    key: ECKey
+    key_id: UUID
+    tag: str
+    at: datetime
 
 
 @dataclass
@@ -89,35 +99,19 @@ class Probe:
             raise BrokenError(f"{method} {path}: no answer ({error or type(error)}).") from None
 
     def signed(
-        self,
-        method: str,
-        path: str,
-        body: bytes = b"",
-        *,
-        key: ECKey | None = None,
-        key_id: UUID | None = None,
-        tag: str = AGENT,
-        at: datetime | None = None,
+        self, method: str, path: str, body: bytes = b"", **lies: Unpack[Lies]
     ) -> httpx.Response:
-        """Send a signed request; the words tell what to lie about."""
-        headers = self.signature(method, path, body, key=key, key_id=key_id, tag=tag, at=at)
-        return self.send(method, path, body, headers)
+        """Send a signed request."""
+        return self.send(method, path, body, self.signature(method, path, body, **lies))
 
     def signature(
-        self,
-        method: str,
-        path: str,
-        body: bytes = b"",
-        *,
-        key: ECKey | None = None,
-        key_id: UUID | None = None,
-        tag: str = AGENT,
-        at: datetime | None = None,
+        self, method: str, path: str, body: bytes = b"", **lies: Unpack[Lies]
     ) -> dict[str, str]:
         """Return the headers that sign a request."""
         url = self.invitation.relay_url + PATH + path
-        signer, name = key or self.signing_key, str(key_id or self.device_id)
-        return signature_headers(method, url, body, signer, name, tag, at or utc_now())
+        key, key_id = lies.get("key", self.signing_key), lies.get("key_id", self.device_id)
+        tag, at = lies.get("tag", AGENT), lies.get("at", utc_now())
+        return signature_headers(method, url, body, key, str(key_id), tag, at)
 
     def poll(self, query: str = "", token: str | None = None) -> httpx.Response:
         """Ask whether there is anything new."""
