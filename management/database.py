@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from sqlalchemy import (
     JSON,
@@ -14,6 +14,7 @@ from sqlalchemy import (
     Engine,
     Integer,
     MetaData,
+    Select,
     Unicode,
     create_engine,
     event,
@@ -27,6 +28,7 @@ from sqlalchemy.types import TypeDecorator
 from runtime.errors import UnavailableError
 from runtime.process import crash_point
 
+Wanted = TypeVar("Wanted", bound=Select[Any])
 WRITES = "sekisho_writes"
 BUSY_SECONDS = 30
 
@@ -114,6 +116,19 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def locked(wanted: Wanted, table: type[Base], **how: Any) -> Wanted:
+    """Return *wanted* such that nobody else changes its rows of *table* until the commit.
+
+    They are read as they are now, whatever this session knew of them: flush first what it changed.
+    SQL Server does not know FOR UPDATE and takes a hint; *how* goes to ``with_for_update``.
+    """
+    return (
+        wanted.with_hint(table, "WITH (UPDLOCK)", "mssql")
+        .with_for_update(**how)
+        .execution_options(populate_existing=True)
+    )
 
 
 def sqlite_url(path: Path) -> URL:

@@ -14,6 +14,7 @@ from contracts.scan import ScanResult
 from management.apps.models import App, AppFeatures, AppVerdict
 from management.apps.queries import known_rows
 from management.apps.rules import Basis, Reputation, is_same_judgement, reputation
+from management.database import locked
 
 
 def know(session: Session, seen: Mapping[str, Mapping[str, str]], now: datetime) -> dict[str, App]:
@@ -127,13 +128,5 @@ def still_the_same(
 
 def next_recheck(session: Session) -> App | None:
     """Return an app whose devices must be looked at again; nobody else may change it meanwhile."""
-    wanted = (
-        select(App)
-        .where(App.recheck)
-        .order_by(App.sha256)
-        .limit(1)
-        .with_hint(App, "WITH (UPDLOCK)", "mssql")
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    return session.scalars(wanted).first()
+    wanted = select(App).where(App.recheck).order_by(App.sha256).limit(1)
+    return session.scalars(locked(wanted, App)).first()

@@ -11,6 +11,7 @@ from management.canary.models import Canary, CanaryDevice
 from management.canary.rules import OPEN, Counts
 from management.compliance.judgement import State
 from management.compliance.models import DeviceJudgement
+from management.database import locked
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
 from runtime.errors import NotFoundError
@@ -36,13 +37,7 @@ def get_canary(session: Session, canary_id: UUID) -> Canary:
 def lock_canary(session: Session, canary_id: UUID) -> Canary:
     """Return the trial as it is now; nobody else changes it until this transaction ends."""
     session.flush()
-    found = session.scalars(
-        select(Canary)
-        .where(Canary.id == canary_id)
-        .with_hint(Canary, "WITH (UPDLOCK)", "mssql")
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).first()
+    found = session.scalars(locked(select(Canary).where(Canary.id == canary_id), Canary)).first()
     return found or get_canary(session, canary_id)
 
 

@@ -16,6 +16,7 @@ from management.commands.rules import (
     CommandState,
     Waiting,
 )
+from management.database import locked
 from management.devices.models import Device
 from runtime.errors import NotFoundError
 
@@ -41,13 +42,7 @@ def get_command(session: Session, command_id: UUID) -> Command:
 def lock_command(session: Session, command_id: UUID) -> Command | None:
     """Return the command as it is now; nobody else changes it until this transaction ends."""
     session.flush()
-    return session.scalars(
-        select(Command)
-        .where(Command.id == command_id)
-        .with_hint(Command, "WITH (UPDLOCK)", "mssql")
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).first()
+    return session.scalars(locked(select(Command).where(Command.id == command_id), Command)).first()
 
 
 def list_commands(
@@ -184,11 +179,7 @@ def lock_batch(session: Session, batch_id: UUID) -> CommandBatch:
     """Return the bulk command as it is now; nobody else changes it until this transaction ends."""
     session.flush()
     found = session.scalars(
-        select(CommandBatch)
-        .where(CommandBatch.id == batch_id)
-        .with_hint(CommandBatch, "WITH (UPDLOCK)", "mssql")
-        .with_for_update()
-        .execution_options(populate_existing=True)
+        locked(select(CommandBatch).where(CommandBatch.id == batch_id), CommandBatch)
     ).first()
     return found or get_batch(session, batch_id)
 

@@ -18,6 +18,7 @@ from management.compliance.judgement import (
 from management.compliance.models import DeviceJudgement
 from management.compliance.queries import for_device, wish_of
 from management.compliance.rules import judge, kept_since
+from management.database import locked
 from management.devices.models import Device, DeviceFacts
 from management.devices.rules import read_facts
 from management.policies.models import Policy
@@ -92,11 +93,12 @@ def _lock(session: Session, device_ids: list[UUID]) -> None:
     Otherwise an answer from older facts, or by an older version, could replace a newer one.
     """
     session.execute(
-        select(DeviceFacts.device_id)
-        .where(DeviceFacts.device_id.in_(device_ids))
-        .with_hint(DeviceFacts, "WITH (UPDLOCK)", "mssql")
-        .order_by(DeviceFacts.device_id)
-        .with_for_update()
+        locked(
+            select(DeviceFacts.device_id)
+            .where(DeviceFacts.device_id.in_(device_ids))
+            .order_by(DeviceFacts.device_id),
+            DeviceFacts,
+        )
     ).all()
     asked = select(Device.policy_id).where(Device.id.in_(device_ids))
     session.scalars(

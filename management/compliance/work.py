@@ -16,6 +16,7 @@ from contracts.keys import read_public
 from management.compliance.models import DeviceJudgement
 from management.compliance.service import due, rejudge
 from management.context import Context
+from management.database import locked
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
 from management.handlers import Progress
@@ -133,13 +134,8 @@ def _drafts(context: Context, device_ids: Sequence[UUID]) -> dict[UUID, _Draft]:
 
 
 def _locked(session: Session, device_ids: Sequence[UUID]) -> Sequence[Device]:
-    return session.scalars(
-        select(Device)
-        .where(Device.id.in_(list(device_ids)))
-        .with_hint(Device, "WITH (UPDLOCK)", "mssql")
-        .order_by(Device.id)
-        .with_for_update()
-    ).all()
+    wanted = select(Device).where(Device.id.in_(list(device_ids))).order_by(Device.id)
+    return session.scalars(locked(wanted, Device)).all()
 
 
 class _Versions:

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import and_, delete, exists, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
+from management.database import locked
 from management.devices import models
 from management.devices.models import Device, DeviceFacts
 from management.devices.replay import rebuild_facts
@@ -130,13 +131,8 @@ def forget_facts(session: Session, device_ids: Sequence[UUID], before: datetime)
 def _locked_facts(session: Session, device_id: UUID, now: datetime) -> DeviceFacts:
     """Return the current row; what two transactions learn at once must not undo each other."""
     session.flush()
-    found = session.scalars(
-        select(DeviceFacts)
-        .where(DeviceFacts.device_id == device_id)
-        .with_hint(DeviceFacts, "WITH (UPDLOCK)", "mssql")
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).first()
+    wanted = select(DeviceFacts).where(DeviceFacts.device_id == device_id)
+    found = session.scalars(locked(wanted, DeviceFacts)).first()
     if found is None:
         found = DeviceFacts(device_id=device_id, facts={}, changed_at=now)
         session.add(found)

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
+from management.database import locked
 from management.devices import models
 from management.devices.models import Device, DeviceFacts, DeviceJudgement
 from management.devices.rules import EnrolmentState, Fact, FactKind, read_facts
@@ -72,13 +73,7 @@ def get_device(session: Session, device_id: UUID) -> Device:
 def lock_device(session: Session, device_id: UUID) -> Device:
     """Return the device as it is now; nobody else writes it until this transaction ends."""
     session.flush()
-    found = session.scalars(
-        select(Device)
-        .where(Device.id == device_id)
-        .with_hint(Device, "WITH (UPDLOCK)", "mssql")
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).first()
+    found = session.scalars(locked(select(Device).where(Device.id == device_id), Device)).first()
     if found is None:
         raise NotFoundError("There is no such device.")
     return found

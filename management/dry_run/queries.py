@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from management.database import locked
 from management.devices.models import Device
 from management.dry_run.models import DryRun, DryRunDevice
 from runtime.errors import NotFoundError
@@ -46,13 +47,7 @@ def get_run(session: Session, run_id: UUID) -> DryRun:
 def lock_run(session: Session, run_id: UUID) -> DryRun:
     """Return the dry run as it is now; nobody else writes it until this transaction ends."""
     session.flush()
-    found = session.scalars(
-        select(DryRun)
-        .where(DryRun.id == run_id)
-        .with_hint(DryRun, "WITH (UPDLOCK)", "mssql")
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).first()
+    found = session.scalars(locked(select(DryRun).where(DryRun.id == run_id), DryRun)).first()
     return found or get_run(session, run_id)
 
 

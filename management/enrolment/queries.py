@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
+from management.database import locked
 from management.devices.models import Device
 from management.enrolment.models import EnrolmentAttempt, Invitation
 from management.enrolment.rules import InvitationState, invitation_state, key_hash
@@ -34,12 +35,8 @@ def get_invitation(session: Session, invitation_id: UUID) -> Invitation:
 
 def find_by_key(session: Session, key: str) -> Invitation | None:
     """Return the invitation that a typed enrolment key belongs to, locked until the commit."""
-    return session.scalars(
-        select(Invitation)
-        .where(Invitation.key_hash == key_hash(key))
-        .with_hint(Invitation, "WITH (UPDLOCK)", "mssql")
-        .with_for_update()
-    ).first()
+    wanted = select(Invitation).where(Invitation.key_hash == key_hash(key))
+    return session.scalars(locked(wanted, Invitation)).first()
 
 
 def state_of(invitation: Invitation, now: datetime) -> InvitationState:
@@ -118,7 +115,7 @@ def refused_before(session: Session, before: datetime, limit: int = 500) -> Sequ
 
 def find_device_by_key(session: Session, thumbprint: str) -> Device | None:
     """Return the device that once enrolled with this signing key, locked until the commit."""
-    return session.scalars(
+    wanted = (
         select(Device)
         .join(EnrolmentAttempt, EnrolmentAttempt.device_id == Device.id)
         .where(
@@ -126,9 +123,8 @@ def find_device_by_key(session: Session, thumbprint: str) -> Device | None:
             EnrolmentAttempt.refused_because == "",
         )
         .limit(1)
-        .with_hint(Device, "WITH (UPDLOCK)", "mssql")
-        .with_for_update(of=Device)
-    ).first()
+    )
+    return session.scalars(locked(wanted, Device, of=Device)).first()
 
 
 def enrolment_ids(session: Session, device_id: UUID) -> Sequence[UUID]:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from contracts.connector import Access, Wanted
+from management.database import locked
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
 from management.mail_access.models import Connector, MailDecision, Partnership
@@ -78,14 +79,7 @@ def lock_connectors(session: Session) -> list[Connector]:
 
     Whoever decides or stores mail access takes this lock first, so nobody waits in a circle.
     """
-    wanted = (
-        select(Connector)
-        .with_hint(Connector, "WITH (UPDLOCK)", "mssql")
-        .order_by(Connector.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    return list(session.scalars(wanted))
+    return list(session.scalars(locked(select(Connector).order_by(Connector.id), Connector)))
 
 
 def list_connectors(session: Session) -> list[Connector]:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from management.database import locked
 from management.policies.catalogue.all import COMPLIANCE
 from management.policies.conflicts import conflicts
 from management.policies.inheritance import ALONE, Content, Link, refusal, resolve
@@ -156,13 +157,7 @@ def _free_name(session: Session, name: str, policy_id: UUID | None) -> str:
 def _alone(session: Session) -> dict[UUID, Policy]:
     """Return all policies as they are now; until this transaction ends nobody else changes one."""
     session.flush()
-    found = session.scalars(
-        select(Policy)
-        .order_by(Policy.id)
-        .with_hint(Policy, "WITH (UPDLOCK)", "mssql")
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    )
+    found = session.scalars(locked(select(Policy).order_by(Policy.id), Policy, key_share=True))
     return {policy.id: policy for policy in found}
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from management.database import locked
 from management.safety.models import Enforcement, Setting
 from management.safety.rules import freeze_reason
 from management.signer_client import SignerClient
@@ -82,13 +83,8 @@ def write_setting(session: Session, name: str, value: str, by: str, now: datetim
 
 
 def _locked_row(session: Session) -> Enforcement:
-    wanted = (
-        select(Enforcement)
-        .where(Enforcement.id == 1)
-        .with_for_update()
-        .with_hint(Enforcement, "WITH (UPDLOCK)", "mssql")  # where FOR UPDATE does nothing
-    )
-    row = session.scalars(wanted).first()
+    wanted = select(Enforcement).where(Enforcement.id == 1)
+    row = session.scalars(locked(wanted, Enforcement)).first()
     if row is None:
         row = Enforcement(id=1, paused_by="", paused_because="")
         session.add(row)

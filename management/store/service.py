@@ -13,6 +13,7 @@ from management.apps.models import App
 from management.apps.queries import get_app
 from management.audit import service as audit
 from management.context import Context
+from management.database import locked
 from management.devices.models import Device
 from management.groups.queries import get_group, read_tree
 from management.groups.rules import line
@@ -236,8 +237,7 @@ def _note(
     details: Mapping[str, object],
 ) -> None:
     """Audit a change, count it, and have the devices told."""
-    wanted = select(StoreIssue).where(StoreIssue.id == 1).with_for_update()
-    wanted = wanted.with_hint(StoreIssue, "WITH (UPDLOCK)", "mssql")
+    wanted = locked(select(StoreIssue).where(StoreIssue.id == 1), StoreIssue)
     row = session.scalars(wanted).first() or StoreIssue(id=1, issue=0)
     row.issue += 1
     session.add(row)

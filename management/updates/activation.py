@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from management.database import locked
 from management.updates.models import InstalledPatternSet, PatternActivation, UpdateSource
 from management.updates.queries import find_active_set, find_set, list_sets
 from management.updates.rules import KEPT
@@ -21,9 +22,7 @@ log = logging.getLogger(__name__)
 def locked_source(session: Session) -> UpdateSource:
     """Return the one row of settings; whoever holds it is the only one who changes updates."""
     session.flush()
-    wanted = select(UpdateSource).where(UpdateSource.id == 1).with_for_update()
-    wanted = wanted.with_hint(UpdateSource, "WITH (UPDLOCK)", "mssql")
-    wanted = wanted.execution_options(populate_existing=True)
+    wanted = locked(select(UpdateSource).where(UpdateSource.id == 1), UpdateSource)
     row = session.scalars(wanted).first()
     if row is None:
         with suppress(IntegrityError), session.begin_nested():  # another process may be faster

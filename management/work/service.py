@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, CursorResult, Update, delete, select, upda
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from management.database import locked
 from management.work.models import Job
 from management.work.queries import find_by_key, get_job
 from management.work.rules import JobState, wait_after_death, wait_before_retry
@@ -131,13 +132,7 @@ def fail(
     somebody else's.
     """
     now = now or utc_now()
-    wanted = (
-        select(Job)
-        .where(_held(job_id, owner))
-        .with_for_update()
-        .with_hint(Job, "WITH (UPDLOCK)", "mssql")
-    )
-    job = session.scalars(wanted.execution_options(populate_existing=True)).first()
+    job = session.scalars(locked(select(Job).where(_held(job_id, owner)), Job)).first()
     if job is None:
         return False
     wait = wait_after_death if died else wait_before_retry
