@@ -89,7 +89,10 @@ def _values(session: Session, walk: Walk, kind: str) -> list[Any]:
 
 
 def _mail(session: Session, walk: Walk) -> None:
-    """Each decision once; what was done at Exchange may be repeated, and ends right."""
+    """Each decision once; what was done at Exchange is told in order, and ends right.
+
+    A connector that died between effect and report tells only what is wanted when it comes back.
+    """
     chosen = Partnership.exchange_device_id == walk.exchange_id
     partnership = session.scalars(select(Partnership).where(chosen)).one()
     history = session.scalars(
@@ -99,7 +102,8 @@ def _mail(session: Session, walk: Walk) -> None:
     ).all()
     assert [one.access for one in history if one.event == "wanted"] == MAIL
     applied = [one.access for one in history if one.event == "applied"]
-    assert [access for access, _ in groupby(applied)] == MAIL[: len(applied)]
+    decisions = iter(MAIL)
+    assert all(access in decisions for access, _ in groupby(applied)), applied
     pair, exchange = (walk.mailbox, walk.exchange_id), walk.site.exchange
     assert pair in exchange.allowed() and pair not in exchange.blocked()
 

@@ -22,6 +22,8 @@ BELOW = {"web": "web worker", "jobs": "worker child"}
 MOST_IN_A_STEP = 3
 APART_SECONDS = 7.0
 """Between two deaths of one process, so that the supervisor's pause stays short."""
+GIVE_WAY_SECONDS = 2.0
+"""After so long a point that nobody comes by gives way to the next of its step."""
 
 
 def family(supervisor: int) -> dict[int, str]:
@@ -131,7 +133,7 @@ class Reaper(Thread):
         self.tries: Counter[str] = Counter()
         self.seen = family(supervisor)
         self.waiting: list[str] = []
-        self.armed = ""
+        self.armed, self.armed_at = "", 0.0
         self.lock, self.ended = Lock(), Event()
 
     def begin(self, step: str) -> None:
@@ -139,9 +141,15 @@ class Reaper(Thread):
         with self.lock:
             self._look()
             here = [one for one in self.points.steps.get(step, []) if one in self.remaining]
-            # What was waited for in vain must not keep the others from their turn.
             self.waiting = sorted(here, key=self.tries.__getitem__)
             self.left = MOST_IN_A_STEP
+            self._next()
+
+    def wait_for(self, point: str) -> None:
+        """Arm one point that comes by the clock, whatever is done."""
+        with self.lock:
+            self._look()
+            self.waiting, self.left = [point], 1
             self._next()
 
     def end(self) -> None:
@@ -154,7 +162,11 @@ class Reaper(Thread):
         while not self.ended.wait(0.05):
             with self.lock:
                 self._look()
-                if not self.armed:
+                waited = time.monotonic() - self.armed_at
+                if self.armed and self.waiting and waited > GIVE_WAY_SECONDS:
+                    self.waiting.append(self.armed)
+                    self._next()
+                elif not self.armed:
                     self._next()
 
     def _look(self) -> None:
@@ -176,7 +188,7 @@ class Reaper(Thread):
         young = {death.kind for death in self.deaths if now - death.at < APART_SECONDS}
         for place, point in enumerate(self.waiting if self.left > 0 else []):
             if self.points.kinds[point] not in young:
-                self.armed = point
+                self.armed, self.armed_at = point, now
                 self.waiting = self.waiting[:place] + self.waiting[place + 1 :]
                 self.tries[point] += 1
                 self.orders.arm(point)
