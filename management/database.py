@@ -1,5 +1,6 @@
 """One engine, one way to open a transaction, and what every table shares. No queries."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,16 +22,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mssql
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from runtime.errors import UnavailableError
 from runtime.process import crash_point
 
+log = logging.getLogger(__name__)
 Wanted = TypeVar("Wanted", bound=Select[Any])
 WRITES = "sekisho_writes"
 BUSY_SECONDS = 30
+GAVE_WAY = ("40001", "40P01")
+"""SQLSTATE of a transaction that was ended in favour of another: SQL Server, PostgreSQL."""
 
 
 BIG = BigInteger().with_variant(Integer, "sqlite")
@@ -93,8 +97,9 @@ class Database:
         """Open a transaction that may write: commits on return, rolls back on error.
 
         *name* says what it does ("collect reports"); tests crash the process around it.
+        Raises UnavailableError, nothing changed, when it gave way to another (deadlock).
         """
-        with Session(self.engine, expire_on_commit=False) as session:
+        with _giving_way(name), Session(self.engine, expire_on_commit=False) as session:
             _connect(session, {WRITES: True})
             yield session
             session.flush()
@@ -144,6 +149,26 @@ def _connect(session: Session, options: dict[str, Any]) -> None:
         raise UnavailableError(
             f"The database is busy or cannot be reached ({error.orig}). Try again."
         ) from None
+
+
+@contextmanager
+def _giving_way(name: str) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if _state_of(error) not in GAVE_WAY:
+            raise
+        log.warning("A transaction gave way to another (deadlock).", extra={"transaction": name})
+        raise UnavailableError(
+            "Two changes met at the same records and this one gave way: nothing of it was kept. "
+            "Try again."
+        ) from error
+
+
+def _state_of(error: DBAPIError) -> object:
+    """Return the SQLSTATE: psycopg names it, pyodbc gives it first."""
+    arguments = error.orig.args if error.orig is not None else ()
+    return getattr(error.orig, "sqlstate", None) or next(iter(arguments), "")
 
 
 def _engine(url: URL) -> Engine:

@@ -2,12 +2,13 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from threading import Barrier, Thread
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from management import database as database_module
-from management.database import Database, sqlite_url
+from management.database import Database, locked, sqlite_url
 from management.safety.models import Enforcement
 from runtime.errors import UnavailableError
 
@@ -56,3 +57,36 @@ def test_a_busy_database_is_told_as_such(tmp_path: Path, monkeypatch: pytest.Mon
     ):
         pass
     database.close()
+
+
+def test_one_of_two_that_wait_for_each_other_is_told_to_try_again(database: Database) -> None:
+    if database.engine.dialect.name == "sqlite":
+        pytest.skip("On SQLite one transaction writes at a time; none waits for another's rows.")
+    with database.transaction("prepare") as session:
+        session.add_all([Enforcement(id=1), Enforcement(id=2)])
+    both, told = Barrier(2), []
+
+    def lock(first: int, second: int) -> None:
+        try:
+            with database.transaction("lock two rows") as session:
+                session.scalars(_row(first)).one()
+                both.wait(60)
+                session.scalars(_row(second)).one().clock_seen_at = NOON
+        except UnavailableError as error:
+            told.append(str(error))
+
+    threads = [Thread(target=lock, args=rows) for rows in ((1, 2), (2, 1))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    with database.reading() as session:
+        changed = session.scalars(select(Enforcement.clock_seen_at)).all()
+    assert len(told) == 1, told
+    assert "Try again" in told[0]
+    assert sorted(changed, key=str) == [NOON, None]
+
+
+def _row(number: int) -> Select[Enforcement]:
+    return locked(select(Enforcement).where(Enforcement.id == number), Enforcement)
