@@ -32,6 +32,51 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_administrator_name")),
     )
     op.create_table(
+        "agent_package",
+        sa.Column("sha256", sa.Unicode(length=64), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("file_name", sa.Unicode(length=255), nullable=False),
+        sa.Column("uploaded_at", UtcDateTime(), nullable=False),
+        sa.Column("uploaded_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("released_at", UtcDateTime(), nullable=True),
+        sa.Column("released_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("current", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_agent_package")),
+    )
+    with op.batch_alter_table("agent_package", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_agent_package_uploaded_at"), ["uploaded_at"], unique=False
+        )
+
+    op.create_table(
+        "allow_list_setting",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("unlisted", sa.Unicode(length=20), nullable=False),
+        sa.Column("changed_at", UtcDateTime(), nullable=False),
+        sa.Column("changed_by", sa.Unicode(length=255), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_allow_list_setting")),
+    )
+    op.create_table(
+        "allowed_device",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("imei", sa.Unicode(length=20), nullable=False),
+        sa.Column("wifi_mac", sa.Unicode(length=20), nullable=False),
+        sa.Column("serial", sa.Unicode(length=64), nullable=False),
+        sa.Column("enterprise_id", sa.Unicode(length=64), nullable=False),
+        sa.Column("note", sa.Unicode(length=255), nullable=False),
+        sa.Column("added_at", UtcDateTime(), nullable=False),
+        sa.Column("added_by", sa.Unicode(length=255), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_allowed_device")),
+    )
+    with op.batch_alter_table("allowed_device", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_allowed_device_enterprise_id"), ["enterprise_id"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_allowed_device_imei"), ["imei"], unique=False)
+        batch_op.create_index(batch_op.f("ix_allowed_device_serial"), ["serial"], unique=False)
+        batch_op.create_index(batch_op.f("ix_allowed_device_wifi_mac"), ["wifi_mac"], unique=False)
+
+    op.create_table(
         "app",
         sa.Column("sha256", sa.Unicode(length=64), nullable=False),
         sa.Column("package", sa.Unicode(length=255), nullable=False),
@@ -211,6 +256,33 @@ def upgrade() -> None:
         sa.Column("clock_seen_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_enforcement")),
     )
+    op.create_table(
+        "enrolment_user",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Unicode(length=255), nullable=False),
+        sa.Column("person", sa.Unicode(length=255), nullable=False),
+        sa.Column("address", sa.Unicode(length=254), nullable=False),
+        sa.Column("group_id", sa.Uuid(), nullable=True),
+        sa.Column("password_hash", sa.Unicode(length=255), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("created_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("disabled_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_enrolment_user")),
+        sa.UniqueConstraint("name", name=op.f("uq_enrolment_user_name")),
+    )
+    op.create_table(
+        "enrolment_user_try",
+        sa.Column("name_hash", sa.Unicode(length=64), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("wait_until", UtcDateTime(), nullable=True),
+        sa.Column("last_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("name_hash", name=op.f("pk_enrolment_user_try")),
+    )
+    with op.batch_alter_table("enrolment_user_try", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_enrolment_user_try_last_at"), ["last_at"], unique=False
+        )
+
     op.create_table(
         "freeze",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -400,6 +472,19 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "terms_version",
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("title", sa.Unicode(length=255), nullable=False),
+        sa.Column("html", sa.UnicodeText(), nullable=False),
+        sa.Column("sha256", sa.Unicode(length=64), nullable=False),
+        sa.Column("ask_again", sa.Boolean(), nullable=False),
+        sa.Column("published_at", UtcDateTime(), nullable=False),
+        sa.Column("published_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("withdrawn_at", UtcDateTime(), nullable=True),
+        sa.Column("withdrawn_by", sa.Unicode(length=255), nullable=False),
+        sa.PrimaryKeyConstraint("version", name=op.f("pk_terms_version")),
+    )
+    op.create_table(
         "trust_issue",
         sa.Column("issue", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("content_hash", sa.Unicode(length=64), nullable=False),
@@ -487,6 +572,32 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_api_token_administrator_id"), ["administrator_id"], unique=False
         )
+
+    op.create_table(
+        "canary",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("policy_id", sa.Uuid(), nullable=False),
+        sa.Column("policy_version", sa.Integer(), nullable=False),
+        sa.Column("trial_id", sa.Uuid(), nullable=False),
+        sa.Column("percent", sa.Integer(), nullable=False),
+        sa.Column("group_id", sa.Uuid(), nullable=True),
+        sa.Column("limit_percent", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Unicode(length=20), nullable=False),
+        sa.Column("started_at", UtcDateTime(), nullable=False),
+        sa.Column("started_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("because", sa.Unicode(length=1000), nullable=False),
+        sa.Column("given_at", UtcDateTime(), nullable=True),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.Column("ended_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("ended_because", sa.Unicode(length=1000), nullable=False),
+        sa.Column("back_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["policy_id"], ["policy.id"], name=op.f("fk_canary_policy_id")),
+        sa.ForeignKeyConstraint(["trial_id"], ["policy.id"], name=op.f("fk_canary_trial_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_canary")),
+    )
+    with op.batch_alter_table("canary", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_canary_policy_id"), ["policy_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_canary_state"), ["state"], unique=False)
 
     op.create_table(
         "connector_nonce",
@@ -622,6 +733,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("policy_id", "version", name=op.f("pk_policy_version")),
     )
     op.create_table(
+        "relay_download",
+        sa.Column("relay_id", sa.Uuid(), nullable=False),
+        sa.Column("content_hash", sa.Unicode(length=64), nullable=False),
+        sa.Column("told_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["relay_id"], ["relay.id"], name=op.f("fk_relay_download_relay_id")
+        ),
+        sa.PrimaryKeyConstraint("relay_id", name=op.f("pk_relay_download")),
+    )
+    op.create_table(
         "relay_incident",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
@@ -656,32 +777,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("entry_id", "sha256", name=op.f("pk_store_version")),
     )
     op.create_table(
-        "canary",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("policy_id", sa.Uuid(), nullable=False),
-        sa.Column("policy_version", sa.Integer(), nullable=False),
-        sa.Column("trial_id", sa.Uuid(), nullable=False),
-        sa.Column("percent", sa.Integer(), nullable=False),
-        sa.Column("group_id", sa.Uuid(), nullable=True),
-        sa.Column("limit_percent", sa.Integer(), nullable=False),
-        sa.Column("state", sa.Unicode(length=20), nullable=False),
-        sa.Column("started_at", UtcDateTime(), nullable=False),
-        sa.Column("started_by", sa.Unicode(length=255), nullable=False),
-        sa.Column("because", sa.Unicode(length=1000), nullable=False),
-        sa.Column("given_at", UtcDateTime(), nullable=True),
-        sa.Column("ended_at", UtcDateTime(), nullable=True),
-        sa.Column("ended_by", sa.Unicode(length=255), nullable=False),
-        sa.Column("ended_because", sa.Unicode(length=1000), nullable=False),
-        sa.Column("back_at", UtcDateTime(), nullable=True),
-        sa.ForeignKeyConstraint(["policy_id"], ["policy.id"], name=op.f("fk_canary_policy_id")),
-        sa.ForeignKeyConstraint(["trial_id"], ["policy.id"], name=op.f("fk_canary_trial_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_canary")),
-    )
-    with op.batch_alter_table("canary", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_canary_policy_id"), ["policy_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_canary_state"), ["state"], unique=False)
-
-    op.create_table(
         "device",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.Unicode(length=255), nullable=False),
@@ -694,6 +789,8 @@ def upgrade() -> None:
         sa.Column("model", sa.Unicode(length=255), nullable=False),
         sa.Column("serial", sa.Unicode(length=255), nullable=False),
         sa.Column("imei", sa.Unicode(length=255), nullable=False),
+        sa.Column("wifi_mac", sa.Unicode(length=255), nullable=False),
+        sa.Column("enterprise_id", sa.Unicode(length=255), nullable=False),
         sa.Column("exchange_device_id", sa.Unicode(length=64), nullable=False),
         sa.Column("enrolment_state", sa.Unicode(length=20), nullable=False),
         sa.Column("enrolled_at", UtcDateTime(), nullable=False),
@@ -880,6 +977,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("batch_id", "device_id", name=op.f("pk_command_batch_device")),
     )
     op.create_table(
+        "device_agent",
+        sa.Column("device_id", sa.Uuid(), nullable=False),
+        sa.Column("sha256", sa.Unicode(length=64), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("told_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["device.id"], name=op.f("fk_device_agent_device_id")
+        ),
+        sa.PrimaryKeyConstraint("device_id", name=op.f("pk_device_agent")),
+    )
+    op.create_table(
         "device_app",
         sa.Column("device_id", sa.Uuid(), nullable=False),
         sa.Column("package", sa.Unicode(length=255), nullable=False),
@@ -946,6 +1054,26 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("device_id", name=op.f("pk_device_offer")),
     )
+    op.create_table(
+        "device_terms",
+        sa.Column("device_id", sa.Uuid(), nullable=False),
+        sa.Column("asked_version", sa.Integer(), nullable=False),
+        sa.Column("asked_at", UtcDateTime(), nullable=False),
+        sa.Column("asked_epoch", sa.Integer(), nullable=False),
+        sa.Column("accepted_version", sa.Integer(), nullable=True),
+        sa.Column("accepted_at", UtcDateTime(), nullable=True),
+        sa.Column("refused_version", sa.Integer(), nullable=True),
+        sa.Column("refused_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["device.id"], name=op.f("fk_device_terms_device_id")
+        ),
+        sa.PrimaryKeyConstraint("device_id", name=op.f("pk_device_terms")),
+    )
+    with op.batch_alter_table("device_terms", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_device_terms_asked_version"), ["asked_version"], unique=False
+        )
+
     op.create_table(
         "dry_run_device",
         sa.Column("dry_run_id", sa.Uuid(), nullable=False),
@@ -1043,6 +1171,9 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("address", sa.Unicode(length=254), nullable=False),
         sa.Column("person", sa.Unicode(length=255), nullable=False),
+        sa.Column("most_devices", sa.Integer(), nullable=True),
+        sa.Column("devices", sa.Integer(), nullable=False),
+        sa.Column("asks_user", sa.Boolean(), nullable=False),
         sa.Column("group_id", sa.Uuid(), nullable=False),
         sa.Column("policy_id", sa.Uuid(), nullable=True),
         sa.Column("key_hash", sa.Unicode(length=64), nullable=False),
@@ -1131,6 +1262,15 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "agent_download",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("invitation_id", sa.Uuid(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["invitation_id"], ["invitation.id"], name=op.f("fk_agent_download_invitation_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_agent_download")),
+    )
+    op.create_table(
         "enrolment_attempt",
         sa.Column("enrolment_id", sa.Uuid(), nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
@@ -1138,6 +1278,9 @@ def upgrade() -> None:
         sa.Column("device_id", sa.Uuid(), nullable=True),
         sa.Column("signing_key_thumbprint", sa.Unicode(length=64), nullable=False),
         sa.Column("refused_because", sa.Unicode(length=1000), nullable=False),
+        sa.Column("described", sa.Unicode(length=255), nullable=False),
+        sa.Column("user_name", sa.Unicode(length=255), nullable=False),
+        sa.Column("asked_terms", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(
             ["device_id"], ["device.id"], name=op.f("fk_enrolment_attempt_device_id")
         ),
@@ -1195,6 +1338,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_enrolment_attempt_at"))
 
     op.drop_table("enrolment_attempt")
+    op.drop_table("agent_download")
     with op.batch_alter_table("partnership", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_partnership_next_due_at"))
         batch_op.drop_index(batch_op.f("ix_partnership_held_at"))
@@ -1227,6 +1371,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_dry_run_device_dry_run_id_mail_device_id"))
 
     op.drop_table("dry_run_device")
+    with op.batch_alter_table("device_terms", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_device_terms_asked_version"))
+
+    op.drop_table("device_terms")
     op.drop_table("device_offer")
     with op.batch_alter_table("device_judgement", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_device_judgement_state"))
@@ -1239,6 +1387,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_device_app_sha256_device_id"))
 
     op.drop_table("device_app")
+    op.drop_table("device_agent")
     op.drop_table("command_batch_device")
     with op.batch_alter_table("command", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_command_state_ready_at"))
@@ -1273,17 +1422,13 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_device_contact_at"))
 
     op.drop_table("device")
-    with op.batch_alter_table("canary", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_canary_state"))
-        batch_op.drop_index(batch_op.f("ix_canary_policy_id"))
-
-    op.drop_table("canary")
     op.drop_table("store_version")
     with op.batch_alter_table("relay_incident", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_relay_incident_sender"))
         batch_op.drop_index(batch_op.f("ix_relay_incident_at"))
 
     op.drop_table("relay_incident")
+    op.drop_table("relay_download")
     op.drop_table("policy_version")
     with op.batch_alter_table("outbound_message", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_outbound_message_handed_at"))
@@ -1310,6 +1455,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_connector_nonce_used_at"))
 
     op.drop_table("connector_nonce")
+    with op.batch_alter_table("canary", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_canary_state"))
+        batch_op.drop_index(batch_op.f("ix_canary_policy_id"))
+
+    op.drop_table("canary")
     with op.batch_alter_table("api_token", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_api_token_administrator_id"))
 
@@ -1326,6 +1476,7 @@ def downgrade() -> None:
     op.drop_table("update_run")
     op.drop_table("unmanaged_grace")
     op.drop_table("trust_issue")
+    op.drop_table("terms_version")
     with op.batch_alter_table("stored_app", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_stored_app_uploaded_at"))
 
@@ -1358,6 +1509,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_freeze_released_at_until"))
 
     op.drop_table("freeze")
+    with op.batch_alter_table("enrolment_user_try", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_enrolment_user_try_last_at"))
+
+    op.drop_table("enrolment_user_try")
+    op.drop_table("enrolment_user")
     op.drop_table("enforcement")
     op.drop_table("deep_analysis")
     op.drop_table("connector")
@@ -1391,5 +1547,17 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_app_first_seen_at_sha256"))
 
     op.drop_table("app")
+    with op.batch_alter_table("allowed_device", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_allowed_device_wifi_mac"))
+        batch_op.drop_index(batch_op.f("ix_allowed_device_serial"))
+        batch_op.drop_index(batch_op.f("ix_allowed_device_imei"))
+        batch_op.drop_index(batch_op.f("ix_allowed_device_enterprise_id"))
+
+    op.drop_table("allowed_device")
+    op.drop_table("allow_list_setting")
+    with op.batch_alter_table("agent_package", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_agent_package_uploaded_at"))
+
+    op.drop_table("agent_package")
     op.drop_table("administrator")
     # ### end Alembic commands ###
