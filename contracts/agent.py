@@ -20,6 +20,9 @@ MANAGEMENT = "management"
 """``iss`` of orders and ``aud`` of reports."""
 
 Platform = Literal["android", "ios"]
+TermsNumber = Annotated[int, Field(ge=1, le=1_000_000)]
+TermsHtml = Annotated[str, Field(max_length=200_000)]
+"""Sanitised by management: no script, no picture, no foreign address."""
 ManagementMode = Literal["", "device_owner", "work_profile", "agent", "supervised", "user"]
 """How far management reaches: Android as device owner, in a work profile or as a plain agent;
 Apple supervised or by user enrolment. Empty: not said."""
@@ -104,7 +107,10 @@ class DeviceDescription:
     model: Short = ""
     serial: Short = ""
     imei: Short = ""
+    meid: Short = ""
     wifi_mac: Short = ""
+    enterprise_id: Short = ""
+    """Android's enrolment-specific id; the same after a factory reset, other than serial."""
     exchange_device_id: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9]*$")] = ""
     """The DeviceId that its mail client claims in ActiveSync (MS-ASHTTP 2.2.1.1.1.2.3)."""
 
@@ -126,6 +132,8 @@ class EnrolmentRequest:
     signing_key: Jwk
     encryption_key: Jwk
     device: DeviceDescription
+    accepted_terms: TermsNumber | None = None
+    """Version of the terms of use that the user accepted on this device."""
 
 
 # --- orders: management to device ---
@@ -179,6 +187,33 @@ class EnrolmentRefused:
     kind: Literal["enrolment_refused"] = "enrolment_refused"
     enrolment_id: UUID
     reason: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskTerms:
+    """Show the terms of use and ask the user.
+
+    As the answer to an enrolment (``aud`` is the enrolment id, ``seq`` 1) it names that: the device
+    enrols anew with ``accepted_terms``. On an enrolled device the answer is `TermsAnswer`.
+    """
+
+    kind: Literal["ask_terms"] = "ask_terms"
+    version: TermsNumber
+    title: Short
+    html: TermsHtml
+    enrolment_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAgent:
+    """A newer agent package; its bytes lie with the relay as those of `OfferedApp`."""
+
+    kind: Literal["new_agent"] = "new_agent"
+    package: Name
+    version: Short
+    sha256: Sha256
+    size_bytes: FileSize
+    signer_sha256: Sha256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +302,8 @@ class Receipt:
 OrderBody = Annotated[
     Enrolled
     | EnrolmentRefused
+    | AskTerms
+    | NewAgent
     | ApplyPolicy
     | RunCommand
     | NewPatterns
@@ -394,8 +431,18 @@ class AppUpload:
     detail: Text = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermsAnswer:
+    """What the user said to `AskTerms`."""
+
+    kind: Literal["terms_answer"] = "terms_answer"
+    version: TermsNumber
+    accepted: bool
+    at: Instant
+
+
 ReportItem = Annotated[
-    Posture | Apps | CommandResult | Digest | RelayProblem | Leaving | AppUpload,
+    Posture | Apps | CommandResult | Digest | RelayProblem | Leaving | AppUpload | TermsAnswer,
     Field(discriminator="kind"),
 ]
 

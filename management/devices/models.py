@@ -29,6 +29,10 @@ class Device(Base):
     model: Mapped[str] = mapped_column(default="")
     serial: Mapped[str] = mapped_column(default="", index=True)
     imei: Mapped[str] = mapped_column(default="", index=True)
+    """IMEI or MEID."""
+    wifi_mac: Mapped[str] = mapped_column(default="")
+    enterprise_id: Mapped[str] = mapped_column(default="")
+    """Android's enrolment-specific id."""
     exchange_device_id: Mapped[str] = mapped_column(Unicode(64), default="", index=True)
     enrolment_state: Mapped[str] = mapped_column(Unicode(20), index=True)
     """`devices.rules.EnrolmentState`."""

@@ -1,4 +1,4 @@
-"""Invitations, and enrolments on their way."""
+"""Enrolment keys (of invitations and for many devices), and enrolments on their way."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -11,13 +11,21 @@ from management.policies.models import ROOT_GROUP
 
 
 class Invitation(Base):
-    """Asks one person to enrol; holds the enrolment key, sealed and as a hash to look up."""
+    """An enrolment key, sealed and as a hash to look up: for one person, or for many devices."""
 
     __tablename__ = "invitation"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     address: Mapped[str] = mapped_column(Unicode(254), index=True)
+    """Empty: the key is nobody's own."""
     person: Mapped[str] = mapped_column(default="")
+    """Who is invited; what a key without an address is for."""
+    most_devices: Mapped[int | None] = mapped_column(default=1)
+    """None: any number, until it expires."""
+    devices: Mapped[int] = mapped_column(default=0)
+    """How many it let in."""
+    asks_user: Mapped[bool] = mapped_column(default=False)
+    """Opens only together with user name and password."""
     group_id: Mapped[UUID] = mapped_column(default=ROOT_GROUP)
     """Where the device comes; no foreign key, so that a used invitation keeps no group alive."""
     policy_id: Mapped[UUID | None] = mapped_column(ForeignKey("policy.id"))
@@ -28,8 +36,10 @@ class Invitation(Base):
     created_by: Mapped[str]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+    """When the last device came that it lets in."""
     cancelled_at: Mapped[datetime | None]
     device_id: Mapped[UUID | None] = mapped_column(ForeignKey("device.id"))
+    """The newest one."""
 
 
 class EnrolmentAttempt(Base):
@@ -44,3 +54,8 @@ class EnrolmentAttempt(Base):
     signing_key_thumbprint: Mapped[str] = mapped_column(Unicode(64), index=True)
     refused_because: Mapped[str] = mapped_column(Unicode(1000), default="")
     """Empty when it was granted."""
+    described: Mapped[str] = mapped_column(default="")
+    """What the device said of itself, for people."""
+    user_name: Mapped[str] = mapped_column(default="")
+    asked_terms: Mapped[int | None]
+    """Not granted yet: it was shown this version of the terms of use first."""

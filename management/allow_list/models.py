@@ -1,0 +1,37 @@
+"""The devices that may enrol, and what becomes of the others."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import Unicode
+from sqlalchemy.orm import Mapped, mapped_column
+
+from management.database import Base
+
+
+class AllowedDevice(Base):
+    """One device of the list, by whatever is known of it; each as `rules` writes it, or empty."""
+
+    __tablename__ = "allowed_device"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    imei: Mapped[str] = mapped_column(Unicode(20), default="", index=True)
+    """IMEI or MEID."""
+    wifi_mac: Mapped[str] = mapped_column(Unicode(20), default="", index=True)
+    serial: Mapped[str] = mapped_column(Unicode(64), default="", index=True)
+    enterprise_id: Mapped[str] = mapped_column(Unicode(64), default="", index=True)
+    note: Mapped[str] = mapped_column(default="")
+    added_at: Mapped[datetime]
+    added_by: Mapped[str]
+
+
+class AllowListSetting(Base):
+    """One row (id 1): what becomes of devices that are not on the list."""
+
+    __tablename__ = "allow_list_setting"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    unlisted: Mapped[str] = mapped_column(Unicode(20))
+    """`rules.Unlisted`."""
+    changed_at: Mapped[datetime]
+    changed_by: Mapped[str]
