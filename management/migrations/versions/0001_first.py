@@ -167,6 +167,24 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "audit_checkpoint",
+        sa.Column(
+            "seq",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("token", sa.UnicodeText(), nullable=False),
+        sa.Column("waiting", sa.Boolean(), nullable=False),
+        sa.Column("told", sa.JSON(), nullable=False),
+        sa.Column("problem", sa.Unicode(length=1000), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_audit_checkpoint")),
+    )
+    with op.batch_alter_table("audit_checkpoint", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_audit_checkpoint_waiting"), ["waiting"], unique=False)
+
+    op.create_table(
         "audit_entry",
         sa.Column(
             "seq",
@@ -249,6 +267,25 @@ def upgrade() -> None:
         sa.Column("problem", sa.Unicode(length=1000), nullable=False),
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_deep_analysis")),
     )
+    op.create_table(
+        "device_tally",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("shape", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("state", sa.Unicode(length=20), nullable=False),
+        sa.Column("risk", sa.Unicode(length=10), nullable=False),
+        sa.Column("platform", sa.Unicode(length=20), nullable=False),
+        sa.Column("enrolment", sa.Unicode(length=20), nullable=False),
+        sa.Column("ownership", sa.Unicode(length=20), nullable=False),
+        sa.Column("group_id", sa.Uuid(), nullable=False),
+        sa.Column("policy_id", sa.Uuid(), nullable=False),
+        sa.Column("mail", sa.Unicode(length=20), nullable=False),
+        sa.Column("rules", sa.Unicode(length=500), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_device_tally")),
+    )
+    with op.batch_alter_table("device_tally", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_device_tally_shape"), ["shape"], unique=False)
+
     op.create_table(
         "enforcement",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
@@ -401,6 +438,17 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_relay_name")),
     )
     op.create_table(
+        "saved_view",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("owner", sa.Unicode(length=100), nullable=False),
+        sa.Column("name", sa.Unicode(length=100), nullable=False),
+        sa.Column("query", sa.Unicode(length=1000), nullable=False),
+        sa.Column("shared", sa.Boolean(), nullable=False),
+        sa.Column("made_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_saved_view")),
+        sa.UniqueConstraint("owner", "name", name=op.f("uq_saved_view_owner_name")),
+    )
+    op.create_table(
         "set_trial",
         sa.Column("version", sa.Unicode(length=50), nullable=False),
         sa.Column("tried_at", UtcDateTime(), nullable=False),
@@ -472,6 +520,21 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_stored_app_uploaded_at"), ["uploaded_at"], unique=False
         )
+
+    op.create_table(
+        "system_tally",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("shape", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("platform", sa.Unicode(length=20), nullable=False),
+        sa.Column("enrolment", sa.Unicode(length=20), nullable=False),
+        sa.Column("os", sa.Unicode(length=10), nullable=False),
+        sa.Column("patch", sa.Unicode(length=10), nullable=False),
+        sa.Column("patterns", sa.Unicode(length=40), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_system_tally")),
+    )
+    with op.batch_alter_table("system_tally", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_system_tally_shape"), ["shape"], unique=False)
 
     op.create_table(
         "terms_version",
@@ -1045,6 +1108,49 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_device_judgement_state"), ["state"], unique=False)
 
     op.create_table(
+        "device_listing",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("device_id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "name",
+            sa.Unicode(length=80)
+            .with_variant(sa.Unicode(length=80, collation="Latin1_General_100_BIN2"), "mssql")
+            .with_variant(sa.Unicode(length=80, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("shape", sa.BigInteger(), nullable=False),
+        sa.Column("system", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "words",
+            sa.Unicode(length=2600)
+            .with_variant(sa.Unicode(length=2600, collation="Latin1_General_100_BIN2"), "mssql")
+            .with_variant(sa.Unicode(length=2600, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["device.id"], name=op.f("fk_device_listing_device_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_device_listing")),
+        sa.UniqueConstraint("device_id", name=op.f("uq_device_listing_device_id")),
+    )
+    with op.batch_alter_table("device_listing", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_device_listing_name_id_shape_system"),
+            ["name", "id", "shape", "system"],
+            unique=False,
+        )
+        batch_op.create_index(
+            batch_op.f("ix_device_listing_shape_name_id_system"),
+            ["shape", "name", "id", "system"],
+            unique=False,
+        )
+        batch_op.create_index(
+            batch_op.f("ix_device_listing_system_name_id_shape"),
+            ["system", "name", "id", "shape"],
+            unique=False,
+        )
+
+    op.create_table(
         "device_offer",
         sa.Column("device_id", sa.Uuid(), nullable=False),
         sa.Column("issue", sa.BigInteger(), nullable=False),
@@ -1286,6 +1392,29 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_agent_download")),
     )
     op.create_table(
+        "device_token",
+        sa.Column(
+            "token",
+            sa.Unicode(length=40)
+            .with_variant(sa.Unicode(length=40, collation="Latin1_General_100_BIN2"), "mssql")
+            .with_variant(sa.Unicode(length=40, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "listing_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["listing_id"], ["device_listing.id"], name=op.f("fk_device_token_listing_id")
+        ),
+        sa.PrimaryKeyConstraint("token", "listing_id", name=op.f("pk_device_token")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("device_token", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_device_token_listing_id"), ["listing_id"], unique=False
+        )
+
+    op.create_table(
         "enrolment_attempt",
         sa.Column("enrolment_id", sa.Uuid(), nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
@@ -1384,6 +1513,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_enrolment_attempt_at"))
 
     op.drop_table("enrolment_attempt")
+    with op.batch_alter_table("device_token", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_device_token_listing_id"))
+
+    op.drop_table("device_token")
     op.drop_table("agent_download")
     with op.batch_alter_table("partnership", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_partnership_overridden_at"))
@@ -1423,6 +1556,12 @@ def downgrade() -> None:
 
     op.drop_table("device_terms")
     op.drop_table("device_offer")
+    with op.batch_alter_table("device_listing", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_device_listing_system_name_id_shape"))
+        batch_op.drop_index(batch_op.f("ix_device_listing_shape_name_id_system"))
+        batch_op.drop_index(batch_op.f("ix_device_listing_name_id_shape_system"))
+
+    op.drop_table("device_listing")
     with op.batch_alter_table("device_judgement", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_device_judgement_state"))
         batch_op.drop_index(batch_op.f("ix_device_judgement_risk"))
@@ -1524,6 +1663,10 @@ def downgrade() -> None:
     op.drop_table("unmanaged_grace")
     op.drop_table("trust_issue")
     op.drop_table("terms_version")
+    with op.batch_alter_table("system_tally", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_system_tally_shape"))
+
+    op.drop_table("system_tally")
     with op.batch_alter_table("stored_app", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_stored_app_uploaded_at"))
 
@@ -1537,6 +1680,7 @@ def downgrade() -> None:
     op.drop_table("sign_in_failure")
     op.drop_table("setting")
     op.drop_table("set_trial")
+    op.drop_table("saved_view")
     op.drop_table("relay")
     with op.batch_alter_table("policy", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_policy_parent_id"))
@@ -1562,6 +1706,10 @@ def downgrade() -> None:
     op.drop_table("enrolment_user_try")
     op.drop_table("enrolment_user")
     op.drop_table("enforcement")
+    with op.batch_alter_table("device_tally", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_device_tally_shape"))
+
+    op.drop_table("device_tally")
     op.drop_table("deep_analysis")
     op.drop_table("connector")
     with op.batch_alter_table("command_batch", schema=None) as batch_op:
@@ -1575,6 +1723,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_audit_entry_action"))
 
     op.drop_table("audit_entry")
+    with op.batch_alter_table("audit_checkpoint", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_audit_checkpoint_waiting"))
+
+    op.drop_table("audit_checkpoint")
     with op.batch_alter_table("app_verdict", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_app_verdict_sha256_judged_at"))
 
