@@ -138,6 +138,7 @@ def restored(because: str) -> None:
         held = epochs.restored(session, COMMAND_LINE, because, utc_now())
         audit.record(session, context.keys, COMMAND_LINE, "database.restored", "database", because)
     _tell_signer(context, f"The database was restored from a backup. {because}")
+    _forget_checkpoint(context, because)
     click.echo(f"Enforcement is paused; {held} commands wait for a person under Commands.")
     click.echo("Every device begins anew at its next check-in. `sekisho resume` lifts the pause.")
 
@@ -229,17 +230,10 @@ def resume(because: str) -> None:
 
 @click.command()
 def verify() -> None:
-    """Prove that nobody changed the audit trail; exit status 1 names the first broken entry."""
-    from management.audit import service as audit
+    """Prove that nobody changed the audit trail; the same as `sekisho audit verify`."""
+    from management.audit.cli import prove
 
-    context = open_context()
-    with context.database.reading() as session:
-        problems = audit.verify(session, context.keys)
-    for problem in problems:
-        click.echo(problem)
-    if problems:
-        sys.exit(1)
-    click.echo("The audit trail is whole.")
+    prove(open_context(), ())
 
 
 def open_context() -> "Context":
@@ -256,6 +250,14 @@ def _database_url() -> "str | URL":
     from management.context import database_url
 
     return database_url(settings.load())
+
+
+def _forget_checkpoint(context: "Context", because: str) -> None:
+    """Let the restored audit trail end earlier than the signer last saw it end."""
+    try:
+        context.signer.forget_checkpoint(because)
+    except SekishoError as error:
+        click.echo(f"{error} Then: sekisho audit forget {because!r}", err=True)
 
 
 def _tell_signer(context: "Context", because: str) -> None:

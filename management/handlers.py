@@ -21,6 +21,7 @@ HANDLERS = {
     "commands.expire": "management.commands.work:expire",
     "enrolment.epochs": "management.enrolment.epochs:begin_epochs",
     "devices.forget_facts": "management.devices.work:forget",
+    "terms.ask": "management.terms.work:ask",
     "enrolment.forget": "management.enrolment.work:forget",
     "groups.settle": "management.groups.work:settle",
     "groups.move": "management.groups.work:move",
@@ -33,6 +34,8 @@ HANDLERS = {
     "apps.look_up": "management.apps.work:look_up",
     "apps.end_approvals": "management.apps.work:end_approvals",
     "store.spread": "management.store.work:spread",
+    "audit.checkpoint": "management.audit.work:checkpoint",
+    "audit.purge": "management.audit.work:purge",
     "updates.run": "management.updates.work:run",
     "updates.announce": "management.updates.work:announce",
     "mail_access.decide": "management.mail_access.work:decide",
@@ -69,12 +72,15 @@ SCHEDULE = (
     Scheduled("commands.dispatch", timedelta(minutes=5)),
     Scheduled("commands.expire", timedelta(minutes=5)),
     Scheduled("enrolment.forget", timedelta(hours=6)),
+    Scheduled("terms.ask", timedelta(hours=1)),
     Scheduled("devices.forget_facts", timedelta(days=1)),
     Scheduled("relays.watch", timedelta(minutes=15)),
     Scheduled("mail_access.decide", timedelta(minutes=5)),
     Scheduled("updates.run", timedelta(minutes=15)),
     Scheduled("apps.end_approvals", timedelta(minutes=5)),
     Scheduled("store.spread", timedelta(minutes=5)),
+    Scheduled("audit.checkpoint", timedelta(hours=1)),
+    Scheduled("audit.purge", timedelta(days=1)),
 )
 """``updates.run`` asks itself whether the administrator's schedule says so; the others catch up."""
 

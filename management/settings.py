@@ -51,6 +51,12 @@ class Settings:
     """How long a wipe and every bulk command can be taken back before it goes out."""
     fact_days: Annotated[int, Field(ge=1, le=36_500)] = 400
     """So long the past of a device can be replayed; older entries of the log are forgotten."""
+    audit_days: Annotated[int, Field(ge=30, le=36_500)] = 1095
+    """So long entries of the audit trail are kept; what goes leaves a trace that is checked."""
+    audit_file: str = ""
+    """File, best on another machine, that gets each signed checkpoint of the trail as a line."""
+    audit_syslog: str = ""
+    """Syslog server that gets them too: ``udp://HOST:PORT`` or ``tcp://HOST:PORT``."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
 

@@ -5,6 +5,7 @@ approvers are its own. Where it runs under its own user, taking over the web pro
 to wipe a fleet; where it does not, the limits still hold against mistakes (DESIGN.md, decision 4).
 """
 
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, assert_never
@@ -12,6 +13,7 @@ from typing import Any, assert_never
 from contracts import agent, codec, envelope
 from contracts import keys as jwk
 from management import signer_approvals as approvals
+from management import signer_checkpoints as checkpoints
 from management import signer_messages as messages
 from management import signer_orders as orders
 from management import signer_totp as totp
@@ -20,6 +22,8 @@ from management.key_files import SealedFolder, locked, prepare_folder
 from management.signer_rules import NAMES, Limits
 from management.signer_store import Books, Clock, Store
 from runtime.errors import ForbiddenError, RefusedError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ class Signer:
                 return self._set_pause(body.because or "no reason given")
             case messages.Resume():
                 return self._resume(body, asker)
+            case messages.Checkpoint() | messages.ForgetCheckpoint():
+                return self._about_trail(body, asker)
             case messages.Propose() | messages.Proposals() | messages.Approve():
                 return self._about_approvals(body)
             case _:
@@ -192,6 +198,21 @@ class Signer:
                 self._keys.succeed()
             return {"thumbprint": jwk.thumbprint(self._keys.key)}
 
+    # --- the audit trail ---
+
+    def _about_trail(
+        self, body: messages.Checkpoint | messages.ForgetCheckpoint, asker: Asker
+    ) -> dict[str, Any]:
+        if isinstance(body, messages.ForgetCheckpoint):
+            _only_here(asker, "A checkpoint of the audit trail is forgotten")
+            with self._store.transaction("forget checkpoint") as books:
+                checkpoints.forget(books)
+            log.warning("A checkpoint is forgotten.", extra={"because": body.because})
+            return {}
+        with self._store.transaction("take checkpoint") as books:
+            taken = checkpoints.take(books, body.seq, body.mac)
+        return {"token": envelope.sign(codec.write(taken), envelope.AUDIT, self._keys.key)}
+
     # --- what it says of itself ---
 
     def _describe(self) -> dict[str, Any]:
@@ -203,6 +224,7 @@ class Signer:
                 "succession": trust.current_succession(books, self._keys),
                 "trust_issue": int(books.read(trust.TRUST_ISSUE) or 0),
                 "trust_waits": trust.waits(books),
+                "checkpoint": books.read(checkpoints.LAST),
                 **self._safety(books),
             }
 

@@ -143,9 +143,21 @@ class SignerClient:
             raise errors.RefusedError("This code is wrong or was used before.")
         self._ask(messages.Resume(approver=approver, code=code))
 
+    def checkpoint(self, seq: int, mac: str) -> str:
+        """Return a signed `AuditCheckpoint` of the trail's present end.
+
+        RefusedError when the signer saw it end further on before.
+        """
+        return str(self._ask(messages.Checkpoint(seq=seq, mac=mac))["token"])
+
+    def forget_checkpoint(self, because: str) -> None:
+        """Let the trail end earlier than it did; only for whoever runs the machine."""
+        self._ask(messages.ForgetCheckpoint(because=because[:255]))
+
     def status(self) -> dict[str, Any]:
         """Return ``public_key``, ``thumbprint``, ``successor_thumbprint``, ``succession``,
-        ``trust_issue`` (the highest signed), ``trust_waits``, ``paused_because``, ``limits``,
+        ``trust_issue`` (the highest signed), ``trust_waits``, ``checkpoint`` (as JSON, or empty),
+        ``paused_because``, ``limits``,
         ``allowed`` (kind -> {"hour", "day", "administrator"}) and ``used`` (the first two),
         ``approved_today``, ``approvers`` (names).
         """

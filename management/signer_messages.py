@@ -154,6 +154,23 @@ class Resume:
     code: Code | Literal[""] = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """The audit trail ends at entry *seq* now."""
+
+    kind: Literal["checkpoint"] = "checkpoint"
+    seq: Annotated[int, Field(ge=1, le=2**53)]
+    mac: Sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetCheckpoint:
+    """The database was restored: the trail may end earlier than it did."""
+
+    kind: Literal["forget_checkpoint"] = "forget_checkpoint"
+    because: Short
+
+
 Body = Annotated[
     SignOrders
     | SignTrust
@@ -170,7 +187,9 @@ Body = Annotated[
     | Proposals
     | Approve
     | Pause
-    | Resume,
+    | Resume
+    | Checkpoint
+    | ForgetCheckpoint,
     Field(discriminator="kind"),
 ]
 

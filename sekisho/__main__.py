@@ -44,6 +44,7 @@ COMMANDS = {
     "approver": "management.signer_cli:approver",
     "trust": "management.signer_cli:trust",
     "verify": "management.cli:verify",
+    "audit": "management.audit.cli:audit",
     "explain": "management.compliance.cli:explain",
     "admin": "management.administrators.cli:admin",
     "communication": "communication.cli:communication",

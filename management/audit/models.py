@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Unicode
+from sqlalchemy import Unicode, UnicodeText
 from sqlalchemy.orm import Mapped, mapped_column
 
 from management.database import BIG, Base
@@ -26,3 +26,21 @@ class AuditEntry(Base):
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)
     previous_mac: Mapped[str] = mapped_column(Unicode(64))
     mac: Mapped[str] = mapped_column(Unicode(64))
+
+
+class Checkpoint(Base):
+    """Where the trail ended once, signed, and to whom outside this was told."""
+
+    __tablename__ = "audit_checkpoint"
+
+    seq: Mapped[int] = mapped_column(BIG, primary_key=True, autoincrement=False)
+    """The last entry then."""
+    at: Mapped[datetime]
+    token: Mapped[str] = mapped_column(UnicodeText)
+    """An `AuditCheckpoint` as compact JWS of type ``sekisho-audit+jws``."""
+    waiting: Mapped[bool] = mapped_column(default=True, index=True)
+    """Some place outside has yet to be told."""
+    told: Mapped[list[Any]] = mapped_column(default=list)
+    """The places that have it: ``file PATH``, ``syslog HOST``."""
+    problem: Mapped[str] = mapped_column(Unicode(1000), default="")
+    """Why a place does not have it yet."""

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from management.audit.models import AuditEntry
+from management.audit.models import AuditEntry, Checkpoint
 
 TRAIL_LOCK = 7_305_641_830_112
 """Names our advisory lock on PostgreSQL."""
@@ -26,6 +26,62 @@ def lock_trail(session: Session) -> AuditEntry | None:
         .with_hint(AuditEntry, "WITH (UPDLOCK, HOLDLOCK)", "mssql")
     )
     return session.scalars(end).first()
+
+
+def first_entry(session: Session) -> AuditEntry | None:
+    """Return the oldest entry that is kept."""
+    return session.scalars(select(AuditEntry).order_by(AuditEntry.seq).limit(1)).first()
+
+
+def last_entry(session: Session) -> AuditEntry | None:
+    """Return the newest entry."""
+    return session.scalars(select(AuditEntry).order_by(AuditEntry.seq.desc()).limit(1)).first()
+
+
+def last_purge(session: Session, action: str) -> AuditEntry | None:
+    """Return the entry that says what was forgotten last."""
+    wanted = select(AuditEntry).where(AuditEntry.action == action)
+    return session.scalars(wanted.order_by(AuditEntry.seq.desc()).limit(1)).first()
+
+
+def last_before(session: Session, moment: datetime, most: int) -> AuditEntry | None:
+    """Return the last of the oldest entries that were all made before *moment*, *most* at once."""
+    oldest = select(func.min(AuditEntry.seq)).scalar_subquery()
+    kept = select(func.min(AuditEntry.seq)).where(AuditEntry.at >= moment).scalar_subquery()
+    wanted = (
+        select(AuditEntry)
+        .where(AuditEntry.seq < kept, AuditEntry.seq < oldest + most)
+        .order_by(AuditEntry.seq.desc())
+        .limit(1)
+    )
+    return session.scalars(wanted).first()
+
+
+def delete_through(session: Session, seq: int) -> None:
+    """Delete the entries up to *seq*, and the checkpoints that name one of them."""
+    session.execute(delete(AuditEntry).where(AuditEntry.seq <= seq))
+    session.execute(delete(Checkpoint).where(Checkpoint.seq <= seq))
+
+
+def last_checkpoint(session: Session) -> Checkpoint | None:
+    """Return the newest checkpoint."""
+    return session.scalars(select(Checkpoint).order_by(Checkpoint.seq.desc()).limit(1)).first()
+
+
+def count_checkpoints(session: Session) -> int:
+    """Return how many checkpoints are kept."""
+    return session.scalar(select(func.count()).select_from(Checkpoint)) or 0
+
+
+def list_checkpoints(session: Session) -> list[Checkpoint]:
+    """Return all checkpoints, newest first."""
+    return list(session.scalars(select(Checkpoint).order_by(Checkpoint.seq.desc())))
+
+
+def checkpoints_to_tell(session: Session, limit: int) -> list[Checkpoint]:
+    """Return the oldest checkpoints that some place outside has yet to hear of."""
+    wanted = select(Checkpoint).where(Checkpoint.waiting.is_(True)).order_by(Checkpoint.seq)
+    return list(session.scalars(wanted.limit(limit)))
 
 
 def list_following(session: Session, seq: int, limit: int = 500) -> list[AuditEntry]:

@@ -2,12 +2,12 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from management.access import Permission, requires
-from management.audit import queries, service
+from management.audit import checkpoints, queries, service
 from management.audit.notes import note
 from management.paging import PAGE, number_cursor, write_cursor
 from management.web import context, is_fragment, reading, transaction
@@ -37,16 +37,22 @@ def index() -> ResponseReturnValue:
     if len(found) > PAGE:
         kept = {name: value for name, value in request.args.items() if name != "after" and value}
         more = url_for("audit.index", **kept, after=write_cursor(shown[-1].seq))  # type: ignore[arg-type]
-    page = "audit/rows.html" if is_fragment() else "audit/index.html"
-    return render_template(page, entries=shown, wanted=wanted, more=more)
+    if is_fragment():
+        return render_template("audit/rows.html", entries=shown, more=more)
+    with reading() as session:
+        last, made = queries.last_checkpoint(session), queries.count_checkpoints(session)
+    return render_template(
+        "audit/index.html", entries=shown, wanted=wanted, more=more, last=last, made=made
+    )
 
 
 @bp.post("/verify")
 @requires(Permission.READ_AUDIT)
 def verify() -> ResponseReturnValue:
-    """Check every entry's seal and say what was found."""
+    """Check every entry's seal, and that no checkpoint names what is gone; say what was found."""
     with reading() as session:
-        problems = service.verify(session, context().keys)
+        marks = checkpoints.held(session, context().signer)
+        problems = service.verify(session, context().keys, marks)
     with transaction("note that the audit trail was verified") as session:
         note(session, "audit.verify", "audit trail", whole=not problems)
     for problem in problems:
@@ -54,6 +60,19 @@ def verify() -> ResponseReturnValue:
     if not problems:
         flash(_("The audit trail is whole: every entry's seal holds, and none is missing."))
     return redirect(url_for("audit.index"))
+
+
+@bp.get("/checkpoints.txt")
+@requires(Permission.READ_AUDIT)
+def download_checkpoints() -> ResponseReturnValue:
+    """Give every checkpoint, one signed token a line, to keep on another machine."""
+    with reading() as session:
+        lines = [one.token for one in reversed(queries.list_checkpoints(session))]
+    with transaction("note that checkpoints were fetched") as session:
+        note(session, "audit.checkpoints", "audit trail", checkpoints=len(lines))
+    answer = Response("".join(f"{line}\n" for line in lines), mimetype="text/plain")
+    answer.headers["Content-Disposition"] = "attachment; filename=sekisho-audit-checkpoints.txt"
+    return answer
 
 
 def _day(name: str) -> datetime | None:

@@ -9,9 +9,10 @@ from uuid import uuid4
 import pyotp
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from contracts.agent import CommandKind
+from management.audit.models import AuditEntry
 from management.context import Context, open_context
 from management.keys import prepare
 from management.migrations.run import upgrade
@@ -110,3 +111,31 @@ def test_a_restore_is_told_to_database_and_signer(served: Context, say: Say) -> 
     assert said.exception is None, said.output
     assert "0 commands wait for a person" in said.output
     assert "disk failure" in served.signer.status()["paused_because"]
+
+
+def test_a_checkpoint_is_made_proved_and_forgotten(
+    served: Context, say: Say, tmp_path: Path
+) -> None:
+    say("pause", "one")
+    made = say("audit", "checkpoint")
+    (token,) = made.output.split()
+    kept = tmp_path / "kept"
+    kept.write_text(f"{token}\nsomething else\n", "ascii")
+
+    whole = say("audit", "verify")
+    assert "The audit trail is whole: 1 entries, 2 checkpoints are in it." in whole.output
+    doubtful = say("audit", "verify", "--checkpoints", str(kept))
+    assert "Line 2 is no checkpoint of this server." in doubtful.output
+    assert isinstance(doubtful.exception, SystemExit)
+
+    with served.database.transaction("tamper") as session:
+        session.execute(delete(AuditEntry))
+    assert "it ended at entry 1" in say("audit", "verify").output
+    assert "at the next checkpoint" in say("audit", "forget", "restored").output
+    assert "it ended at entry 1" in say("audit", "verify", "--checkpoints", str(kept)).output
+
+
+def test_a_restore_lets_the_trail_end_earlier(served: Context, say: Say) -> None:
+    served.signer.checkpoint(900, "a" * 64)
+    assert say("database", "restored", "disk failure").exception is None
+    assert say("audit", "checkpoint").exception is None

@@ -1,0 +1,34 @@
+"""Background work on the audit trail: checkpoints go outside, what is too old is forgotten."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from management.audit import checkpoints, queries, service
+from management.context import Context
+from management.handlers import Progress
+from runtime.clock import utc_now
+from runtime.errors import UnavailableError
+
+
+def checkpoint(context: Context, payload: dict[str, Any], progress: Progress) -> None:
+    """Have the trail's end signed and told to every place outside; a place that failed: again."""
+    made = checkpoints.make(context)
+    progress(f"Entry {made.seq} is signed." if made else "Nothing was added since the last one.")
+    if problems := checkpoints.hand_out(context):
+        raise UnavailableError(" ".join(problems))
+
+
+def purge(context: Context, payload: dict[str, Any], progress: Progress) -> None:
+    """Forget entries older than the setting keeps them."""
+    now = utc_now()
+    before, gone = now - timedelta(days=context.settings.audit_days), 0
+    while _is_due(context, before):
+        with context.database.transaction("purge audit trail") as session:
+            gone += service.purge(session, context.keys, before, now)
+        progress(f"{gone} entries forgotten.")
+
+
+def _is_due(context: Context, before: datetime) -> bool:
+    with context.database.reading() as session:
+        first = queries.first_entry(session)
+        return first is not None and first.at < before
