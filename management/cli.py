@@ -228,14 +228,6 @@ def resume(because: str) -> None:
     click.echo("Enforcement acts again.")
 
 
-@click.command()
-def verify() -> None:
-    """Prove that nobody changed the audit trail; the same as `sekisho audit verify`."""
-    from management.audit.cli import prove
-
-    prove(open_context(), ())
-
-
 def open_context() -> "Context":
     """Return the context of the data folder; its database must be of this release."""
     from management import context as contexts

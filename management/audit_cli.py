@@ -2,12 +2,8 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    from management.context import Context
 
 
 @click.group()
@@ -28,9 +24,27 @@ def verify(files: tuple[Path, ...]) -> None:
 
     What the signer remembers must be in it, and what the files say.
     """
+    from management.audit import checkpoints, queries, service
     from management.cli import open_context
 
-    prove(open_context(), files)
+    context = open_context()
+    with context.database.reading() as session:
+        problems = service.verify(session, context.keys)
+        if not problems:
+            marks = checkpoints.held(session, context.signer)
+            outside = [checkpoints.read_file(file, context.signer) for file in files]
+            marks += [mark for one in outside for mark in one.marks]
+            problems = service.verify(session, context.keys, marks)
+            problems += [problem for one in outside for problem in one.problems]
+        last = queries.last_entry(session)
+    for problem in problems:
+        click.echo(problem)
+    if problems:
+        sys.exit(1)
+    click.echo(
+        f"The audit trail is whole: {last.seq if last else 0} entries, "
+        f"{len(marks)} checkpoints are in it."
+    )
 
 
 @audit.command()
@@ -63,26 +77,3 @@ def forget(because: str) -> None:
 
     SignerClient(settings.load().home / "signer" / "signer.sock").forget_checkpoint(because)
     click.echo("The signer takes the trail's present end at the next checkpoint.")
-
-
-def prove(context: "Context", files: tuple[Path, ...]) -> None:
-    """Print what is wrong with the trail and exit with 1, or say that it is whole."""
-    from management.audit import checkpoints, queries, service
-
-    with context.database.reading() as session:
-        problems = service.verify(session, context.keys)
-        if not problems:
-            marks = checkpoints.held(session, context.signer)
-            outside = [checkpoints.read_file(file, context.signer) for file in files]
-            marks += [mark for one in outside for mark in one.marks]
-            problems = service.verify(session, context.keys, marks)
-            problems += [problem for one in outside for problem in one.problems]
-        last = queries.last_entry(session)
-    for problem in problems:
-        click.echo(problem)
-    if problems:
-        sys.exit(1)
-    click.echo(
-        f"The audit trail is whole: {last.seq if last else 0} entries, "
-        f"{len(marks)} checkpoints are in it."
-    )
