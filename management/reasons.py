@@ -94,9 +94,26 @@ _SENTENCES = dict(
         _l("The device was not enrolled yet at %(moment)s."),
         _l("The log of this device begins at %(moment)s; what was before is forgotten by setting."),
         _l("The enrolment key is not known here. Check it, or ask for a new invitation."),
-        _l("The invitation has expired. Ask for a new one."),
-        _l("The invitation was used by a device already. Ask for a new one."),
-        _l("The invitation was cancelled. Ask for a new one."),
+        _l("The enrolment key has expired. Ask for a new one."),
+        _l("The enrolment key was used up already. Ask for a new one."),
+        _l("The enrolment key was cancelled. Ask for a new one."),
+        _l("This enrolment key asks for your user name and password."),
+        _l(
+            "User name or password is not right, or this name has to wait after wrong tries. "
+            "Wait a quarter of an hour at most and try again."
+        ),
+        _l("This device is not on the allow-list. Ask your administrator to add it."),
+        _l(
+            "This device tells nothing that the allow-list could know it by. Android tells IMEI, "
+            "serial number and hardware MAC address only to an agent that is device owner; enrol "
+            "it so, or let the administrator list its enrolment id."
+        ),
+        _l(
+            "This device is enrolled for another person. Ask for an invitation for that person, "
+            "or ask the administrator to retire the device first."
+        ),
+        _l("The device's clock is ahead. Set date and time to automatic and enrol again."),
+        _l("The request is too old. Check the device's date and time and enrol again."),
         _l("It was not sent in time."),
         _l("The device did not collect it in time."),
         _l("The device never said what became of it."),

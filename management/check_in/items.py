@@ -16,6 +16,7 @@ from contracts.agent import (
     Posture,
     RelayProblem,
     ReportItem,
+    TermsAnswer,
 )
 from management.apps.service import record_inventory
 from management.collecting.service import take_word
@@ -26,6 +27,7 @@ from management.devices.service import AGENT, record_facts
 from management.enrolment.queries import enrolment_ids
 from management.enrolment.service import end_enrolment
 from management.relays.service import acknowledge, record_incident
+from management.terms.service import take_answer
 
 _POSTURE = (
     FactKind.OS_VERSION,
@@ -83,6 +85,8 @@ def take_items(
                 _left_by_itself(session, device, item, now)
             case AppUpload():
                 take_word(session, device, item, now)
+            case TermsAnswer():
+                take_answer(session, device, item, said_at)
             case Digest():
                 pass
 

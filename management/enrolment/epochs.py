@@ -22,7 +22,8 @@ from management.context import Context
 from management.devices.models import Device
 from management.devices.queries import lock_device
 from management.devices.rules import EnrolmentState
-from management.enrolment.granting import start_counting, welcome
+from management.enrolment.answers import welcome
+from management.enrolment.granting import start_counting
 from management.enrolment.queries import enrolment_ids
 from management.handlers import Progress
 from management.relays.models import OutboundMessage

@@ -1,37 +1,34 @@
-"""Answers a request to enrol, once its seal and signature are known to hold.
+"""Takes a device in once its request is granted; its seal and signature are known to hold.
 
 Identity is proved, not claimed: serial number, IMEI and ActiveSync DeviceId are only written down.
 The one thing that makes a device the same as before is the signing key that it proves to hold.
 """
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from joserfc.jwk import ECKey
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from contracts import envelope, keys
-from contracts.agent import Enrolled, EnrolmentRefused, EnrolmentRequest, Order
+from contracts import keys
+from contracts.agent import EnrolmentRequest
 from management.commands.service import send_again
 from management.compliance.service import rejudge
 from management.context import Context
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState, Fact, FactKind
 from management.devices.service import record_facts
+from management.enrolment.answers import answer_again, refuse, welcome
+from management.enrolment.deciding import Decision, decide
 from management.enrolment.models import EnrolmentAttempt, Invitation
-from management.enrolment.queries import find_by_key, find_device_by_key, state_of
-from management.enrolment.rules import another_person, refusal, wrong_time
+from management.enrolment.queries import find_by_key, find_device_by_key, was_let_in
+from management.enrolment.rules import is_used_up
 from management.groups.models import ROOT_GROUP
 from management.groups.queries import policy_in
 from management.groups.service import lock_tree
-from management.policies.delivery import document
-from management.policies.queries import current_version, get_policy
-from management.relays.models import OutboundMessage
-from management.relays.service import ANSWER, acknowledge, announce_device, send_order
+from management.relays.service import acknowledge, announce_device
 from management.returns.service import note_claims
+from management.terms.service import note_accepted
 from runtime.errors import UnauthenticatedError
 
 
@@ -47,35 +44,42 @@ def answer_request(
     if before is not None:
         if before.signing_key_thumbprint != thumbprint:
             raise UnauthenticatedError("The enrolment was begun with another key.")
-        _answer_again(session, context, before, request, relay_id, now)
+        answer_again(session, context, before, request, relay_id, now)
         return before
     invitation = find_by_key(session, request.enrolment_key)
-    why = wrong_time(request.sent_at, now) or refusal(
-        state_of(invitation, now) if invitation else None
-    )
-    if invitation is not None and not why:
-        why = _taken(find_device_by_key(session, thumbprint), invitation)
+    known = find_device_by_key(session, thumbprint)
+    decision = decide(session, invitation, known, request, now)
     attempt = EnrolmentAttempt(
         enrolment_id=request.enrolment_id,
         at=now,
         invitation_id=invitation.id if invitation else None,
         signing_key_thumbprint=thumbprint,
-        refused_because=why,
+        refused_because=decision.refused_because,
+        asked_terms=decision.ask_terms,
+        described=_in_words(request),
+        user_name=decision.user_name,
     )
     session.add(attempt)
     session.flush()
-    if why or invitation is None:
-        _refuse(session, context, attempt, request, relay_id, now)
+    if decision.refused_because or decision.ask_terms is not None or invitation is None:
+        refuse(session, context, attempt, request, relay_id, now)
     else:
-        _grant(session, context, attempt, invitation, request, relay_id, now)
+        device = _device(session, known, decision, request, now)
+        _place(session, device, decision)
+        device.relay_id = relay_id
+        _grant(session, context, attempt, invitation, device, request, now)
     return attempt
 
 
-def _taken(device: Device | None, invitation: Invitation) -> str:
-    """Return why the device may not pass to another person, or nothing when it may."""
-    if device is None or device.enrolment_state != EnrolmentState.ENROLLED:
-        return ""
-    return another_person(device.owner_address, invitation.address)
+def _place(session: Session, device: Device, decision: Decision) -> None:
+    """Put the device into its group; a group that was deleted meanwhile means the root."""
+    tree = lock_tree(session)
+    wanted = decision.group_id
+    device.group_id = wanted if wanted is not None and wanted in tree else ROOT_GROUP
+    device.policy_is_own = decision.policy_id is not None
+    device.policy_id = decision.policy_id or policy_in(
+        session, tree, device.group_id, device.platform
+    )
 
 
 def _grant(
@@ -83,18 +87,10 @@ def _grant(
     context: Context,
     attempt: EnrolmentAttempt,
     invitation: Invitation,
+    device: Device,
     request: EnrolmentRequest,
-    relay_id: UUID,
     now: datetime,
 ) -> None:
-    tree = lock_tree(session)
-    device = _device(session, attempt.signing_key_thumbprint, invitation, request, now)
-    device.group_id = invitation.group_id if invitation.group_id in tree else ROOT_GROUP
-    device.policy_is_own = invitation.policy_id is not None
-    device.policy_id = invitation.policy_id or policy_in(
-        session, tree, device.group_id, device.platform
-    )
-    device.relay_id = relay_id
     certificate, device.certificate_serial = context.keys.issue_device_certificate(
         device.id, keys.read_public(request.signing_key), now
     )
@@ -103,8 +99,10 @@ def _grant(
     session.flush()
     if new:
         note_claims(session, device, now)
+    _count(session, invitation, attempt, now)
     attempt.device_id = invitation.device_id = device.id
-    invitation.used_at = now
+    if request.accepted_terms is not None:
+        note_accepted(session, device, request.accepted_terms, now)
     said = {
         FactKind.ENROLMENT: Fact(EnrolmentState.ENROLLED.value, "enrolment", now),
         FactKind.ASKED_POLICY: Fact(str(device.policy_id), invitation.created_by, now),
@@ -117,22 +115,32 @@ def _grant(
     rejudge(session, [device.id], now)
 
 
+def _count(
+    session: Session, invitation: Invitation, attempt: EnrolmentAttempt, now: datetime
+) -> None:
+    """Count the device for its key, once however often it enrols."""
+    if was_let_in(session, invitation.id, attempt.signing_key_thumbprint):
+        return
+    invitation.devices += 1
+    if is_used_up(invitation.devices, invitation.most_devices):
+        invitation.used_at = now
+
+
 def _device(
     session: Session,
-    thumbprint: str,
-    invitation: Invitation,
+    known: Device | None,
+    decision: Decision,
     request: EnrolmentRequest,
     now: datetime,
 ) -> Device:
     """Return the device that proved this key before, in a new epoch, or else a new one."""
-    fields = _described(invitation, request, now)
-    device = find_device_by_key(session, thumbprint)
-    if device is None:
+    fields = _described(known, decision, request, now)
+    if known is None:
         return Device(id=uuid4(), epoch=1, **fields)
     for name, value in fields.items():
-        setattr(device, name, value)
-    start_counting(session, device, device.epoch + 1, now)
-    return device
+        setattr(known, name, value)
+    start_counting(session, known, known.epoch + 1, now)
+    return known
 
 
 def start_counting(session: Session, device: Device, epoch: int, now: datetime) -> None:
@@ -143,20 +151,28 @@ def start_counting(session: Session, device: Device, epoch: int, now: datetime) 
     acknowledge(session, device.id, device.epoch, 0, now)
 
 
-def _described(invitation: Invitation, request: EnrolmentRequest, now: datetime) -> dict[str, Any]:
+def _described(
+    known: Device | None, decision: Decision, request: EnrolmentRequest, now: datetime
+) -> dict[str, Any]:
     said = request.device
-    owner = invitation.person or invitation.address.partition("@")[0]
+    address, person = decision.address, decision.person
+    if known is not None and not address:
+        address, person = known.owner_address, known.owner_name
+    owner = person or address.partition("@")[0]
+    name = said.model or said.platform
     return {
-        "name": f"{said.model or said.platform} ({owner})"[:255],
-        "owner_name": invitation.person,
-        "owner_address": invitation.address,
+        "name": (f"{name} ({owner})" if owner else name)[:255],
+        "owner_name": person,
+        "owner_address": address,
         "platform": said.platform,
         "ownership": said.ownership,
         "management_mode": said.management_mode,
         "manufacturer": said.manufacturer,
         "model": said.model,
         "serial": said.serial,
-        "imei": said.imei,
+        "imei": said.imei or said.meid,
+        "wifi_mac": said.wifi_mac,
+        "enterprise_id": said.enterprise_id,
         "exchange_device_id": said.exchange_device_id,
         "enrolment_state": EnrolmentState.ENROLLED.value,
         "enrolled_at": now,
@@ -166,87 +182,8 @@ def _described(invitation: Invitation, request: EnrolmentRequest, now: datetime)
     }
 
 
-def welcome(
-    session: Session,
-    context: Context,
-    device: Device,
-    enrolment_id: UUID,
-    certificate: str,
-    wiped: bool,
-    now: datetime,
-    recipient: UUID,
-) -> None:
-    """Write order 1 of the epoch; a device that is to be *wiped* gets no settings before.
-
-    *recipient* is the enrolment that it answers, or the device that begins anew.
-    """
-    version = current_version(session, device.policy_id)
-    policy = document(
-        get_policy(session, device.policy_id),
-        version,
-        context.keys,
-        device.platform,
-        device.owner_address,
-    )
-    body = Enrolled(
-        enrolment_id=enrolment_id,
-        device_id=device.id,
-        certificate=certificate,
-        ca_certificate=context.keys.ca_certificate(),
-        poll_seconds=context.settings.poll_seconds,
-        digest_seconds=context.settings.digest_seconds,
-        policy=replace(policy, settings={}, needs=()) if wiped else policy,
-    )
-    answers = None if recipient == device.id else recipient
-    send_order(session, context.keys, context.signer, device, body, now, recipient=answers)
-    device.ordered_policy = "" if wiped else f"{device.policy_id}/{version.version}"
-
-
-def _refuse(
-    session: Session,
-    context: Context,
-    attempt: EnrolmentAttempt,
-    request: EnrolmentRequest,
-    relay_id: UUID,
-    now: datetime,
-) -> None:
-    order = Order(
-        iss="management",
-        aud=attempt.enrolment_id,
-        epoch=1,
-        seq=1,
-        ack=0,
-        sent_at=now,
-        body=EnrolmentRefused(enrolment_id=attempt.enrolment_id, reason=attempt.refused_because),
-    )
-    requester: ECKey = keys.read_public(request.encryption_key)
-    session.add(
-        OutboundMessage(
-            recipient=attempt.enrolment_id,
-            epoch=1,
-            seq=1,
-            kind=ANSWER,
-            relay_id=relay_id,
-            sealed=envelope.encrypt(context.signer.sign_order(order), requester),
-            written_at=now,
-        )
-    )
-    session.flush()
-
-
-def _answer_again(
-    session: Session,
-    context: Context,
-    attempt: EnrolmentAttempt,
-    request: EnrolmentRequest,
-    relay_id: UUID,
-    now: datetime,
-) -> None:
-    """Let the relay have the answer once more; none is left when the device acknowledged it."""
-    answer = session.scalars(
-        select(OutboundMessage).where(OutboundMessage.recipient == attempt.enrolment_id)
-    ).first()
-    if answer is not None:
-        answer.handed_at, answer.relay_id = None, relay_id
-    elif attempt.refused_because:
-        _refuse(session, context, attempt, request, relay_id, now)
+def _in_words(request: EnrolmentRequest) -> str:
+    """Return what a device says of itself, for people."""
+    said = request.device
+    numbers = said.serial or said.imei or said.meid
+    return " ".join(part for part in (said.manufacturer, said.model, numbers) if part)[:255]

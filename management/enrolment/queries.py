@@ -1,4 +1,4 @@
-"""Reads invitations and attempts to enrol."""
+"""Reads enrolment keys (invitations are those of one person) and attempts to enrol."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,11 +103,11 @@ def list_attempts(
 
 
 def refused_before(session: Session, before: datetime, limit: int = 500) -> Sequence[UUID]:
-    """Return the ids of some refused enrolments older than *before*."""
+    """Return the ids of some enrolments older than *before* that came to nothing."""
     attempt = EnrolmentAttempt
     return session.scalars(
         select(attempt.enrolment_id)
-        .where(attempt.at < before, attempt.refused_because != "")
+        .where(attempt.at < before, attempt.device_id.is_(None))
         .order_by(attempt.at)
         .limit(limit)
     ).all()
@@ -121,10 +121,22 @@ def find_device_by_key(session: Session, thumbprint: str) -> Device | None:
         .where(
             EnrolmentAttempt.signing_key_thumbprint == thumbprint,
             EnrolmentAttempt.refused_because == "",
+            EnrolmentAttempt.asked_terms.is_(None),
         )
         .limit(1)
     )
     return session.scalars(locked(wanted, Device, of=Device)).first()
+
+
+def was_let_in(session: Session, invitation_id: UUID, thumbprint: str) -> bool:
+    """Return whether the device with this signing key enrolled by this enrolment key before."""
+    attempt = EnrolmentAttempt
+    wanted = select(attempt.enrolment_id).where(
+        attempt.signing_key_thumbprint == thumbprint,
+        attempt.invitation_id == invitation_id,
+        attempt.device_id.is_not(None),
+    )
+    return session.scalars(wanted.limit(1)).first() is not None
 
 
 def enrolment_ids(session: Session, device_id: UUID) -> Sequence[UUID]:

@@ -1,23 +1,29 @@
-"""Enrolment keys that people can type, and how an invitation stands. Pure."""
+"""Enrolment keys that people can type, and how each stands. Pure."""
 
+import re
 import secrets
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
-ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""Crockford's base 32: no I, L, O or U, so that nothing is misread or spells words."""
+from contracts.enrolment_key import ALPHABET, plain
+
 GROUPS, GROUP = 7, 4
 """28 characters of 5 bits: 140 random bits."""
-_READ_AS = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
+SHORTEST_PRESET, LONGEST_PRESET = 16, 64
+_PRESET = re.compile(r"[A-Z0-9]+(?:-[A-Z0-9]+)*")
 SENT_WITHIN = timedelta(days=2)
 """How old a request to enrol may be: the relay may have held it while management was away."""
 FUTURE = timedelta(minutes=10)
 LONGEST = timedelta(days=90)
+"""Of an invitation."""
+LONGEST_KEY = timedelta(days=3 * 366)
+"""Of a key for many devices."""
+MOST_DEVICES = 1_000_000
 
 
 class InvitationState(StrEnum):
-    """How an invitation stands."""
+    """How an enrolment key stands."""
 
     ACTIVE = "active"
     EXPIRED = "expired"
@@ -38,15 +44,31 @@ def key_hash(key: str) -> str:
     return sha256(plain(key).encode()).hexdigest()
 
 
-def plain(key: str) -> str:
-    """Return the key without groups, in capitals, look-alikes read as what they look like."""
-    return key.strip().upper().translate(_READ_AS)
+def preset_problem(key: str) -> str:
+    """Return why nobody may choose this key, or nothing: it must not be guessed.
+
+    Guesses reach management only through a relay, 60 a minute from one address; so 16 letters of
+    which 8 differ are enough, though far from the 140 random bits of a generated key.
+    """
+    letters = plain(key)
+    if not _PRESET.fullmatch(key.strip().upper()):
+        return "A key is made of the letters A to Z, digits, and hyphens between them."
+    if not SHORTEST_PRESET <= len(letters) <= LONGEST_PRESET:
+        return f"A key has {SHORTEST_PRESET} to {LONGEST_PRESET} letters and digits."
+    if len(set(letters)) < SHORTEST_PRESET // 2:
+        return "This key is too easy to guess: use at least eight different letters and digits."
+    return ""
+
+
+def is_used_up(devices: int, most: int | None) -> bool:
+    """Return whether a key that let in *devices* lets in no more."""
+    return most is not None and devices >= most
 
 
 def invitation_state(
     expires_at: datetime, used_at: datetime | None, cancelled_at: datetime | None, now: datetime
 ) -> InvitationState:
-    """Return how an invitation stands; what happened first counts, time last."""
+    """Return how an enrolment key stands; what happened first counts, time last."""
     if used_at is not None:
         return InvitationState.USED
     if cancelled_at is not None:
@@ -67,17 +89,20 @@ def refusal(state: InvitationState | None) -> str:
     """Return why an enrolment key opens nothing, or nothing when it does."""
     sentences = {
         None: "The enrolment key is not known here. Check it, or ask for a new invitation.",
-        InvitationState.EXPIRED: "The invitation has expired. Ask for a new one.",
-        InvitationState.USED: "The invitation was used by a device already. Ask for a new one.",
-        InvitationState.CANCELLED: "The invitation was cancelled. Ask for a new one.",
+        InvitationState.EXPIRED: "The enrolment key has expired. Ask for a new one.",
+        InvitationState.USED: "The enrolment key was used up already. Ask for a new one.",
+        InvitationState.CANCELLED: "The enrolment key was cancelled. Ask for a new one.",
         InvitationState.ACTIVE: "",
     }
     return sentences[state]
 
 
 def another_person(owner: str, invited: str) -> str:
-    """Return why a device of *owner* cannot enrol by an invitation of *invited*, or nothing."""
-    if owner.casefold() == invited.casefold():
+    """Return why a device of *owner* cannot enrol for *invited*, or nothing.
+
+    A key that is nobody's own leaves the device to whom it belongs.
+    """
+    if not invited or owner.casefold() == invited.casefold():
         return ""
     return (
         "This device is enrolled for another person. Ask for an invitation for that person, or "

@@ -1,4 +1,4 @@
-"""Invites people to enrol and takes their devices in. Identity is proved, never claimed."""
+"""Makes enrolment keys, for one person or for many devices, and ends enrolments."""
 
 from datetime import datetime, timedelta
 from urllib.parse import quote
@@ -15,8 +15,16 @@ from management.devices.models import Device
 from management.devices.queries import lock_device
 from management.devices.rules import EnrolmentState
 from management.enrolment.models import EnrolmentAttempt, Invitation
-from management.enrolment.queries import get_invitation, refused_before, state_of
-from management.enrolment.rules import LONGEST, InvitationState, key_hash, new_key
+from management.enrolment.queries import find_by_key, get_invitation, refused_before, state_of
+from management.enrolment.rules import (
+    LONGEST,
+    LONGEST_KEY,
+    MOST_DEVICES,
+    InvitationState,
+    key_hash,
+    new_key,
+    preset_problem,
+)
 from management.groups.models import ROOT_GROUP
 from management.groups.queries import get_group
 from management.keys import Keys
@@ -35,8 +43,10 @@ def invite(
     by: str,
     now: datetime,
     group_id: UUID = ROOT_GROUP,
+    most_devices: int | None = 1,
+    asks_user: bool = False,
 ) -> tuple[Invitation, str]:
-    """Invite one person to enrol one device; return the invitation and its enrolment key.
+    """Invite one person to enrol a device or some; return the invitation and its enrolment key.
 
     The device comes into the group; *policy_id* None: the policy of the group holds for it.
     """
@@ -45,18 +55,74 @@ def invite(
         raise RefusedError("An invitation needs the mail address of the person.")
     if not timedelta(0) < valid_for <= LONGEST:
         raise RefusedError(f"An invitation holds at most {LONGEST.days} days.")
-    key = new_key()
+    return _keep(
+        session, keys, new_key(), address, person, policy_id, group_id, most_devices, asks_user,
+        by, now, now + valid_for,
+    )  # fmt: skip
+
+
+def make_key(
+    session: Session,
+    keys: Keys,
+    purpose: str,
+    preset: str,
+    policy_id: UUID | None,
+    expires_at: datetime,
+    by: str,
+    now: datetime,
+    group_id: UUID = ROOT_GROUP,
+    most_devices: int | None = None,
+    asks_user: bool = False,
+) -> tuple[Invitation, str]:
+    """Make a key that is nobody's own, for many devices; *preset* empty: a fresh random one.
+
+    RefusedError when the key could be guessed, is there already, or holds too long.
+    """
+    if not purpose.strip():
+        raise RefusedError("Say what the key is for.")
+    if not now < expires_at <= now + LONGEST_KEY:
+        raise RefusedError("Choose an end date from tomorrow to three years ahead.")
+    key = preset.strip().upper() or new_key()
+    if why := preset_problem(key):
+        raise RefusedError(why)
+    if find_by_key(session, key) is not None:
+        raise RefusedError("This key was used before. Choose another one.")
+    return _keep(
+        session, keys, key, "", purpose, policy_id, group_id, most_devices, asks_user,
+        by, now, expires_at,
+    )  # fmt: skip
+
+
+def _keep(
+    session: Session,
+    keys: Keys,
+    key: str,
+    address: str,
+    person: str,
+    policy_id: UUID | None,
+    group_id: UUID,
+    most_devices: int | None,
+    asks_user: bool,
+    by: str,
+    now: datetime,
+    expires_at: datetime,
+) -> tuple[Invitation, str]:
+    if most_devices is not None and not 1 <= most_devices <= MOST_DEVICES:
+        raise RefusedError("A key lets in at least one device, and at most a million.")
     invitation = Invitation(
         id=uuid4(),
         address=address,
         person=person.strip()[:255],
+        most_devices=most_devices,
+        devices=0,
+        asks_user=asks_user,
         group_id=get_group(session, group_id).id,
         policy_id=policy_id and get_policy(session, policy_id).id,
         key_hash=key_hash(key),
         key_sealed=keys.seal(key),
         created_at=now,
         created_by=by,
-        expires_at=now + valid_for,
+        expires_at=expires_at,
     )
     session.add(invitation)
     session.flush()
@@ -66,15 +132,15 @@ def invite(
 def shown_key(keys: Keys, invitation: Invitation, now: datetime) -> str:
     """Return the enrolment key of an active invitation; RefusedError when it opens nothing."""
     if (state := state_of(invitation, now)) is not InvitationState.ACTIVE:
-        raise RefusedError(f"The invitation is {state}; its key opens nothing any more.")
+        raise RefusedError(f"The enrolment key is {state}; it opens nothing any more.")
     return keys.unseal(invitation.key_sealed)
 
 
 def cancel_invitation(session: Session, invitation_id: UUID, now: datetime) -> Invitation:
-    """Let the invitation's key open nothing any more; RefusedError when a device used it."""
+    """Let the enrolment key open nothing any more; RefusedError when it is used up already."""
     invitation = get_invitation(session, invitation_id)
     if invitation.used_at is not None:
-        raise RefusedError("The invitation was used; retire the device instead.")
+        raise RefusedError("The key was used; retire the device instead.")
     invitation.cancelled_at = invitation.cancelled_at or now
     return invitation
 
@@ -120,7 +186,7 @@ def retire(session: Session, device_id: UUID, by: str, because: str, now: dateti
 
 
 def forget_refused(session: Session, before: datetime) -> int:
-    """Delete some refused enrolments older than *before*; return how many."""
+    """Delete some enrolments that came to nothing older than *before*; return how many."""
     found = refused_before(session, before)
     session.execute(delete(EnrolmentAttempt).where(EnrolmentAttempt.enrolment_id.in_(found)))
     return len(found)

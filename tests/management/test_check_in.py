@@ -103,7 +103,7 @@ def test_another_device_cannot_use_a_used_key(desk: Office, read: Session) -> No
 
     body = thief.answer().body
     assert isinstance(body, EnrolmentRefused)
-    assert "used by a device already" in body.reason
+    assert "used up already" in body.reason
     assert [one.refused_because for one in list_attempts(read, refused=True)] == [body.reason]
 
 

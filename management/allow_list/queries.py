@@ -1,0 +1,60 @@
+"""Reads the allow-list."""
+
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from management.allow_list.models import AllowedDevice, AllowListSetting
+from management.allow_list.rules import Identifiers, Unlisted
+
+PAGE = 50
+
+
+def unlisted_setting(session: Session) -> Unlisted:
+    """Return what becomes of devices that are not on the list."""
+    row = session.get(AllowListSetting, 1)
+    return Unlisted(row.unlisted) if row else Unlisted.ALLOWED
+
+
+def is_listed(session: Session, said: Identifiers) -> bool:
+    """Return whether anything that a device says stands on the list; claims, never proof."""
+    pairs = (
+        (AllowedDevice.imei, said.imei),
+        (AllowedDevice.wifi_mac, said.wifi_mac),
+        (AllowedDevice.serial, said.serial),
+        (AllowedDevice.enterprise_id, said.enterprise_id),
+    )
+    same = [column == value for column, value in pairs if value]
+    if not same:
+        return False
+    return session.scalars(select(AllowedDevice.id).where(or_(*same)).limit(1)).first() is not None
+
+
+def count_listed(session: Session) -> int:
+    """Return how many devices the list has."""
+    return session.scalar(select(func.count()).select_from(AllowedDevice)) or 0
+
+
+def list_allowed(
+    session: Session, text: str = "", after: UUID | None = None, limit: int = PAGE
+) -> Sequence[AllowedDevice]:
+    """Return devices of the list that contain *text*, in no meaning order, behind *after*."""
+    one = AllowedDevice
+    query = select(one).order_by(one.id)
+    columns = (one.imei, one.wifi_mac, one.serial, one.enterprise_id, one.note)
+    for word in text.split()[:8]:
+        query = query.where(or_(*(column.icontains(word, autoescape=True) for column in columns)))
+    if after is not None:
+        query = query.where(one.id > after)
+    return session.scalars(query.limit(limit)).all()
+
+
+def everything(session: Session) -> Iterator[tuple[Identifiers, str]]:
+    """Yield the whole list."""
+    rows = session.scalars(
+        select(AllowedDevice).order_by(AllowedDevice.added_at, AllowedDevice.id)
+    ).yield_per(1000)
+    for row in rows:
+        yield Identifiers(row.imei, row.wifi_mac, row.serial, row.enterprise_id), row.note
