@@ -5,18 +5,35 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 
-from patterns.rule_language import RATINGS, Behaviour, Code, KnownList, Rule, Step, Traits
+from patterns.rule_language import (
+    RATINGS,
+    Behaviour,
+    Code,
+    KnownList,
+    Library,
+    Rule,
+    Step,
+    Traits,
+)
 
 RESERVED = (
     "container_", "signature_", "disguised_app", "debug_key", "public_key", "repackaged_app",
-    "lookalike_", "manifest_malformed", "debuggable_app", "hidden_code",
+    "lookalike_", "manifest_malformed", "debuggable_app", "hidden_code", "library_",
 )  # fmt: skip
 """Beginnings of the names of what the scanner itself finds."""
 _HEXADECIMAL = re.compile(r"[0-9a-f]{64}")
 
 
-def problems_of(rules: Sequence[Rule]) -> Iterator[str]:
+def problems_of(rules: Sequence[Rule], libraries: Sequence[Library] = ()) -> Iterator[str]:
     """Yield a sentence for each thing that is not in order."""
+    known = Counter(library.name for library in libraries)
+    for name, number in known.items():
+        if number > 1:
+            yield f"Two libraries are called {name}."
+    for rule in rules:
+        for asked in rule.library if isinstance(rule, Behaviour) else ():
+            if asked.name not in known:
+                yield f"Rule {rule.id}: libraries.toml does not know {asked.name}."
     for name, number in Counter(rule.id for rule in rules).items():
         if number > 1:
             yield f"Two rules are called {name}."
@@ -38,7 +55,7 @@ def _of_rule(rule: Rule) -> Iterator[str]:
 
 def _of_behaviour(rule: Behaviour) -> Iterator[str]:
     asked = _size(rule.all) + rule.at_least + len(rule.component) + len(rule.code)
-    if not asked and not rule.target_sdk_below:
+    if not asked and not rule.library and not rule.target_sdk_below:
         yield "it asks for nothing, so every app would match."
     if rule.at_least > _size(rule.some):
         yield f"at_least is {rule.at_least}, but some has only {_size(rule.some)} traits."

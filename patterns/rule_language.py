@@ -72,6 +72,8 @@ Text = Annotated[str, Field(min_length=3, max_length=255)]
 Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,29}$")]
 Pattern = Annotated[str, Field(min_length=2, max_length=255), AfterValidator(_compiles)]
 Reference = Annotated[str, Field(pattern=r"^(https://\S{4,240})?$")]
+LibraryName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,39}$")]
+Version = Annotated[str, Field(pattern=r"^(\d{1,6}(\.\d{1,6}){1,5}[a-z]{0,2})?$")]
 
 
 @with_config(_STRICT)
@@ -202,6 +204,40 @@ class Code:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Library:
+    """What tells that a library of others is in an app, and its version."""
+
+    name: LibraryName
+    kind: Literal["dex", "elf", "other"]
+    """Of the part of the file that says so."""
+    entry: Annotated[str, Field(max_length=200)] = ""
+    """How the part's path ends; empty: any."""
+    version: Annotated[str, Field(min_length=8, max_length=200)]
+    """Regular expression (YARA's) for the text that ends with the version: ``name/1.2.3``."""
+    beside: tuple[Text, ...] = ()
+    """One of these texts stands in the same part: so who only mentions the version is left out."""
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryVersions:
+    """Versions of a library: from *since* (empty: the first) to the last one below *before*."""
+
+    name: LibraryName
+    since: Version = ""
+    before: Annotated[Version, Field(min_length=3)]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Libraries:
+    """What ``libraries.toml`` holds."""
+
+    library: tuple[Library, ...] = ()
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour(Rule):
     """Holds for an app with all that is asked here; see the fields."""
 
@@ -217,6 +253,8 @@ class Behaviour(Rule):
     """Only when a filter for one of the actions has at least this priority."""
     target_sdk_below: Annotated[int, Field(ge=0, le=1000)] = 0
     """Only when the app is made for an older Android; 0: any."""
+    library: tuple[LibraryVersions, ...] = ()
+    """The app contains one of these."""
     component: tuple[Component, ...] = ()
     """For each of these the app has a component."""
     code: tuple[Code, ...] = ()

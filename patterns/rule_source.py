@@ -1,9 +1,9 @@
 """The sources of a pattern set: read, and checked so that every rule explains itself.
 
 A source folder holds ``VERSION``, ``yara/*.yar``, ``behaviours.toml``, ``behaviours/*.toml``,
-``steps.toml``, ``lists/*.toml`` and ``signers.toml`` (all but ``VERSION`` may be missing) and
-whatever else documents them; ``docs/patterns.md`` describes the fields. All problems are told at
-once.
+``steps.toml``, ``lists/*.toml``, ``libraries.toml`` and ``signers.toml`` (all but ``VERSION`` may
+be missing) and whatever else documents them; ``docs/patterns.md`` describes the fields. All
+problems are told at once.
 """
 
 import hashlib
@@ -18,13 +18,15 @@ from typing import Any, TypeVar
 import yara
 from pydantic import TypeAdapter, ValidationError
 
-from patterns import rule_checks
+from patterns import library_source, rule_checks
 from patterns.opened import EXTERNALS
-from patterns.rule_language import Behaviour, KnownList, Rule, Signers
+from patterns.rule_language import Behaviour, KnownList, Libraries, Library, Rule, Signers
 from runtime.errors import MalformedMessageError, NotFoundError
 
 T = TypeVar("T")
 DIGEST_LENGTH = 16
+LIBRARIES = "libraries.yar"
+"""What ``libraries.toml`` becomes in the set."""
 _YARA_RULE = re.compile(r"^(?:(?:private|global)\s+)*rule\s+(\w+)", re.MULTILINE)
 
 
@@ -112,6 +114,14 @@ class _Reader:
                     found.append(rule)
         return found
 
+    def libraries(self) -> tuple[Library, ...]:
+        fields = self.toml(self.folder / "libraries.toml")
+        found = self.checked(Libraries, fields, "libraries.toml") or Libraries()
+        for one in found.library:
+            if problem := library_source.problem_of(one):
+                self.problems.append(f"libraries.toml, {one.name}: {problem}.")
+        return found.library
+
     def lists(self) -> list[KnownList]:
         paths = sorted((self.folder / "lists").glob("*.toml"))
         return [self._filled(path, rule) for path, rule in self.rules(paths, KnownList)]
@@ -135,12 +145,15 @@ def read_source(folder: Path) -> CheckedSource:
     lists = reader.lists()
     fields = reader.toml(folder / "signers.toml")
     signers = reader.checked(Signers, fields, "signers.toml") or Signers()
+    libraries = reader.libraries()
     rules = (*reader.yara(texts), *behaviours, *lists)
-    problems = [*reader.problems, *rule_checks.problems_of(rules)]
+    problems = [*reader.problems, *rule_checks.problems_of(rules, libraries)]
     if not rules and not problems:
         problems.append(f"{folder} holds no rule.")
     if problems:
         raise MalformedMessageError("\n".join(problems))
+    if libraries:
+        texts[LIBRARIES] = library_source.as_yara(libraries)
     return CheckedSource(_files(texts, behaviours, lists, signers), rules, signers)
 
 

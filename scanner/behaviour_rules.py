@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from scanner.evidence import Finding
 from scanner.features import TRAIT_KINDS, Component, Facts, class_of
+from scanner.libraries import Place, asked_for
 
 PLACE = "AndroidManifest.xml"
 Rule = Mapping[str, Any]
@@ -33,7 +34,8 @@ def answer_to(rule: Rule, facts: Facts, ask: Ask | None = None) -> Answer:
 
     *ask* reads code; without it only stored answers are used.
     """
-    if _is_excluded(rule, facts):
+    held = [*asked_for(rule["library"], facts.libraries)]
+    if _is_excluded(rule, facts) or (rule["library"] and not held):
         return _NO
     evidence, unknown = _traits(rule, facts)
     if evidence is None:
@@ -44,7 +46,14 @@ def answer_to(rule: Rule, facts: Facts, ask: Ask | None = None) -> Answer:
     if unknown:
         return Answer(False, needs=unknown[0])
     evidence += [f"{part.kind} {part.name}" for parts in started.values() for part in parts[:2]]
-    return _with_code(rule, facts, started, evidence, ask)
+    answer = _with_code(rule, facts, started, evidence, ask)
+    return _with_libraries(answer, held) if held and answer.holds else answer
+
+
+def _with_libraries(answer: Answer, held: list[tuple[str, Place]]) -> Answer:
+    lines = [f"{name} {place.version}: {place.text}" for name, place in held]
+    where = held[0][1].where if answer.where == PLACE else answer.where
+    return answer._replace(where=where, evidence=(*dict.fromkeys(lines), *answer.evidence))
 
 
 def finding_of(rule: Rule, where: str, evidence: str) -> Finding:

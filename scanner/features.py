@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-FEATURES_VERSION = 2
+FEATURES_VERSION = 3
 MAXIMUM_COMPONENTS = 1_000
 MAXIMUM_HASHES = 300
 HASH_LENGTH = 32
@@ -54,6 +54,7 @@ class Facts:
             "traits": set(features["traits"]),
         }
         self.code: Mapping[str, list[str]] = features["code"]
+        self.libraries: Mapping[str, list[list[str]]] = features["libraries"]
         self._asked: frozenset[int] | None = None
 
     def was_asked(self, reference: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 from patterns.opened import OpenSet
 from scanner import features
 from scanner.evidence import Evidence, printable
+from scanner.libraries import MOST_VERSIONS, version_in
 from scanner.manifest import Manifest
 
 MAXIMUM_KEPT = 100
@@ -31,6 +32,7 @@ class Keep:
             "meta_data": [],
             "traits": [],
             "signers": [],
+            "libraries": {},
             "hashes": {},
             "hashes_cut": False,
             "references": [],
@@ -48,6 +50,13 @@ class Keep:
         """Note a trait of `patterns.rule_language.Trait`."""
         if name not in self.values["traits"]:
             self.values["traits"].append(name)
+
+    def library(self, name: str, where: str, text: str) -> None:
+        """Note a library of others and the version in *text*."""
+        version = version_in(text)
+        known = self.values["libraries"].setdefault(name, []) if version else []
+        if len(known) < MOST_VERSIONS and all(one[0] != version for one in known):
+            known.append([version, printable(where, 300), printable(text, 100)])
 
     def hash(self, digest: bytes, where: str) -> None:
         """Note the SHA-256 of an entry that may be known."""

@@ -168,7 +168,8 @@ def _good_in(source: Path) -> list[Path]:
 
 
 def _yara_texts(source: Path) -> list[str]:
-    return [path.read_text("utf-8") for path in sorted((source / "yara").glob("*.yar"))]
+    files = rule_source.read_source(source).files
+    return [body.decode() for name, body in sorted(files.items()) if name.endswith(".yar")]
 
 
 def _kind(rule: Rule) -> str:

@@ -49,9 +49,9 @@ class _Scan:
     def __init__(self, patterns: OpenSet, evidence: Evidence) -> None:
         self._patterns = patterns
         self._evidence = evidence
-        self._matcher = Matcher(patterns.yara, evidence)
         self._code = AppCode(evidence)
         self._keep = Keep(patterns)
+        self._matcher = Matcher(patterns.yara, evidence, self._keep.library)
         self._manifest: Manifest | None = None
         self._has_manifest = False
         self._label_source = b""

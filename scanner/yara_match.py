@@ -9,14 +9,22 @@ from scanner.evidence import PLACE_LENGTH, Evidence, Finding, printable
 
 STRINGS_SHOWN = 3
 BYTES_SHOWN = 60
+INSTANCES = 50
+"""Looked at of the versions of one library in one part of a file."""
+LIBRARY = "library"
+"""Meta of the rules that only tell of a library (`patterns.library_source`)."""
 
 
 class Matcher:
     """Turns matches into findings that name rule, place and matched text."""
 
-    def __init__(self, rules: Any, evidence: Evidence) -> None:
+    def __init__(
+        self, rules: Any, evidence: Evidence, library: Callable[[str, str, str], None]
+    ) -> None:
+        """*library* is told name, place and text of each library that is found."""
         self._rules = rules
         self._evidence = evidence
+        self._library = library
 
     def match(
         self,
@@ -44,7 +52,21 @@ class Matcher:
             self._evidence.skip(f"{place}: matching failed: {error}.")
             return
         for match in matches:
-            self._evidence.find(_finding(match, place, offset))
+            if LIBRARY not in match.meta:
+                self._evidence.find(_finding(match, place, offset))
+                continue
+            for at, text in _versions(match):
+                self._library(str(match.meta[LIBRARY]), f"{place} at {offset(at):#x}", text)
+
+
+def _versions(match: Any) -> list[tuple[int, str]]:
+    """Return offset and text of what tells the version of a library."""
+    return [
+        (instance.offset, bytes(instance.matched_data[:BYTES_SHOWN]).decode("latin-1"))
+        for string in match.strings
+        if string.identifier == "$version"
+        for instance in string.instances[:INSTANCES]
+    ]
 
 
 def _finding(match: Any, place: str, offset: Callable[[int], int]) -> Finding:

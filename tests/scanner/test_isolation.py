@@ -28,7 +28,8 @@ def test_a_real_app_is_read_and_nothing_above_unwanted_is_found(shipped: Path) -
     result = scan_file(real_apk(), shipped)
 
     assert result.verdict is Verdict.UNWANTED
-    assert {finding.rule for finding in result.findings} == {"debug_key", "debuggable_app"}
+    rules = {finding.rule for finding in result.findings}
+    assert rules == {"debug_key", "debuggable_app", "okhttp_host_names_confused"}
     assert (result.package, result.label) == ("com.github.uiautomator", "ATX")
     assert "android.permission.INTERNET" in result.permissions
     assert [signer.sha256 for signer in result.signers] == [REAL_SIGNER]
