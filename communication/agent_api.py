@@ -2,24 +2,21 @@
 
 Except for the trust statement and the first post of an enrolment, every request is signed
 (`contracts.request_signature`, tag ``sekisho-agent``). A 202 is sent only once it is on disk.
-Reports, of which there are many, have a way of their own: `report_path`.
+What there is much of does not come here: polls and tokens (`fast_path`), reports (`report_path`).
 """
 
-import time
-from datetime import UTC, datetime
 from uuid import UUID
 
 from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 
-from communication import poll_token
 from communication.device_identity import asked
 from communication.parts import Parts
 from communication.responses import empty, message_response
 from contracts import codec, keys
-from contracts.agent import EnrolmentPost, PollToken, SealedOrders
+from contracts.agent import EnrolmentPost, SealedOrders
 from runtime.clock import utc_now
-from runtime.errors import MalformedMessageError, NotFoundError, UnavailableError
+from runtime.errors import MalformedMessageError, UnavailableError
 
 bp = Blueprint("agent", __name__, url_prefix="/agent/v1")
 ORDERS = 50
@@ -68,16 +65,6 @@ def enrolment(enrolment_id: UUID) -> ResponseReturnValue:
     return message_response(SealedOrders(orders=answer)) if answer else _ask_again()
 
 
-@bp.post("/token")
-def token() -> ResponseReturnValue:
-    """Return a `PollToken` for the device that signed (keyid = its device id)."""
-    parts = _parts()
-    _, known, _ = parts.identity.device(asked(request))
-    expires = int(time.time()) + parts.settings.token_seconds
-    text = poll_token.issue(parts.token_key, known.slot, expires)
-    return message_response(PollToken(token=text, expires_at=datetime.fromtimestamp(expires, UTC)))
-
-
 @bp.get("/orders")
 def orders() -> ResponseReturnValue:
     """Return `SealedOrders` above ``?after=`` of ``?epoch=``, oldest first; signed.
@@ -106,9 +93,3 @@ def _whole_number(name: str) -> int:
 def _parts() -> Parts:
     found: Parts = current_app.extensions["sekisho"]
     return found
-
-
-@bp.route("/<path:path>")
-def nothing(path: str) -> ResponseReturnValue:
-    """Say that no such route exists, in the same words as all other problems."""
-    raise NotFoundError("Agents have nothing to ask for here.")

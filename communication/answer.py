@@ -2,10 +2,9 @@
 
 import http
 import json
-import random
 import sqlite3
 
-from communication.limits import FullError, TooManyError
+from communication.limits import Crowd, FullError, TooManyError
 from contracts.request_signature import ClockSkewError
 from runtime.errors import (
     ForbiddenError,
@@ -20,6 +19,8 @@ from runtime.errors import (
 from runtime.wsgi import Answer as Answer
 from runtime.wsgi import Header as Header
 
+CROWD = Crowd(back_per_second=200)
+"""Everybody who finds this server too busy."""
 CLOCK_SKEW = "urn:sekisho:clock-skew"
 _STATUSES: dict[type[SekishoError], int] = {
     MalformedMessageError: 400,
@@ -69,7 +70,7 @@ def failed() -> Answer:
     return problem(500, "This server failed; its log says why. Try again later.")
 
 
-def later(sentence: str) -> Answer:
+def later(sentence: str, crowd: Crowd = CROWD) -> Answer:
     """Return *sentence* and when to come again, each time another time: a crowd must not stay."""
-    seconds = str(random.randint(10, 120))  # noqa: S311  (spreads a crowd; not a secret)
+    seconds = str(crowd.retry_after())
     return problem(503, f"{sentence} Try again in {seconds} s.", ("Retry-After", seconds))

@@ -4,12 +4,14 @@ Filled from the mailbox at start and after each change by management; the mailbo
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from communication.mailbox import Mailbox
 
 CLOSED, OPEN = 1, 2
+MOST_LIVE = 10_000
 Position = tuple[int, int]
 """(epoch, seq)."""
 
@@ -25,6 +27,7 @@ class Board:
         self._slots: dict[UUID, int] = {}
         self._highest: dict[int, Position] = {}
         self._beats: dict[int, int] = {}
+        self._live: dict[int, float] = {}
         self.polls = 0
         """Since the start."""
         self.on_orders: Callable[[int], None] = lambda slot: None
@@ -50,6 +53,22 @@ class Board:
         """Note that the device polled."""
         self._beats[slot] = microseconds
         self.polls += 1
+
+    def make_live(self, devices: Iterable[UUID], until: float) -> None:
+        """Let *devices* poll quickly until then, because somebody waits for them.
+
+        In memory only: a restart costs nothing but the hurry. At most MOST_LIVE at once.
+        """
+        with self._lock:
+            now = time.time()
+            live = {slot: end for slot, end in self._live.items() if end > now}
+            slots = [slot for device in devices if (slot := self._slots.get(device)) is not None]
+            live |= dict.fromkeys(slots[: max(0, MOST_LIVE - len(live))], until)
+            self._live = live
+
+    def is_live(self, slot: int, now: float) -> bool:
+        """Return whether somebody waits for what this device does."""
+        return self._live.get(slot, 0.0) > now
 
     def take_beats(self) -> dict[int, int]:
         """Return the polls noted since the last call."""

@@ -13,15 +13,16 @@ from typing import Any
 
 from communication import wsgi
 from communication.answer import Answer, failed, later, problem
-from communication.device_identity import Asked
+from communication.device_identity import Asked, asked_directly
 from runtime.bodies import Bodies, BodyError
 from runtime.wsgi import App, Environ, Scope, call, environ
 
 log = logging.getLogger(__name__)
+NOTHING = problem(404, "This server has nothing at this address.")
 MOST_WORKING = 64
 """Requests that wait for or run in the pool; above it the answer is "later"."""
 
-FastAnswer = Callable[[str | None, str], Awaitable[Answer]]
+FastAnswer = Callable[[Scope], Awaitable[Answer]]
 Post = Callable[[Asked], Awaitable[Answer]]
 
 
@@ -36,9 +37,14 @@ class Front:
         body_seconds: int,
         fast: Mapping[str, FastAnswer] | None = None,
         posts: Mapping[str, Post] | None = None,
+        known: Callable[[str, str], bool] = lambda method, path: True,
     ) -> None:
+        """Serve *app* with the threads of *pool*, and *fast* and *posts* without.
+
+        What is not *known* (method and path) is refused without asking the app.
+        """
         self._app, self._pool, self._limits = app, pool, body_limits
-        self._fast, self._posts = fast or {}, posts or {}
+        self._fast, self._posts, self._known = fast or {}, posts or {}, known
         self._bodies = Bodies(body_seconds)
         self.answered: Counter[int] = Counter()
         """How many answers of each status."""
@@ -60,7 +66,9 @@ class Front:
     async def _answer(self, scope: Scope, protocol: Any) -> Answer:
         fast = self._fast.get(scope.path)
         if fast is not None and scope.method == "GET":
-            return await fast(scope.headers.get("authorization"), scope.query_string)
+            return await fast(scope)
+        if not self._known(scope.method, scope.path):
+            return NOTHING
         return await self._serve_slowly(scope, protocol)
 
     async def _serve_slowly(self, scope: Scope, protocol: Any) -> Answer:
@@ -69,7 +77,7 @@ class Front:
         try:
             async with self._bodies.reading(scope, protocol, limit) as body:
                 if post is not None:
-                    return await post(_asked(scope, body))
+                    return await post(asked_directly(scope, body))
                 return await self._run(environ(scope, body))
         except BodyError as refused:
             return _refusal(refused)
@@ -88,13 +96,6 @@ class Front:
             return answer
         await again.wait()
         return await loop.run_in_executor(self._pool, again.look)
-
-
-def _asked(scope: Scope, body: bytes) -> Asked:
-    query = scope.query_string
-    target = f"{scope.path}?{query}" if query else scope.path
-    address = scope.client.rpartition(":")[0].strip("[]")
-    return Asked(scope.method, target, dict(scope.headers.items()), body, address)
 
 
 def _refusal(why: BodyError) -> Answer:

@@ -1,6 +1,8 @@
 """How often anybody may ask, and the answers to who asks too often or sends too much."""
 
+import random
 import threading
+import time
 
 from runtime.errors import SekishoError
 
@@ -48,3 +50,24 @@ class Rate:
                 f"More than {self.allowed} {self.what} in a minute; try again in the next one.",
                 retry_after=60 - int(seconds % 60),
             )
+
+
+class Crowd:
+    """Tells those who are sent away when to come back: the more there are, the wider spread."""
+
+    def __init__(self, back_per_second: int) -> None:
+        """Let at most about *back_per_second* come back at once."""
+        self._back = back_per_second
+        self._minute = 0
+        self._counts = [0, 0]
+        """Sent away in the last minute and in this one."""
+
+    def retry_after(self, seconds: float | None = None) -> int:
+        """Count one who is sent away at *seconds* and return its wait, 10 to 900 seconds."""
+        minute = int((time.monotonic() if seconds is None else seconds) // 60)
+        if minute != self._minute:
+            self._counts = [self._counts[1] if minute == self._minute + 1 else 0, 0]
+            self._minute = minute
+        self._counts[1] += 1
+        widest = min(max(120, sum(self._counts) // self._back), 900)
+        return random.randint(10, widest)  # noqa: S311  (spreads a crowd; not a secret)

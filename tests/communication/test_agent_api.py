@@ -126,15 +126,6 @@ def test_orders_come_in_bounded_answers_and_none_is_missed(
     assert first + second == tuple(f"order{seq}" for seq in range(1, 61))
 
 
-def test_polls_are_told_different_waits_around_the_interval(phone: Phone) -> None:
-    token = phone.token()
-
-    waits = {int(phone.poll(token).headers["Sekisho-Poll-After"]) for _ in range(50)}
-
-    assert len(waits) > 10
-    assert 720 <= min(waits) <= max(waits) <= 1080
-
-
 def test_a_poll_that_waits_is_answered_when_an_order_comes(
     phone: Phone, management: Management
 ) -> None:

@@ -140,7 +140,6 @@ def test_any_address_gets_an_answer(phone: Phone, path: str, query: str) -> None
         ("/agent/v1/reports", 3 * 1024 * 1024),
         ("/agent/v1/enrolments", 64 * 1024),
         ("/agent/v1/token", 4096),
-        ("/nowhere", 4096),
     ],
 )
 @pytest.mark.parametrize("announced", [True, False])
