@@ -7,8 +7,9 @@ from typing import TextIO
 
 import click
 
-from communication import pairing, server, settings
+from communication import pairing, pairing_code, server, settings
 from runtime import logs
+from runtime.clock import utc_now
 from runtime.errors import ConfigurationError
 
 
@@ -26,6 +27,22 @@ def run() -> None:
     chosen = settings.load()
     logs.start("communication", chosen.log_level)
     sys.exit(server.run(chosen))
+
+
+@communication.command()
+def code() -> None:
+    """Show the one-time code that pairs this server; type it into the console under Relays.
+
+    It works once and for 30 minutes. On a server that is paired already it hands this server over
+    to whoever types it; what waits here for another management server is forgotten then.
+    """
+    chosen = settings.load()
+    click.echo(pairing_code.make(chosen.folder, utc_now()))
+    click.echo(
+        f"Console: Relays, Pair a relay. Link https://{chosen.public_name}:{chosen.link_port}, "
+        "valid for 30 minutes.",
+        err=True,
+    )
 
 
 @communication.command()

@@ -26,16 +26,20 @@ from runtime.errors import (
     MalformedMessageError,
     UnauthenticatedError,
 )
-from runtime.wsgi import TARGET
+from runtime.wsgi import TARGET, Scope
 
 log = logging.getLogger(__name__)
 REFUSED_PER_MINUTE = 600
 """A whole office may stand behind one address."""
 NONCE_KEPT = 2 * request_signature.MAXIMUM_SKEW + timedelta(minutes=1)
 NOT_PAIRED = (
-    "This server is not paired: it knows no management server. Pair it with "
-    "'sekisho communication pair' and start it again."
+    "This server is not paired: it knows no management server. Run 'sekisho communication code' on "
+    "it and type the code into the console under Relays."
 )
+
+
+class ForeignKeyError(UnauthenticatedError):
+    """Somebody with another key speaks as management."""
 
 
 class Nonces:
@@ -70,6 +74,14 @@ class Asked(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     address: str
+
+
+def asked_directly(scope: Scope, body: bytes) -> Asked:
+    """Return what a request asks that did not go through Flask."""
+    query = scope.query_string
+    target = f"{scope.path}?{query}" if query else scope.path
+    address = scope.client.rpartition(":")[0].strip("[]")
+    return Asked(scope.method, target, dict(scope.headers.items()), body, address)
 
 
 def asked(request: Request) -> Asked:
@@ -127,9 +139,25 @@ class Identity:
         if self._management is None:
             raise ForbiddenError(NOT_PAIRED)
         key, name = keys.raw_public(self._management), keys.thumbprint(self._management)
-        return self._verify(
-            request, lambda key_id: key if key_id == name else None, request_signature.LINK
-        )
+
+        def find(key_id: str) -> EllipticCurvePublicKey:
+            if key_id != name:
+                raise ForeignKeyError(
+                    f"This communication server belongs to the management server with the key "
+                    f"{name} and takes orders from no other. To hand it over, run 'sekisho "
+                    "communication code' on it and pair it anew."
+                )
+            return key
+
+        return self._verify(request, find, request_signature.LINK)
+
+    def belong_to(self, management: ECKey) -> None:
+        """Take orders from whoever holds this key, and from nobody else."""
+        self._management = management
+
+    def owner_thumbprint(self) -> str:
+        """Return the thumbprint of management's key; empty before pairing."""
+        return keys.thumbprint(self._management) if self._management else ""
 
     def _verify(self, request: Asked, find: FindKey, tag: str) -> Signed:
         who = neighbourhood(request.address)

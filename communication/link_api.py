@@ -13,8 +13,9 @@ from flask.typing import ResponseReturnValue
 
 from communication import wsgi
 from communication.answer import Answer
-from communication.device_identity import asked, nonce_until
+from communication.device_identity import ForeignKeyError, asked, nonce_until
 from communication.mailbox import Mailbox
+from communication.owner import INSTANCE
 from communication.parts import Parts
 from communication.responses import empty, message_response
 from contracts import codec
@@ -22,8 +23,10 @@ from contracts.link import (
     BATCH,
     InboundBatch,
     KnownDevices,
+    LiveDevices,
     OutboundBatch,
     RelayStatus,
+    Rival,
     SeenBatch,
     Taken,
     Trust,
@@ -41,8 +44,12 @@ LONGEST_WAIT = 55
 @bp.get("/status")
 def status() -> ResponseReturnValue:
     """Return `RelayStatus`: also how management notices that a relay lost its mailbox."""
-    parts, _ = _management()
+    parts, _ = allowed()
     inbound, outbound, devices, as_of = parts.mailbox.counts()
+    other = parts.owner.rival()
+    rival = None
+    if other is not None:
+        rival = Rival(at=other.at, address=other.address, same_keys=other.instance is not None)
     return message_response(
         RelayStatus(
             version=metadata.version("sekisho"),
@@ -52,6 +59,9 @@ def status() -> ResponseReturnValue:
             outbound_waiting=outbound,
             devices_known=devices,
             devices_as_of=as_of,
+            certificate_sha256=parts.certificate_sha256(),
+            settings=parts.told(),
+            rival=rival,
         )
     )
 
@@ -63,7 +73,7 @@ def inbound() -> ResponseReturnValue:
     ``?wait=`` (0 to 55 seconds) holds an empty answer back until something comes or time is up.
     The same messages come again until they are posted to ``/inbound/taken``.
     """
-    parts, _ = _management()
+    parts, _ = allowed()
     limit, wait = _whole_number("limit", BATCH, BATCH), _whole_number("wait", 0, LONGEST_WAIT)
     found = parts.mailbox.list_inbound(max(1, limit), INBOUND_BYTES)
     if wait and not found:
@@ -82,10 +92,10 @@ def _batch(mailbox: Mailbox, limit: int) -> Answer:
 @bp.post("/inbound/taken")
 def taken() -> ResponseReturnValue:
     """Forget what `Taken` names; ids that are not here are ignored. 204."""
-    parts, signed = _management()
+    parts, signed = allowed()
     message = codec.read(Taken, request.get_data())
     with parts.mailbox.writing("taken") as mailbox:
-        _use_nonce(mailbox, signed)
+        use_nonce(mailbox, signed)
         mailbox.forget_inbound(message.ids)
     return empty(204)
 
@@ -97,10 +107,10 @@ def outbound() -> ResponseReturnValue:
     507 when devices left too much uncollected: then nothing of the batch was kept, but its discards
     hold, so that room is made.
     """
-    parts, signed = _management()
+    parts, signed = allowed()
     message = codec.read(OutboundBatch, request.get_data())
     with parts.mailbox.writing("discards") as mailbox:
-        _use_nonce(mailbox, signed)
+        use_nonce(mailbox, signed)
         mailbox.discard(message.discards)
     parts.board.read_orders(gone.recipient for gone in message.discards)
     if message.items:
@@ -113,10 +123,10 @@ def outbound() -> ResponseReturnValue:
 @bp.post("/devices")
 def devices() -> ResponseReturnValue:
     """Add and change `KnownDevices`; one that is no longer active is refused from now on. 204."""
-    parts, signed = _management()
+    parts, signed = allowed()
     message = codec.read(KnownDevices, request.get_data())
     with parts.mailbox.writing("devices") as mailbox:
-        _use_nonce(mailbox, signed)
+        use_nonce(mailbox, signed)
         mailbox.put_devices(message.devices, message.as_of)
     changed = [device.device_id for device in message.devices]
     parts.board.read_devices(changed)
@@ -124,13 +134,22 @@ def devices() -> ResponseReturnValue:
     return empty(204)
 
 
+@bp.post("/live")
+def live() -> ResponseReturnValue:
+    """Let `LiveDevices` poll quickly for a while; what is not known here is ignored. 204."""
+    parts, _ = allowed()
+    message = codec.read(LiveDevices, request.get_data())
+    parts.board.make_live(message.devices, time.time() + message.seconds)
+    return empty(204)
+
+
 @bp.put("/trust")
 def trust() -> ResponseReturnValue:
     """Keep the `Trust` statement that any device may read. 204."""
-    parts, signed = _management()
+    parts, signed = allowed()
     message = codec.read(Trust, request.get_data())
     with parts.mailbox.writing("trust") as mailbox:
-        _use_nonce(mailbox, signed)
+        use_nonce(mailbox, signed)
         mailbox.put_trust(message.statement)
     return empty(204)
 
@@ -141,18 +160,26 @@ def seen() -> ResponseReturnValue:
 
     At most 10,000; ask again from the last one's instant. Polls are noted every few seconds.
     """
-    parts, _ = _management()
+    parts, _ = allowed()
     return message_response(SeenBatch(devices=parts.mailbox.list_seen(_instant("since"))))
 
 
-def _management() -> tuple[Parts, Signed]:
+def allowed() -> tuple[Parts, Signed]:
+    """Return what routes work with if the one management server asks, and no second one."""
     parts: Parts = current_app.extensions["sekisho"]
-    signed = parts.identity.management(asked(request))
-    parts.management_came(time.time())
+    request_, now = asked(request), utc_now()
+    try:
+        signed = parts.identity.management(request_)
+    except ForeignKeyError:
+        parts.owner.note_stranger(request_.address, now)
+        raise
+    parts.owner.check(request.headers.get(INSTANCE, "")[:100], request_.address, now)
+    parts.management_came(now.timestamp())
     return parts, signed
 
 
-def _use_nonce(mailbox: Mailbox, signed: Signed) -> None:
+def use_nonce(mailbox: Mailbox, signed: Signed) -> None:
+    """Refuse a writing request that was carried out before, also after a restart."""
     mailbox.use_nonce(signed.key_id, signed.nonce, nonce_until(signed))
 
 

@@ -230,6 +230,11 @@ class Mailbox(Register):
 
     # --- housekeeping ---
 
+    def forget_everything(self) -> None:
+        """Forget all messages, devices and what management said."""
+        for table in ("inbound", "outbound", "device", "enrolment", "seen", "said"):
+            self._writer.execute(f"DELETE FROM {table}")  # noqa: S608
+
     def find_enrolment_key(self, enrolment: UUID) -> dict[str, str] | None:
         """Return the key that began the enrolment."""
         rows = self._read("SELECT signing_key FROM enrolment WHERE enrolment_id=?", enrolment.bytes)

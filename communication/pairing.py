@@ -17,7 +17,7 @@ from runtime.clock import utc_now
 from runtime.errors import ConfigurationError
 
 MANAGEMENT = "management.json"
-TLS_CERTIFICATE, TLS_KEY = "tls.pem", "tls.key"
+TLS_CERTIFICATE, TLS_KEY, TLS_NEXT = "tls.pem", "tls.key", "tls.next"
 LINK_CERTIFICATE, LINK_KEY = "link.pem", "link.key"
 TOKEN_KEY = "token.key"  # noqa: S105  (a file's name)
 _YEARS = timedelta(days=3650)
@@ -52,8 +52,20 @@ def prepare_tls(folder: Path, certificate_pem: str, key_pem: str) -> None:
         raise ConfigurationError(f"The TLS certificate or key cannot be read: {error}.") from None
     if certificate.public_key() != key.public_key():
         raise ConfigurationError("The TLS key does not belong to the TLS certificate.")
+    pair = json.dumps([certificate_pem, _pkcs8(key).decode()])
+    write(folder / TLS_NEXT, pair.encode(), 0o600)
+    finish_tls(folder)
+
+
+def finish_tls(folder: Path) -> None:
+    """Put what `prepare_tls` was given in its place; a crash in between is mended at the start."""
+    draft = folder / TLS_NEXT
+    if not draft.exists():
+        return
+    certificate_pem, key_pem = json.loads(draft.read_bytes())
     write(folder / TLS_CERTIFICATE, certificate_pem.encode(), 0o644)
-    write(folder / TLS_KEY, _pkcs8(key), 0o600)
+    write(folder / TLS_KEY, key_pem.encode(), 0o600)
+    draft.unlink()
 
 
 def prepare_own(folder: Path, names: list[str]) -> None:
@@ -67,16 +79,6 @@ def prepare_own(folder: Path, names: list[str]) -> None:
         write(folder / LINK_KEY, _pkcs8(key), 0o600)
         pem = certificate.public_bytes(serialization.Encoding.PEM)
         write(folder / LINK_CERTIFICATE, pem, 0o644)
-
-
-def check(folder: Path) -> None:
-    """Raise ConfigurationError when the certificate that devices see is missing."""
-    missing = [name for name in (TLS_CERTIFICATE, TLS_KEY) if not (folder / name).exists()]
-    if missing:
-        raise ConfigurationError(
-            f"{' and '.join(missing)} missing in {folder}. "
-            "'sekisho communication pair' writes them; on one machine 'sekisho up' does."
-        )
 
 
 def write(path: Path, content: bytes, mode: int) -> None:

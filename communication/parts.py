@@ -4,14 +4,20 @@ import asyncio
 import threading
 from datetime import datetime
 
+from communication import pairing
 from communication.board import Board
 from communication.device_identity import Identity
 from communication.fast_path import Poll
 from communication.files import Files, Uploads
 from communication.limits import Rate
 from communication.mailbox import Mailbox
+from communication.owner import Owner
+from communication.pairing_code import certificate_sha256
+from communication.ports import Ports
 from communication.report_path import Reports
 from communication.settings import Settings
+from communication.told import find as find_told
+from contracts.link import RelaySettings
 from runtime.bodies import neighbourhood
 
 HELD_LINKS = 8
@@ -27,21 +33,49 @@ class Parts:
         mailbox: Mailbox,
         board: Board,
         identity: Identity,
-        token_key: bytes,
         poll: Poll,
         started_at: datetime,
     ) -> None:
         self.settings, self.mailbox, self.board = settings, mailbox, board
-        self.identity, self.token_key, self.poll = identity, token_key, poll
+        self.identity, self.poll = identity, poll
         self.started_at = started_at
         self.reports = Reports(identity, mailbox, self.inbound_came)
         self.files = Files(settings.folder / "files", settings.files_bytes)
         self.uploads = Uploads(settings.folder / "uploads", settings.upload_bytes)
+        self.owner = Owner()
+        self.ports = Ports(settings.host, {})
+        """Set when they are opened."""
+        self.public_name = find_told(settings).public_name
         self.management_at = 0.0
         """When management last came, in seconds since 1970."""
         self._enrolments = Rate(settings.enrolments_per_minute, "enrolments from one address")
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._lock = threading.Lock()
+
+    def address(self) -> str:
+        """Return where devices reach this server."""
+        return f"https://{self.public_name}:{self.ports.numbers('devices')[0]}"
+
+    def told(self) -> RelaySettings:
+        """Return under which name and where this server listens."""
+        return RelaySettings(
+            public_name=self.public_name,
+            devices_ports=self.ports.numbers("devices"),
+            http_ports=self.ports.numbers("plain"),
+            link_ports=self.ports.numbers("link"),
+        )
+
+    def certificate_sha256(self) -> str | None:
+        """Return the SHA-256 of the certificate that devices see; None before there is one."""
+        path = self.settings.folder / pairing.TLS_CERTIFICATE
+        return certificate_sha256(path.read_text(encoding="ascii")) if path.exists() else None
+
+    def forget_everything(self) -> None:
+        """Empty the mailbox: it belonged to another management server."""
+        known = [device for _, device, _ in self.mailbox.slots()]
+        with self.mailbox.writing("forget") as mailbox:
+            mailbox.forget_everything()
+        self.board.read_devices(known)
 
     def count_enrolment(self, address: str, now: datetime) -> None:
         """Raise TooManyError when *address* began too many enrolments in this minute."""

@@ -11,14 +11,24 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from communication import agent_api, app, fast_path, file_api, health, pairing, report_path
+from communication import (
+    agent_api,
+    app,
+    fast_path,
+    file_api,
+    health,
+    pairing,
+    report_path,
+    routes,
+    told,
+)
 from communication.board import Board
 from communication.device_identity import Identity, read_management_key
 from communication.fast_path import Poll
 from communication.front import Front
-from communication.listener import Listener
 from communication.mailbox import Limits, Mailbox
 from communication.parts import Parts
+from communication.ports import Kind, Ports
 from communication.settings import Settings
 from contracts import codec
 from contracts.files import SEALED_PART_BYTES
@@ -49,17 +59,16 @@ def run(settings: Settings) -> int:
         signal.signal(number, lambda *_: stop.set())
     _allow_connections()
     parts = _open(settings)
-    listeners = _listen(parts)
+    _listen(parts)
     serve_health(settings.health_port, health.checks(parts))
     log.info(
         "Listening for devices on %s, for management on %s, plain HTTP on %s.",
-        *(settings.devices_port, settings.link_port, settings.http_port),
+        *(parts.ports.numbers(kind) for kind in ("devices", "link", "plain")),
     )
-    _keep_house(parts, listeners, stop)
+    _keep_house(parts, stop)
     parts.poll.let_go()
     parts.inbound_came()
-    for listener in listeners:
-        listener.end()
+    parts.ports.end()
     parts.reports.end()
     _flush(parts)
     parts.mailbox.close()
@@ -68,8 +77,8 @@ def run(settings: Settings) -> int:
 
 
 def _open(settings: Settings) -> Parts:
-    pairing.check(settings.folder)
     pairing.prepare_own(settings.folder, [settings.public_name])
+    pairing.finish_tls(settings.folder)
     _alone(settings.folder)
     limits = Limits(
         device_messages=settings.device_messages,
@@ -83,8 +92,8 @@ def _open(settings: Settings) -> Parts:
     identity = Identity(mailbox, management, settings.requests_per_minute)
     token_key = (settings.folder / pairing.TOKEN_KEY).read_bytes()
     board = Board(mailbox)
-    poll = Poll(mailbox, board, token_key, settings.poll_seconds, settings.held_polls)
-    return Parts(settings, mailbox, board, identity, token_key, poll, utc_now())
+    poll = Poll(mailbox, board, identity, token_key, settings)
+    return Parts(settings, mailbox, board, identity, poll, utc_now())
 
 
 def _alone(folder: Path) -> None:
@@ -98,31 +107,31 @@ def _alone(folder: Path) -> None:
         ) from None
 
 
-def _listen(parts: Parts) -> list[Listener]:
+def _listen(parts: Parts) -> None:
     settings, folder = parts.settings, parts.settings.folder
     poll = {fast_path.PATH: parts.poll.answer}
-    posts = {report_path.PATH: parts.reports.take}
+    posts = {report_path.PATH: parts.reports.take, fast_path.TOKEN_PATH: parts.poll.token}
+    for_devices, in_plain = app.devices_app(parts), app.plain_app(parts)
     devices = Front(
-        *(app.devices_app(parts), _threads("devices"), DEVICE_BODIES, settings.body_seconds),
+        *(for_devices, _threads("devices"), DEVICE_BODIES, settings.body_seconds),
         poll,
         posts,
+        routes.known(for_devices, posts),
     )
     link_bodies = {"*": codec.MAXIMUM_BYTES}
     link = Front(app.link_app(parts), _threads("link"), link_bodies, settings.body_seconds)
-    plain = Front(app.plain_app(parts), _threads("plain"), {"*": 0}, settings.body_seconds)
-    health.register(parts, {"devices": devices, "link": link, "plain": plain})
-    wanted = (
-        (settings.devices_port, devices, pairing.TLS_CERTIFICATE, pairing.TLS_KEY),
-        (settings.link_port, link, pairing.LINK_CERTIFICATE, pairing.LINK_KEY),
-        (settings.http_port, plain, "", ""),
+    plain = Front(
+        *(in_plain, _threads("plain"), {"*": 0}, settings.body_seconds),
+        known=routes.known(in_plain),
     )
-    listeners = []
-    for port, front, certificate, key in wanted:
-        files = (folder / certificate, folder / key) if certificate else (None, None)
-        listener = Listener(settings.host, port, *files)
-        listener.begin(front.serve)
-        listeners.append(listener)
-    return listeners
+    health.register(parts, {"devices": devices, "link": link, "plain": plain})
+    kinds = {
+        "devices": Kind(devices.serve, folder / pairing.TLS_CERTIFICATE, folder / pairing.TLS_KEY),
+        "link": Kind(link.serve, folder / pairing.LINK_CERTIFICATE, folder / pairing.LINK_KEY),
+        "plain": Kind(plain.serve),
+    }
+    parts.ports = Ports(settings.host, kinds)
+    parts.ports.set(told.ports(told.find(settings)))
 
 
 def _threads(port: str) -> ThreadPoolExecutor:
@@ -135,10 +144,10 @@ def _allow_connections() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _keep_house(parts: Parts, listeners: list[Listener], stop: threading.Event) -> None:
+def _keep_house(parts: Parts, stop: threading.Event) -> None:
     forgot = 0.0
     while not stop.wait(FLUSH_SECONDS):
-        if not all(listener.alive() for listener in listeners):
+        if not parts.ports.alive():
             log.error("A port is no longer served; the server ends so that it is started again.")
             return
         try:

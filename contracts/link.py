@@ -6,10 +6,14 @@ from uuid import UUID
 
 from pydantic import Field
 
-from contracts.types import Compact, Epoch, Instant, Jwk, Sequence, Short
+from contracts.types import Compact, Epoch, Instant, Jwk, Name, Sequence, Sha256, Short
 
 BATCH = 200
 """Most items in one message of the link."""
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Ports = Annotated[tuple[Port, ...], Field(min_length=1, max_length=4)]
+"""The first is the one that counts; the others are open until everybody knows it."""
+Pem = Annotated[str, Field(min_length=1, max_length=100_000)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +92,57 @@ class KnownDevices:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LiveDevices:
+    """Body of ``POST /link/v1/live``: somebody waits for what these devices do; let them hurry."""
+
+    v: int = 1
+    devices: Annotated[tuple[UUID, ...], Field(max_length=BATCH)]
+    seconds: Annotated[int, Field(ge=1, le=3600)]
+    """For so long from now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
     """Body of ``PUT /link/v1/trust``: the signed statement that the relay hands to any device."""
 
     v: int = 1
     statement: Compact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayCertificate:
+    """Body of ``PUT /link/v1/certificate``: what devices see from now on.
+
+    The key travels as it is: the link's TLS ends at the very key that was pinned at pairing, so
+    sealing it to the same machine once more would keep nobody out.
+    """
+
+    v: int = 1
+    chain: Pem
+    """Leaf first."""
+    key: Pem
+    """PKCS#8."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelaySettings:
+    """Body of ``PUT /link/v1/settings``: under which name and at which ports the relay listens."""
+
+    v: int = 1
+    public_name: Name
+    devices_ports: Ports
+    http_ports: Ports
+    link_ports: Ports
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rival:
+    """Who else spoke to the relay as management, last."""
+
+    at: Instant
+    address: Short
+    same_keys: bool
+    """It holds management's keys: a copy of its data folder. Else a stranger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +157,10 @@ class RelayStatus:
     outbound_waiting: int
     devices_known: int
     devices_as_of: Instant | None
+    certificate_sha256: Sha256 | None = None
+    """Of the leaf (DER) that devices see; None: it has none yet."""
+    settings: RelaySettings | None = None
+    rival: Rival | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
