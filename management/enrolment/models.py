@@ -20,7 +20,7 @@ class Invitation(Base):
     """Empty: the key is nobody's own."""
     person: Mapped[str] = mapped_column(default="")
     """Who is invited; what a key without an address is for."""
-    most_devices: Mapped[int | None] = mapped_column(default=1)
+    most_devices: Mapped[int | None]
     """None: any number, until it expires."""
     devices: Mapped[int] = mapped_column(default=0)
     """How many it let in."""
