@@ -268,6 +268,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_deep_analysis")),
     )
     op.create_table(
+        "device_poll",
+        sa.Column("device_id", sa.Uuid(), nullable=False),
+        sa.Column("polled_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("device_id", name=op.f("pk_device_poll")),
+    )
+    with op.batch_alter_table("device_poll", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_device_poll_polled_at"), ["polled_at"], unique=False)
+
+    op.create_table(
         "device_tally",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("shape", sa.BigInteger(), nullable=False),
@@ -379,6 +388,16 @@ def upgrade() -> None:
             ["state", "run_after", "priority"],
             unique=False,
         )
+
+    op.create_table(
+        "live_device",
+        sa.Column("device_id", sa.Uuid(), nullable=False),
+        sa.Column("until", UtcDateTime(), nullable=False),
+        sa.Column("told_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("device_id", name=op.f("pk_live_device")),
+    )
+    with op.batch_alter_table("live_device", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_live_device_until"), ["until"], unique=False)
 
     op.create_table(
         "pairing_code",
@@ -875,7 +894,6 @@ def upgrade() -> None:
         sa.Column("recent_reports", sa.JSON(), nullable=False),
         sa.Column("relay_id", sa.Uuid(), nullable=True),
         sa.Column("contact_at", UtcDateTime(), nullable=True),
-        sa.Column("polled_at", UtcDateTime(), nullable=True),
         sa.Column("log_begins_at", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["group_id"], ["device_group.id"], name=op.f("fk_device_group_id")),
         sa.ForeignKeyConstraint(["policy_id"], ["policy.id"], name=op.f("fk_device_policy_id")),
@@ -1691,6 +1709,10 @@ def downgrade() -> None:
 
     op.drop_table("pattern_activation")
     op.drop_table("pairing_code")
+    with op.batch_alter_table("live_device", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_live_device_until"))
+
+    op.drop_table("live_device")
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_job_state_run_after_priority"))
 
@@ -1710,6 +1732,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_device_tally_shape"))
 
     op.drop_table("device_tally")
+    with op.batch_alter_table("device_poll", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_device_poll_polled_at"))
+
+    op.drop_table("device_poll")
     op.drop_table("deep_analysis")
     op.drop_table("connector")
     with op.batch_alter_table("command_batch", schema=None) as batch_op:
