@@ -20,6 +20,7 @@ from management.collecting.fetching import fetch_files
 from management.consequences.freezes import note_contact
 from management.context import Context
 from management.devices.models import Device
+from management.devices.polls import list_to_hurry, note_polls, note_told
 from management.devices.rules import EnrolmentState
 from management.relays.link_client import LinkClient
 from management.relays.models import KnownDeviceChange, OutboundMessage, Relay, TrustIssue
@@ -70,6 +71,7 @@ def _visit(context: Context, relay: Relay) -> str:
         problem = _bring_trust(context, link, relay.id)
         _collect(context, link, relay.id)
         _bring_devices(context, link, relay.id)
+        _let_hurry(context, link, relay.id)
         _bring_orders(context, link, relay.id)
         _hear_who_polled(context, link, relay)
         problem = _move_files(context, link, relay.id) or problem
@@ -266,14 +268,20 @@ def _hear_who_polled(context: Context, link: LinkClient, relay: Relay) -> None:
     now = utc_now()
     with context.database.transaction("note who polled") as session:
         get_relay(session, relay.id).seen_until = max(min(one.polled_at, now) for one in seen)
-        for one in seen:
-            session.execute(
-                update(Device)
-                .where(Device.id == one.device_id)
-                .where(Device.polled_at.is_(None) | (Device.polled_at < min(one.polled_at, now)))
-                .values(polled_at=min(one.polled_at, now))
-                .execution_options(synchronize_session=False)
-            )
+        note_polls(session, ((one.device_id, min(one.polled_at, now)) for one in seen))
+
+
+def _let_hurry(context: Context, link: LinkClient, relay_id: UUID) -> None:
+    """Let devices poll quickly for which somebody waits."""
+    with context.database.reading() as session:
+        live = list_to_hurry(session, relay_id, utc_now(), BATCH)
+    if not live:
+        return
+    now = utc_now()
+    seconds = max(1, int((max(one.until for one in live) - now).total_seconds()))
+    link.let_hurry([one.device_id for one in live], seconds)
+    with context.database.transaction("note who hurries") as session:
+        note_told(session, live, now)
 
 
 def _note(context: Context, relay: Relay, problem: str) -> None:

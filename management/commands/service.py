@@ -24,6 +24,7 @@ from management.commands.rules import (
 )
 from management.commands.superseding import Effect, Order, effect
 from management.devices.models import Device
+from management.devices.polls import hurry
 from management.devices.queries import lock_device
 from management.work.service import enqueue
 from runtime.errors import RefusedError
@@ -67,6 +68,7 @@ def queue_command(
     command, new = add_command(session, device_id, wanted, now)
     if new:
         enqueue_dispatch(session, [command.id], command.ready_at, now)
+        hurry(session, device_id, now)
     return command
 
 

@@ -65,10 +65,28 @@ class Device(Base):
     """The relay through which its last signed report came; orders go there."""
     contact_at: Mapped[datetime | None] = mapped_column(index=True)
     """When the device last proved itself with a signed, sequenced report."""
-    polled_at: Mapped[datetime | None]
-    """When a relay says it polled; a hint only."""
     log_begins_at: Mapped[datetime | None]
     """What was known before is forgotten (`devices.fact_log.forget_facts`)."""
+
+
+class DevicePoll(Base):
+    """When a relay says that a device polled; a hint only. Narrow, as it changes all the time."""
+
+    __tablename__ = "device_poll"
+
+    device_id: Mapped[UUID] = mapped_column(primary_key=True)
+    polled_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class LiveDevice(Base):
+    """A device that hurries, because an administrator did something with it."""
+
+    __tablename__ = "live_device"
+
+    device_id: Mapped[UUID] = mapped_column(primary_key=True)
+    until: Mapped[datetime] = mapped_column(index=True)
+    told_at: Mapped[datetime | None]
+    """When its relay was told."""
 
 
 class DeviceFacts(Base):

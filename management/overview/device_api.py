@@ -16,9 +16,12 @@ from management.compliance.judgement import Judgement
 from management.compliance.queries import get_judgement
 from management.devices import queries
 from management.devices.models import Device
-from management.devices.queries import Cursor, DeviceFilter
+from management.devices.polls import find_polled_at
 from management.devices.rules import Fact, FactKind
-from management.paging import name_cursor, write_cursor
+from management.listing import queries as listing
+from management.listing.address import NAMES, read_place, write_place
+from management.listing.rules import DeviceFilter
+from management.policies.treatment import Rule
 from management.web import reading
 from runtime.clock import utc_now
 
@@ -32,14 +35,29 @@ class DeviceQuery:
     """Which devices are wanted; what is empty filters nothing."""
 
     state: State = ""
+    risk: Literal["", "none", "low", "medium", "high", "critical"] = ""
+    rule: Rule | Literal[""] = ""
+    """A broken rule."""
     platform: Literal["", "android", "ios"] = ""
     enrolment: Literal["", "enrolled", "retired", "wiped", "reset"] = ""
+    ownership: Literal["", "company", "personal"] = ""
+    mail: Words = ""
+    """What the mail server said last: ``allowed``, ``blocked``..."""
+    os: Words = ""
+    """Main version of the system."""
+    patch: Words = ""
+    """Month of the security patch level (``2026-10``), or ``unknown``."""
+    patterns: Words = ""
+    """Version of the pattern set on the device."""
     policy_id: UUID | None = None
     group_id: UUID | None = None
     """Devices of the group and of all groups below it."""
     owner_address: Words = ""
     text: Words = ""
-    """Part of the name, the owner, the serial number, the model or the Exchange id."""
+    """Words that the name, owner, address, model, serial number, IMEI or Exchange id begin with;
+    of Japanese any two characters, of numbers also the last 4 to 8 digits."""
+    sort: Literal["name", "contact", "since"] = "name"
+    """The last two newest first, and only up to 10,000 devices; above that by name."""
     after: Place = ""
     limit: Limit = 50
 
@@ -65,11 +83,26 @@ class DeviceSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CountAnswer:
+    """How many devices fit."""
+
+    value: int
+    capped: bool
+    """At least so many: nobody counted on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DevicePage:
-    """Devices in the order of their names."""
+    """Devices in the order asked for.
+
+    A page may hold fewer than asked for although ``next`` is there: the search goes on behind it.
+    """
 
     items: tuple[DeviceSummary, ...]
     next: str | None
+    count: CountAnswer
+    sort: str
+    """``name`` whenever more than 10,000 devices fit: no other sort is offered then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,23 +236,16 @@ class ExplanationAnswer:
 @operation(bp, "/devices", Permission.VIEW)
 def list_devices(query: DeviceQuery) -> DevicePage:
     """List devices with their state."""
-    wanted = DeviceFilter(
-        state=query.state,
-        platform=query.platform,
-        enrolment=query.enrolment,
-        policy_id=query.policy_id,
-        group_id=query.group_id,
-        owner_address=query.owner_address,
-        text=query.text,
-    )
-    place = Cursor(*name_cursor(query.after)) if query.after else None
+    fields = {field: getattr(query, field) for field in NAMES.values()}
     with reading() as session:
-        found = queries.list_devices(session, wanted, place, query.limit + 1)
-    shown = found[: query.limit]
-    last = shown[-1].cursor if len(found) > query.limit else None
+        page = listing.look(
+            session, DeviceFilter(**fields), query.sort, read_place(query.after), query.limit
+        )
     return DevicePage(
-        items=tuple(_summary(row) for row in shown),
-        next=write_cursor(last.name, last.device_id) if last else None,
+        items=tuple(_summary(row) for row in page.rows),
+        next=write_place(page.more),
+        count=CountAnswer(value=page.count.number, capped=page.count.more),
+        sort=page.sort,
     )
 
 
@@ -227,7 +253,8 @@ def list_devices(query: DeviceQuery) -> DevicePage:
 def get_device(device_id: UUID) -> DeviceDetails:
     """Get one device."""
     with reading() as session:
-        return _details(queries.get_device(session, device_id))
+        device = queries.get_device(session, device_id)
+        return _details(device, find_polled_at(session, device_id))
 
 
 @operation(bp, "/devices/<uuid:device_id>/judgement", Permission.VIEW)
@@ -300,7 +327,7 @@ def answer_of(judgement: Judgement) -> JudgementAnswer:
     )
 
 
-def _summary(row: queries.ListedDevice) -> DeviceSummary:
+def _summary(row: listing.ListedDevice) -> DeviceSummary:
     device = row.device
     return DeviceSummary(
         id=device.id,
@@ -323,7 +350,7 @@ def _because(violations: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
     return tuple(str(violation["because"]) for violation in violations)
 
 
-def _details(device: Device) -> DeviceDetails:
+def _details(device: Device, polled_at: datetime | None) -> DeviceDetails:
     return DeviceDetails(
         id=device.id,
         name=device.name,
@@ -342,7 +369,7 @@ def _details(device: Device) -> DeviceDetails:
         group_id=device.group_id,
         policy_id=device.policy_id,
         contact_at=device.contact_at,
-        polled_at=device.polled_at,
+        polled_at=polled_at,
     )
 
 

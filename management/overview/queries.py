@@ -15,6 +15,7 @@ from management.compliance.explaining import Explanation, explain
 from management.compliance.judgement import Judgement
 from management.compliance.queries import get_judgement
 from management.devices.models import Device
+from management.devices.polls import find_polled_at
 from management.devices.queries import count_platforms, count_states, get_device
 from management.enrolment.queries import count_invitations
 from management.enrolment.rules import InvitationState
@@ -92,6 +93,7 @@ class DevicePage:
     """One device with everything that explains it."""
 
     device: Device
+    polled_at: datetime | None
     judgement: Judgement | None
     why: Explanation
     commands: Sequence[Command]
@@ -106,6 +108,7 @@ def read_device_page(session: Session, device_id: UUID) -> DevicePage:
     device = get_device(session, device_id)
     return DevicePage(
         device=device,
+        polled_at=find_polled_at(session, device_id),
         judgement=_judgement(session, device_id),
         why=explain(session, device_id, None, utc_now()),
         commands=list_commands(session, device_id=device_id, limit=ACTIVITY),

@@ -18,6 +18,7 @@ from contracts.link import (
     Discard,
     InboundBatch,
     KnownDevices,
+    LiveDevices,
     Outbound,
     OutboundBatch,
     RelayStatus,
@@ -79,6 +80,14 @@ class LinkClient:
     def put_devices(self, devices: KnownDevices) -> None:
         """Tell changes of the devices that may use their mailbox."""
         self._ask("POST", "/link/v1/devices", codec.write(devices))
+
+    def let_hurry(self, devices: Sequence[UUID], seconds: int) -> None:
+        """Let devices poll quickly for so long."""
+        self._ask(
+            "POST",
+            "/link/v1/live",
+            codec.write(LiveDevices(devices=tuple(devices), seconds=seconds)),
+        )
 
     def put_trust(self, statement: str) -> None:
         """Leave the statement that devices ask for."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from management.devices.models import Device
+from management.devices.models import Device, DevicePoll
 from management.devices.rules import EnrolmentState
 from management.relays.models import OutboundMessage, RelayIncident
 from management.relays.service import ORDER, record_incident
@@ -52,9 +52,10 @@ def _unconfirmed(
     found = (
         select(Device, oldest.c.since)
         .join(oldest, oldest.c.device_id == Device.id)
+        .join(DevicePoll, DevicePoll.device_id == Device.id)
         .where(
             Device.enrolment_state == EnrolmentState.ENROLLED,
-            Device.polled_at > now - digest,
+            DevicePoll.polled_at > now - digest,
         )
     )
     return [(device, since) for device, since in session.execute(found)]
@@ -65,9 +66,11 @@ def _without_digest(
 ) -> Sequence[tuple[Device, datetime]]:
     """Return devices that polled lately, as a relay says, and were not heard for long."""
     found = session.scalars(
-        select(Device).where(
+        select(Device)
+        .join(DevicePoll, DevicePoll.device_id == Device.id)
+        .where(
             Device.contact_at <= now - 2 * digest,
-            Device.polled_at > now - digest,
+            DevicePoll.polled_at > now - digest,
             Device.enrolment_state == EnrolmentState.ENROLLED,
         )
     )

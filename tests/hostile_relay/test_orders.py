@@ -10,7 +10,7 @@ from agents.simulator.device import SimulatedDevice
 from agents.simulator.visit import Timing, identity
 from contracts import codec, envelope, keys
 from contracts.agent import CommandKind, Order, RunCommand, TrustStatement
-from management.devices.queries import lock_device
+from management.devices.polls import note_polls
 from management.relays.queries import find_trust
 from runtime.clock import utc_now
 from runtime.errors import RefusedError, UnauthenticatedError
@@ -237,7 +237,7 @@ def test_withheld_orders_are_noticed_by_management(
 def _say_polled(hq: Headquarters, device_id: UUID, later: timedelta) -> None:
     """Let the relay claim that the device polled."""
     with hq.context.database.transaction("the relay's claim") as session:
-        lock_device(session, device_id).polled_at = utc_now() + later
+        note_polls(session, [(device_id, utc_now() + later)])
 
 
 def test_a_withheld_wipe_that_comes_too_late_is_not_done(

@@ -8,6 +8,7 @@ from contracts import codec, envelope, keys
 from contracts.agent import Digest, TrustStatement
 from management.check_in.visit import _discards, _parts
 from management.context import Context
+from management.devices.polls import note_polls
 from management.relays.models import OutboundMessage, RelayIncident
 from management.relays.queries import list_incidents, list_relays
 from management.relays.service import ensure_local_relay, pair_relay, record_incident
@@ -54,7 +55,8 @@ def poll(desk: Office, phone: Phone, days_ago: float, polled: bool) -> None:
     with desk.context.database.transaction("past") as session:
         for message in session.scalars(select(OutboundMessage)):
             message.handed_at = utc_now() - timedelta(days=days_ago)
-        phone.row(session).polled_at = utc_now() if polled else None
+        if polled:
+            note_polls(session, [(phone.row(session).id, utc_now())])
 
 
 def withheld(desk: Office) -> list[str]:
