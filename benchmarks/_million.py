@@ -11,10 +11,13 @@ from sqlalchemy import JSON, Boolean, Integer, Table
 from sqlalchemy.schema import CreateIndex
 
 from contracts.keys import public_jwk
+from management.compliance.judgement import AskedPolicy, write_consequence, write_violation
+from management.compliance.rules import judge
 from management.database import Base, Database
 from management.devices.models import Device, DeviceFacts, DeviceJudgement
 from management.devices.rules import Fact, FactKind, write_fact
 from management.policies.models import ROOT_GROUP
+from management.policies.rules import Requirements
 from management.policies.service import ensure_default_policy
 from management.tables import load
 
@@ -70,7 +73,7 @@ class Filled:
 def fill(
     database: Database, devices: int, apps: int = 5, judged: bool = False, key: Any = None
 ) -> Filled:
-    """Fill a fresh database; with *judged* every device has a judgement that is never due.
+    """Fill a fresh database; with *judged* every device has its judgement, which is never due.
 
     *key* becomes the key of every device, so that orders can be sealed to it.
     """
@@ -113,13 +116,15 @@ def _tables() -> dict[str, Table]:
 def _rows(
     devices: int, policy: UUID, apps: int, judged: bool
 ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    texts = [_text(facts_of(number, policy, apps)) for number in range(VARIANTS)]
+    many = [facts_of(number, policy, apps) for number in range(VARIANTS)]
+    texts = [_text(facts) for facts in many]
+    judgements = [_judged(facts, policy) for facts in many] if judged else []
     for start in range(0, devices, STEP):
         numbers = range(start, min(start + STEP, devices))
         yield "device", [_device(number, policy) for number in numbers]
         yield "device_facts", [_facts(number, texts) for number in numbers]
         if judged:
-            yield "device_judgement", [_judgement(number, policy) for number in numbers]
+            yield "device_judgement", [_judgement(number, judgements) for number in numbers]
 
 
 def _text(facts: dict[FactKind, Fact]) -> str:
@@ -161,17 +166,32 @@ def _facts(number: int, texts: list[str]) -> dict[str, Any]:
     return _whole("device_facts", own)
 
 
-def _judgement(number: int, policy: UUID) -> dict[str, Any]:
+def _judged(facts: dict[FactKind, Fact], policy: UUID) -> dict[str, str]:
+    """Return what is stored of the judgement by the standard policy; `_HOLE` for its times."""
+    hole = datetime.fromisoformat(_HOLE)
+    asked = AskedPolicy(str(policy), "Default", 1, hole, "android", Requirements())
+    said = {kind: Fact(fact.value, fact.source, hole) for kind, fact in facts.items()}
+    found = judge(said, asked, hole)
+    return {
+        "policy_id": policy.hex,
+        "state": found.state.value,
+        "risk": found.risk.value,
+        "violations": json.dumps([write_violation(one) for one in found.violations]),
+        "consequences": json.dumps([write_consequence(one) for one in found.consequences]),
+    }
+
+
+def _judgement(number: int, judgements: list[dict[str, str]]) -> dict[str, Any]:
+    at = said_at(number)
+    found = judgements[number % VARIANTS]
+    own = {name: text.replace(_HOLE, at.isoformat()) for name, text in found.items()}
     return _whole(
         "device_judgement",
-        {
+        own
+        | {
             "device_id": device_id(number).hex,
-            "state": "healthy",
-            "risk": "none",
-            "since": _sql(said_at(number)),
-            "violations": "[]",
+            "since": _sql(at),
             "missing": "[]",
-            "policy_id": policy.hex,
             "policy_version": 1,
             "judged_at": _sql(NOW),
         },

@@ -4,8 +4,9 @@ Everything that shows or uses a device's state (dashboard, device page, API, mai
 the one `Judgement` that `judge` returns. `docs/compliance.md` tells the rules.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 from management.compliance.catalogue import (
     ASK_ADMINISTRATOR,
@@ -40,7 +41,7 @@ from management.compliance.judgement import (
 )
 from management.compliance.reporters import can_say
 from management.devices.rules import Fact, FactKind, Facts, read_facts, write_fact
-from management.policies.rules import wish_name
+from management.policies.rules import Requirements, wish_name
 from management.policies.treatment import Counts
 
 __all__ = [
@@ -53,8 +54,10 @@ __all__ = [
     "State",
     "Violation",
     "answers",
+    "breaks_any",
     "judge",
     "kept_since",
+    "may_differ",
     "read_facts",
     "read_violation",
     "version_key",
@@ -101,12 +104,34 @@ def judge(facts: Facts, asked: AskedPolicy, now: datetime) -> Judgement:
     )
 
 
-def answers(facts: Facts, asked: AskedPolicy, now: datetime) -> Iterator[tuple[Criterion, Answer]]:
-    """Yield every criterion that the policy asks and how it stands, in the order of `Rule`."""
-    for criterion in CRITERIA:
+def answers(
+    facts: Facts, asked: AskedPolicy, now: datetime, criteria: Iterable[Criterion] = CRITERIA
+) -> Iterator[tuple[Criterion, Answer]]:
+    """Yield every one of *criteria* that the policy asks and how it stands, in their order."""
+    for criterion in criteria:
         wish = criterion.wish(asked)
         if wish is not None:
             yield criterion, _answer(criterion, wish, facts, asked, now)
+
+
+def may_differ(before: Requirements, after: Requirements) -> tuple[Criterion, ...]:
+    """Return the criteria that may be kept by one and broken by the other; the rest stand alike."""
+    return tuple(one for one in CRITERIA if _reads(one, before) != _reads(one, after))
+
+
+def breaks_any(
+    criteria: Iterable[Criterion], facts: Facts, asked: AskedPolicy, now: datetime
+) -> bool:
+    """Tell whether `judge` would find any of *criteria* broken."""
+    return any(type(one) is Violation for _, one in answers(facts, asked, now, criteria))
+
+
+def _reads(criterion: Criterion, asked: Requirements) -> tuple[Any, ...]:
+    """Return all of *asked* on which it depends whether *criterion* is kept."""
+    own = getattr(asked, criterion.parameter) if criterion.parameter else None
+    silence = asked.inactive_after if criterion.rule is Rule.IN_CONTACT else None
+    treatment = asked.treatments[criterion.rule]
+    return own, silence, treatment.unknown, treatment.not_applicable
 
 
 def kept_since(before: tuple[State, datetime] | None, judged: Judgement, now: datetime) -> datetime:

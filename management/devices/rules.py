@@ -1,6 +1,6 @@
 """What can be said of a device, by whom, and how an enrolment stands. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -86,6 +86,26 @@ def read_facts(row: Mapping[str, Any]) -> dict[FactKind, Fact]:
         for kind, said in row.items()
         if kind in _KINDS
     }
+
+
+class LazyFacts(Mapping[FactKind, Fact]):
+    """The same as `read_facts`, for who looks at few of them: each is read when it is asked for."""
+
+    __slots__ = ("_row",)
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        """Take the row as it is stored."""
+        self._row = row
+
+    def __getitem__(self, kind: FactKind) -> Fact:
+        said = self._row[kind.value]
+        return Fact(said["value"], said["source"], datetime.fromisoformat(said["said_at"]))
+
+    def __iter__(self) -> Iterator[FactKind]:
+        return (_KINDS[kind] for kind in self._row if kind in _KINDS)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 _KINDS = {kind.value: kind for kind in FactKind}

@@ -3,27 +3,21 @@
 No ORM objects are made of the many rows, and no more than one chunk is ever in memory.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from pydantic_core import from_json
-from sqlalchemy import Text, select, type_coerce
+from sqlalchemy import ColumnElement, Text, and_, case, or_, select, type_coerce
 from sqlalchemy.orm import Session
 
 from contracts.connector import Access
 from management.apps.models import DeviceApp
-from management.apps.rules import BLAMELESS
-from management.compliance.judgement import AskedPolicy, Judgement, State
+from management.compliance.judgement import Judgement, State
 from management.compliance.models import DeviceJudgement
-from management.compliance.queries import for_device, wish_of
-from management.compliance.rules import judge
 from management.devices.models import Device, DeviceFacts
-from management.devices.rules import Fact, FactKind, read_facts
 from management.dry_run.rules import (
-    Candidate,
     Outcome,
     Tally,
     When,
@@ -31,30 +25,16 @@ from management.dry_run.rules import (
     new_reasons,
     sooner,
     wipe_of,
-    with_verdicts,
 )
+from management.dry_run.trial import Comparison, Judged, Trial
 from management.mail_access.matching import Match
 from management.mail_access.models import Partnership
 from management.mail_access.queries import read_mail_settings
 from management.mail_access.rules import MailSettings, MatchedDevice, Standing, decide
-from management.policies.rules import Requirements, wishes_in
 
 HASHES = 500
 """Most values in one statement."""
 MANAGED = tuple(match.value for match in Match if match.is_managed)
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What is tried, for every chunk the same."""
-
-    at: datetime
-    policy_ids: frozenset[UUID]
-    """Whose devices are judged; empty: whoever holds an app that the set on trial judges
-    otherwise."""
-    requirements: Requirements | None
-    candidates: Mapping[str, Candidate]
-    """Hash -> what the pattern set on trial says."""
 
 
 @dataclass(slots=True)
@@ -68,29 +48,21 @@ class Chunk:
     """Of the devices that would change, for `models.DryRunDevice`."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """A device and how it stands in both cases."""
-
-    row: Any
-    before: Judgement
-    after: Judgement
-
-
 def judge_chunk(session: Session, trial: Trial, after_id: UUID | None, last_id: UUID) -> Chunk:
     """Judge the devices with ids above *after_id* (None: from the first) up to *last_id*."""
     chunk, changed = Chunk(last_id), []
-    wishes: dict[UUID, tuple[AskedPolicy, AskedPolicy]] = {}
+    comparison = Comparison(session, trial)
     held = _held(session, trial, after_id, last_id)
-    for row in _rows(session, after_id, last_id):
+    for row in _rows(session, trial.at, after_id, last_id):
         chunk.looked_at += 1
         concerned = row.policy_id in trial.policy_ids if trial.policy_ids else row.id in held
         if not concerned:
             continue
-        one = _judge(session, trial, row, held.get(row.id, ()), wishes)
-        if _is_same(one):
-            state = one.before.state.value
-            chunk.tally.add(Outcome(state, state, When.NEVER, When.NEVER, ""))
+        one = comparison.judge(row, held.get(row.id, ()))
+        if one is None:
+            chunk.tally.add_same(State.HEALTHY.value)
+        elif one.is_same:
+            chunk.tally.add_same(one.before.state.value)
         else:
             changed.append(one)
     for one, outcome in _outcomes(session, trial, changed):
@@ -100,7 +72,7 @@ def judge_chunk(session: Session, trial: Trial, after_id: UUID | None, last_id: 
     return chunk
 
 
-def _rows(session: Session, after_id: UUID | None, last_id: UUID) -> Iterator[Any]:
+def _rows(session: Session, at: datetime, after_id: UUID | None, last_id: UUID) -> Iterator[Any]:
     """Yield every device of the range; by the key alone, whatever indexes there are."""
     wanted = (
         select(
@@ -108,14 +80,10 @@ def _rows(session: Session, after_id: UUID | None, last_id: UUID) -> Iterator[An
             Device.platform,
             Device.ownership,
             Device.enrolled_at,
-            Device.enrolment_state,
             Device.policy_id,
             type_coerce(DeviceFacts.facts, Text).label("facts"),
-            DeviceJudgement.state,
-            DeviceJudgement.policy_id.label("judged_by"),
             DeviceJudgement.policy_version,
-            DeviceJudgement.next_due_at,
-            type_coerce(DeviceJudgement.violations, Text).label("violations"),
+            case((_is_well(at), 1), else_=0).label("is_well"),
         )
         .outerjoin(DeviceFacts, DeviceFacts.device_id == Device.id)
         .outerjoin(DeviceJudgement, DeviceJudgement.device_id == Device.id)
@@ -126,70 +94,14 @@ def _rows(session: Session, after_id: UUID | None, last_id: UUID) -> Iterator[An
     yield from session.execute(wanted).all()
 
 
-def _facts(stored: Any) -> dict[FactKind, Fact]:
-    """Return the facts of a row; the driver of PostgreSQL decodes JSON itself."""
-    if stored is None:
-        return {}
-    return read_facts(stored if isinstance(stored, dict) else from_json(stored))
-
-
-def _judge(
-    session: Session,
-    trial: Trial,
-    row: Any,
-    held: Iterable[tuple[str, str, str]],
-    wishes: dict[UUID, tuple[AskedPolicy, AskedPolicy]],
-) -> _Judged:
-    if row.policy_id not in wishes:
-        wishes[row.policy_id] = _wishes(session, trial, row.policy_id)
-    now, then = wishes[row.policy_id]
-    known = _facts(row.facts)
-    facts = {**known, FactKind.BAD_APPS: _bad_apps(known, held, trial)} if held else known
-    after = judge(facts, for_device(then, cast(Device, row), facts), trial.at)
-    if not after.violations and _is_well(row, now, trial.at):
-        return _Judged(row, after, after)
-    before = judge(known, for_device(now, cast(Device, row), known), trial.at)
-    return _Judged(row, before, after)
-
-
-def _is_well(row: Any, now: AskedPolicy, at: datetime) -> bool:
-    """Tell whether the stored judgement holds at *at* and knows of nothing broken.
-
-    It is what `judge` said, so judging again would only say the same; most devices are well.
-    """
-    return (
-        row.violations in ("[]", [])
-        and row.state == State.HEALTHY
-        and row.judged_by == row.policy_id
-        and row.policy_version == now.version
-        and (row.next_due_at is None or row.next_due_at > at)
+def _is_well(at: datetime) -> ColumnElement[bool]:
+    """Tell whether the stored judgement still holds at *at* and knows of nothing broken."""
+    due = DeviceJudgement.next_due_at
+    return and_(
+        DeviceJudgement.state == State.HEALTHY.value,
+        DeviceJudgement.policy_id == Device.policy_id,
+        or_(due.is_(None), due > at),
     )
-
-
-def _wishes(session: Session, trial: Trial, policy_id: UUID) -> tuple[AskedPolicy, AskedPolicy]:
-    """Return what the policy asks now, and what it would ask.
-
-    The version stays: that a device has yet to apply the new one is no news about the device.
-    """
-    now = wish_of(session, policy_id)
-    if trial.requirements is None or policy_id not in trial.policy_ids:
-        return now, now
-    known, asked = wishes_in(now.requirements), wishes_in(trial.requirements)
-    since = {
-        name: now.asked_since.get(name, now.since) if known.get(name, asked) == wish else trial.at
-        for name, wish in asked.items()
-    }
-    return now, replace(now, requirements=trial.requirements, asked_since=since)
-
-
-def _bad_apps(
-    facts: Mapping[FactKind, Fact], held: Iterable[tuple[str, str, str]], trial: Trial
-) -> Fact:
-    known = facts.get(FactKind.BAD_APPS)
-    value = with_verdicts(known.value if known else None, held, trial.candidates, BLAMELESS)
-    if known is not None and known.value == value:
-        return known
-    return Fact(value, "scanner", trial.at)
 
 
 def _held(
@@ -211,18 +123,9 @@ def _held(
     return found
 
 
-def _is_same(one: _Judged) -> bool:
-    before, after = one.before, one.after
-    return before is after or (before.state, before.violations, before.consequences) == (
-        after.state,
-        after.violations,
-        after.consequences,
-    )
-
-
 def _outcomes(
-    session: Session, trial: Trial, changed: Sequence[_Judged]
-) -> Iterator[tuple[_Judged, Outcome]]:
+    session: Session, trial: Trial, changed: Sequence[Judged]
+) -> Iterator[tuple[Judged, Outcome]]:
     if not changed:
         return
     settings = read_mail_settings(session)
@@ -250,16 +153,14 @@ def _standings(session: Session, device_ids: Sequence[UUID]) -> dict[UUID, list[
     return found
 
 
-def _outcome(one: _Judged, mail: When, at: datetime) -> Outcome:
+def _outcome(one: Judged, mail: When, at: datetime) -> Outcome:
     wipe, because = wipe_of(one.before, one.after, at), new_reasons(one.before, one.after)
     if not because and (mail or wipe):
         because = all_reasons(one.after)
     return Outcome(one.before.state.value, one.after.state.value, mail, wipe, because)
 
 
-def _mail(
-    one: _Judged, standings: Iterable[Standing], settings: MailSettings, at: datetime
-) -> When:
+def _mail(one: Judged, standings: Iterable[Standing], settings: MailSettings, at: datetime) -> When:
     """Return when the device loses mail that it would keep (longer), by the rule that decides."""
     found = When.NEVER
     for standing in standings:
@@ -270,7 +171,7 @@ def _mail(
 
 
 def _blocked(
-    one: _Judged, judged: Judgement, standing: Standing, settings: MailSettings, at: datetime
+    one: Judged, judged: Judgement, standing: Standing, settings: MailSettings, at: datetime
 ) -> When:
     device = MatchedDevice("", one.row.enrolled_at, "", judged)
     decision = decide(standing, device, settings, at, None, at)

@@ -65,11 +65,11 @@ def count_fleet(session: Session) -> int:
 
 def next_end(session: Session, after_id: UUID | None, size: int) -> UUID | None:
     """Return the id with which the next *size* devices end; None behind the last."""
-    ids = select(Device.id).order_by(Device.id).limit(size)
+    ids = select(Device.id).limit(1)
     if after_id is not None:
         ids = ids.where(Device.id > after_id)
-    found = session.scalars(ids).all()
-    return found[-1] if found else None
+    end = session.scalar(ids.order_by(Device.id).offset(size - 1))
+    return end or session.scalar(ids.order_by(Device.id.desc()))
 
 
 def list_devices(

@@ -74,6 +74,11 @@ class Tally:
         if outcome.wipe:
             self.wipe[outcome.wipe.value] += 1
 
+    def add_same(self, state: str) -> None:
+        """Count one device that stays as it is."""
+        self.judged += 1
+        self.states[f"{state}>{state}"] += 1
+
     def merge(self, other: "Tally") -> None:
         """Count what *other* counted."""
         self.judged += other.judged

@@ -8,10 +8,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
-from management.dry_run.fleet import Chunk, Trial
+from management.dry_run.fleet import Chunk
 from management.dry_run.models import DryRun, DryRunDevice
 from management.dry_run.queries import count_fleet, get_run, lock_run
 from management.dry_run.rules import Candidate, RunState, read_tally, write_tally
+from management.dry_run.trial import Trial
 from management.policies.catalogue.all import COMPLIANCE
 from management.policies.models import PolicyVersion
 from management.policies.queries import current_version, get_policy, get_version, list_children

@@ -16,10 +16,11 @@ from management.apps.candidates import verdict_changes
 from management.context import Context
 from management.database import Database
 from management.dry_run import service
-from management.dry_run.fleet import Chunk, Trial, judge_chunk
+from management.dry_run.fleet import Chunk, judge_chunk
 from management.dry_run.models import DryRun
 from management.dry_run.queries import next_end
 from management.dry_run.rules import Candidate, RunState
+from management.dry_run.trial import Trial
 from management.handlers import Progress
 from management.updates.queries import patterns_folder
 from runtime.clock import utc_now

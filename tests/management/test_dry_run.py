@@ -27,10 +27,11 @@ from management.devices.rules import Fact, FactKind
 from management.devices.service import record_facts
 from management.dry_run import service, work
 from management.dry_run.export import as_csv
-from management.dry_run.fleet import Trial, judge_chunk
+from management.dry_run.fleet import judge_chunk
 from management.dry_run.models import DryRun, DryRunDevice
 from management.dry_run.queries import Wanted, get_run
 from management.dry_run.rules import Candidate, read_tally
+from management.dry_run.trial import Trial
 from management.mail_access.models import Connector, Partnership
 from management.policies.rules import Requirements
 from management.policies.service import change_policy, ensure_default_policy
