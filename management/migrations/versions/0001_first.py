@@ -453,6 +453,20 @@ def upgrade() -> None:
         sa.Column("trust_issue", sa.BigInteger(), nullable=False),
         sa.Column("seen_until", UtcDateTime(), nullable=True),
         sa.Column("devices_as_of", UtcDateTime(), nullable=True),
+        sa.Column("disabled_at", UtcDateTime(), nullable=True),
+        sa.Column("link_ms", sa.Integer(), nullable=True),
+        sa.Column("link_url_before", sa.Unicode(length=255), nullable=False),
+        sa.Column("set_up_url", sa.Unicode(length=255), nullable=False),
+        sa.Column("wanted_settings", sa.JSON(), nullable=True),
+        sa.Column("ports_since", UtcDateTime(), nullable=True),
+        sa.Column("told_settings", sa.JSON(), nullable=True),
+        sa.Column("tls_source", sa.Unicode(length=20), nullable=False),
+        sa.Column("tls_chain", sa.UnicodeText(), nullable=False),
+        sa.Column("tls_key", sa.UnicodeText(), nullable=False),
+        sa.Column("tls_sha256", sa.Unicode(length=64), nullable=False),
+        sa.Column("tls_shown", sa.Unicode(length=64), nullable=False),
+        sa.Column("tls_until", UtcDateTime(), nullable=True),
+        sa.Column("tls_warned_days", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_relay")),
         sa.UniqueConstraint("name", name=op.f("uq_relay_name")),
     )
@@ -844,6 +858,20 @@ def upgrade() -> None:
     with op.batch_alter_table("relay_incident", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_relay_incident_at"), ["at"], unique=False)
         batch_op.create_index(batch_op.f("ix_relay_incident_sender"), ["sender"], unique=False)
+
+    op.create_table(
+        "relay_listing",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("relay_id", sa.Uuid(), nullable=False),
+        sa.Column("url", sa.Unicode(length=255), nullable=False),
+        sa.Column("ca_certificate", sa.UnicodeText(), nullable=False),
+        sa.Column("since", UtcDateTime(), nullable=False),
+        sa.Column("ends_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(["relay_id"], ["relay.id"], name=op.f("fk_relay_listing_relay_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_relay_listing")),
+    )
+    with op.batch_alter_table("relay_listing", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_relay_listing_relay_id"), ["relay_id"], unique=False)
 
     op.create_table(
         "store_version",
@@ -1627,6 +1655,10 @@ def downgrade() -> None:
 
     op.drop_table("device")
     op.drop_table("store_version")
+    with op.batch_alter_table("relay_listing", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_relay_listing_relay_id"))
+
+    op.drop_table("relay_listing")
     with op.batch_alter_table("relay_incident", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_relay_incident_sender"))
         batch_op.drop_index(batch_op.f("ix_relay_incident_at"))
