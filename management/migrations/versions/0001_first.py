@@ -930,6 +930,9 @@ def upgrade() -> None:
     with op.batch_alter_table("device", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_device_contact_at"), ["contact_at"], unique=False)
         batch_op.create_index(
+            batch_op.f("ix_device_enrolled_at_id"), ["enrolled_at", "id"], unique=False
+        )
+        batch_op.create_index(
             batch_op.f("ix_device_enrolment_state"), ["enrolment_state"], unique=False
         )
         batch_op.create_index(
@@ -1651,6 +1654,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_device_group_id"))
         batch_op.drop_index(batch_op.f("ix_device_exchange_device_id"))
         batch_op.drop_index(batch_op.f("ix_device_enrolment_state"))
+        batch_op.drop_index(batch_op.f("ix_device_enrolled_at_id"))
         batch_op.drop_index(batch_op.f("ix_device_contact_at"))
 
     op.drop_table("device")
