@@ -34,7 +34,9 @@ class Settings:
     folder: Path = field(default_factory=lambda: settings.home() / "communication")
     """Mailbox, keys and certificates."""
     poll_seconds: Seconds = 900
-    """About how long devices are told to wait between two polls."""
+    """About how long devices are told to wait between two polls, unless their policy says."""
+    live_poll_seconds: Seconds = 5
+    """The same for a device that an administrator waits for."""
     token_seconds: Seconds = 86_400
     """How long a poll token holds."""
     held_polls: Count = 2000

@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
-from agents.simulator import enrolment, orders, phone, store, trust
+from agents.simulator import enrolment, orders, phone, rhythm, store, trust
 from agents.simulator.files import Files, keep
 from agents.simulator.relay_client import AskLaterError, Identity, RelayClient, UnreachableError
 from agents.simulator.state import DeviceState, StateFile
@@ -31,7 +31,8 @@ from contracts.agent import (
 from runtime.clock import utc_now
 from runtime.errors import RefusedError, SekishoError, UnavailableError
 
-LONGEST_BACKOFF_SECONDS = 900.0
+SHORTEST_PAUSE_SECONDS = 1.0
+"""Between two polls that may hang: a relay that does not hold them must not make us hurry more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class CheckIn:
     poll_after_seconds: float
     ended: str = ""
     """Why the device is no longer managed, if it was its last check-in."""
+    hold_seconds: int = 0
+    """Somebody waits for this device: it polls again at once, and that poll may hang so long."""
 
 
 class SimulatedDevice:
@@ -209,13 +212,14 @@ class SimulatedDevice:
             sent = visit.run_commands()  # those that a crash or a lost connection left over
             if self.state.ended:
                 return CheckIn(0, 0, sent, 0.0, self.state.ended)
-            waiting, poll_after = visit.poll(wait_seconds)
-            taken, refused = visit.collect() if waiting else (0, 0)
+            polled = visit.poll(wait_seconds)
+            taken, refused = visit.collect() if polled.orders_waiting else (0, 0)
             visit.refresh_trust()
             Files(visit).move()
             sent += visit.report()
             sent += visit.run_commands()
-            return CheckIn(taken, refused, sent, poll_after, self.state.ended)
+            after, hold = polled.poll_after_seconds or 0.0, polled.hold_seconds
+            return CheckIn(taken, refused, sent, after, self.state.ended, hold)
 
     def run(
         self,
@@ -227,16 +231,18 @@ class SimulatedDevice:
 
         Waits as long as the relay asks for, or *every* seconds; *told* hears of every check-in.
         """
-        backoff = 5.0
+        hold, backoff = 0, rhythm.FIRST_BACKOFF_SECONDS
         while not stop.is_set():
             try:
-                done = self.check_in()
+                done = self.check_in(hold)
                 told(done)
-                wait, backoff = done.poll_after_seconds, 5.0
+                hold, backoff = 0 if every else done.hold_seconds, rhythm.FIRST_BACKOFF_SECONDS
+                wait = SHORTEST_PAUSE_SECONDS if hold else done.poll_after_seconds
             except SekishoError as error:
                 told(error)
                 asked = error.seconds if isinstance(error, AskLaterError) else None
-                wait, backoff = asked or backoff, min(backoff * 2, LONGEST_BACKOFF_SECONDS)
+                hold, wait = 0, rhythm.later(asked, backoff)
+                backoff = min(backoff * 2, rhythm.LONGEST_BACKOFF_SECONDS)
             if self.state.membership is None:
                 return
             stop.wait(every or wait)

@@ -30,6 +30,9 @@ MAXIMUM_ANSWER_BYTES = 16 * 1024 * 1024
 TIMEOUT_SECONDS = 20
 LONGEST_WAIT_SECONDS = 3600.0
 """A relay may ask for patience, but not for ever."""
+LONGEST_POLL_SECONDS = 130_000.0
+"""One and a half days: the longest interval of a policy, with its spread."""
+LONGEST_HOLD_SECONDS = 55.0
 
 
 class AskLaterError(UnavailableError):
@@ -59,6 +62,8 @@ class Polled:
 
     orders_waiting: bool
     poll_after_seconds: float | None
+    hold_seconds: int = 0
+    """Somebody waits for this device: the next poll may hang so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,19 +128,23 @@ class RelayClient:
         _expect(answer, 200)
         return codec.read(PollToken, answer.body)
 
-    def poll(self, token: PollToken, epoch: int, after: int, wait_seconds: int = 0) -> Polled:
+    def poll(
+        self, token: PollToken, epoch: int, after: int, every: int, wait_seconds: int = 0
+    ) -> Polled:
         """Ask whether orders beyond *after* of *epoch* wait, for at most *wait_seconds*.
 
-        Raises UnauthenticatedError when the token has to be renewed.
+        *every*: the seconds between two polls that the policy asks for. Raises
+        UnauthenticatedError when the token has to be renewed.
         """
         headers = {"Authorization": f"Bearer {token.token}"}
-        path = f"/poll?after={after}&epoch={epoch}" + (f"&wait={wait_seconds}" * (wait_seconds > 0))
+        path = f"/poll?after={after}&epoch={epoch}&every={every}"
+        path += f"&wait={wait_seconds}" if wait_seconds > 0 else ""
         answer = self._send("GET", path, b"", headers, TIMEOUT_SECONDS + wait_seconds)
         _expect(answer, 200, 204)
-        next_poll = _seconds(answer.headers.get("sekisho-poll-after"))
-        if answer.status == 204:
-            return Polled(False, next_poll)
-        return Polled(codec.read(PollAnswer, answer.body).orders_waiting > 0, next_poll)
+        next_poll = _seconds(answer.headers.get("sekisho-poll-after"), LONGEST_POLL_SECONDS)
+        hold = int(_seconds(answer.headers.get("sekisho-poll-wait"), LONGEST_HOLD_SECONDS) or 0)
+        waiting = answer.status == 200 and codec.read(PollAnswer, answer.body).orders_waiting > 0
+        return Polled(waiting, next_poll, hold)
 
     def fetch_orders(self, identity: Identity, epoch: int, after: int) -> SealedOrders:
         """Return what the relay holds beyond order *after* of *epoch*."""
@@ -279,8 +288,8 @@ def _retry_after(answer: Answer) -> float | None:
     return min(max((until - datetime.now(UTC)).total_seconds(), 0.0), LONGEST_WAIT_SECONDS)
 
 
-def _seconds(value: str | None) -> float | None:
+def _seconds(value: str | None, most: float = LONGEST_WAIT_SECONDS) -> float | None:
     """Return a header's number of seconds within bounds, or None."""
     if value is None or not value.isascii() or not value.isdigit() or len(value) > 9:
         return None
-    return min(float(value), LONGEST_WAIT_SECONDS)
+    return min(float(value), most)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from agents.simulator import orders, phone, reports, store, trust
-from agents.simulator.relay_client import Identity, RelayClient
+from agents.simulator import orders, phone, reports, rhythm, store, trust
+from agents.simulator.relay_client import Identity, Polled, RelayClient
 from agents.simulator.state import DeviceState, KeptReport, StateFile
 from contracts import keys
 from contracts.agent import CommandKind, CommandResult, PollToken, ReportPost, RunCommand
@@ -35,18 +35,19 @@ class Visit:
     clock: Callable[[], datetime]
     timing: Timing
 
-    def poll(self, wait_seconds: int = 0) -> tuple[bool, float]:
-        """Return whether orders wait, and the seconds to the next poll.
+    def poll(self, wait_seconds: int = 0) -> Polled:
+        """Return whether orders wait, and when to poll next.
 
         A token that no longer holds is renewed once.
         """
-        member = self.file.read().member()
-        place = (member.epoch, member.order_seq, wait_seconds)
+        state = self.file.read()
+        member, every = state.member(), rhythm.interval(state)
+        place = (member.epoch, member.order_seq, every, wait_seconds)
         try:
             polled = self.relay.poll(self._token(), *place)
         except UnauthenticatedError:
             polled = self.relay.poll(self._new_token(), *place)
-        return polled.orders_waiting, polled.poll_after_seconds or float(member.poll_seconds)
+        return replace(polled, poll_after_seconds=rhythm.next_poll(polled, every))
 
     def _token(self) -> PollToken:
         token = self.file.read().token

@@ -36,6 +36,7 @@ from contracts.link import (
     InboundBatch,
     KnownDevice,
     KnownDevices,
+    LiveDevices,
     Outbound,
     OutboundBatch,
     Taken,
@@ -192,6 +193,10 @@ class Office:
             active=active,
         )
         self._link("POST", "/devices", KnownDevices(devices=(known,), as_of=utc_now()))
+
+    def hurry(self, devices: LiveDevices) -> None:
+        """Let devices hurry, as somebody waits for them."""
+        self._link("POST", "/live", devices)
 
     # --- orders ---
 

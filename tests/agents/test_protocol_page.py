@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 from agents.simulator import orders, relay_client
-from communication import report_path
+from communication import fast_path, report_path
 from communication.agent_api import ENROLMENT_BYTES, ORDERS
 from communication.fast_path import LONGEST_WAIT
 from communication.report_path import REPORT_BYTES
@@ -48,7 +48,8 @@ def test_every_route_that_is_named_exists_and_no_other() -> None:
         for method, path in re.findall(r'@(?:bp|agents)\.(get|post)\("(/[a-z]+)', source)
     }
 
-    assert named == routes | {("GET", "/agent/v1/poll"), ("POST", report_path.PATH)}
+    fast = {("GET", fast_path.PATH), ("POST", fast_path.TOKEN_PATH), ("POST", report_path.PATH)}
+    assert named == routes | fast
     assert relay_client.PATH == "/agent/v1"
 
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from agents.simulator.device import SimulatedDevice
@@ -25,7 +26,8 @@ from management.compliance import work as compliance_work
 from management.compliance.judgement import State
 from management.compliance.queries import get_judgement
 from management.context import Context
-from management.devices.models import Device
+from management.devices.models import Device, DevicePoll, LiveDevice
+from management.devices.polls import find_polled_at, note_polls
 from management.devices.queries import get_device
 from management.enrolment.service import invite, qr_content, retire
 from management.policies.rules import Requirements
@@ -107,6 +109,33 @@ def pair(context: Context, relay: RelayProcess, link_certificate: str) -> None:
             relay.ca_certificate,
             utc_now(),
         )
+
+
+def test_a_phone_that_somebody_waits_for_hurries(site: Site) -> None:
+    phone, calm = site.phone(), site.phone("calm")
+    with site.context.database.transaction("lock") as session:
+        queue_command(session, phone.device_id, CommandKind.LOCATE, {}, "keeper", "", utc_now())
+    visit_all(site.context)
+
+    assert (phone.check_in().hold_seconds, calm.check_in().hold_seconds) == (55, 0)
+    with site.context.database.transaction("later") as session:
+        session.execute(update(LiveDevice).values(until=utc_now(), told_at=None))
+    visit_all(site.context)
+    with site.reading() as session:
+        (live,) = session.scalars(select(LiveDevice)).all()
+    assert live.told_at is None, "a time that is over is not told"
+
+
+def test_who_polled_is_kept_apart_and_newest(site: Site) -> None:
+    phone, now = site.phone(), utc_now()
+    with site.context.database.transaction("polls") as session:
+        note_polls(
+            session, [(phone.device_id, now + timedelta(hours=hours)) for hours in (1, 3, 2)]
+        )
+        note_polls(session, [(phone.device_id, now), (uuid4(), now)])
+    with site.reading() as session:
+        assert find_polled_at(session, phone.device_id) == now + timedelta(hours=3)
+        assert session.scalar(select(func.count()).select_from(DevicePoll)) == 1
 
 
 def test_a_phone_enrols_reports_obeys_and_leaves(site: Site) -> None:

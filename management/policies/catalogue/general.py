@@ -29,10 +29,18 @@ GENERAL = Category(
         number(
             "roaming_report_minutes",
             _l("Report every (minutes) when roaming"),
-            _l("A longer interval abroad saves money; orders are still collected."),
+            _l("A longer interval abroad saves money; orders are collected then as well."),
             15,
             10_080,
             default=240,
+        ),
+        number(
+            "poll_minutes",
+            _l("Ask for orders every (minutes)"),
+            _l("A device that somebody sends a command to asks more often for ten minutes."),
+            1,
+            1440,
+            default=15,
         ),
         switch(
             "keep_agent",
