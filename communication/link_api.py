@@ -11,7 +11,7 @@ from importlib import metadata
 from flask import Blueprint, current_app, request
 from flask.typing import ResponseReturnValue
 
-from communication import wsgi
+from communication import pairing_code, wsgi
 from communication.answer import Answer
 from communication.device_identity import ForeignKeyError, asked, nonce_until
 from communication.mailbox import Mailbox
@@ -46,7 +46,7 @@ def status() -> ResponseReturnValue:
     """Return `RelayStatus`: also how management notices that a relay lost its mailbox."""
     parts, _ = allowed()
     inbound, outbound, devices, as_of = parts.mailbox.counts()
-    other = parts.owner.rival()
+    shown, other = parts.certificate(), parts.owner.rival()
     rival = None
     if other is not None:
         rival = Rival(at=other.at, address=other.address, same_keys=other.instance is not None)
@@ -59,7 +59,8 @@ def status() -> ResponseReturnValue:
             outbound_waiting=outbound,
             devices_known=devices,
             devices_as_of=as_of,
-            certificate_sha256=parts.certificate_sha256(),
+            certificate_sha256=pairing_code.sha256(shown) if shown else None,
+            certificate_until=shown.not_valid_after_utc if shown else None,
             settings=parts.told(),
             rival=rival,
         )

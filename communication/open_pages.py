@@ -27,13 +27,16 @@ an invitation (a QR code or a link) names this server: <code>{address}</code>.</
 def blueprint(parts: Parts, plain: bool) -> Blueprint:
     """Return the pages; over *plain* HTTP the first page leads to the HTTPS port."""
     bp = Blueprint("open", __name__)
+
     @bp.get("/")
     def first() -> ResponseReturnValue:
         return redirect(f"{parts.address()}/mobile" if plain else "/mobile", 302)
 
     @bp.get("/mobile")
     def mobile() -> ResponseReturnValue:
-        return Response(PAGE.format(address=parts.address()), content_type="text/html; charset=utf-8")
+        return Response(
+            PAGE.format(address=parts.address()), content_type="text/html; charset=utf-8"
+        )
 
     add_healthz(bp, parts)
     return bp

@@ -34,7 +34,12 @@ class Owner:
         self._rival: Rival | None = None
 
     def check(self, instance: str, address: str, now: datetime) -> None:
-        """Note that *instance* calls; RefusedError while another one does."""
+        """Note that *instance* calls; RefusedError while another one does.
+
+        Who names itself not at all takes no lease: tools that look.
+        """
+        if not instance:
+            return
         with self._lock:
             if instance != self._instance and now - self._at < LEASE:
                 self._rival = Rival(now, address, instance)

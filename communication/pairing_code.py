@@ -43,7 +43,8 @@ def use(folder: Path, asked: relay_pairing.PairingRequest, now: datetime) -> Pai
     """Pin the key of whoever proves the code, which is used up; ForbiddenError else."""
     key = keys.read_public(asked.management_key)
     code = _code(folder, now)
-    seen = certificate_sha256((folder / pairing.LINK_CERTIFICATE).read_text(encoding="ascii"))
+    own = x509.load_pem_x509_certificate((folder / pairing.LINK_CERTIFICATE).read_bytes())
+    seen = sha256(own)
     about = (seen, keys.thumbprint(key), asked.nonce)
     expected = relay_pairing.proof(code, "management", *about)
     if not code or not hmac.compare_digest(expected, asked.proof):
@@ -62,6 +63,6 @@ def _code(folder: Path, now: datetime) -> str:
     return str(kept["code"]) if now < datetime.fromisoformat(kept["until"]) else ""
 
 
-def certificate_sha256(pem: str) -> str:
-    """Return the SHA-256 of the first certificate in *pem* (of its DER), in hex."""
-    return x509.load_pem_x509_certificate(pem.encode()).fingerprint(hashes.SHA256()).hex()
+def sha256(certificate: x509.Certificate) -> str:
+    """Return the SHA-256 of the certificate (DER), in hex."""
+    return certificate.fingerprint(hashes.SHA256()).hex()

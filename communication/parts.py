@@ -4,6 +4,8 @@ import asyncio
 import threading
 from datetime import datetime
 
+from cryptography import x509
+
 from communication import pairing
 from communication.board import Board
 from communication.device_identity import Identity
@@ -12,7 +14,6 @@ from communication.files import Files, Uploads
 from communication.limits import Rate
 from communication.mailbox import Mailbox
 from communication.owner import Owner
-from communication.pairing_code import certificate_sha256
 from communication.ports import Ports
 from communication.report_path import Reports
 from communication.settings import Settings
@@ -65,10 +66,10 @@ class Parts:
             link_ports=self.ports.numbers("link"),
         )
 
-    def certificate_sha256(self) -> str | None:
-        """Return the SHA-256 of the certificate that devices see; None before there is one."""
+    def certificate(self) -> x509.Certificate | None:
+        """Return the certificate that devices see; None before there is one."""
         path = self.settings.folder / pairing.TLS_CERTIFICATE
-        return certificate_sha256(path.read_text(encoding="ascii")) if path.exists() else None
+        return x509.load_pem_x509_certificate(path.read_bytes()) if path.exists() else None
 
     def forget_everything(self) -> None:
         """Empty the mailbox: it belonged to another management server."""

@@ -56,6 +56,8 @@ class RelayEntry:
     url: Name
     ca_certificates: tuple[Text, ...]
     """PEM."""
+    ends_at: Instant | None = None
+    """Devices there move to an entry without an end before this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

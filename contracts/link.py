@@ -159,6 +159,7 @@ class RelayStatus:
     devices_as_of: Instant | None
     certificate_sha256: Sha256 | None = None
     """Of the leaf (DER) that devices see; None: it has none yet."""
+    certificate_until: Instant | None = None
     settings: RelaySettings | None = None
     rival: Rival | None = None
 

@@ -22,6 +22,7 @@ from management.context import Context
 from management.devices.models import Device
 from management.devices.polls import list_to_hurry, note_polls, note_told
 from management.devices.rules import EnrolmentState
+from management.relays.bringing import bring_setup, dial
 from management.relays.link_client import LinkClient
 from management.relays.models import KnownDeviceChange, OutboundMessage, Relay, TrustIssue
 from management.relays.queries import (
@@ -51,7 +52,7 @@ REQUEST_BYTES = 3_000_000
 def visit_all(context: Context) -> None:
     """Visit every relay once; one that fails is noted with the reason and does not stop others."""
     with context.database.reading() as session:
-        relays = list(list_relays(session))
+        relays = [relay for relay in list_relays(session) if relay.disabled_at is None]
     for relay in relays:
         try:
             problem = _visit(context, relay)
@@ -64,11 +65,12 @@ def visit_all(context: Context) -> None:
 
 
 def _visit(context: Context, relay: Relay) -> str:
-    link = LinkClient(relay.link_url, relay.link_certificate, context.keys.link_key())
-    with link:
-        status = link.status()
-        _check_memory(context, relay.id, status)
+    greeting = dial(context, relay)
+    with greeting.link as link:
+        _check_memory(context, relay.id, greeting.status)
         problem = _bring_trust(context, link, relay.id)
+        set_up = bring_setup(context, greeting, relay.id)
+        problem = problem or set_up
         _collect(context, link, relay.id)
         _bring_devices(context, link, relay.id)
         _let_hurry(context, link, relay.id)

@@ -1,8 +1,12 @@
 """Dials one communication server: pinned certificate, signed requests, deadlines and limits."""
 
+import socket
 import ssl
+import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 from urllib.parse import quote
@@ -21,6 +25,8 @@ from contracts.link import (
     LiveDevices,
     Outbound,
     OutboundBatch,
+    RelayCertificate,
+    RelaySettings,
     RelayStatus,
     SeenBatch,
     Taken,
@@ -40,9 +46,12 @@ MOST_BYTES = 48 * 1024 * 1024
 class LinkClient:
     """The link to one relay; every method raises UnavailableError with what went wrong."""
 
-    def __init__(self, url: str, certificate: str, key: ECKey) -> None:
-        """Dial *url* (``https://host:port``), which must show exactly *certificate* (PEM)."""
-        self._url, self._key = url.rstrip("/"), key
+    def __init__(self, url: str, certificate: str, key: ECKey, instance: str = "") -> None:
+        """Dial *url* (``https://host:port``), which must show exactly *certificate* (PEM).
+
+        *instance* names this server, so that a relay refuses another one with the same keys.
+        """
+        self._url, self._key, self._instance = url.rstrip("/"), key, instance
         self._http = httpx.Client(
             verify=pinned(certificate), timeout=TIMEOUT, trust_env=False, follow_redirects=False
         )
@@ -57,6 +66,10 @@ class LinkClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """Close the connection."""
+        self.close()
+
+    def close(self) -> None:
         """Close the connection."""
         self._http.close()
 
@@ -92,6 +105,14 @@ class LinkClient:
     def put_trust(self, statement: str) -> None:
         """Leave the statement that devices ask for."""
         self._ask("PUT", "/link/v1/trust", codec.write(Trust(statement=statement)))
+
+    def put_certificate(self, certificate: RelayCertificate) -> None:
+        """Let devices see another certificate from now on."""
+        self._ask("PUT", "/link/v1/certificate", codec.write(certificate))
+
+    def put_settings(self, settings: RelaySettings) -> None:
+        """Let the relay listen elsewhere from now on."""
+        self._ask("PUT", "/link/v1/settings", codec.write(settings))
 
     def seen(self, since: datetime) -> SeenBatch:
         """Return which devices polled after an instant, as the relay says."""
@@ -133,19 +154,35 @@ class LinkClient:
         )
         if body:
             headers["Content-Type"] = kind
+        if self._instance:
+            headers["Sekisho-Instance"] = self._instance
         try:
             with self._http.stream(method, url, content=body, headers=headers) as response:
-                answer = _bounded(response)
+                answer = bounded(response)
         except httpx.HTTPError as error:
             raise UnavailableError(
-                f"The communication server does not answer at {self._url}: {_words(error)}."
+                f"The communication server does not answer at {self._url}: {words_of(error)}."
             ) from None
         if response.status_code >= 300:
             raise UnavailableError(
                 f"The communication server answered {path.partition('?')[0]} with "
-                f"{response.status_code}: {_problem(answer)}"
+                f"{response.status_code}: {said_problem(answer)}"
             )
         return answer
+
+
+def instance_of(home: Path) -> str:
+    """Return a name for the server with the data folder *home* on this machine, each time alike."""
+    mac = uuid.getnode()
+    known_mac = "" if mac >> 40 & 1 else f"{mac:x}"  # else a random number, each time another
+    machine = Path("/etc/machine-id")
+    parts = (
+        machine.read_text(encoding="ascii", errors="replace") if machine.exists() else "",
+        socket.gethostname(),
+        known_mac,
+        str(home.resolve()),
+    )
+    return sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
 def pinned(certificate: str) -> ssl.SSLContext:
@@ -166,14 +203,15 @@ def pinned(certificate: str) -> ssl.SSLContext:
     return context
 
 
-def _bounded(response: httpx.Response) -> bytes:
+def bounded(response: httpx.Response, most: int = MOST_BYTES) -> bytes:
+    """Return the whole body; UnavailableError when it is larger than *most* bytes."""
     parts: list[bytes] = []
     size = 0
     for part in response.iter_bytes():
         size += len(part)
-        if size > MOST_BYTES:
+        if size > most:
             raise UnavailableError(
-                f"The communication server's answer is larger than {MOST_BYTES} bytes."
+                f"The communication server's answer is larger than {most} bytes."
             )
         parts.append(part)
     return b"".join(parts)
@@ -186,7 +224,7 @@ def _read(kind: type[T], answer: bytes) -> T:
         raise UnavailableError(f"The communication server answers strangely. {error}") from None
 
 
-def _problem(answer: bytes) -> str:
+def said_problem(answer: bytes) -> str:
     """Return the ``detail`` of a problem+json answer (RFC 9457), or its beginning."""
     try:
         fields = from_json(answer)
@@ -196,7 +234,8 @@ def _problem(answer: bytes) -> str:
     return str(detail or answer[:200].decode("utf-8", "replace"))[:500]
 
 
-def _words(error: httpx.HTTPError) -> str:
+def words_of(error: httpx.HTTPError) -> str:
+    """Return what went wrong on the way, for people."""
     if isinstance(error, httpx.TimeoutException):
         return "it took too long"
     text = str(error) or type(error).__name__

@@ -1,6 +1,7 @@
 """Communication servers, the orders on their way, and what relays were caught at."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import BigInteger, ForeignKey, Unicode, UnicodeText
@@ -37,6 +38,49 @@ class Relay(Base):
     """Up to when it told which devices polled."""
     devices_as_of: Mapped[datetime | None]
     """Of the last list of devices it took; it telling another one lost its memory."""
+    disabled_at: Mapped[datetime | None]
+    """Since when it is neither visited nor told to devices."""
+    link_ms: Mapped[int | None]
+    """How long it took to answer at the last visit."""
+    link_url_before: Mapped[str] = mapped_column(default="")
+    """Where it was dialled before `link_url` changed, until it answers at the new address."""
+    set_up_url: Mapped[str] = mapped_column(default="")
+    """`devices_url` as the set-up of the basic model said it last; the console may change it."""
+    wanted_settings: Mapped[dict[str, Any] | None]
+    """`contracts.link.RelaySettings` from the console; None: it listens as it was started."""
+    ports_since: Mapped[datetime | None]
+    """Since when `wanted_settings` holds; former ports stay open for a while after."""
+    told_settings: Mapped[dict[str, Any] | None]
+    """As it says it listens."""
+    tls_source: Mapped[str] = mapped_column(Unicode(20), default="")
+    """``imported``, ``private`` (from the built-in CA), or empty: made when it was set up."""
+    tls_chain: Mapped[str] = mapped_column(UnicodeText, default="")
+    """PEM, leaf first; what devices are to see."""
+    tls_key: Mapped[str] = mapped_column(UnicodeText, default="")
+    """Sealed under ``secret.key``; kept so that a relay that lost its disk gets it again."""
+    tls_sha256: Mapped[str] = mapped_column(Unicode(64), default="")
+    """Of the leaf in `tls_chain`."""
+    tls_shown: Mapped[str] = mapped_column(Unicode(64), default="")
+    """Of the leaf that the relay says it shows."""
+    tls_until: Mapped[datetime | None]
+    """When the certificate it shows ends."""
+    tls_warned_days: Mapped[int | None]
+    """At how many days left somebody was warned last."""
+
+
+class RelayListing(Base):
+    """An address and a CA that devices are told of; they overlap, so that no change locks out."""
+
+    __tablename__ = "relay_listing"
+
+    id: Mapped[RowId]
+    relay_id: Mapped[UUID] = mapped_column(ForeignKey("relay.id"), index=True)
+    url: Mapped[str]
+    ca_certificate: Mapped[str] = mapped_column(UnicodeText)
+    """PEM; empty: the device's own store."""
+    since: Mapped[datetime]
+    ends_at: Mapped[datetime | None]
+    """None: it is what holds now."""
 
 
 class OutboundMessage(Base):

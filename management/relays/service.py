@@ -13,6 +13,7 @@ from management.devices.models import Device
 from management.devices.queries import lock_device
 from management.devices.rules import EnrolmentState
 from management.keys import Keys
+from management.relays.listing import list_now
 from management.relays.models import KnownDeviceChange, OutboundMessage, Relay, RelayIncident
 from management.relays.queries import list_relays
 from management.signer_client import SignerClient
@@ -174,6 +175,7 @@ def pair_relay(
     )
     session.add(relay)
     session.flush()
+    list_now(session, relay, now)
     announce_everything(session, relay.id, now)
     return relay
 
@@ -192,18 +194,27 @@ def ensure_local_relay(
     *link_url* is ``https://host:port``, *link_certificate* the PEM that its link listener shows
     (pinned), *devices_url* where devices reach it and *ca_certificate* what its device-side TLS
     chains to. What changed since the last set-up is stored, and the relay gets everything again
-    when its link certificate is another one.
+    when its link certificate is another one. What the console changed since stays.
     """
     found = session.scalars(select(Relay).where(Relay.name == name)).first()
     if found is None:
-        return pair_relay(
+        made = pair_relay(
             session, name, link_url, link_certificate, devices_url, ca_certificate, now
         )
+        made.set_up_url = devices_url
+        return made
     if found.link_certificate != link_certificate:
         found.trust_issue, found.paired_at = 0, now
         announce_everything(session, found.id, now)
-    found.link_url, found.link_certificate = link_url, link_certificate
-    found.devices_url, found.ca_certificate = devices_url, ca_certificate
+    found.link_certificate = link_certificate
+    if not found.wanted_settings:
+        found.link_url = link_url
+    if found.set_up_url != devices_url:
+        found.set_up_url = found.devices_url = devices_url
+    if not found.tls_source:
+        found.ca_certificate = ca_certificate
+    if found.disabled_at is None:
+        list_now(session, found, now)
     return found
 
 
@@ -257,4 +268,5 @@ def note_problem(relay: Relay, problem: str, now: datetime) -> bool:
 
 
 def _any_relay(session: Session) -> UUID | None:
-    return session.scalars(select(Relay.id).order_by(Relay.paired_at).limit(1)).first()
+    found = select(Relay.id).where(Relay.disabled_at.is_(None)).order_by(Relay.paired_at).limit(1)
+    return session.scalars(found).first()

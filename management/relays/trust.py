@@ -6,11 +6,13 @@ from hashlib import sha256
 
 from sqlalchemy.orm import Session
 
+from contracts import codec, envelope
 from contracts.agent import RelayEntry, TrustStatement
 from contracts.keys import public_jwk
 from management.keys import Keys
-from management.relays.models import Relay, TrustIssue
-from management.relays.queries import find_trust, list_relays
+from management.relays.listing import entries as list_entries
+from management.relays.models import TrustIssue
+from management.relays.queries import find_trust
 from management.signer_client import SignerClient
 
 
@@ -21,7 +23,7 @@ def current_trust(session: Session, keys: Keys, signer: SignerClient, now: datet
     devices take no lower number.
     """
     status = signer.status()
-    entries = tuple(_entry(relay) for relay in list_relays(session))
+    entries = list_entries(session, now)
     content = _hash(status, public_jwk(keys.encryption_key()), entries)
     found = find_trust(session)
     newest = found is not None and found.issue >= status["trust_issue"]
@@ -48,8 +50,12 @@ def current_trust(session: Session, keys: Keys, signer: SignerClient, now: datet
     return made
 
 
-def _entry(relay: Relay) -> RelayEntry:
-    return RelayEntry(url=relay.devices_url, ca_certificates=(relay.ca_certificate,))
+def is_told(statement: str, url: str, ca_certificate: str) -> bool:
+    """Tell whether a signed statement of ours says that the relay at *url* has this CA."""
+    said = codec.read(TrustStatement, envelope.unverified_payload(statement))
+    return any(
+        relay.url == url and ca_certificate in relay.ca_certificates for relay in said.relays
+    )
 
 
 def _hash(
@@ -60,6 +66,6 @@ def _hash(
         status["successor_thumbprint"],
         status["succession"],
         encryption_key,
-        [[entry.url, *entry.ca_certificates] for entry in entries],
+        [[entry.url, str(entry.ends_at), *entry.ca_certificates] for entry in entries],
     ]
     return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

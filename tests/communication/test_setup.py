@@ -45,7 +45,7 @@ def shown(port: int) -> str:
 
 
 def of(pem: str) -> str:
-    return pairing_code.certificate_sha256(pem)
+    return pairing_code.sha256(x509.load_pem_x509_certificate(pem.encode()))
 
 
 def give_certificate(management: Management) -> str:

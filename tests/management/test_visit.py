@@ -33,6 +33,7 @@ from management.enrolment.service import invite, qr_content, retire
 from management.policies.rules import Requirements
 from management.policies.service import change_policy, ensure_default_policy
 from management.relays.link_client import LinkClient
+from management.relays.listing import list_now
 from management.relays.models import KnownDeviceChange, OutboundMessage, Relay, RelayIncident
 from management.relays.queries import find_trust, list_relays
 from management.relays.service import ensure_local_relay
@@ -309,6 +310,7 @@ def test_a_crash_anywhere_loses_and_repeats_nothing(site: Site, tmp_path: Path) 
         with site.context.database.transaction("new relay data") as session:
             relay = list_relays(session)[0]
             relay.ca_certificate = site.relay.ca_certificate + "\n" * number
+            list_now(session, relay, utc_now())
             session.add(
                 KnownDeviceChange(
                     relay_id=relay.id, device_id=phone.device_id, changed_at=utc_now()
