@@ -33,6 +33,11 @@ VIEWS = (
     "management.commands.bulk_views",
     "management.commands.approval_views",
     "management.enrolment.views",
+    "management.enrolment.key_views",
+    "management.enrolment.registration_views",
+    "management.enrolment_users.views",
+    "management.allow_list.views",
+    "management.terms.views",
     "management.policies.views",
     "management.groups.views",
     "management.dry_run.views",
@@ -46,6 +51,7 @@ VIEWS = (
     "management.relays.views",
     "management.audit.views",
     "management.safety.views",
+    "management.verification.views",
     "management.api.views",
     "management.overview.device_api",
     "management.commands.api",
@@ -63,13 +69,15 @@ VIEWS = (
     "management.relays.api",
     "management.audit.api",
     "management.safety.api",
+    "management.verification.api",
 )
 
 LARGEST_BODY_BYTES = 1024 * 1024
 FOREVER = 365 * 24 * 3600
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "font-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; "
+    "base-uri 'none'; "
     "frame-ancestors 'none'"
 )
 HEADERS = {
@@ -183,10 +191,12 @@ def _words_for_templates(app: Flask, version: str) -> None:
         ago=shown.ago,
         span=shown.span,
         number=shown.number,
+        counted=shown.counted,
         percent=shown.percent,
         here=shown.here,
         qr=shown.qr,
         reason=reasons.reason,
+        sentence=shown.sentence,
         has=lambda endpoint: endpoint in app.view_functions,
     )
     app.context_processor(_about_the_visitor)

@@ -17,17 +17,31 @@ class Entry:
     label: LazyString
     icon: str
     permission: Permission = Permission.VIEW
+    also: tuple[str, ...] = ()
+    """Further blueprints whose pages belong here."""
 
     def is_here(self) -> bool:
         """Return whether the page on show belongs to this entry (same blueprint)."""
-        return request.blueprint == self.endpoint.partition(".")[0]
+        return request.blueprint in (self.endpoint.partition(".")[0], *self.also)
 
 
 MENU = (
     Entry("overview.dashboard", _l("Dashboard"), "speedometer2"),
     Entry("devices.index", _l("Devices"), "phone"),
     Entry("commands.index", _l("Commands"), "send"),
-    Entry("enrolment.index", _l("Invitations"), "person-plus"),
+    Entry(
+        "enrolment.index",
+        _l("Enrolment"),
+        "person-plus",
+        also=(
+            "enrolment_keys",
+            "registrations",
+            "enrolment_users",
+            "allow_list",
+            "terms",
+            "agent_packages",
+        ),
+    ),
     Entry("groups.index", _l("Groups"), "collection"),
     Entry("policies.index", _l("Policies"), "shield-check"),
     Entry("consequences.index", _l("Consequences"), "bell"),
@@ -40,6 +54,12 @@ MENU = (
     Entry("relays.index", _l("Relays"), "hdd-network"),
     Entry("audit.index", _l("Audit trail"), "journal-text", Permission.READ_AUDIT),
     Entry("safety.index", _l("Safety"), "shield-exclamation"),
+    Entry(
+        "verification.index",
+        _l("Verification"),
+        "clipboard-check",
+        Permission.CHANGE_SETTINGS,
+    ),
     Entry(
         "administrators.index",
         _l("Administrators"),

@@ -22,6 +22,12 @@ DEVICE_STATES = {
     "inactive": Word("idle", "moon", _l("Inactive")),
     "not_enrolled": Word("idle", "dash-circle", _l("Not enrolled")),
 }
+CHECKS = {
+    "ok": Word("ok", "check-circle", _l("In order")),
+    "idle": Word("idle", "dash-circle", _l("Not used")),
+    "warn": Word("warn", "exclamation-triangle", _l("Look at it")),
+    "bad": Word("bad", "x-octagon", _l("Wrong")),
+}
 COMMAND_STATES = {
     "queued": Word("info", "hourglass-split", _l("Queued")),
     "sent": Word("info", "send", _l("Sent")),
@@ -93,6 +99,20 @@ INVITATION_STATES = {
     "expired": Word("warn", "clock-history", _l("Expired")),
     "cancelled": Word("idle", "dash-circle", _l("Cancelled")),
 }
+REGISTRATIONS = {
+    "registered": Word("ok", "check-circle", _l("Registered")),
+    "awaited": Word("info", "hourglass-split", _l("Not registered yet")),
+    "failed": Word("bad", "x-octagon", _l("Failed")),
+}
+CLIENT_STATES = {
+    "operating": Word("ok", "play-circle", _l("Operating")),
+    "suspended": Word("warn", "pause-circle", _l("Suspended")),
+    "deleted": Word("idle", "dash-circle", _l("Deleted")),
+}
+USER_STATES = {
+    "active": Word("ok", "check-circle", _l("May enrol")),
+    "disabled": Word("idle", "dash-circle", _l("Disabled")),
+}
 ENROLMENT_STATES = {
     "enrolled": Word("ok", "check-circle", _l("Enrolled")),
     "retired": Word("idle", "dash-circle", _l("Retired")),
@@ -102,6 +122,7 @@ ENROLMENT_STATES = {
 FACTS = {
     "enrolment": _l("Enrolment"),
     "asked_policy": _l("Given policy"),
+    "asked_since": _l("Asked by policies before"),
     "contact": _l("Contact"),
     "os_version": _l("System version"),
     "security_patch": _l("Security patch"),
@@ -177,6 +198,18 @@ ROLES = {
     "administrator": _l("Administrator"),
     "operator": _l("Operator"),
     "read_only": _l("Read only"),
+}
+MAIL_STATES = {
+    "allowed": Word("ok", "envelope-check", _l("Allowed")),
+    "blocked": Word("bad", "envelope-slash", _l("Blocked")),
+    "quarantined": Word("warn", "envelope-exclamation", _l("Quarantined")),
+    "devicediscovery": Word("info", "hourglass-split", _l("Being recognised")),
+}
+"""What a mail server says of a device's mail, as `listing.rules.mail_label` writes it."""
+SORTS = {
+    "name": _l("Name"),
+    "contact": _l("Last proof of contact, newest first"),
+    "since": _l("Change of state, newest first"),
 }
 PLATFORMS = {"android": "Android", "ios": "iOS"}
 OWNERSHIP = {"company": _l("Company"), "personal": _l("Personal")}

@@ -246,3 +246,10 @@ def table(rows: Iterable[tuple[Identifiers, str]]) -> str:
         safe = "'" + note if note[:1] in ("=", "+", "-", "@") else note
         writer.writerow((one.imei, one.wifi_mac, one.serial, one.enterprise_id, safe))
     return out.getvalue()
+
+
+def parse_one(cells: Mapping[str, str]) -> Parsed:
+    """Return one device that was typed into a form, or why it is none."""
+    parsed = Parsed()
+    _take(parsed, {}, 1, cells)
+    return parsed

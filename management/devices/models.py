@@ -15,7 +15,11 @@ class Device(Base):
     """A phone or tablet that has enrolled."""
 
     __tablename__ = "device"
-    __table_args__ = (Index(None, "name", "id"), Index(None, "policy_id", "id"))
+    __table_args__ = (
+        Index(None, "name", "id"),
+        Index(None, "policy_id", "id"),
+        Index(None, "enrolled_at", "id"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str]

@@ -31,6 +31,23 @@ class InvitationState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class ClientState(StrEnum):
+    """How the client on a registered device stands."""
+
+    OPERATING = "operating"
+    SUSPENDED = "suspended"
+    """Enrolled, but in the group ``unauthorized``."""
+    DELETED = "deleted"
+    """Retired, wiped or reset; the record stays."""
+
+
+def client_state(enrolment_state: str, unauthorized: bool) -> ClientState:
+    """Return how the client stands on a device in this enrolment state."""
+    if enrolment_state != "enrolled":
+        return ClientState.DELETED
+    return ClientState.SUSPENDED if unauthorized else ClientState.OPERATING
+
+
 def new_key() -> str:
     """Return a fresh enrolment key in groups, as people see and type it."""
     return "-".join("".join(secrets.choice(ALPHABET) for _ in range(GROUP)) for _ in range(GROUPS))

@@ -1,4 +1,4 @@
-"""Invitations: list, make, show with QR code, cancel; and the attempts to enrol."""
+"""Invitations and keys: list, invite, show with QR code, cancel; and the attempts to enrol."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -7,6 +7,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from contracts.enrolment_key import typed
 from management.access import Permission, requires, signed_in, signed_in_name
 from management.audit.notes import note
 from management.enrolment import queries, service
@@ -87,6 +88,7 @@ def invite() -> ResponseReturnValue:
     policy_id = UUID(policy) if policy else None
     group_id = UUID(request.form.get("group") or str(ROOT_GROUP))
     made: list[Invitation] = []
+    most, asks_user = request.form.get("devices", 1, type=int), "asks_user" in request.form
     try:
         with transaction("invite") as session:
             for address, person in people:
@@ -101,6 +103,8 @@ def invite() -> ResponseReturnValue:
                         signed_in_name(),
                         utc_now(),
                         group_id,
+                        most,
+                        asks_user,
                     )[0]
                 )
                 note(session, "invitation.make", address, invitation=str(made[-1].id))
@@ -154,7 +158,8 @@ def show(invitation_id: UUID) -> ResponseReturnValue:
         attempts = queries.list_attempts(session, invitation_id)
         policy = invitation.policy_id and get_policy(session, invitation.policy_id)
         tree = read_tree(session)
-    link = _link(key, relays[0].devices_url) if key and relays else ""
+    fingerprint = str(context().signer.status()["thumbprint"]) if key else ""
+    link = service.qr_content(key, relays[0].devices_url, fingerprint) if key and relays else ""
     page = "enrolment/state.html" if is_fragment() else "enrolment/show.html"
     return render_template(
         page,
@@ -162,16 +167,13 @@ def show(invitation_id: UUID) -> ResponseReturnValue:
         state=state.value,
         key=key,
         link=link,
+        typed=typed(key, fingerprint) if key else "",
+        alone=typed(key, fingerprint, relays[0].devices_url) if key and relays else "",
         attempts=attempts,
         policy=policy,
         group=full_name(tree, invitation.group_id) if invitation.group_id in tree else "",
         relays=relays,
     )
-
-
-def _link(key: str, relay_url: str) -> str:
-    fingerprint = str(context().signer.status()["thumbprint"])
-    return service.qr_content(key, relay_url, fingerprint)
 
 
 @bp.post("/<uuid:invitation_id>/cancel")
@@ -180,6 +182,7 @@ def cancel(invitation_id: UUID) -> ResponseReturnValue:
     """Let the key open nothing any more."""
     with transaction("cancel an invitation") as session:
         invitation = service.cancel_invitation(session, invitation_id, utc_now())
-        note(session, "invitation.cancel", invitation.address, invitation=str(invitation_id))
-    flash(_("The invitation is cancelled; its key opens nothing any more."))
+        who = invitation.address or invitation.person
+        note(session, "invitation.cancel", who, invitation=str(invitation_id))
+    flash(_("The key is cancelled; it opens nothing any more."))
     return redirect(url_for("enrolment.show", invitation_id=invitation_id))

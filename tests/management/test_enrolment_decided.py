@@ -24,6 +24,7 @@ from management.enrolment.rules import InvitationState
 from management.enrolment.work import forget
 from management.enrolment_users import service as users
 from management.enrolment_users.models import UserTry
+from management.enrolment_users.queries import find_user
 from management.enrolment_users.rules import WRONG
 from management.groups.models import ROOT_GROUP, UNAUTHORIZED_GROUP
 from management.groups.service import create_group
@@ -234,7 +235,7 @@ def test_a_name_that_nobody_has_waits_too(desk: Office) -> None:
 def test_a_disabled_user_enrols_nothing(desk: Office) -> None:
     _user(desk)
     with desk.context.database.transaction("disable") as session:
-        user = users.find_user(session, "yui")
+        user = find_user(session, "yui")
         assert user is not None
         users.set_disabled(session, user.id, True, utc_now())
 

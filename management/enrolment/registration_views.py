@@ -1,0 +1,35 @@
+"""Registration status: who is registered, who is awaited, whose enrolment failed and why."""
+
+from flask import Blueprint, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from management.access import Permission, requires
+from management.enrolment import registrations
+from management.enrolment.queries import Cursor
+from management.paging import PAGE, time_cursor, write_cursor
+from management.web import is_fragment, reading
+
+bp = Blueprint("registrations", __name__, url_prefix="/registrations")
+LISTS = {
+    "registered": registrations.list_registered,
+    "awaited": registrations.list_awaited,
+    "failed": registrations.list_failed,
+}
+
+
+@bp.get("")
+@requires(Permission.VIEW)
+def index() -> ResponseReturnValue:
+    """Show one of the three lists, newest first; which one is in the address."""
+    which, text = request.args.get("which", "registered"), request.args.get("q", "")[:200]
+    which = which if which in LISTS else "registered"
+    after = request.args.get("after")
+    with reading() as session:
+        place = Cursor(*time_cursor(after)) if after else None
+        found = LISTS[which](session, text, place, PAGE + 1)
+    more = ""
+    if len(found) > PAGE:
+        word = write_cursor(found[PAGE - 1].at, found[PAGE - 1].id)
+        more = url_for("registrations.index", which=which, q=text, after=word)
+    page = "enrolment/registration_rows.html" if is_fragment() else "enrolment/registrations.html"
+    return render_template(page, rows=found[:PAGE], which=which, text=text, more=more)

@@ -1,0 +1,139 @@
+"""Reads who is registered, who is awaited, and whose enrolment failed with which reason."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from management.devices.models import Device
+from management.enrolment.models import EnrolmentAttempt, Invitation
+from management.enrolment.queries import PAGE, Cursor
+from management.enrolment.rules import ClientState, client_state
+from management.groups.models import UNAUTHORIZED_GROUP
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One line of the list; what does not apply to it is None or empty."""
+
+    id: UUID
+    """Of the device, the invitation or the attempt."""
+    at: datetime
+    """Registered, invited, or failed."""
+    address: str
+    person: str
+    invited_at: datetime | None = None
+    device_id: UUID | None = None
+    device: str = ""
+    state: ClientState | None = None
+    reason: str = ""
+    invitation_id: UUID | None = None
+
+
+def list_registered(
+    session: Session, text: str = "", after: Cursor | None = None, limit: int = PAGE
+) -> Sequence[Registration]:
+    """Return devices that enrolled, the newest first, also those that left since."""
+    query = select(Device).order_by(Device.enrolled_at.desc(), Device.id.desc()).limit(limit)
+    query = query.where(*_words(text, Device.owner_address, Device.owner_name, Device.name))
+    if after is not None:
+        query = query.where(_behind(after, Device.enrolled_at, Device.id))
+    devices = session.scalars(query).all()
+    invited = _invitations(session, [device.id for device in devices])
+    return [_registered(device, invited.get(device.id)) for device in devices]
+
+
+def list_awaited(
+    session: Session, text: str = "", after: Cursor | None = None, limit: int = PAGE
+) -> Sequence[Registration]:
+    """Return invitations of persons that no device used, the newest first."""
+    row = Invitation
+    query = select(row).where(row.address != "", row.devices == 0, row.cancelled_at.is_(None))
+    query = query.where(*_words(text, row.address, row.person))
+    if after is not None:
+        query = query.where(_behind(after, row.created_at, row.id))
+    found = session.scalars(query.order_by(row.created_at.desc(), row.id.desc()).limit(limit))
+    return [
+        Registration(
+            id=one.id,
+            at=one.created_at,
+            address=one.address,
+            person=one.person,
+            invited_at=one.created_at,
+            invitation_id=one.id,
+        )
+        for one in found
+    ]
+
+
+def list_failed(
+    session: Session, text: str = "", after: Cursor | None = None, limit: int = PAGE
+) -> Sequence[Registration]:
+    """Return refused enrolments with their reason, the newest first."""
+    one, key = EnrolmentAttempt, Invitation
+    query = select(one, key).outerjoin(key, key.id == one.invitation_id)
+    query = query.where(one.refused_because != "")
+    query = query.where(*_words(text, one.described, one.refused_because, key.address, key.person))
+    if after is not None:
+        query = query.where(_behind(after, one.at, one.enrolment_id))
+    query = query.order_by(one.at.desc(), one.enrolment_id.desc()).limit(limit)
+    return [
+        Registration(
+            id=attempt.enrolment_id,
+            at=attempt.at,
+            address=invitation.address if invitation else "",
+            person=invitation.person if invitation else "",
+            invited_at=invitation.created_at if invitation else None,
+            device=attempt.described,
+            reason=attempt.refused_because,
+            invitation_id=attempt.invitation_id,
+        )
+        for attempt, invitation in session.execute(query)
+    ]
+
+
+def _registered(device: Device, invitation: Invitation | None) -> Registration:
+    return Registration(
+        id=device.id,
+        at=device.enrolled_at,
+        address=device.owner_address,
+        person=device.owner_name,
+        invited_at=invitation.created_at if invitation and invitation.address else None,
+        device_id=device.id,
+        device=device.name,
+        state=client_state(device.enrolment_state, device.group_id == UNAUTHORIZED_GROUP),
+        invitation_id=invitation.id if invitation else None,
+    )
+
+
+def _invitations(session: Session, device_ids: Sequence[UUID]) -> dict[UUID, Invitation]:
+    """Return by which key each device enrolled last."""
+    attempt = EnrolmentAttempt
+    newest = (
+        select(attempt.device_id, func.max(attempt.at).label("at"))
+        .where(attempt.device_id.in_(device_ids))
+        .group_by(attempt.device_id)
+        .subquery()
+    )
+    rows = session.execute(
+        select(attempt.device_id, Invitation)
+        .join(Invitation, Invitation.id == attempt.invitation_id)
+        .join(newest, and_(newest.c.device_id == attempt.device_id, newest.c.at == attempt.at))
+    )
+    return {device_id: invitation for device_id, invitation in rows if device_id is not None}
+
+
+def _words(text: str, *columns: InstrumentedAttribute[str]) -> list[ColumnElement[bool]]:
+    return [
+        or_(*(column.icontains(word, autoescape=True) for column in columns))
+        for word in text.split()[:8]
+    ]
+
+
+def _behind(
+    after: Cursor, at: InstrumentedAttribute[datetime], row_id: InstrumentedAttribute[UUID]
+) -> ColumnElement[bool]:
+    return and_(at <= after.at, or_(at < after.at, row_id < after.id))
