@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from management.devices.rules import FactKind
+from management.policies.carrying import wished_since
 from management.policies.rules import Requirements
 from management.policies.treatment import ConsequenceKind, Rule, Severity
 
@@ -64,13 +65,18 @@ class AskedPolicy:
     """
     ownership: str = "company"
     not_before: datetime | None = None
-    """When the device was given the policy; nothing was asked of it earlier."""
+    """When the device was given the policy; nothing was asked of it earlier but `carried`."""
+    carried: Mapping[str, datetime] = field(default_factory=dict)
+    """Wish -> since when the policies that the device had before asked it (`policies.carrying`)."""
+
+    def wished_since(self, wish: str) -> datetime | None:
+        """Return since when *wish* is asked of the device; None: always."""
+        return wished_since(wish, self.asked_since, self.not_before, self.carried)
 
     def no_earlier(self, at: datetime, wish: str = "") -> datetime:
         """Return *at*, or the moment from which *wish* was asked of the device if that is later."""
-        if (asked := self.asked_since.get(wish)) is not None and asked > at:
-            at = asked
-        return self.not_before if self.not_before is not None and self.not_before > at else at
+        asked = self.wished_since(wish)
+        return at if asked is None or asked < at else asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from management.compliance.models import DeviceJudgement
 from management.devices.models import Device
 from management.devices.queries import get_facts
 from management.devices.rules import Fact, FactKind
+from management.policies.carrying import read_carried
 from management.policies.models import PolicyVersion
 from management.policies.queries import current_version, get_policy, wishes
 from runtime.errors import NotFoundError
@@ -66,13 +67,14 @@ def wish_of(session: Session, policy_id: UUID) -> AskedPolicy:
 
 
 def for_device(wish: AskedPolicy, device: Device, facts: Mapping[FactKind, Fact]) -> AskedPolicy:
-    """Return *wish* as it is asked of one device: not before the device was given the policy."""
-    given = facts.get(FactKind.ASKED_POLICY)
+    """Return *wish* as it is asked of one device: since when its policies ask it of that one."""
+    given, earlier = facts.get(FactKind.ASKED_POLICY), facts.get(FactKind.ASKED_SINCE)
     return replace(
         wish,
         platform=device.platform,
         ownership=device.ownership,
         not_before=given.said_at if given else device.enrolled_at,
+        carried=read_carried(earlier.value, given.said_at) if given and earlier else {},
     )
 
 

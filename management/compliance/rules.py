@@ -175,7 +175,7 @@ def _unanswered(
     counts = treatment.unknown if unknown else treatment.not_applicable
     if counts is Counts.KEPT and rule not in NEVER_BORNE:
         return Undecided(rule, finding)
-    since = asked.asked_since.get(wish, asked.since) if fact is None else fact.said_at
+    since = (asked.wished_since(wish) or asked.since) if fact is None else fact.said_at
     if rule is Rule.IN_CONTACT and (heard := last_heard(facts)) is not None:
         since = heard.said_at
     return Violation(

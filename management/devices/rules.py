@@ -28,6 +28,8 @@ class FactKind(StrEnum):
     """An `EnrolmentState`."""
     ASKED_POLICY = "asked_policy"
     """Id of the policy that an administrator gave it."""
+    ASKED_SINCE = "asked_since"
+    """What it was asked before it was given that policy: `policies.carrying.write_carried`."""
     CONTACT = "contact"
     """True, said at the device's latest signed and sequenced report."""
     OS_VERSION = "os_version"

@@ -7,9 +7,10 @@ from sqlalchemy.orm import Session
 
 from management.devices.fact_log import record_contact, record_facts
 from management.devices.models import Device
-from management.devices.queries import get_device
+from management.devices.queries import get_device, get_facts
 from management.devices.rules import AGENT, EnrolmentState, Fact, FactKind
-from management.policies.queries import get_policy
+from management.policies.carrying import OTHERS, carry, read_carried, wished_since, write_carried
+from management.policies.queries import current_version, get_policy, wishes
 from management.work.service import enqueue
 
 __all__ = ["AGENT", "record_contact", "record_facts"]
@@ -49,10 +50,30 @@ def give_policy(
     device.policy_is_own = is_own
     if device.policy_id == policy.id:
         return False
+    earlier = _carried(session, device, policy.id, now)
     device.policy_id = policy.id
-    said = {FactKind.ASKED_POLICY: Fact(str(policy.id), by, now)}
+    said = {
+        FactKind.ASKED_POLICY: Fact(str(policy.id), by, now),
+        FactKind.ASKED_SINCE: Fact(write_carried(earlier, now), by, now),
+    }
     record_facts(session, device.id, said, now)
     return True
+
+
+def _carried(
+    session: Session, device: Device, policy_id: UUID, now: datetime
+) -> dict[str, datetime]:
+    """Return what the device is asked by its policy since when, as far as the next asks it too."""
+    facts = get_facts(session, device.id)
+    given, known = facts.get(FactKind.ASKED_POLICY), facts.get(FactKind.ASKED_SINCE)
+    given_at = given.said_at if given else device.enrolled_at
+    carried = read_carried(known.value, given_at) if known else {}
+    before, asked_since = wishes(session, current_version(session, device.policy_id))
+    after, _ = wishes(session, current_version(session, policy_id))
+    begin = carried.get(OTHERS, given_at)
+    return carry(
+        before, lambda wish: wished_since(wish, asked_since, given_at, carried), after, begin, now
+    )
 
 
 def enqueue_spread(session: Session, policy_id: UUID, device_id: UUID, now: datetime) -> None:

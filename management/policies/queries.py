@@ -96,7 +96,19 @@ def origins(session: Session, version: PolicyVersion) -> dict[str, PolicyVersion
 
 
 def wishes(session: Session, version: PolicyVersion) -> tuple[Requirements, dict[str, datetime]]:
-    """Return what *version* asks, and for each criterion since when it asks just that."""
+    """Return what *version* asks, and for each criterion since when it asks just that.
+
+    It is read once in a session: who moves many devices asks for each of them.
+    """
+    known = session.info.setdefault("wishes", {})
+    key = version.policy_id, version.version, version.created_at
+    if key not in known:
+        known[key] = _wishes(session, version)
+    found: tuple[Requirements, dict[str, datetime]] = known[key]
+    return found
+
+
+def _wishes(session: Session, version: PolicyVersion) -> tuple[Requirements, dict[str, datetime]]:
     earlier = session.scalars(
         select(PolicyVersion)
         .where(
