@@ -19,7 +19,7 @@ from benchmarks._million import NOW, fill
 from contracts import keys
 from management.compliance.work import spread_policy
 from management.context import Context, open_context
-from management.devices.queries import count_states
+from management.listing.queries import count_states
 from management.keys import prepare
 from management.overview.queries import read_dashboard
 from management.policies.queries import current_version

@@ -1,5 +1,6 @@
 """In which language, zone and theme a page is shown, and how it writes times and numbers."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from io import BytesIO
 
@@ -12,12 +13,14 @@ from flask_babel import (
     format_time,
     format_timedelta,
     get_timezone,
+    gettext,
     ngettext,
 )
 from markupsafe import Markup
 from pytz import all_timezones_set
 
 from management.access import who_asks
+from management.listing.rules import Count
 from runtime.clock import utc_now
 
 LANGUAGES = ("en", "ja")
@@ -64,9 +67,20 @@ def span(time: timedelta) -> str:
     return ngettext("%(num)s hour", "%(num)s hours", max(1, round(hours)))
 
 
+def sentence(text: str, values: Mapping[str, object]) -> str:
+    """Return an English sentence with gaps in the visitor's language, its gaps filled."""
+    return gettext(text, **values)
+
+
 def number(value: int) -> str:
     """Return a number with the language's separators."""
     return format_decimal(value)
+
+
+def counted(count: Count) -> str:
+    """Return how many devices there are; with a plus where nobody counted on."""
+    shown = f"{number(count.number)}+" if count.more else number(count.number)
+    return ngettext("%(shown)s device", "%(shown)s devices", count.number, shown=shown)
 
 
 def percent(share: float) -> str:

@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
+from management import tables
 from management.database import Base, Database, sqlite_url
 from tests.servers import postgres
 
@@ -20,8 +20,7 @@ MakeUrl = Callable[[], URL]
 
 @pytest.fixture(scope="session", autouse=True)
 def _all_tables() -> None:
-    for path in sorted(Path(__file__).parent.parent.glob("management/*/models.py")):
-        import_module(f"management.{path.parent.name}.models")
+    tables.load()
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,8 @@ from management.commands.queries import list_batch_devices, lock_batch
 from management.commands.rules import DESTRUCTIVE, CommandState, Waiting, wrong_arguments
 from management.commands.service import Wanted, add_command, enqueue_dispatch, target_of
 from management.devices.models import Device
-from management.devices.queries import MOST, DeviceFilter, list_devices
+from management.listing.queries import MOST, list_devices
+from management.listing.rules import DeviceFilter
 from management.work.service import enqueue
 from runtime.errors import ForbiddenError, RefusedError
 

@@ -17,7 +17,9 @@ from management.commands.rules import ARGUMENTS, DESTRUCTIVE, REQUIRED
 from management.commands.service import Wanted
 from management.commands.views import may_order, read_arguments, read_kind
 from management.devices.models import Device
-from management.devices.queries import DeviceFilter, count_devices, get_device
+from management.devices.queries import get_device
+from management.listing.address import NAMES, read_filter
+from management.listing.queries import count_devices
 from management.paging import PAGE, time_cursor, write_cursor
 from management.web import is_fragment, reading, transaction
 from runtime.clock import utc_now
@@ -36,9 +38,9 @@ def new() -> ResponseReturnValue:
     if not ticked and request.args.get("all") != "yes":
         flash(_("Tick the devices in the list first."), "warn")
         return redirect(url_for("devices.index"))
-    fields = {name: request.args.get(name, "") for name in _FILTER}
+    fields = {name: request.args.get(name, "") for name in NAMES}
     with reading() as session:
-        count = len(ticked) or count_devices(session, _filter(fields))
+        count = len(ticked) or count_devices(session, read_filter(request.args))
     return render_template(
         "commands/bulk_new.html",
         ticked=ticked,
@@ -130,24 +132,6 @@ def cancel(batch_id: UUID) -> ResponseReturnValue:
     return redirect(url_for("bulk.show", batch_id=batch_id))
 
 
-_FILTER = ("q", "state", "platform", "policy", "enrolment", "owner")
-
-
-def _filter(fields: dict[str, str]) -> DeviceFilter:
-    try:
-        policy_id = UUID(fields["policy"]) if fields["policy"] else None
-    except ValueError:
-        raise MalformedMessageError("The policy in the address is not valid.") from None
-    return DeviceFilter(
-        state=fields["state"],
-        platform=fields["platform"],
-        enrolment=fields["enrolment"],
-        policy_id=policy_id,
-        owner_address=fields["owner"],
-        text=fields["q"][:200],
-    )
-
-
 def _ticked(texts: Iterable[str]) -> list[UUID]:
     try:
         return [UUID(text) for text in texts]
@@ -159,5 +143,4 @@ def _chosen(session: Session) -> Iterable[Device]:
     ticked = _ticked(request.form.getlist("device"))
     if ticked:
         return bulk.chosen(session, ticked)
-    fields = {name: request.form.get(name, "") for name in _FILTER}
-    return bulk.filtered(session, _filter(fields))
+    return bulk.filtered(session, read_filter(request.form))

@@ -15,6 +15,7 @@ from management.groups import queries, service
 from management.groups.models import ROOT_GROUP
 from management.groups.queries import DevicePolicy
 from management.groups.rules import LONGEST_NAME, Node, Tree, asked, full_name, ordered
+from management.listing.queries import count_in_groups
 from management.web import reading, transaction
 from runtime.clock import utc_now
 
@@ -145,7 +146,7 @@ class DevicePolicyAnswer:
 def list_groups() -> Groups:
     """List all groups with their policies and numbers of devices."""
     with reading() as session:
-        tree, counts = queries.read_tree(session), queries.count_in_groups(session)
+        tree, counts = queries.read_tree(session), count_in_groups(session)
     found = (_group(tree, node, depth, counts.get(node.id, 0)) for depth, node in ordered(tree))
     return Groups(items=tuple(found))
 
@@ -169,7 +170,7 @@ def change_group(group_id: UUID, body: GroupChange) -> GroupAnswer:
         )
         said = {platform: str(policy or "") for platform, policy in policies.items()}
         note(session, "group.change", group_id, body.because, name=group.name, **said)
-        counts = queries.count_in_groups(session)
+        counts = count_in_groups(session)
         return _one(queries.read_tree(session), group_id, counts.get(group_id, 0))
 
 

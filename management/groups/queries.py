@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from management.devices.models import Device
 from management.devices.queries import get_device, get_facts
-from management.devices.rules import EnrolmentState, Fact, FactKind
+from management.devices.rules import Fact, FactKind
 from management.groups.models import ROOT_GROUP, Group
 from management.groups.rules import PLATFORMS, Asked, Node, Tree, asked, below
 from management.policies.catalogue.all import BY_NAME
@@ -51,16 +51,6 @@ def policy_in(session: Session, tree: Tree, group_id: UUID, platform: str) -> UU
     """Return the policy that holds for devices of *platform* in the group."""
     found = asked(tree, group_id, platform)
     return found.policy_id if found else default_policy(session).id
-
-
-def count_in_groups(session: Session) -> dict[UUID, int]:
-    """Return how many enrolled devices are in each group itself."""
-    found = (
-        select(Device.group_id, func.count())
-        .where(Device.enrolment_state == EnrolmentState.ENROLLED)
-        .group_by(Device.group_id)
-    )
-    return dict(session.execute(found).all())
 
 
 def list_with_other_policy(

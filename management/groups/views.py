@@ -12,6 +12,7 @@ from management.groups import queries, service
 from management.groups.models import ROOT_GROUP, UNAUTHORIZED_GROUP
 from management.groups.queries import policies_in
 from management.groups.rules import PLATFORMS, below, full_name, ordered
+from management.listing.queries import count_in_groups
 from management.policies.queries import list_policies
 from management.web import reading, transaction
 from runtime.clock import utc_now
@@ -25,7 +26,7 @@ bp = Blueprint("groups", __name__, url_prefix="/groups")
 def index() -> ResponseReturnValue:
     """Show the tree with devices and policies."""
     with reading() as session:
-        tree, counts = queries.read_tree(session), queries.count_in_groups(session)
+        tree, counts = queries.read_tree(session), count_in_groups(session)
         names = {policy.id: policy.name for policy in list_policies(session)}
     rows = [(depth, node, policies_in(tree, node.id)) for depth, node in ordered(tree)]
     return render_template("groups/index.html", rows=rows, counts=counts, names=names, tree=tree)
@@ -49,7 +50,7 @@ def show(group_id: UUID) -> ResponseReturnValue:
     """Show one group: name, place, policies; and what can be done with it."""
     with reading() as session:
         group, tree = queries.get_group(session, group_id), queries.read_tree(session)
-        counts, policies = queries.count_in_groups(session), list_policies(session)
+        counts, policies = count_in_groups(session), list_policies(session)
     inside = below(tree, group_id)
     return render_template(
         "groups/show.html",

@@ -16,12 +16,12 @@ from management.compliance.judgement import Judgement
 from management.compliance.queries import get_judgement
 from management.devices.models import Device
 from management.devices.polls import find_polled_at
-from management.devices.queries import count_platforms, count_states, get_device
+from management.devices.queries import get_device
 from management.enrolment.queries import count_invitations
 from management.enrolment.rules import InvitationState
+from management.listing.queries import Numbers, count_fleet
 from management.mail_access.models import Partnership
 from management.mail_access.queries import (
-    count_wanted,
     list_connectors,
     list_device_partnerships,
     list_held,
@@ -44,13 +44,12 @@ ACTIVITY = 20
 class Dashboard:
     """How the fleet and this server stand."""
 
-    states: Mapping[str, int]
-    platforms: Mapping[str, int]
+    numbers: Numbers
+    read_at: datetime
     open_commands: Mapping[str, int]
     waiting_for_approval: int
     failed_commands: Sequence[Command]
     invitations: Mapping[InvitationState, int]
-    mail: Mapping[str, int]
     mail_held: int
     connectors: int
     relays: Sequence[Relay]
@@ -63,20 +62,19 @@ class Dashboard:
     @property
     def total(self) -> int:
         """All devices ever enrolled."""
-        return sum(self.states.values())
+        return sum(self.numbers.states.values())
 
 
 def read_dashboard(session: Session, now: datetime) -> Dashboard:
     """Return everything the dashboard shows."""
     runs = list_runs(session, limit=1)
     return Dashboard(
-        states=count_states(session),
-        platforms=count_platforms(session),
+        numbers=count_fleet(session),
+        read_at=now,
         open_commands=count_open(session),
         waiting_for_approval=len(list_commands(session, waiting_for="approval", limit=100)),
         failed_commands=list_commands(session, state="failed", limit=5),
         invitations=count_invitations(session, now),
-        mail=count_wanted(session),
         mail_held=len(list_held(session)),
         connectors=len(list_connectors(session)),
         relays=list_relays(session),

@@ -22,6 +22,27 @@ class Slice:
     href: str
 
 
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One number of many: what it says, how it looks, where it leads."""
+
+    label: object
+    tone: str
+    count: int
+    share: float
+    """Of the greatest, 0 to 1."""
+    href: str
+
+
+def bars(rows: Sequence[tuple[object, str, int, str]]) -> list[Bar]:
+    """Return (label, tone, count, address) as bars, as long as their counts."""
+    greatest = max((count for _label, _tone, count, _href in rows), default=0)
+    return [
+        Bar(label, tone, count, count / greatest if greatest else 0.0, href)
+        for label, tone, count, href in rows
+    ]
+
+
 def arcs(counts: Sequence[int]) -> list[tuple[float, str]]:
     """Return (share, SVG path) for each count, clockwise from the top."""
     total = sum(counts)

@@ -23,7 +23,8 @@ from management.compliance.rules import judge
 from management.compliance.service import due, judge_due, rejudge
 from management.context import Context
 from management.database import Database
-from management.devices.queries import count_states, get_device, get_facts
+from management.devices.queries import get_device, get_facts
+from management.listing.queries import count_states
 from management.devices.replay import rebuild_facts
 from management.devices.rules import Fact, FactKind
 from management.devices.service import record_facts

@@ -17,7 +17,7 @@ from management.commands import bulk, queries, sending, service, work
 from management.commands.models import Command, CommandBatch
 from management.commands.service import Wanted
 from management.context import Context
-from management.devices.queries import DeviceFilter
+from management.listing.rules import DeviceFilter
 from management.safety.service import pause
 from management.signer_rules import Limits
 from runtime.clock import utc_now

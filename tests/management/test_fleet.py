@@ -16,17 +16,12 @@ from management.compliance.service import due, judge_due, rejudge
 from management.database import Database
 from management.devices.models import Device, DeviceJudgement
 from management.devices.models import Fact as LoggedFact
-from management.devices.queries import (
-    DeviceFilter,
-    count_devices,
-    count_states,
-    get_facts,
-    list_devices,
-    list_log,
-)
+from management.devices.queries import get_facts, list_log
 from management.devices.replay import rebuild_facts
 from management.devices.rules import EnrolmentState, Fact, FactKind
 from management.devices.service import assign_policy, end_enrolment, record_contact, record_facts
+from management.listing.queries import count_devices, count_states, list_devices
+from management.listing.rules import DeviceFilter
 from management.mail_access.matching import Match
 from management.mail_access.rules import AllowedStates, MailSettings, MatchedDevice, Standing
 from management.mail_access.rules import decide as decide_mail
@@ -208,6 +203,7 @@ def test_devices_are_found_by_words_of_name_owner_and_serial(session: Session) -
     ada = add_device(session, policy.id, "Pixel (Ada)", serial="A_1", owner_name="Ada Byron")
     bob = add_device(session, policy.id, "Pixel (Bob)", owner_address="bob@example.com")
     rejudge(session, [ada.id, bob.id], START)
+    session.commit()
 
     def found(text: str) -> list[Any]:
         return [row.device.id for row in list_devices(session, DeviceFilter(text=text))]

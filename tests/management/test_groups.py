@@ -16,7 +16,8 @@ from management.compliance.service import rejudge
 from management.context import Context
 from management.database import Database
 from management.devices.models import Device
-from management.devices.queries import DeviceFilter, count_devices, list_devices
+from management.listing.queries import count_devices, list_devices
+from management.listing.rules import DeviceFilter
 from management.groups import rules, service
 from management.groups.models import ROOT_GROUP, UNAUTHORIZED_GROUP, Group
 from management.groups.queries import read_tree

@@ -1,0 +1,198 @@
+"""Which way to the devices of a filter is short: by their search words, their shapes, or in order.
+
+`DRIVE` rows are read and sorted in a few hundredths of a second. When one part of the filter
+leaves no more than that, the page is read from those rows. Otherwise every part leaves many, so
+that the list in the order of names soon meets some (`listing.scan`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from management.devices.models import Device
+from management.listing.models import DeviceListing, DeviceTally, DeviceToken, SystemTally
+from management.listing.rules import DeviceFilter, asked_words, behind
+from management.policies.models import Group
+
+FEW = 5_000
+"""Most rows that a search word may lead to and still be the way."""
+DRIVE = 20_000
+CHUNK = 1_000
+"""Values in one statement; SQL Server takes 2,100."""
+_OF_BOTH = ("platform", "enrolment")
+_OF_DEVICES = ("state", "risk", "ownership", "policy_id", "mail")
+_OF_SYSTEMS = ("os", "patch", "patterns")
+Conditions = list[ColumnElement[bool]]
+
+
+class Place(NamedTuple):
+    """Where a page ended: what the list is sorted by, and the row."""
+
+    value: str
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A filter with what is known of the ways to its devices."""
+
+    words: Sequence[str]
+    owner: str
+    shapes: Conditions | None
+    """What a `DeviceTally` must fulfil; None: not asked."""
+    systems: Conditions | None
+    """The same of a `SystemTally`."""
+    exact: int | None
+    """How many devices there are, when tallies alone say it."""
+    driver: tuple[Any, Sequence[int]] | None
+    """The column and all values by which the devices are few; None: no part leaves few."""
+
+    @property
+    def is_driven(self) -> bool:
+        """Whether some part of the filter leaves few devices."""
+        return self.driver is not None
+
+    def ways(self) -> Iterator[Conditions]:
+        """Yield conditions that together find every device of a driven plan, each once."""
+        assert self.driver is not None
+        column, values = self.driver
+        rest = self.conditions(but=column)
+        for start in range(0, len(values), CHUNK):
+            yield [column.in_(values[start : start + CHUNK]), *rest]
+
+    def conditions(self, but: Any = None, row: Any = DeviceListing) -> Conditions:
+        """Return what a *row* of the list must fulfil, except for what the column *but* says."""
+        found: Conditions = []
+        if self.shapes is not None and but is not DeviceListing.shape:
+            found.append(row.shape.in_(select(DeviceTally.shape).where(*self.shapes)))
+        if self.systems is not None and but is not DeviceListing.system:
+            found.append(row.system.in_(select(SystemTally.shape).where(*self.systems)))
+        if self.owner:
+            theirs = select(Device.id).where(Device.owner_address == self.owner)
+            found.append(row.device_id.in_(theirs))
+        return [*found, *(has_word(row.words, word) for word in self.words)]
+
+
+def has_word(column: Any, word: str) -> ColumnElement[bool]:
+    """Return that a text of `rules.search_text` has a token that begins with *word*."""
+    found: ColumnElement[bool] = column.contains(f"|{word}", autoescape=True)
+    return found
+
+
+def make_plan(session: Session, wanted: DeviceFilter) -> Plan:
+    """Return the short way to the devices of a filter."""
+    words = asked_words(wanted.text)
+    shapes, systems = _of_devices(wanted), _of_systems(wanted)
+    if systems is not None and shapes is not None and not _needs_devices(wanted):
+        shapes = None  # the versions' tally knows system and enrolment too
+    numbers = [
+        (_sum(session, tally, asked), column, tally, asked)
+        for tally, column, asked in (
+            (DeviceTally, DeviceListing.shape, shapes),
+            (SystemTally, DeviceListing.system, systems),
+        )
+        if asked is not None
+    ]
+    searched = bool(words or wanted.owner_address or (wanted.text and not words))
+    exact = None if searched or len(numbers) > 1 else _exact(session, numbers)
+    driver = _searched(session, wanted, words) or _driver(session, numbers)
+    return Plan(
+        words=words,
+        owner=wanted.owner_address,
+        shapes=shapes,
+        systems=systems,
+        exact=exact,
+        driver=driver,
+    )
+
+
+def _exact(session: Session, numbers: list[Any]) -> int:
+    return int(numbers[0][0]) if numbers else _sum(session, SystemTally, [])
+
+
+def _driver(session: Session, numbers: list[Any]) -> tuple[Any, Sequence[int]] | None:
+    if not numbers:
+        return None
+    number, column, tally, asked = min(numbers, key=lambda one: one[0])
+    if number > DRIVE:
+        return None
+    shapes = (
+        select(tally.shape).where(*asked).group_by(tally.shape).having(func.sum(tally.number) > 0)
+    )
+    return column, session.scalars(shapes).all()
+
+
+def _searched(
+    session: Session, wanted: DeviceFilter, words: Sequence[str]
+) -> tuple[Any, Sequence[int]] | None:
+    if wanted.text.strip() and not words:
+        return DeviceListing.id, []  # only signs: nothing begins with them
+    ways = [_begins_with(word) for word in words]
+    if wanted.owner_address:
+        ways.append(
+            select(DeviceListing.id)
+            .join(Device, Device.id == DeviceListing.device_id)
+            .where(Device.owner_address == wanted.owner_address)
+        )
+    counted = [(_capped(session, way), way) for way in ways]
+    number, way = min(counted, key=lambda one: one[0], default=(FEW + 1, None))
+    if way is None or number > FEW:
+        return None
+    return DeviceListing.id, session.scalars(way.distinct()).all()
+
+
+def _begins_with(word: str) -> Select[int]:
+    return select(DeviceToken.listing_id).where(
+        DeviceToken.token >= word, DeviceToken.token < behind(word)
+    )
+
+
+def _capped(session: Session, way: Select[int]) -> int:
+    return session.scalar(select(func.count()).select_from(way.limit(FEW + 1).subquery())) or 0
+
+
+def _sum(session: Session, tally: Any, asked: Conditions) -> int:
+    return int(session.scalar(select(func.sum(tally.number)).where(*asked)) or 0)
+
+
+def _needs_devices(wanted: DeviceFilter) -> bool:
+    return bool(
+        wanted.rule or wanted.group_id or any(getattr(wanted, name) for name in _OF_DEVICES)
+    )
+
+
+def _of_devices(wanted: DeviceFilter) -> Conditions | None:
+    found = _equal(DeviceTally, wanted, (*_OF_BOTH, *_OF_DEVICES))
+    if wanted.rule:
+        found.append(DeviceTally.rules.contains(f"|{wanted.rule}|", autoescape=True))
+    if wanted.group_id is not None:
+        found.append(DeviceTally.group_id.in_(groups_below(wanted)))
+    return found or None
+
+
+def _of_systems(wanted: DeviceFilter) -> Conditions | None:
+    if not any(getattr(wanted, name) for name in _OF_SYSTEMS):
+        return None
+    return _equal(SystemTally, wanted, (*_OF_BOTH, *_OF_SYSTEMS))
+
+
+def _equal(tally: Any, wanted: DeviceFilter, names: Sequence[str]) -> Conditions:
+    given = ((name, getattr(wanted, name)) for name in names)
+    return [getattr(tally, name) == value for name, value in given if value]
+
+
+def groups_below(wanted: DeviceFilter) -> Select[Any]:
+    """Return the ids of the wanted group and of all below it."""
+    top = select(Group.id).where(Group.id == wanted.group_id).cte("below", recursive=True)
+    children = select(Group.id).join(top, Group.parent_id == top.c.id)
+    return select(top.union_all(children).c.id)
+
+
+def behind_place(name: Any, row_id: Any, after: Place | None) -> Conditions:
+    """Return that a row stands behind *after*; one index range, without comparing rows."""
+    if after is None:
+        return []
+    return [and_(name >= after.value, or_(name > after.value, row_id > after.id))]

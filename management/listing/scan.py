@@ -1,0 +1,94 @@
+"""Reads the list in the order of names, a bounded stretch at a time.
+
+For filters of which no part leaves few devices: one in fifty or more fits, so a short stretch
+holds a page. Where names and filter hang together (a group whose names all begin alike) the first
+stretch may hold none; then the next name of each shape says where to go on.
+"""
+
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from management.listing.models import DeviceListing, DeviceTally
+from management.listing.plan import Conditions, Place, Plan, behind_place
+from management.listing.rules import Count
+
+STRETCH = 20_000
+"""Rows that are looked at in one turn; with search words, whose text must be read, a quarter."""
+TURNS = 4
+FIRST = 1_000
+_NAME, _ID = DeviceListing.name, DeviceListing.id
+
+
+def scan(
+    session: Session, plan: Plan, after: Place | None, limit: int
+) -> tuple[list[Place], Place | None]:
+    """Return at most *limit* places and where to go on; fewer when the stretches held fewer."""
+    found: list[Place] = []
+    at = after
+    for turn in range(TURNS):
+        length = _length(plan, turn, limit)
+        found += _hits(session, plan, at, length, limit + 1 - len(found))
+        if len(found) > limit:
+            return found[:limit], found[limit - 1]
+        at = _end(session, at, length)
+        if at is not None and turn == 1 and plan.shapes is not None:
+            at = _next(session, plan.shapes, at)
+        if at is None:
+            return found, None
+    return found, at
+
+
+def count_stretch(session: Session, plan: Plan) -> Count:
+    """Return how many devices of a stretch fit: the least that there are."""
+    length = _length(plan, 1, 0)
+    window = select(DeviceListing.id).order_by(_NAME, _ID).limit(length).subquery()
+    total = session.scalar(select(func.count()).select_from(window)) or 0
+    fitting = len(_hits(session, plan, None, length, length))
+    return Count(fitting, more=total == length)
+
+
+def _length(plan: Plan, turn: int, limit: int) -> int:
+    most = STRETCH // 4 if plan.words else STRETCH
+    return max(FIRST, 4 * limit) if turn == 0 and limit else most
+
+
+def _hits(
+    session: Session, plan: Plan, after: Place | None, length: int, limit: int
+) -> list[Place]:
+    if not plan.conditions():
+        return _places(session, _ordered(after).limit(limit))
+    columns = [_NAME, _ID, DeviceListing.shape, DeviceListing.system]
+    if plan.words or plan.owner:  # not in the index: read only where it is asked
+        columns += [DeviceListing.words, DeviceListing.device_id]
+    row = _ordered(after).with_only_columns(*columns).limit(length).subquery().c
+    fitting = select(row.name, row.id).where(*plan.conditions(row=row))
+    return _places(session, fitting.order_by(row.name, row.id).limit(limit))
+
+
+def _ordered(after: Place | None) -> Any:
+    return select(_NAME, _ID).where(*behind_place(_NAME, _ID, after)).order_by(_NAME, _ID)
+
+
+def _places(session: Session, wanted: Any) -> list[Place]:
+    return [Place(*row) for row in session.execute(wanted)]
+
+
+def _end(session: Session, after: Place | None, length: int) -> Place | None:
+    """Return the last place of the stretch; None when the list ends before."""
+    found = _places(session, _ordered(after).offset(length - 1).limit(1))
+    return found[0] if found else None
+
+
+def _next(session: Session, shapes: Conditions, at: Place) -> Place | None:
+    """Return where the first device of one of these shapes stands, at or behind *at*."""
+    wanted = select(DeviceTally.shape).where(*shapes).distinct().subquery()
+    first = (
+        select(func.min(DeviceListing.name))
+        .where(DeviceListing.shape == wanted.c.shape, DeviceListing.name >= at.value)
+        .scalar_subquery()
+    )
+    firsts = select(first.label("name")).select_from(wanted).subquery()
+    name = session.scalar(select(func.min(firsts.c.name)))
+    return None if name is None else max(at, Place(name, 0))

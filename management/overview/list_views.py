@@ -1,0 +1,169 @@
+"""The list of devices: every filter and sort in the address, counts, the CSV file, saved views."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as _l
+from flask_babel.speaklater import LazyString
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import MultiDict
+
+from management import words
+from management.access import Permission, requires, signed_in_name
+from management.audit.notes import note
+from management.groups.queries import read_tree
+from management.groups.rules import full_name, ordered
+from management.listing import queries, saved
+from management.listing.address import (
+    own_query,
+    read_filter,
+    read_place,
+    read_sort,
+    write_filter,
+    write_place,
+)
+from management.listing.export import as_csv
+from management.listing.rules import SORTS
+from management.policies.queries import list_policies
+from management.web import context, is_fragment, reading, transaction
+from runtime.clock import utc_now
+
+bp = Blueprint("devices", __name__, url_prefix="/devices")
+Labels = dict[str, Any]
+
+
+@bp.get("")
+@requires(Permission.VIEW)
+def index() -> ResponseReturnValue:
+    """List devices; every filter is in the address."""
+    wanted, sort = read_filter(request.args), read_sort(request.args)
+    after = request.args.get("after", "")
+    with reading() as session:
+        page = queries.look(session, wanted, sort, read_place(after))
+        labels = _labels(session)
+        views = [] if is_fragment() else saved.list_views(session, signed_in_name())
+    said = write_filter(wanted)
+    kept = said | ({"sort": page.sort} if page.sort != "name" else {})
+    more = write_place(page.more)
+    return render_template(
+        _template(bool(after)),
+        devices=page.rows,
+        page=page,
+        wanted=wanted,
+        said=said,
+        kept=kept,
+        chips=list(_chips(said, labels)),
+        groups=labels["group"],
+        policies=labels["policy"],
+        more=_address(kept | {"after": more}) if more else "",
+        sorts=SORTS,
+        views=views,
+        view_query=own_query(request.args),
+        read_at=utc_now(),
+    )
+
+
+def _template(is_later: bool) -> str:
+    if not is_fragment():
+        return "devices/index.html"
+    return "devices/rows.html" if is_later else "devices/list.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A filter that is on: what it says, and the address without it."""
+
+    label: str
+    value: str
+    without: str
+
+
+FILTERS: dict[str, tuple[LazyString, Labels | None]] = {
+    "q": (_l("Search"), None),
+    "state": (_l("State"), words.DEVICE_STATES),
+    "risk": (_l("Risk"), words.RISKS),
+    "rule": (_l("Broken rule"), words.RULES),
+    "platform": (_l("System"), words.PLATFORMS),
+    "enrolment": (_l("Enrolment"), words.ENROLMENT_STATES),
+    "ownership": (_l("Ownership"), words.OWNERSHIP),
+    "policy": (_l("Policy"), None),
+    "group": (_l("Group"), None),
+    "mail": (_l("Mail server says"), words.MAIL_STATES),
+    "os": (_l("System version"), None),
+    "patch": (_l("Security patch"), {"unknown": _l("Not said")}),
+    "patterns": (_l("Pattern version"), None),
+    "owner": (_l("Address"), None),
+}
+"""How the list says each filter, and its values."""
+
+
+def _chips(said: dict[str, str], labels: Labels) -> Iterator[Chip]:
+    for name, value in said.items():
+        label, known = FILTERS[name]
+        found = (known or labels.get(name) or {}).get(value, value)
+        rest = {other: text for other, text in said.items() if other != name}
+        yield Chip(str(label), str(getattr(found, "label", found)), _address(rest))
+
+
+def _labels(session: Session) -> Labels:
+    tree = read_tree(session)
+    return {
+        "group": {str(node.id): full_name(tree, node.id) for _depth, node in ordered(tree)},
+        "policy": {str(policy.id): policy.name for policy in list_policies(session)},
+    }
+
+
+@bp.get("/devices.csv")
+@requires(Permission.VIEW)
+def export() -> ResponseReturnValue:
+    """Send what the filter finds as a file, read and sent a part at a time."""
+    wanted = read_filter(request.args)
+    with transaction("note an export") as session:
+        note(session, "device.export", "devices", query=own_query(request.args))
+        labels = _labels(session)
+    return Response(
+        as_csv(context().database, wanted, labels["group"], labels["policy"]),
+        mimetype="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="devices.csv"'},
+    )
+
+
+@bp.post("/views")
+@requires(Permission.VIEW)
+def save_view() -> ResponseReturnValue:
+    """Keep the filter of the list under a name."""
+    name = request.form.get("name", "").strip()
+    query = own_query(_fields(request.form.get("query", "")))
+    shared = request.form.get("shared") == "yes"
+    if not name:
+        abort(400, _("Give the view a name."))
+    with transaction("save a view") as session:
+        saved.save(session, signed_in_name(), name, query, shared, utc_now())
+        note(session, "view.save", name, query=query, shared=shared)
+    flash(_("The view “%(name)s” is saved.", name=name))
+    return redirect(f"{url_for('devices.index')}?{query}")
+
+
+@bp.post("/views/<uuid:view_id>/delete")
+@requires(Permission.VIEW)
+def delete_view(view_id: UUID) -> ResponseReturnValue:
+    """Delete a view of one's own."""
+    with transaction("delete a view") as session:
+        gone = saved.delete(session, signed_in_name(), view_id)
+        note(session, "view.delete", gone.name, query=gone.query)
+    flash(_("The view “%(name)s” is deleted.", name=gone.name))
+    return redirect(url_for("devices.index"))
+
+
+def _fields(query: str) -> MultiDict[str, str]:
+    return MultiDict(parse_qsl(query[:2000]))
+
+
+def _address(said: dict[str, str]) -> str:
+    return url_for("devices.index", **said)  # type: ignore[arg-type]
