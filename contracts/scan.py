@@ -87,6 +87,8 @@ class ScanResult:
     minimum_sdk: int | None = None
     target_sdk: int | None = None
     permissions: tuple[Short, ...] = ()
+    splits: tuple[Text, ...] = ()
+    """Paths of the packages, when the file is a set of them (``.apks``, ``.xapk``, ``.apkm``)."""
     signers: tuple[Signer, ...] = ()
     verdict: Verdict
     categories: tuple[Short, ...] = ()

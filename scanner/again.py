@@ -17,6 +17,8 @@ from scanner.features import FEATURES_VERSION, Facts, unpacked_digests
 from scanner.known_rules import listed, published
 
 OLDER = "features of an older scanner"
+_UNPLACED = ("AndroidManifest.xml", "signature", "byte code")
+"""How places begin that do not say yet which app they are in."""
 
 
 class Again(NamedTuple):
@@ -36,17 +38,38 @@ def judge_again(features: Mapping[str, Any], rules: RuleData) -> Again:
         return Again(Verdict.UNSCANNABLE, (), (), (OLDER,))
     findings, needs = kept_findings(features, rules)
     if not features["is_app"]:
-        found: list[Finding] = [*listed(features, rules.lists)]
-    else:
-        found, open_rules = app_findings(features, rules)
+        findings += listed(features, rules.lists)
+    for app in apps_in(features):
+        found, open_rules = app_findings(app, rules)
         needs += open_rules
-    findings = judgement_rules.sorted_findings([*findings, *found])
+        findings += _unknown_yet([placed_in(one, app["place"]) for one in found], findings)
+    findings = judgement_rules.sorted_findings(findings)
     return Again(
         judgement_rules.judge(findings, features["skipped"]),
         judgement_rules.categories(findings),
         tuple(findings),
         tuple(dict.fromkeys(needs)),
     )
+
+
+def apps_in(features: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the features of the app itself, if it is one, and of the apps inside."""
+    shared = {"asked": features["asked"], "libraries": {}, "hashes": {}, "hashes_cut": False}
+    inner: list[Mapping[str, Any]] = [{**app, **shared} for app in features["apps"]]
+    return [features, *inner] if features["is_app"] else inner
+
+
+def placed_in(finding: Finding, place: str) -> Finding:
+    """Return *finding* with the path of its app before places inside the app."""
+    if not place or not finding.where.startswith(_UNPLACED):
+        return finding
+    return finding._replace(where=f"{place}!/{finding.where}")
+
+
+def _unknown_yet(found: list[Finding], known: list[Finding]) -> list[Finding]:
+    """Return what no app around this one has at the same place."""
+    places = {(one.rule, one.where) for one in known}
+    return [one for one in found if (one.rule, one.where) not in places]
 
 
 def app_findings(

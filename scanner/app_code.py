@@ -37,8 +37,13 @@ class AppCode:
         self.answers: dict[str, list[str]] = {}
         """Digest of a code clause -> its evidence, for those that were asked."""
 
-    def add(self, place: str, data: bytes, digest: bytes) -> CodeFile | None:
-        """Take one DEX file in; None when it cannot be read, or is there already."""
+    def add(
+        self, place: str, data: bytes, digest: bytes, read: CodeFile | None = None
+    ) -> CodeFile | None:
+        """Take one DEX file in; None when it cannot be read, or is there already.
+
+        *read* is the file as another app has read it.
+        """
         if digest in self._known:
             return None
         self._known.add(digest)
@@ -47,7 +52,7 @@ class AppCode:
             self._evidence.skip(f"{place}: the app has more code than is looked through.")
             return None
         try:
-            file = CodeFile(place, data)
+            file = read or CodeFile(place, data)
         except _DAMAGE as error:
             self._evidence.skip(f"{place}: its tables cannot be read: {error}.")
             return None

@@ -66,6 +66,10 @@ class Archive:
         room = max(1, evidence.limits.entries - evidence.entries)
         self.directories = list(directories(data, room + 1))
 
+    def lists(self, name: bytes) -> bool:
+        """Whether a directory names an entry so."""
+        return any(record.name == name for one in self.directories for record in one.records)
+
     def read(self, name: bytes) -> bytes | None:
         """Return the first listed entry called *name*, or None when it is missing or damaged."""
         for directory in self.directories:

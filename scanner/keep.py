@@ -1,7 +1,7 @@
 """Collects the features of one app while it is scanned; `scanner.features` says what they are."""
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any
 
 from patterns.opened import OpenSet
 from scanner import features
@@ -9,6 +9,13 @@ from scanner.evidence import Evidence, printable
 from scanner.libraries import MOST_VERSIONS, version_in
 from scanner.manifest import Manifest
 
+if TYPE_CHECKING:
+    from scanner.one_app import OneApp
+
+INNER_COMPONENTS = 200
+"""Of an app inside; those that others can reach stay."""
+OF_THE_FILE = frozenset({"v", "asked", "yara", "kept", "apps", "libraries", "hashes"})
+"""Features that are kept once for the whole file."""
 MAXIMUM_KEPT = 100
 """Findings; the gravest stay."""
 
@@ -22,6 +29,7 @@ class Keep:
         self.values: dict[str, Any] = {
             "v": features.FEATURES_VERSION,
             "is_app": False,
+            "place": "",
             "package": "",
             "label": "",
             "minimum_sdk": None,
@@ -40,6 +48,7 @@ class Keep:
             "code": {},
             "yara": features.packed_digests(self._yara.values()),
             "kept": [],
+            "apps": [],
         }
 
     def count(self, what: str, number: int = 1) -> None:
@@ -65,13 +74,14 @@ class Keep:
         else:
             self.values["hashes"][digest.hex()[: features.HASH_LENGTH]] = printable(where, 300)
 
-    def app(self, app: Manifest, label: str, signers: list[str]) -> None:
-        """Note what manifest and signatures say."""
+    def app(self, app: Manifest, label: str, signers: list[str], place: str) -> None:
+        """Note what manifest and signatures of the app at *place* say."""
         components = features.components_of(app)
         if len(components) > features.MAXIMUM_COMPONENTS:
             self.count("components_not_kept", len(components) - features.MAXIMUM_COMPONENTS)
         self.values |= {
             "is_app": True,
+            "place": printable(place, 300),
             "package": printable(app.package, 255),
             "label": printable(label, 255),
             "minimum_sdk": app.minimum_sdk,
@@ -96,12 +106,18 @@ class Keep:
             for finding in evidence.all_findings()[:MAXIMUM_KEPT]
         ]
 
-    def features(self, evidence: Evidence) -> dict[str, Any]:
-        """Return all features, for the answer."""
+    def inner(self) -> dict[str, Any]:
+        """Return the features of an app inside, without what stands in those of the file."""
+        kept = {name: value for name, value in self.values.items() if name not in OF_THE_FILE}
+        return {**kept, "components": kept["components"][:INNER_COMPONENTS]}
+
+    def features(self, evidence: Evidence, inner: Iterable["OneApp"]) -> dict[str, Any]:
+        """Return all features, for the answer, with those of the apps inside."""
         if not self.values["is_app"]:
             self.findings(evidence)
         return {
             **self.values,
+            "apps": [one.keep.inner() for one in inner],
             "counts": self._counts,
             "unpacked_bytes": evidence.unpacked_bytes,
             "skipped": evidence.skipped,

@@ -45,6 +45,8 @@ class Manifest(NamedTuple):
     package: str
     version_name: str = ""
     version_code: str = ""
+    split: str = ""
+    """Name of the split package; empty: it is no split."""
     minimum_sdk: int | None = None
     target_sdk: int | None = None
     label: str = ""
@@ -108,6 +110,7 @@ class _Reader:
             self.fields["package"] = _text(given.get("package"))
             self.fields["version_name"] = _text(given.get(VERSION_NAME))
             self.fields["version_code"] = _text(given.get(VERSION_CODE))
+            self.fields["split"] = _text(given.get("split"))
         elif element.name == "uses-sdk":
             self.fields.setdefault("minimum_sdk", _number(given.get(MIN_SDK)))
             self.fields.setdefault("target_sdk", _number(given.get(TARGET_SDK)))

@@ -67,10 +67,12 @@ class Judge:
         """
         if features.get("v") != FEATURES_VERSION:
             return self._rules
-        told = set().union(*(features[kind] for kind in TOLD))
-        for component in features["components"]:
-            told.add(component[GUARD])
-            told.update(component[ACTIONS])
+        told: set[str] = set()
+        for app in (features, *features["apps"]):
+            told.update(*(app[kind] for kind in TOLD))
+            for component in app["components"]:
+                told.add(component[GUARD])
+                told.update(component[ACTIONS])
         possible = [rule for musts, rule in self._musts if musts <= told]
         return self._rules._replace(behaviours=possible)
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from management.apps.approvals import approved_hashes
 from management.apps.models import App
-from management.apps.queries import get_app, get_known
+from management.apps.queries import find_verdict, get_app, get_known
 from management.apps.rules import Basis
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
@@ -171,4 +171,6 @@ def publishable(session: Session, sha256: str) -> tuple[App, str]:
     app = get_known(session, sha256)
     approved = bool(approved_hashes(session, {sha256: app.proven_signer}))
     verdict = app.verdict if app.basis == Basis.FILE else ""  # what devices report is no scan
-    return app, why_not_published(verdict, approved, app.package, app.signer_sha256)
+    said = find_verdict(session, sha256)
+    is_set = bool(said and said.result.get("splits"))
+    return app, why_not_published(verdict, approved, app.package, app.signer_sha256, is_set)

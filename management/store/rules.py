@@ -39,8 +39,15 @@ class Offer:
     size_bytes: int = 0
 
 
-def why_not_published(verdict: str, approved: bool, package: str, signer_sha256: str) -> str:
-    """Return why an app may not be offered; empty: it may."""
+def why_not_published(
+    verdict: str, approved: bool, package: str, signer_sha256: str, is_set: bool = False
+) -> str:
+    """Return why an app may not be offered; empty: it may. *is_set*: it is split packages."""
+    if is_set:
+        return (
+            "It is a set of split packages (.apks, .xapk, .apkm), which the store cannot install: "
+            "devices take one package. Ask its maker for a single .apk for all devices."
+        )
     if not package:
         return "Its manifest could not be read, so that no phone could install it."
     if not signer_sha256:

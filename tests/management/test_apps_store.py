@@ -1,5 +1,6 @@
 """The app store in the console: what may be published, to whom, and what is withdrawn."""
 
+import io
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,6 +15,7 @@ from management.store.rules import Kind, Offer, offer_for, read_link
 from tests.management.clients import ConsoleClient, signed_in_client
 from tests.management.test_apps import bad_archive, ready, scan, store
 from tests.scanner.corpus import real_apk
+from tests.scanner.test_apps_inside import HONEST, a_set, signed, split_of
 
 __all__ = ["ready"]
 TARGETS = {f"group-{ROOT_GROUP}": "required"}
@@ -190,3 +192,21 @@ def test_operators_may_look_at_the_store_only(ready: Context, app: Flask, real: 
     assert operator.post(f"/store/publish/{real}", data=TARGETS).status_code == 403
     assert operator.post("/store/links").status_code == 403
     assert operator.post("/apps/from-devices/settings").status_code == 403
+
+
+def test_a_set_of_split_packages_is_judged_but_not_offered(
+    ready: Context, console: ConsoleClient
+) -> None:
+    honest = a_set(signed(HONEST), de=signed(split_of(HONEST, "config.de")))
+    answer = console.post("/apps/upload", data={"file": (io.BytesIO(honest), "app.xapk")})
+    sha256 = answer.location.rpartition("/")[2]
+    scan(ready, sha256)
+
+    page = console.get(f"/apps/{sha256}").text
+    assert "base.apk, de.apk" in page
+    with ready.database.reading() as session:
+        assert session.get_one(App, sha256).verdict == "clean"
+    assert "set of split packages" in console.get(f"/store/publish/{sha256}").text
+    refused = console.post(f"/store/publish/{sha256}", data=TARGETS)
+    assert refused.status_code == 409
+    assert published(ready) == []

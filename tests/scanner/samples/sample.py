@@ -40,6 +40,7 @@ class Sample:
     """One app, before it is compiled."""
 
     package: str = "org.example.sample"
+    split: str = ""
     permissions: tuple[str, ...] = ()
     application: dict[str, Any] = field(default_factory=dict)
     minimum_sdk: int = 24
@@ -157,6 +158,7 @@ def manifest(sample: Sample, style: Style = PLAIN) -> bytes:
         "versionCode": 1,
         "versionName": "1.0",
         "package": name(sample.package),
+        **({"split": sample.split} if sample.split else {}),
     }
     return write_manifest(Tag("manifest", about, children))
 

@@ -1,0 +1,185 @@
+"""One app in the file: the file itself, an app that it carries, or a package of a set of splits.
+
+Byte code of an app inside belongs to the apps around it, too, for they can run it.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from patterns.opened import OpenSet
+from scanner import app_traits
+from scanner.again import app_findings, placed_in
+from scanner.app_code import AppCode
+from scanner.behaviour_rules import wanted_references
+from scanner.chunks import BrokenChunkError
+from scanner.code_file import CodeFile
+from scanner.container import Archive, Part
+from scanner.evidence import Evidence, Finding
+from scanner.features import class_of
+from scanner.keep import Keep
+from scanner.manifest import Manifest, read_manifest
+from scanner.manifest_rules import oddities_of
+from scanner.resources import find_string
+from scanner.signature_rules import findings_of
+from scanner.signatures import SignatureFacts, Verifier, signed_directory
+from scanner.zip_records import Buffer
+
+MANIFEST = b"AndroidManifest.xml"
+RESOURCES = b"resources.arsc"
+
+
+class OneApp:
+    """What is known of one app; *place* is its path in the file, empty for the file itself."""
+
+    def __init__(
+        self, place: str, patterns: OpenSet, evidence: Evidence, outer: "OneApp | None" = None
+    ) -> None:
+        self.place, self.outer = place, outer
+        self.manifest: Manifest | None = None
+        self.has_manifest = False
+        self.signatures = SignatureFacts()
+        self.code = AppCode(evidence)
+        self.keep = Keep(patterns)
+        self.is_installed = outer is None
+        """Whether Android would install it with the file; else the app around it must do so."""
+        self.told: list[Finding] = []
+        """About manifest and signatures, to be kept by `look`."""
+        self._patterns, self._evidence = patterns, evidence
+        self._label_source = b""
+        self._verifier: Verifier | None = None
+
+    def line(self) -> "Iterator[OneApp]":
+        """Yield this app and those around it."""
+        one: OneApp | None = self
+        while one is not None:
+            yield one
+            one = one.outer
+
+    # --- its parts ---
+
+    def begin(self, data: Buffer, archive: Archive) -> None:
+        """Get ready for the parts of *archive*, which lies in *data*."""
+        if not archive.directories:
+            return
+        body = archive.read(MANIFEST)
+        try:
+            app = read_manifest(body) if body else Manifest("")
+        except BrokenChunkError:
+            app = Manifest("")
+        directory = signed_directory(archive.directories)
+        self._verifier = Verifier(
+            data, directory, archive.read, app.minimum_sdk or 1, app.target_sdk
+        )
+
+    def take(self, part: Part, where: str) -> None:
+        """Take one entry of the app's own archive."""
+        if part.raw_name == MANIFEST:
+            self._read_manifest(part.data, where)
+        elif part.raw_name == RESOURCES and not self._label_source:
+            self._label_source = part.data
+
+    def verify(self, part: Part) -> None:
+        """Compare one entry with what the signatures say."""
+        if self._verifier and part.is_listed:
+            self._verifier.check(part.raw_name, part.data)
+
+    def end(self) -> None:
+        """All parts came by."""
+        if self._verifier:
+            self.signatures = self._verifier.facts()
+            self._verifier = None
+
+    def dex(self, place: str, data: bytes, digest: bytes) -> CodeFile | None:
+        """Take byte code in, for this app and those around it."""
+        file = None
+        for one in self.line():
+            file = one.code.add(place, data, digest, file)
+        return file
+
+    def trait(self, name: str) -> None:
+        """Note a trait of this app and of those around it."""
+        for one in self.line():
+            one.keep.trait(name)
+
+    def _read_manifest(self, data: bytes, where: str) -> None:
+        self.has_manifest = True
+        try:
+            manifest = read_manifest(data)
+        except BrokenChunkError as error:
+            self._evidence.skip(f"{where}: it cannot be read: {error}.")
+            return
+        if manifest.is_cut:
+            self._evidence.skip(f"{where}: it has more elements than the limits.")
+        self.told += oddities_of(manifest, where)
+        self.manifest = self.manifest or manifest
+
+    # --- as a whole ---
+
+    def look(self) -> None:
+        """Note what rules will ask for; then `judge` can be called."""
+        if self.manifest is None:
+            return
+        app, signers = self.manifest, self.signatures.signers
+        proven = [sha for one in signers for sha in (one.sha256, *one.rotated_from)]
+        self.keep.app(app, self.label, [*dict.fromkeys(proven)], self.place)
+        for finding in (*self.told, *self.signature_findings()):
+            self.find(finding)
+        wanted = wanted_references(self._patterns.behaviours) | {*app_traits.REFERENCES}
+        self.keep.references(self.code.references(wanted), wanted)
+        for trait in self.code.traits(*self._classes(app)):
+            self.keep.trait(trait)
+        if hidden := app_traits.hidden_code(self.keep.values["traits"]):
+            self.find(hidden)
+            where = f"{self.place}!/byte code" if self.place else "byte code"
+            self._evidence.skip(f"{where}: the app's own code is encrypted, so it was not seen.")
+
+    def judge(self) -> None:
+        """Apply the rules."""
+        if self.manifest is None:
+            return
+        found, _ = app_findings(self.keep.values, self._patterns.data, self.code.ask)
+        self.keep.values["code"] = self.code.answers
+        for finding in found:
+            self.find(finding)
+
+    def stand_for(self, base: "OneApp", manifest: Manifest) -> None:
+        """Become the app that *base* and the packages beside it are together."""
+        self.place, self.manifest = base.place, manifest
+        self.signatures, self._label_source = base.signatures, base._label_source
+        self.keep.values["traits"] = []
+
+    def signature_findings(self) -> list[Finding]:
+        """Return what the signatures say about themselves, with their places in the file."""
+        return [placed_in(one, self.place) for one in findings_of(self.signatures, _now())]
+
+    def find(self, finding: Finding) -> None:
+        """Keep a finding about this app, unless an app around it has it already."""
+        placed = placed_in(finding, self.place)
+        known = self._evidence.findings.get(placed.rule, ()) if self.outer else ()
+        if any(one.where == placed.where for one in known):
+            return
+        if not self.is_installed and placed.rule.startswith(_OF_INSTALLING):
+            placed = placed._replace(severity="note")
+        self._evidence.find(placed)
+
+    @property
+    def label(self) -> str:
+        """The name that users see."""
+        app = self.manifest
+        if app is None or app.label or not app.label_reference:
+            return app.label if app else ""
+        return find_string(self._label_source, app.label_reference) or f"@{app.label_reference:#x}"
+
+    def _classes(self, app: Manifest) -> tuple[str, list[str]]:
+        """Return the descriptors of the application class (empty: Android's) and the components."""
+        own = app.application_class and class_of(app.package, app.application_class)
+        parts = [part for part in app.components if part.kind != "activity-alias"]
+        return own, [class_of(app.package, part.name) for part in parts]
+
+
+_OF_INSTALLING = ("signature_", "debug_key", "debuggable_app", "weak_signature")
+"""Findings that weigh nothing for an app inside: Android asks when that one is installed."""
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
