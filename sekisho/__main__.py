@@ -43,7 +43,7 @@ COMMANDS = {
     "resume": "management.cli:resume",
     "approver": "management.signer_cli:approver",
     "trust": "management.signer_cli:trust",
-    "verify": "management.audit_cli:verify",
+    "verify": "management.verification_cli:verify",
     "audit": "management.audit_cli:audit",
     "explain": "management.compliance.cli:explain",
     "admin": "management.administrators.cli:admin",

@@ -94,9 +94,12 @@ def _note(context: Context, seq: int, told: list[str], problems: dict[str, str])
             row.waiting = bool(problems)
 
 
-def held(session: Session, signer: SignerClient) -> list[Mark]:
-    """Return what the trail must contain: the signer's own last checkpoint and those noted here."""
-    marks = [_mark(one.token) for one in queries.list_checkpoints(session)]
+def held(session: Session, signer: SignerClient, most: int | None = None) -> list[Mark]:
+    """Return what the trail must contain: the signer's own last checkpoint and those noted here.
+
+    *most*: only so many of the newest.
+    """
+    marks = [_mark(one.token) for one in queries.list_checkpoints(session, most)]
     if text := signer.status()["checkpoint"]:
         said = codec.read(AuditCheckpoint, text)
         marks.append(Mark(said.seq, said.mac, said.at))

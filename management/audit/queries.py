@@ -73,9 +73,9 @@ def count_checkpoints(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(Checkpoint)) or 0
 
 
-def list_checkpoints(session: Session) -> list[Checkpoint]:
-    """Return all checkpoints, newest first."""
-    return list(session.scalars(select(Checkpoint).order_by(Checkpoint.seq.desc())))
+def list_checkpoints(session: Session, most: int | None = None) -> list[Checkpoint]:
+    """Return the checkpoints, newest first."""
+    return list(session.scalars(select(Checkpoint).order_by(Checkpoint.seq.desc()).limit(most)))
 
 
 def checkpoints_to_tell(session: Session, limit: int) -> list[Checkpoint]:

@@ -88,14 +88,17 @@ def purge(session: Session, keys: Keys, before: datetime, now: datetime) -> int:
     return gone
 
 
-def verify(session: Session, keys: Keys, marks: Iterable[Mark] = ()) -> list[str]:
+def verify(
+    session: Session, keys: Keys, marks: Iterable[Mark] = (), after: Mark | None = None
+) -> list[str]:
     """Return what is wrong with the trail, in sentences; empty when every entry holds.
 
     Names the first broken entry and stops there: whatever follows rests on it. *marks*: what the
-    trail must contain; those older than what is kept are passed over.
+    trail must contain; those older than what is kept are passed over. *after*: look only at what
+    follows this one.
     """
     wanted = {mark.seq: mark for mark in sorted(marks, key=lambda mark: mark.at)}
-    last_seq, last_mac = _beginning(session)
+    last_seq, last_mac = (after.seq, after.mac) if after else _beginning(session)
     while entries := queries.list_following(session, last_seq):
         for entry in entries:
             if problem := _problem(entry, last_seq, last_mac, keys, wanted.get(entry.seq)):

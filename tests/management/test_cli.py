@@ -1,5 +1,6 @@
 """The operator's commands, run as they run them: as processes, with their exit status."""
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -119,7 +120,7 @@ def test_pausing_tells_the_signer_also_when_the_database_does_not_answer(server:
 def test_the_audit_trail_is_verified_with_an_exit_status(server: Path) -> None:
     with running(server / "signer", Limits()):
         _sekisho(server, "pause", "one")
-        whole = _sekisho(server, "verify")
+        whole = _sekisho(server, "audit", "verify")
     assert (whole.returncode, "whole" in whole.stdout) == (0, True)
     alone = _sekisho(server, "audit", "verify")
     assert (alone.returncode, "signer does not answer" in alone.stderr) == (69, True)
@@ -128,7 +129,7 @@ def test_the_audit_trail_is_verified_with_an_exit_status(server: Path) -> None:
         session.execute(update(AuditEntry).values(reason="two"))
     context.database.close()
 
-    broken = _sekisho(server, "verify")
+    broken = _sekisho(server, "audit", "verify")
 
     assert broken.returncode == 1
     assert "Audit entry 1 (enforcement.pause" in broken.stdout
@@ -136,7 +137,7 @@ def test_the_audit_trail_is_verified_with_an_exit_status(server: Path) -> None:
 
 def test_commands_refuse_keys_that_others_may_read(server: Path) -> None:
     (server / "keys" / "secret.key").chmod(0o644)
-    refused = _sekisho(server, "verify")
+    refused = _sekisho(server, "audit", "verify")
     assert (refused.returncode, "chmod 600" in refused.stderr) == (78, True)
 
 
@@ -172,3 +173,14 @@ def test_a_process_without_its_ground_says_what_is_missing(home: Path) -> None:
         refused = _sekisho(home, *words)
         assert refused.returncode == 78, refused.stderr
         assert "is missing" in refused.stderr.splitlines()[-1]
+
+
+def test_every_check_is_told_at_the_terminal_with_an_exit_status(server: Path) -> None:
+    with running(server / "signer", Limits()):
+        told = _sekisho(server, "verify")
+        lines = _sekisho(server, "verify", "--json").stdout.splitlines()
+    assert told.returncode == 1
+    assert "ok      Database: The embedded database answers" in told.stdout
+    assert "WRONG   Communication servers: There is none" in told.stdout
+    assert "        Pair a communication server." in told.stdout
+    assert {json.loads(line)["stands"] for line in lines} >= {"ok", "bad"}

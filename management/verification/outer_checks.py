@@ -1,0 +1,133 @@
+"""Checks of what this server works with: relays, connectors, patterns, the scanner."""
+
+import ssl
+import tempfile
+import zipfile
+from datetime import datetime
+from pathlib import Path
+
+from management.context import Context
+from management.mail_access.queries import list_connectors
+from management.mail_access.rules import ConnectorState, connector_state
+from management.relays.queries import list_relays
+from management.updates import queries as updates
+from management.updates.rules import RunState
+from management.verification import rules
+from management.verification.asking import healthz
+from management.verification.rules import Finding, Tone, ok
+from management.verification.rules import sentence as _l
+from runtime.errors import UnavailableError
+from scanner.isolation import scan_file
+
+TEST_FILE = "X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!" + "$H+H*"
+"""The EICAR test string, in pieces so that no scanner takes this file for one."""
+
+
+# --- what it talks with ---
+
+
+def relays(context: Context, now: datetime) -> Finding:
+    with context.database.reading() as session:
+        relays = list_relays(session)
+    if not relays:
+        return Finding(
+            Tone.BAD,
+            _l("There is none, so no device can enrol or report."),
+            _l("Pair a communication server."),
+            "relays.index",
+        )
+    tones = {one.name: rules.silence(one.contact_at, one.problem, now) for one in relays}
+    wrong = [one for one in relays if tones[one.name] is not Tone.OK]
+    if not wrong:
+        return ok(_l("%(number)s answer.", number=len(relays)))
+    worst = max(tones.values(), key=list(Tone).index)
+    said = "; ".join(f"{one.name}: {one.problem or 'no answer'}" for one in wrong)
+    mend = _l("Look whether it runs and whether this server reaches its link port.")
+    return Finding(
+        worst, _l("Silent or in trouble: %(relays)s.", relays=said), mend, "relays.index"
+    )
+
+
+def device_doors(context: Context, now: datetime) -> Finding:
+    """Connect as a device does, from here, with the CA that devices are told."""
+    with context.database.reading() as session:
+        relays = list_relays(session)
+    shut = []
+    for relay in relays:
+        try:
+            healthz(
+                f"{relay.devices_url}/healthz",
+                ssl.create_default_context(cadata=relay.ca_certificate),
+            )
+        except UnavailableError as error:
+            shut.append(f"{relay.devices_url} ({error})")
+    if not relays:
+        return Finding(Tone.IDLE, _l("There is no communication server yet."))
+    if shut:
+        return Finding(
+            Tone.WARN,
+            _l("From here devices could not connect: %(doors)s.", doors="; ".join(shut)),
+            _l("Look at name, port, firewall and certificate; from outside it may still work."),
+            "relays.index",
+        )
+    return ok(_l("Devices can connect: address and certificate are right at %(n)s.", n=len(relays)))
+
+
+def mail(context: Context, now: datetime) -> Finding:
+    with context.database.reading() as session:
+        connectors = [one for one in list_connectors(session) if one.disabled_at is None]
+    if not connectors:
+        return Finding(Tone.IDLE, _l("No Exchange connector is paired: mail is not looked after."))
+    states = {one.name: connector_state(None, one.contact_at, now) for one in connectors}
+    wrong = [
+        f"{one.name}: {one.problem or states[one.name].value}"
+        for one in connectors
+        if one.problem or states[one.name] is not ConnectorState.NORMAL
+    ]
+    if not wrong:
+        return ok(_l("%(number)s work.", number=len(connectors)))
+    lost = any(state is ConnectorState.DISCONNECTED for state in states.values())
+    mend = _l("Look whether it runs, and whether it reaches this server and Exchange.")
+    said = _l("In trouble: %(connectors)s.", connectors="; ".join(wrong))
+    return Finding(Tone.BAD if lost else Tone.WARN, said, mend, "mail_access.index")
+
+
+# --- patterns and scans ---
+
+
+def patterns(context: Context, now: datetime) -> Finding:
+    with context.database.reading() as session:
+        active = updates.active_set(session)
+        source = updates.find_source(session)
+        last = next(iter(updates.list_runs(session, 1)), None)
+    if last is not None and last.state == RunState.FAILED:
+        return Finding(
+            Tone.WARN,
+            _l("The last update failed: %(detail)s", detail=last.detail),
+            _l("Mend what it names, then update now."),
+            "updates.index",
+        )
+    if source is None or not source.address:
+        mend = _l("Enter an update source and its root.")
+    else:
+        mend = _l("Update now, and look at the schedule.")
+    return rules.patterns_age(active.version, active.installed_at, now, mend)
+
+
+def scanner(context: Context, now: datetime) -> Finding:
+    """Scan the EICAR test string with the active set, in the scanner's own child process."""
+    with context.database.reading() as session:
+        folder = updates.active_folder(session, context.settings)
+    with tempfile.TemporaryDirectory() as where:
+        file = Path(where) / "test.apk"
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("assets/test.txt", TEST_FILE)
+        result = scan_file(file, folder)
+    if result.verdict == "malicious":
+        return ok(_l("The test file was found in %(ms)s ms.", ms=result.elapsed_ms))
+    return Finding(
+        Tone.BAD,
+        _l("The test file was judged %(verdict)s, not malicious.", verdict=result.verdict),
+        _l("Update the patterns; if that does not help, look at the log of the jobs process."),
+        "updates.index",
+    )
