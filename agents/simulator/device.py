@@ -10,17 +10,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
 from agents.simulator import enrolment, orders, phone, rhythm, store, trust
 from agents.simulator.files import Files, keep
-from agents.simulator.relay_client import AskLaterError, Identity, RelayClient, UnreachableError
+from agents.simulator.relay_client import (
+    AskLaterError,
+    DistrustedError,
+    Identity,
+    RelayClient,
+    UnreachableError,
+)
 from agents.simulator.state import DeviceState, StateFile
-from agents.simulator.visit import Timing, Visit
+from agents.simulator.visit import Timing, Visit, learn_anew
 from contracts import keys
 from contracts.agent import (
+    AskTerms,
     DeviceDescription,
     Enrolled,
     EnrolmentRefused,
@@ -99,6 +107,11 @@ class SimulatedDevice:
         with self.file.changing("share apps") as state:
             state.phone.shares_apps = allowed
 
+    def set_terms(self, accepts: bool) -> None:
+        """Let the user accept terms of use that are shown from now on, or refuse them."""
+        with self.file.changing("terms") as state:
+            state.phone.accepts_terms = accepts
+
     def uninstall(self, package: str) -> InstalledApp:
         """Remove an app; NotFoundError when it is not there."""
         with self.file.changing("uninstall") as state:
@@ -113,14 +126,35 @@ class SimulatedDevice:
         user_name: str = "",
         user_password: str = "",
         patience: timedelta = timedelta(minutes=2),
+        server: str = "",
     ) -> UUID:
-        """Enrol and return the device id.
+        """Enrol and return the device id; the user accepts terms of use, or not, as `set_terms`.
 
         Raises RefusedError with management's reason, and UnavailableError when no answer came
         within *patience*; calling again goes on with the same request.
         """
+        asked = partial(self._enrol, qr, description, user_name, user_password, patience, server)
+        try:
+            return asked(None)
+        except enrolment.TermsAskedError as error:
+            if not self.state.phone.accepts_terms:
+                raise RefusedError("The terms of use were not accepted.") from None
+            return asked(error.terms.version)
+
+    def _enrol(
+        self,
+        qr: str,
+        description: DeviceDescription,
+        user_name: str,
+        user_password: str,
+        patience: timedelta,
+        server: str,
+        accepted: int | None,
+    ) -> UUID:
         deadline = time.monotonic() + patience.total_seconds()
-        seconds: float | None = self.begin_enrolment(qr, description, user_name, user_password)
+        seconds: float | None = self.begin_enrolment(
+            qr, description, user_name, user_password, server, accepted
+        )
         while seconds is not None:
             if time.monotonic() + seconds > deadline:
                 raise UnavailableError(
@@ -132,24 +166,33 @@ class SimulatedDevice:
         return self.device_id
 
     def begin_enrolment(
-        self, qr: str, description: DeviceDescription, user_name: str = "", user_password: str = ""
+        self,
+        qr: str,
+        description: DeviceDescription,
+        user_name: str = "",
+        user_password: str = "",
+        server: str = "",
+        accepted_terms: int | None = None,
     ) -> float:
         """Hand in the request; return the seconds after which to call `finish_enrolment`."""
-        invitation = trust.read_qr(qr)
+        invitation = trust.read_code(qr, server)
         with self.file.checking_in():
             state = self.state
             if state.membership is not None:
                 raise RefusedError("This device is enrolled already. Let it leave first.")
             code = sha256(qr.strip().encode()).hexdigest()
             if state.asked is None or state.asked.code != code:
-                statement = self._first_trust(invitation)
+                statement, invitation = self._first_trust(invitation)
                 user, now = (user_name, user_password), self.clock()
                 with self.file.changing("ask") as state:
-                    enrolment.ask(state, invitation, code, statement, description, user, now)
+                    enrolment.ask(
+                        *(state, invitation, code, statement, description, user, now),
+                        accepted_terms,
+                    )
             with self._relay() as relay:
                 return relay.post_enrolment(self.state.request().body.encode())
 
-    def _first_trust(self, invitation: trust.Invitation) -> TrustStatement:
+    def _first_trust(self, invitation: trust.Invitation) -> tuple[TrustStatement, trust.Invitation]:
         """Ask the one question that TLS cannot protect yet; the fingerprint protects its answer."""
         relay = RelayClient(invitation.relay_url, None, self.clock)
         try:
@@ -158,12 +201,12 @@ class SimulatedDevice:
             relay.close()
         if fetched is None:
             raise RefusedError("The relay answered that nothing changed to a first question.")
-        return trust.read_statement(fetched[0], invitation.fingerprint)
+        return trust.read_first(fetched[0], invitation)
 
     def finish_enrolment(self) -> float | None:
         """Ask once for the answer: None when enrolled, else the seconds after which to ask again.
 
-        Raises RefusedError with management's reason.
+        Raises RefusedError with management's reason, `TermsAskedError` when they come first.
         """
         with self.file.checking_in(), self._relay() as relay:
             state = self.state
@@ -181,7 +224,7 @@ class SimulatedDevice:
 
     def _take_answer(self, sealed: str) -> bool:
         """Let a sealed answer decide the enrolment; a false one is noted for the first report."""
-        refused = ""
+        refused, terms = "", None
         with self.file.changing("answer") as state:
             now = self.clock()
             try:
@@ -191,10 +234,15 @@ class SimulatedDevice:
                 return False
             if isinstance(order.body, Enrolled):
                 enrolment.join(state, order, order.body, now)
+            elif isinstance(order.body, AskTerms):
+                terms, state.asked = order.body, None
+                state.note(now, f"Terms of use shown, version {terms.version}: {terms.title}")
             elif isinstance(order.body, EnrolmentRefused):
                 refused = order.body.reason or "no reason given"
                 state.asked, state.pending = None, []
                 state.note(now, f"Enrolment refused: {refused}")
+        if terms is not None:
+            raise enrolment.TermsAskedError(terms)
         if refused:
             raise RefusedError(f"Management refused the enrolment: {refused}")
         return True
@@ -277,8 +325,10 @@ class SimulatedDevice:
         relay = RelayClient(state.relay_url, allowed, self.clock, state.relay_ahead_seconds)
         try:
             yield relay
-        except UnreachableError:
-            self._turn_to_next_relay()
+        except UnreachableError as error:
+            distrusted = isinstance(error, DistrustedError)
+            if not (distrusted and learn_anew(self.file, relay.url, self.clock)):
+                self._turn_to_next_relay()
             raise
         finally:
             relay.close()

@@ -47,6 +47,10 @@ class UnreachableError(AskLaterError):
     """No connection to the relay: another one of the list may answer."""
 
 
+class DistrustedError(UnreachableError):
+    """Its TLS certificate does not chain to what management listed: perhaps that changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """An HTTP answer, read whole."""
@@ -214,7 +218,8 @@ class RelayClient:
         try:
             return self._read(self._http.send(request, stream=True))
         except httpx.HTTPError as error:
-            raise UnreachableError(
+            distrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
+            raise (DistrustedError if distrusted else UnreachableError)(
                 f"The relay {self.url} cannot be reached: {error or type(error).__name__}. "
                 "Check the address and the network; it is asked again at the next check-in."
             ) from None

@@ -1,12 +1,12 @@
 """Where trust starts: the enrolment key and the statement its fingerprint vouches for. Pure."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from joserfc.jwk import ECKey
 
-from contracts import codec, envelope, keys
+from contracts import codec, enrolment_key, envelope, keys
 from contracts.agent import Handover, TrustStatement
 from runtime.errors import MalformedMessageError, RefusedError, UnauthenticatedError
 
@@ -20,7 +20,21 @@ class Invitation:
     relay_url: str
     enrolment_key: str
     fingerprint: str
-    """Thumbprint of management's order-signing key."""
+    """Thumbprint of management's order-signing key; empty: only its print was typed."""
+    print_: str = ""
+
+
+def read_code(text: str, server: str = "") -> Invitation:
+    """Return what an enrolment code says: a link, or a typed key with or without its server."""
+    if text.strip().lower().startswith("sekisho:"):
+        return read_qr(text)
+    typed = enrolment_key.read_typed(text)
+    if bool(typed.relay_url) == bool(server):
+        raise MalformedMessageError(
+            "The server's address stands in front of the key, or is typed beside it; say it once."
+        )
+    relay = typed.relay_url or enrolment_key.server_url(server)
+    return Invitation(relay, typed.key, "", typed.print_)
 
 
 def read_qr(text: str) -> Invitation:
@@ -52,6 +66,20 @@ def _only(parts: dict[str, list[str]], name: str) -> str:
     if len(values) != 1:
         raise MalformedMessageError(f"The enrolment code must say {name} exactly once.")
     return values[0]
+
+
+def read_first(token: str, invitation: Invitation) -> tuple[TrustStatement, Invitation]:
+    """Return the statement in *token*, and the invitation with the fingerprint to pin.
+
+    UnauthenticatedError as `read_statement`, also when the print of a typed key does not fit.
+    """
+    if not invitation.fingerprint:
+        claimed = codec.read(TrustStatement, envelope.unverified_payload(token))
+        thumbprint = keys.thumbprint(keys.read_public(claimed.order_signing_key))
+        fits = enrolment_key.print_of(thumbprint) == invitation.print_
+        # One that does not fit goes on with a fingerprint that nothing has, and is refused there.
+        invitation = replace(invitation, fingerprint=thumbprint if fits else invitation.print_)
+    return read_statement(token, invitation.fingerprint), invitation
 
 
 def read_statement(token: str, fingerprint: str) -> TrustStatement:
@@ -116,6 +144,12 @@ def newer(current: TrustStatement, offered: TrustStatement) -> bool:
     if offered.issue == current.issue and offered != current:
         raise RefusedError(f"Two different trust statements are numbered {offered.issue}.")
     return offered.issue > current.issue
+
+
+def best_relay(statement: TrustStatement, current: str) -> str:
+    """Return which address to use: *current* while it is listed without an end, else the next."""
+    lasting = [relay.url.rstrip("/") for relay in statement.relays if relay.ends_at is None]
+    return current if current in lasting or not lasting else lasting[0]
 
 
 def certificates(statement: TrustStatement, relay_url: str) -> tuple[str, ...]:

@@ -166,7 +166,25 @@ class Visit:
         with self.file.changing("trust") as state:
             state.trust_asked_at = now
             if fetched is not None:
-                _take_trust(state, *fetched, local=now)
+                take_trust(state, *fetched, local=now)
+
+
+def learn_anew(file: StateFile, url: str, clock: Callable[[], datetime]) -> bool:
+    """Ask without TLS's help for a newer statement, which proves itself; tell whether it came.
+
+    So a device that slept while every certificate changed is not locked out.
+    """
+    before, relay = file.read().known_trust(), RelayClient(url, None, clock)
+    try:
+        fetched = relay.fetch_trust()
+    except SekishoError:
+        return False
+    finally:
+        relay.close()
+    if fetched is not None:
+        with file.changing("trust anew") as state:
+            take_trust(state, *fetched, local=clock())
+    return file.read().known_trust() != before
 
 
 def identity(state: DeviceState) -> Identity:
@@ -199,7 +217,8 @@ def _result(
     return CommandResult(command_id=command.command_id, state=outcome, at=at, detail=detail)
 
 
-def _take_trust(state: DeviceState, token: str, tag: str, local: datetime) -> None:
+def take_trust(state: DeviceState, token: str, tag: str, local: datetime) -> None:
+    """Take a newer statement, and move to another relay when it says so; or note what is wrong."""
     at = orders.management_time(state, local)
     try:
         statement = trust.follow(state.known_trust(), token)
@@ -207,6 +226,7 @@ def _take_trust(state: DeviceState, token: str, tag: str, local: datetime) -> No
             state.note(at, f"Management's statement {statement.issue} taken.")
             state.trust = statement
             state.fingerprint = keys.thumbprint(keys.read_public(statement.order_signing_key))
+            state.relay_url = trust.best_relay(statement, state.relay_url)
         state.trust_tag = tag
     except RefusedError as error:
         orders.note_problem(state, "replayed", str(error), token, at)
