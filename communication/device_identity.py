@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from flask import Request
 from joserfc.jwk import ECKey
 
+from communication.board import OPEN, Board
 from communication.limits import Rate
 from communication.mailbox import Mailbox
 from communication.mailbox_register import Known
@@ -32,6 +33,11 @@ log = logging.getLogger(__name__)
 REFUSED_PER_MINUTE = 600
 """A whole office may stand behind one address."""
 NONCE_KEPT = 2 * request_signature.MAXIMUM_SKEW + timedelta(minutes=1)
+NONCE_SET_SECONDS = 120.0
+NONCE_SETS = 6
+"""So many full sets are kept beside the one that is being filled."""
+KEYS_KEPT = 20_000
+"""Keys in memory of devices that were here lately: about 2 kB each."""
 NOT_PAIRED = (
     "This server is not paired: it knows no management server. Run 'sekisho communication code' on "
     "it and type the code into the console under Relays."
@@ -46,23 +52,24 @@ class Nonces:
     """Refuses the second use of a signature that only reads, as long as this process lives.
 
     What changes something also goes into the mailbox (`use_nonce`) and is refused after a restart.
+    Kept are hashes, in one set for some minutes each: forgetting drops the oldest set.
     """
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, str], float] = {}
+        self._sets: list[set[int]] = [set()]
         self._lock = threading.Lock()
-        self._cleared = 0.0
+        self._began = time.monotonic()
 
     def use(self, signed: Signed) -> None:
         """Raise UnauthenticatedError when this request was made before."""
-        now = time.time()
+        mark, now = hash((signed.key_id, signed.nonce)), time.monotonic()
         with self._lock:
-            if now - self._cleared > 60:
-                self._cleared = now
-                self._seen = {name: until for name, until in self._seen.items() if until > now}
-            if (signed.key_id, signed.nonce) in self._seen:
+            if now - self._began > NONCE_SET_SECONDS:
+                self._began = now
+                self._sets = [set(), *self._sets[:NONCE_SETS]]
+            if any(mark in some for some in self._sets):
                 raise UnauthenticatedError("This request was made before; sign it anew.")
-            self._seen[signed.key_id, signed.nonce] = now + NONCE_KEPT.total_seconds()
+            self._sets[0].add(mark)
 
 
 class Asked(NamedTuple):
@@ -81,7 +88,7 @@ def asked_directly(scope: Scope, body: bytes) -> Asked:
     query = scope.query_string
     target = f"{scope.path}?{query}" if query else scope.path
     address = scope.client.rpartition(":")[0].strip("[]")
-    return Asked(scope.method, target, dict(scope.headers.items()), body, address)
+    return Asked(scope.method, target, scope.headers, body, address)
 
 
 def asked(request: Request) -> Asked:
@@ -95,33 +102,54 @@ def asked(request: Request) -> Asked:
     )
 
 
+class _Key(NamedTuple):
+    device: UUID
+    known: Known
+    key: EllipticCurvePublicKey
+
+
 class Identity:
     """Checks signatures with the keys that the mailbox and the pairing know."""
 
-    def __init__(self, mailbox: Mailbox, management: ECKey | None, per_minute: int) -> None:
-        self._mailbox, self._management = mailbox, management
+    def __init__(
+        self, mailbox: Mailbox, seen: Board, management: ECKey | None, per_minute: int
+    ) -> None:
+        self._mailbox, self._board, self._management = mailbox, seen, management
+        self._keys: dict[str, _Key] = {}
         self._nonces = Nonces()
         self._rate = Rate(per_minute, "signed requests of one device")
         self._refused = Rate(REFUSED_PER_MINUTE, "wrong signatures from one address")
 
     def device(self, request: Asked) -> tuple[UUID, Known, Signed]:
         """Return the device that signed; ForbiddenError when it may no longer use its mailbox."""
-        found: dict[str, tuple[UUID, Known]] = {}
+        found: list[_Key] = []
 
         def find(key_id: str) -> EllipticCurvePublicKey | None:
-            device = _uuid(key_id)
-            known = self._mailbox.find_device(device) if device else None
-            if device is None or known is None:
-                return None
-            found[key_id] = device, known
-            return keys.read_raw_public(known.signing_key)
+            key = self._find_key(key_id)
+            found.extend([key] if key else [])
+            return key.key if key else None
 
         signed = self._verify(request, find, request_signature.AGENT)
-        device, known = found[signed.key_id]
+        device, known, _ = found[0]
         if not known.active:
             raise ForbiddenError("Management no longer lets this device use its mailbox.")
         self._rate.count(signed.key_id, time.time())
         return device, known, signed
+
+    def _find_key(self, key_id: str) -> _Key | None:
+        """Return the device's key: from memory as long as its slot is open, else newly read."""
+        found = self._keys.get(key_id)
+        if found is not None and self._board.state(found.known.slot) == OPEN:
+            return found
+        device = _uuid(key_id)
+        known = self._mailbox.find_device(device) if device else None
+        if device is None or known is None:
+            return None
+        found = _Key(device, known, keys.read_raw_public(known.signing_key))
+        if len(self._keys) >= KEYS_KEPT:  # the older half goes
+            self._keys = dict(list(self._keys.items())[KEYS_KEPT // 2 :])
+        self._keys[key_id] = found
+        return found
 
     def enrolment(self, request: Asked, enrolment: UUID) -> Signed:
         """Return who signed with the key that began *enrolment*."""

@@ -89,9 +89,9 @@ def _open(settings: Settings) -> Parts:
     )
     mailbox = Mailbox(settings.folder / "mailbox.db", limits)
     management = read_management_key(settings.folder / pairing.MANAGEMENT)
-    identity = Identity(mailbox, management, settings.requests_per_minute)
-    token_key = (settings.folder / pairing.TOKEN_KEY).read_bytes()
     board = Board(mailbox)
+    identity = Identity(mailbox, board, management, settings.requests_per_minute)
+    token_key = (settings.folder / pairing.TOKEN_KEY).read_bytes()
     poll = Poll(mailbox, board, identity, token_key, settings)
     return Parts(settings, mailbox, board, identity, poll, utc_now())
 

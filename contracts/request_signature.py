@@ -121,7 +121,9 @@ def verify_request(
     reason, ClockSkewError when only the time is wrong. The caller keeps nonces and refuses a
     second use within `MAXIMUM_SKEW`.
     """
-    lowered = {name.lower(): value for name, value in headers.items()}
+    lowered = headers
+    if "signature-input" not in headers:
+        lowered = {name.lower(): value for name, value in headers.items()}
     target = "/" + url.partition("://")[2].partition("/")[2]
     found = signature_profile.verify(method.upper(), target, lowered, body, find_key, tag)
     if found is None:
@@ -142,7 +144,7 @@ def _verify_any(
     verifier = _Verifier(
         signature_algorithm=algorithms.ECDSA_P256_SHA256, key_resolver=_Lookup(find_key)
     )
-    message = _Message(method.upper(), url, dict(headers))
+    message = _Message(method.upper(), url, dict(headers.items()))
     try:
         found = verifier.verify(
             message, max_age=None, expect_tag=tag, require_components=COMPONENTS, body=body

@@ -7,13 +7,17 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from joserfc.jwk import ECKey
 
-from communication import mailbox_schema
+from communication import device_identity, mailbox_schema
+from communication.board import Board
+from communication.device_identity import Asked, Identity
 from communication.limits import TooManyError
 from communication.mailbox import ENROLMENT_KEPT, UNANSWERED_KEPT, Limits, Mailbox
 from contracts import keys
-from contracts.link import Outbound
-from runtime.errors import ConfigurationError, UnauthenticatedError
+from contracts.link import KnownDevice, Outbound
+from contracts.request_signature import AGENT, signature_headers
+from runtime.errors import ConfigurationError, ForbiddenError, UnauthenticatedError
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 KEY = keys.public_jwk(keys.new_key())
@@ -133,3 +137,35 @@ def test_a_mailbox_of_another_version_is_not_touched(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="version 99"):
         Mailbox(path, LIMITS)
+
+
+def test_a_key_is_kept_as_long_as_its_slot_is_open(
+    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_identity, "KEYS_KEPT", 10)
+    ids, first, second = [uuid4() for _ in range(30)], keys.new_key(), keys.new_key()
+    board = Board(mailbox)
+    identity = Identity(mailbox, board, None, 1000)
+
+    def know(device: UUID, key: ECKey, active: bool = True) -> None:
+        known = KnownDevice(device_id=device, signing_key=keys.public_jwk(key), active=active)
+        with mailbox.writing("devices"):
+            mailbox.put_devices([known], NOW)
+        board.read_devices([device])
+
+    def ask(device: UUID, key: ECKey) -> UUID:
+        path, now = "/agent/v1/orders", datetime.now(UTC)
+        signed = signature_headers("GET", f"https://relay{path}", b"", key, str(device), AGENT, now)
+        return identity.device(Asked("GET", path, signed, b"", "127.0.0.1"))[0]
+
+    for device in ids:
+        know(device, first)
+    for device in ids * 2:  # more than are kept
+        assert ask(device, first) == device
+    know(ids[0], second)
+    assert ask(ids[0], second) == ids[0]
+    with pytest.raises(UnauthenticatedError):
+        ask(ids[0], first)
+    know(ids[0], second, active=False)
+    with pytest.raises(ForbiddenError):
+        ask(ids[0], second)
