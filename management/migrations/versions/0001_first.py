@@ -343,6 +343,7 @@ def upgrade() -> None:
         sa.Column("released_at", UtcDateTime(), nullable=True),
         sa.Column("released_by", sa.Unicode(length=255), nullable=False),
         sa.Column("release_reason", sa.Unicode(length=1000), nullable=False),
+        sa.Column("let_through", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_freeze")),
     )
     with op.batch_alter_table("freeze", schema=None) as batch_op:
@@ -1458,11 +1459,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token", "listing_id", name=op.f("pk_device_token")),
         sqlite_with_rowid=False,
     )
-    with op.batch_alter_table("device_token", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_device_token_listing_id"), ["listing_id"], unique=False
-        )
-
     op.create_table(
         "enrolment_attempt",
         sa.Column("enrolment_id", sa.Uuid(), nullable=False),
@@ -1562,9 +1558,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_enrolment_attempt_at"))
 
     op.drop_table("enrolment_attempt")
-    with op.batch_alter_table("device_token", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_device_token_listing_id"))
-
     op.drop_table("device_token")
     op.drop_table("agent_download")
     with op.batch_alter_table("partnership", schema=None) as batch_op:
