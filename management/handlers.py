@@ -25,6 +25,8 @@ HANDLERS = {
     "enrolment.forget": "management.enrolment.work:forget",
     "groups.settle": "management.groups.work:settle",
     "groups.move": "management.groups.work:move",
+    "listing.fold": "management.listing.work:fold",
+    "listing.check": "management.listing.work:check",
     "policies.spread": "management.compliance.work:spread_policy",
     "relays.watch": "management.relays.work:watch",
     "apps.scan": "management.apps.work:scan",
@@ -40,6 +42,7 @@ HANDLERS = {
     "updates.announce": "management.updates.work:announce",
     "mail_access.decide": "management.mail_access.work:decide",
     "mail_access.say": "management.mail_access.work:say",
+    "mail_access.sign_wipes": "management.mail_access.work:sign_wipes",
     "dry_run.run": "management.dry_run.work:run",
     "canary.give": "management.canary.work:give",
     "canary.back": "management.canary.work:give_back",
@@ -52,6 +55,7 @@ LOOPS = {
     "judge devices": "management.compliance.work:judge_due",
     "look again": "management.consequences.work:look_again",
     "watch trials": "management.canary.work:watch",
+    "end dry runs": "management.dry_run.work:end_abandoned",
 }
 """What threads of the jobs process do again and again: name -> function taking the context."""
 
@@ -74,8 +78,11 @@ SCHEDULE = (
     Scheduled("enrolment.forget", timedelta(hours=6)),
     Scheduled("terms.ask", timedelta(hours=1)),
     Scheduled("devices.forget_facts", timedelta(days=1)),
+    Scheduled("listing.fold", timedelta(minutes=5)),
+    Scheduled("listing.check", timedelta(days=1)),
     Scheduled("relays.watch", timedelta(minutes=15)),
     Scheduled("mail_access.decide", timedelta(minutes=5)),
+    Scheduled("mail_access.sign_wipes", timedelta(minutes=5)),
     Scheduled("updates.run", timedelta(minutes=15)),
     Scheduled("apps.end_approvals", timedelta(minutes=5)),
     Scheduled("store.spread", timedelta(minutes=5)),

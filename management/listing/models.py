@@ -49,9 +49,7 @@ class DeviceToken(Base):
     __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012
 
     token: Mapped[str] = mapped_column(_binary(40), primary_key=True)
-    listing_id: Mapped[int] = mapped_column(
-        BIG, ForeignKey("device_listing.id"), primary_key=True, index=True
-    )
+    listing_id: Mapped[int] = mapped_column(BIG, ForeignKey("device_listing.id"), primary_key=True)
 
 
 class DeviceTally(Base):

@@ -14,13 +14,15 @@ LONGEST = 40
 """Characters of a token that count; longer words are cut, in devices and in questions alike."""
 MOST_TOKENS = 60
 MOST_WORDS = 8
-SHORTEST_TAIL, LONGEST_TAIL = 4, 8
+SHORTEST_TAIL, LONGEST_TAIL = 4, 6
 """A number is also found by so many of its last digits."""
 SORTS = ("name", "contact", "since")
 CAP = 10_000
 """Up to so many matches every sort is offered and every count is exact."""
 _WORDS = pattern(r"[^\s|,;:/\\()\[\]{}<>\"'“”「」・]+")
 _RUNS = pattern(r"[^\W_a-z0-9]+")
+_DIGITS = pattern(r"[0-9]{4,}$")
+_LAST = pattern(r"[^\W_]{4,}$")
 _PARTS = pattern(r"[^\W_]+")
 _PATCH = pattern(r"20\d\d-[01]\d")
 _VERSION = pattern(r"[0-9]{1,3}")
@@ -87,14 +89,16 @@ def asked_words(text: str) -> list[str]:
 def tokens(texts: Iterable[str], numbers: Iterable[str]) -> list[str]:
     """Return what a device is found by: each word that one of these begins with.
 
-    Words of names and addresses; of a Japanese run every tail, so that any two characters of it
-    find it; of a number (serial, IMEI) its last digits too.
+    Words of names and addresses, and their ends behind a sign; of a Japanese run every tail, so
+    that any two characters of it find it; of a number its last digits too.
     """
     found: dict[str, None] = {}
     for number in map(folded, numbers):
         found.update(dict.fromkeys(word[:LONGEST] for word in _WORDS.findall(number)))
-        ends = range(SHORTEST_TAIL, min(LONGEST_TAIL, len(number) - 1) + 1)
-        found.update((number[-length:], None) for length in ends)
+        last = _LAST.search(number)
+        ends = range(SHORTEST_TAIL, LONGEST_TAIL + 1) if last else ()
+        found.update((last[0][-length:], None) for length in ends if last)
+        found.update((run[:LONGEST], None) for run in _DIGITS.findall(number))
     for text in map(folded, texts):
         found.update(dict.fromkeys(token[:LONGEST] for token in _of(text)))
     return list(found)[:MOST_TOKENS]
@@ -103,7 +107,7 @@ def tokens(texts: Iterable[str], numbers: Iterable[str]) -> list[str]:
 def _of(text: str) -> Iterator[str]:
     for word in _WORDS.findall(text):
         yield word
-        yield from (part for part in _PARTS.findall(word) if part != word)
+        yield from (word[part.start() :] for part in _PARTS.finditer(word) if part.start())
         for run in _RUNS.findall(word):
             yield from (run[start:] for start in range(1, len(run)))
 

@@ -124,8 +124,15 @@ def listed(row: Row[Any]) -> Listed:
     }
     shaped = tuple({**one, "shape": rules.shape_of(one.values())} for one in (core, system))
     found = rules.tokens(
-        (row.name, row.owner_name, row.owner_address, row.manufacturer, row.model),
-        (row.serial, row.imei, row.exchange_device_id),
+        (
+            row.name,
+            row.owner_name,
+            row.owner_address,
+            row.manufacturer,
+            row.model,
+            row.exchange_device_id,
+        ),
+        (row.serial, row.imei),
     )
     own = {
         "device_id": row.id,
@@ -154,17 +161,21 @@ def _update(session: Session, other: list[Listed], held: dict[UUID, DeviceListin
         row = held[one.row["device_id"]]
         if row.words != one.row["words"]:
             found.append((row.id, one.tokens))
+            _drop_tokens(session, row, one.tokens)
         for name, value in one.row.items():
             setattr(row, name, value)
-    if found:
-        ids = [listing_id for listing_id, _ in found]
-        session.execute(
-            delete(DeviceToken)
-            .where(DeviceToken.listing_id.in_(ids))
-            .execution_options(synchronize_session=False)
-        )
     session.flush()
     _add_tokens(session, found)
+
+
+def _drop_tokens(session: Session, row: DeviceListing, fresh: list[str]) -> None:
+    """Delete its tokens by name: the table is sorted by token and has no other index."""
+    old = {*row.words.split("|"), *fresh}
+    session.execute(
+        delete(DeviceToken)
+        .where(DeviceToken.token.in_(old), DeviceToken.listing_id == row.id)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _add_tokens(session: Session, found: list[tuple[int, list[str]]]) -> None:

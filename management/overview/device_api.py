@@ -55,7 +55,7 @@ class DeviceQuery:
     owner_address: Words = ""
     text: Words = ""
     """Words that the name, owner, address, model, serial number, IMEI or Exchange id begin with;
-    of Japanese any two characters, of numbers also the last 4 to 8 digits."""
+    of Japanese any two characters, of numbers also the last 4 to 6 digits."""
     sort: Literal["name", "contact", "since"] = "name"
     """The last two newest first, and only up to 10,000 devices; above that by name."""
     after: Place = ""
