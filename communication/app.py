@@ -6,7 +6,15 @@ from flask import Blueprint, Flask, Response
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from communication import agent_api, answer, file_api, link_api, open_pages, setup_api
+from communication import (
+    agent_api,
+    answer,
+    download_api,
+    file_api,
+    link_api,
+    open_pages,
+    setup_api,
+)
 from communication.parts import Parts
 from communication.responses import from_answer
 from runtime.errors import SekishoError
@@ -32,7 +40,7 @@ def link_app(parts: Parts) -> Flask:
     """Return what management sees."""
     health = Blueprint("health", __name__)
     open_pages.add_healthz(health, parts)
-    return _app(parts, link_api.bp, setup_api.bp, file_api.link, health)
+    return _app(parts, link_api.bp, setup_api.bp, file_api.link, download_api.bp, health)
 
 
 def _app(parts: Parts, *blueprints: Blueprint) -> Flask:

@@ -74,6 +74,11 @@ class Files:
         except FileNotFoundError:
             raise NotFoundError("This file does not lie here (yet). Ask again later.") from None
 
+    def find(self, sha256: str) -> Path | None:
+        """Return where a whole file lies; None when it is not here."""
+        path = self._whole(sha256)
+        return path if path.exists() else None
+
     def forget(self, sha256: str) -> None:
         """Delete the file, whole or not."""
         self._whole(sha256).unlink(missing_ok=True)

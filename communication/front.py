@@ -24,6 +24,8 @@ MOST_WORKING = 64
 
 FastAnswer = Callable[[Scope], Awaitable[Answer]]
 Post = Callable[[Asked], Awaitable[Answer]]
+Stream = Callable[[Scope, Any], Awaitable[int]]
+"""Answers by itself, piece by piece, and returns the status."""
 
 
 class Front:
@@ -38,6 +40,7 @@ class Front:
         fast: Mapping[str, FastAnswer] | None = None,
         posts: Mapping[str, Post] | None = None,
         known: Callable[[str, str], bool] = lambda method, path: True,
+        streams: Mapping[str, Stream] | None = None,
     ) -> None:
         """Serve *app* with the threads of *pool*, and *fast* and *posts* without.
 
@@ -45,6 +48,7 @@ class Front:
         """
         self._app, self._pool, self._limits = app, pool, body_limits
         self._fast, self._posts, self._known = fast or {}, posts or {}, known
+        self._streams = streams or {}
         self._bodies = Bodies(body_seconds)
         self.answered: Counter[int] = Counter()
         """How many answers of each status."""
@@ -52,6 +56,10 @@ class Front:
 
     async def serve(self, scope: Scope, protocol: Any) -> None:
         """Answer one request."""
+        stream = self._streams.get(scope.path)
+        if stream is not None and scope.method in ("GET", "HEAD"):
+            self.answered[await stream(scope, protocol)] += 1
+            return
         try:
             answer = await self._answer(scope, protocol)
         except Exception:  # the edge: log and go on

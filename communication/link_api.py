@@ -63,6 +63,7 @@ def status() -> ResponseReturnValue:
             certificate_until=shown.not_valid_after_utc if shown else None,
             settings=parts.told(),
             rival=rival,
+            download=parts.downloads.current.tag if parts.downloads.current else "",
         )
     )
 

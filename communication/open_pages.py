@@ -1,27 +1,14 @@
 """What anybody may see: the download page and whether this server is well."""
 
-from flask import Blueprint, Response, redirect
+from flask import Blueprint, Response, redirect, request
 from flask.typing import ResponseReturnValue
 
+from communication.download_page import LANGUAGES, page
 from communication.health import checks
 from communication.parts import Parts
+from contracts import codec, envelope
+from contracts.download import DownloadValues
 from runtime import health
-
-PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Sekisho: agent download</title>
-<style>body{{font:16px/1.5 sans-serif;max-width:40em;margin:2em auto;padding:0 1em}}</style>
-<h1>Agent download</h1>
-<p>This is the communication server of a Sekisho mobile threat protection server.</p>
-<p>It has no agent packages to offer yet. Ask your administrator how to enrol this device;
-an invitation (a QR code or a link) names this server: <code>{address}</code>.</p>
-<h2 lang="ja">エージェントのダウンロード</h2>
-<p lang="ja">このサーバーには、まだ配布できるエージェントがありません。
-端末の登録方法は管理者にお問い合わせください。</p>
-</html>
-"""
 
 
 def blueprint(parts: Parts, plain: bool) -> Blueprint:
@@ -34,9 +21,18 @@ def blueprint(parts: Parts, plain: bool) -> Blueprint:
 
     @bp.get("/mobile")
     def mobile() -> ResponseReturnValue:
-        return Response(
-            PAGE.format(address=parts.address()), content_type="text/html; charset=utf-8"
-        )
+        if plain:  # the key inside the package is no business of who listens on the way
+            return redirect(f"{parts.address()}/mobile", 302)
+        said = request.args.get("lang", "")
+        best = request.accept_languages.best_match(list(LANGUAGES), "en")
+        language = said if said in LANGUAGES else best or "en"
+        download = parts.downloads.current
+        token = download.values if download else None
+        values = codec.read(DownloadValues, envelope.unverified_payload(token)) if token else None
+        shown = page(language, parts.address(), download, values)
+        answer = Response(shown, content_type="text/html; charset=utf-8")
+        answer.vary.add("Accept-Language")
+        return answer
 
     add_healthz(bp, parts)
     return bp

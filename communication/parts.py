@@ -9,6 +9,7 @@ from cryptography import x509
 from communication import pairing
 from communication.board import Board
 from communication.device_identity import Identity
+from communication.downloads import Downloads
 from communication.fast_path import Poll
 from communication.files import Files, Uploads
 from communication.limits import Rate
@@ -43,6 +44,7 @@ class Parts:
         self.reports = Reports(identity, mailbox, self.inbound_came)
         self.files = Files(settings.folder / "files", settings.files_bytes)
         self.uploads = Uploads(settings.folder / "uploads", settings.upload_bytes)
+        self.downloads = Downloads(settings.folder, self.files)
         self.owner = Owner()
         self.ports = Ports(settings.host, {})
         """Set when they are opened."""

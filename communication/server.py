@@ -9,11 +9,13 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from communication import (
     agent_api,
     app,
+    downloads,
     fast_path,
     file_api,
     health,
@@ -117,12 +119,14 @@ def _listen(parts: Parts) -> None:
         poll,
         posts,
         routes.known(for_devices, posts),
+        {downloads.PATH: partial(parts.downloads.stream, plain=False)},
     )
     link_bodies = {"*": codec.MAXIMUM_BYTES}
     link = Front(app.link_app(parts), _threads("link"), link_bodies, settings.body_seconds)
     plain = Front(
         *(in_plain, _threads("plain"), {"*": 0}, settings.body_seconds),
         known=routes.known(in_plain),
+        streams={downloads.PATH: partial(parts.downloads.stream, plain=True)},
     )
     health.register(parts, {"devices": devices, "link": link, "plain": plain})
     kinds = {

@@ -22,6 +22,7 @@ REPORT = "sekisho-report+jws"
 ENROLMENT = "sekisho-enrolment+jws"
 TRUST = "sekisho-trust+jws"
 HANDOVER = "sekisho-handover+jws"
+DOWNLOAD = "sekisho-download+jws"
 AUDIT = "sekisho-audit+jws"
 CONTENT_ENCRYPTION = "A256GCM"
 MAXIMUM_BYTES = 4 * 1024 * 1024

@@ -162,6 +162,8 @@ class RelayStatus:
     certificate_until: Instant | None = None
     settings: RelaySettings | None = None
     rival: Rival | None = None
+    download: Short = ""
+    """``tag`` of the `contracts.download.Download` that it holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

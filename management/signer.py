@@ -12,6 +12,7 @@ from typing import Any, assert_never
 
 from contracts import agent, codec, envelope
 from contracts import keys as jwk
+from contracts.download import DownloadValues
 from management import signer_approvals as approvals
 from management import signer_checkpoints as checkpoints
 from management import signer_messages as messages
@@ -51,6 +52,8 @@ class Signer:
                 return {"signed": self._sign_orders(body)}
             case messages.SignTrust():
                 return {"token": self._sign_trust(body.statement, asker)}
+            case messages.SignDownload():
+                return {"token": self._sign_download(body.values)}
             case messages.ConfirmTrust():
                 _only_here(asker, "A new key or relay is confirmed")
                 with self._store.transaction("confirm trust") as books:
@@ -61,10 +64,8 @@ class Signer:
                 return self._succeed(body.fingerprint)
             case messages.Describe():
                 return self._describe()
-            case messages.Pause():
-                return self._set_pause(body.because or "no reason given")
-            case messages.Resume():
-                return self._resume(body, asker)
+            case messages.Pause() | messages.Resume():
+                return self._about_pause(body, asker)
             case messages.Checkpoint() | messages.ForgetCheckpoint():
                 return self._about_trail(body, asker)
             case messages.Propose() | messages.Proposals() | messages.Approve():
@@ -94,6 +95,13 @@ class Signer:
             return {"token": "", "why": refusal.why, "text": refusal.text}
         token = envelope.sign(codec.write(order), envelope.ORDER, self._keys.key)
         return {"token": token, "why": "", "text": ""}
+
+    def _about_pause(
+        self, body: messages.Pause | messages.Resume, asker: Asker
+    ) -> dict[str, Any]:
+        if isinstance(body, messages.Resume):
+            return self._resume(body, asker)
+        return self._set_pause(body.because or "no reason given")
 
     def _set_pause(self, because: str) -> dict[str, Any]:
         with self._store.transaction("pause") as books:
@@ -187,6 +195,12 @@ class Signer:
         if held:
             raise RefusedError(held)
         return envelope.sign(codec.write(statement), envelope.TRUST, self._keys.key)
+
+    def _sign_download(self, text: str) -> str:
+        values = codec.read(DownloadValues, text)
+        if values.order_signing_key != jwk.public_jwk(self._keys.key):
+            raise RefusedError("The values for a package name another order-signing key.")
+        return envelope.sign(codec.write(values), envelope.DOWNLOAD, self._keys.key)
 
     def _succeed(self, fingerprint: str) -> dict[str, Any]:
         with self._store.transaction("succeed") as books:

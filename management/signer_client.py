@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from contracts import agent, codec
+from contracts.download import DownloadValues
 from management import signer_messages as messages
 from runtime import errors
 
@@ -56,6 +57,11 @@ class SignerClient:
         """Return *statement* as a compact JWS; RefusedError unless it names the signer's keys."""
         text = codec.write(statement).decode()
         return str(self._ask(messages.SignTrust(statement=text))["token"])
+
+    def sign_download(self, values: DownloadValues) -> str:
+        """Return *values* as a compact JWS; RefusedError unless they name the signer's key."""
+        text = codec.write(values).decode()
+        return str(self._ask(messages.SignDownload(values=text))["token"])
 
     def confirm_trust(self, fingerprint: str) -> None:
         """Take the new keys and relays that wait; only for whoever runs the machine."""

@@ -46,6 +46,14 @@ class SignTrust:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignDownload:
+    """`contracts.download.DownloadValues` that name the signer's own key."""
+
+    kind: Literal["sign_download"] = "sign_download"
+    values: Annotated[str, Field(max_length=16 * 1024)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmTrust:
     """The operator takes the new keys and relays of the statement that waits."""
 
@@ -174,6 +182,7 @@ class ForgetCheckpoint:
 Body = Annotated[
     SignOrders
     | SignTrust
+    | SignDownload
     | ConfirmTrust
     | Succeed
     | Describe

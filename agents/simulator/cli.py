@@ -34,23 +34,55 @@ def simulate() -> None:
 
 @simulate.command()
 @state_option
-@click.option("--qr", required=True, help="Text of the enrolment code: sekisho://enrol?...")
+@click.option(
+    "--qr", "--key", default="", help="Enrolment code sekisho://enrol?..., or a typed key."
+)
+@click.option("--server", default="", help="Beside a typed key without one: name or name:port.")
+@click.option(
+    "--apk",
+    "package",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Take the code from an agent package of the download page.",
+)
+@click.option(
+    "--terms",
+    type=click.Choice(["accept", "refuse"]),
+    default="accept",
+    show_default=True,
+    help="What the user says to terms of use, now and later.",
+)
 @click.option("--platform", type=click.Choice(["android", "ios"]), default="android")
 @click.option("--ownership", type=click.Choice(["company", "personal"]), default="company")
 @click.option("--manufacturer", default="")
 @click.option("--model", default="Simulated phone", show_default=True)
 @click.option("--serial", default="")
 @click.option("--imei", default="")
+@click.option("--meid", default="")
+@click.option("--wifi-mac", default="")
+@click.option("--enterprise-id", default="", help="Android's enrolment-specific id.")
 @click.option("--exchange-device-id", default="", help="DeviceId its mail client claims.")
 @click.option("--user", default="", help="User name, where the invitation asks for one.")
 @click.option("--password", default="", help="Password of that user.")
 @click.option("--wait", default=120, show_default=True, help="Seconds to wait for an answer.")
 def enrol(
-    device: SimulatedDevice, qr: str, user: str, password: str, wait: int, **about: str
+    device: SimulatedDevice,
+    qr: str,
+    server: str,
+    package: Path | None,
+    terms: str,
+    user: str,
+    password: str,
+    wait: int,
+    **about: str,
 ) -> None:
-    """Enrol this device with the code from an invitation."""
+    """Enrol this device with a code, a typed key, or an agent package that brings one."""
+    if bool(qr) == bool(package):
+        raise click.UsageError("Say either --key (or --qr) or --apk.")
+    code = qr if package is None else apk.enrolment_code(package)
     description = phone.checked(DeviceDescription, about)
-    device_id = device.enrol(qr, description, user, password, timedelta(seconds=wait))
+    device.set_terms(terms == "accept")
+    patience = timedelta(seconds=wait)
+    device_id = device.enrol(code, description, user, password, patience, server)
     member = device.state.member()
     click.echo(f"Enrolled as {device_id}.")
     click.echo(f"Policy: {member.policy.name}, version {member.policy.version}.")

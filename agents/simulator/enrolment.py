@@ -10,6 +10,7 @@ from agents.simulator.state import Asked, DeviceState, Membership
 from agents.simulator.trust import Invitation
 from contracts import codec, envelope, keys
 from contracts.agent import (
+    AskTerms,
     DeviceDescription,
     Enrolled,
     EnrolmentPost,
@@ -18,7 +19,17 @@ from contracts.agent import (
     Order,
     TrustStatement,
 )
-from runtime.errors import MalformedMessageError
+from runtime.errors import MalformedMessageError, RefusedError
+
+
+class TermsAskedError(RefusedError):
+    """Management wants the terms of use accepted first; enrol again with their version."""
+
+    def __init__(self, terms: AskTerms) -> None:
+        super().__init__(
+            f"The terms of use must be accepted first: version {terms.version}, {terms.title}."
+        )
+        self.terms = terms
 
 
 def ask(
@@ -29,6 +40,7 @@ def ask(
     description: DeviceDescription,
     user: tuple[str, str],
     local: datetime,
+    accepted_terms: int | None = None,
 ) -> None:
     """Write the enrolment request into *state*; enrolment key and password only inside the JWE."""
     signer = keys.read_private(state.signing_key)
@@ -42,6 +54,7 @@ def ask(
         signing_key=keys.public_jwk(signer),
         encryption_key=keys.public_jwk(keys.read_private(state.encryption_key)),
         device=description,
+        accepted_terms=accepted_terms,
     )
     sealed = envelope.seal(
         codec.write(request), envelope.ENROLMENT, signer, keys.read_public(trust.encryption_key)
@@ -63,7 +76,7 @@ def read_answer(state: DeviceState, asked: Asked, sealed: str) -> Order:
     body = order.body
     if isinstance(body, Enrolled):
         wanted = body.device_id
-    elif isinstance(body, EnrolmentRefused):
+    elif isinstance(body, EnrolmentRefused | AskTerms):
         wanted = asked.enrolment_id
     else:
         raise RefusedOrderError("gap", f"A {body.kind} came before the answer to the enrolment.")

@@ -67,6 +67,7 @@ class Files:
                 return
             part.replace(place(self.file.folder, app.sha256))
             phone.install(state.phone, _installed(app))
+            store.note_installed(state, app)
             state.note(now, f"{app.package} {app.version} from the app store installed.")
 
     # --- upwards ---

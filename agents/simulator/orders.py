@@ -17,13 +17,16 @@ from agents.simulator.state import DeviceState, KnownUpload, Membership
 from contracts import codec, envelope, keys
 from contracts.agent import (
     ApplyPolicy,
+    AskTerms,
     CommandResult,
     Enrolled,
+    NewAgent,
     NewPatterns,
     OfferApps,
     Order,
     RelayProblem,
     RunCommand,
+    TermsAnswer,
     UploadApp,
 )
 from contracts.files import write_key
@@ -130,10 +133,20 @@ def take(state: DeviceState, membership: Membership, order: Order, local: dateti
     elif isinstance(body, OfferApps):
         state.offer = body
         state.note(now, f"The app store offers {len(body.apps)} apps, {len(body.links)} links.")
+    elif isinstance(body, NewAgent):
+        state.new_agent = body
+        state.note(now, f"Agent {body.version} is announced.")
+    elif isinstance(body, AskTerms):
+        accepted = state.phone.accepts_terms
+        state.pending.append(TermsAnswer(version=body.version, accepted=accepted, at=now))
+        state.note(now, f"Terms of use, version {body.version}: {_ANSWERS[accepted]}.")
     elif isinstance(body, UploadApp):
         _accept_upload(state, body)
     elif isinstance(body, RunCommand):
         _accept_command(state, body, now)
+
+
+_ANSWERS = {True: "accepted", False: "refused"}
 
 
 def _accept_command(state: DeviceState, command: RunCommand, now: datetime) -> None:

@@ -68,6 +68,8 @@ class Phone:
     """What stands on the locked screen."""
     shares_apps: bool = False
     """Whether the owner of a personal device lets files of apps be sent for scanning."""
+    accepts_terms: bool = True
+    """Whether the user accepts terms of use that are shown."""
     work_data: bool = True
     latitude: float | None = 35.6812
     longitude: float | None = 139.7671
@@ -174,7 +176,7 @@ def _scan_now(phone: Phone, arguments: dict[str, str], now: datetime) -> str:
 
 
 def _update_now(phone: Phone, arguments: dict[str, str], now: datetime) -> str:
-    return f"The agent is {phone.posture.agent_version}; nothing newer is offered."
+    return f"The agent is {phone.posture.agent_version}; a newer one is fetched when it is offered."
 
 
 def _message(phone: Phone, arguments: dict[str, str], now: datetime) -> str:

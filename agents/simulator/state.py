@@ -13,6 +13,7 @@ from agents.simulator.phone import Phone
 from contracts import codec, keys
 from contracts.agent import (
     Apps,
+    NewAgent,
     OfferApps,
     PolicyDocument,
     PollToken,
@@ -114,6 +115,8 @@ class DeviceState:
     """What the app store offers."""
     chosen: list[str] = field(default_factory=list)
     """Packages of optional apps that the user wants."""
+    new_agent: NewAgent | None = None
+    """A newer package of the agent that is not here yet."""
     uploads: list[KnownUpload] = field(default_factory=list)
     wipe_tries: int = 0
     commands_seen: list[str] = field(default_factory=list)
