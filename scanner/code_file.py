@@ -1,21 +1,18 @@
 """The code of one DEX file of an app: its classes, their methods, and who uses what."""
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple
 
-from scanner.code_index import INVOKES, READS, TYPES, CodeIndex
-from scanner.code_sites import ALL, CodeSites, Found, TooMuchError
+from scanner.code_sites import INVOKES, READS, TYPES, CodeSites
 from scanner.code_tables import CodeTables
 from scanner.instructions import signed
 from scanner.numbers import uleb_run
 
 MAXIMUM_METHODS = 20_000
 """Of one class."""
-Asked = Sequence[tuple[int, Sequence[int | None]]]
-"""Kind of instruction (`scanner.code_index`), and the rows it names."""
 
 
 class Method(NamedTuple):
@@ -28,8 +25,30 @@ class Method(NamedTuple):
     code_at: int
 
 
+class Called(NamedTuple):
+    """A row of the method table, in words."""
+
+    owner: str
+    name: str
+    proto: str
+    proto_row: int
+
+
 class CodeFile(CodeTables):
     """One DEX file."""
+
+    @cached_property
+    def _called(self) -> dict[int, Called]:
+        return {}
+
+    def called(self, row: int) -> Called:
+        """Return what *row* of the method table names."""
+        found = self._called.get(row)
+        if found is None:
+            owner, proto, name = self.method(row)
+            found = Called(self.type_name(owner), self.text(name), self.proto(proto), proto)
+            self._called[row] = found
+        return found
 
     @cached_property
     def class_rows(self) -> dict[int, int]:
@@ -96,51 +115,24 @@ class CodeFile(CodeTables):
             start = end
 
     @cached_property
-    def code_places(self) -> list[tuple[int, int, int]]:
-        """(offset of the code, class row, method index) of every method with code, sorted."""
-        rows = range(self.dex.classes.rows)
-        return sorted((code, row, index) for row in rows for index, code in self._coded(row))
-
-    @cached_property
     def _sites(self) -> CodeSites:
-        return CodeSites(self.data, self.dex.classes, self.codes_of)
-
-    @cached_property
-    def _index(self) -> CodeIndex:
-        places = [code for code, _, _ in self.code_places]
-        last = places[-1] + 16 + 2 * self._number(places[-1] + 12)
-        return CodeIndex(self.data, places[0] & ~1, min(last, len(self.data)), places)
+        return CodeSites(self.data, self.dex.classes, self._coded)
 
     def users(
-        self, methods: Iterable[int], fields: Iterable[int], types: Iterable[int | None] = ()
+        self, methods: Iterable[int], fields: Iterable[int], types: Iterable[int] = ()
     ) -> list[Method]:
         """Return the methods that use one of the rows of these tables."""
-        asked: Asked = [(INVOKES, [*methods]), (READS, [*fields]), (TYPES, [*types])]
+        asked = ((INVOKES, methods), (READS, fields), (TYPES, types))
+        found = {one for kind, rows in asked for one in self._sites.users(kind, rows)}
         return [
             self._method_with(index, self.type_name(self.parents[row][0]), code)
-            for code, row, index in sorted(self._places(asked))
+            for code, row, index in sorted(found)
         ]
 
     def count_users(self, methods: Iterable[int], fields: Iterable[int], most: int) -> int:
         """Return how many methods `users` would return, or some number above *most*."""
-        return len(self._places([(INVOKES, [*methods]), (READS, [*fields])], most))
-
-    def _places(self, asked: Asked, most: int = ALL) -> set[Found]:
-        if not any(rows for _, rows in asked):
-            return set()
-        if "_index" not in self.__dict__:
-            try:
-                found = (self._sites.users(kind, rows, most) for kind, rows in asked)
-                return {one for some in found for one in some}
-            except TooMuchError:
-                pass
-        return self._indexed(asked)
-
-    def _indexed(self, asked: Asked) -> set[Found]:
-        if not self.code_places:
-            return set()
-        found = {number for kind, rows in asked for number in self._index.users(kind, rows)}
-        return {self.code_places[number] for number in found}
+        asked = ((INVOKES, methods), (READS, fields))
+        return len({one for kind, rows in asked for one in self._sites.users(kind, rows, most)})
 
 
 def catch_places(file: CodeFile, at: int, units: int) -> list[int]:

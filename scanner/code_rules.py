@@ -4,25 +4,19 @@ The walks are shared by all clauses that start in the same place.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from scanner.behaviour_rules import alternatives
-from scanner.call_graph import CallGraph, place_of
-from scanner.code_file import Method
-from scanner.constant_rules import Constants
 from scanner.flow import Walk
 from scanner.frames import Budget, BudgetError, Event
-from scanner.program import OwnClass, Program, Reference
-from scanner.reach import Reach
+from scanner.program import Program, Reference
+from scanner.starts import Start, Starts, has_place
 from scanner.values import ARRAY, Value
 
-MAXIMUM_STARTS = 500
+MAXIMUM_STARTS = 1_000
 MAXIMUM_TRIES = 200_000
 """Comparisons of a clause with the calls of one walk."""
-CALLERS = 2
-"""How many calls up a clause without a place to start looks."""
-_FIRST = ("<clinit>", "<init>", "attachBaseContext", "onCreate", "onServiceConnected")
 Clause = Mapping[str, Any]
 
 
@@ -36,13 +30,10 @@ class CodeSearch:
         budget: Budget,
     ) -> None:
         self._program = program
-        self._references = references
         self._budget = budget
         self._noted = _noted(program, references)
-        self._graph = CallGraph(program)
-        self._reach = Reach(program, self._noted)
-        self._constants = Constants(program)
-        self._walks: dict[tuple[object, str, int, bool], Walk] = {}
+        self._starts = Starts(program, references)
+        self._walks: dict[tuple[object, int, bool], Walk] = {}
 
     def evidence(self, clause: Clause, classes: Sequence[str]) -> list[str]:
         """Return a line for each step where *clause* holds; empty: it does not.
@@ -50,9 +41,10 @@ class CodeSearch:
         *classes* are those of the components to start in. Raises BudgetError, and what
         `scanner.program.Program` raises for damaged code.
         """
-        if not all(map(self._constants.may_fit, clause["steps"])):
-            return []
-        for walk in self._all_walks(clause, classes):
+        for number, start in enumerate(self._starts.of(clause, classes)):
+            if number >= MAXIMUM_STARTS and not has_place(clause):  # what is cut off must be told
+                raise BudgetError
+            walk = self._walk(clause, start)
             if any(not event.names.isdisjoint(clause["absent"]) for event in walk.events):
                 continue
             chosen = _Match(clause, walk, self._budget).find()
@@ -60,101 +52,14 @@ class CodeSearch:
                 return [self._line(event, names) for event, names in chosen]
         return []
 
-    def _all_walks(self, clause: Clause, classes: Sequence[str]) -> Iterator[Walk]:
-        names = clause["methods"]
-        if not (clause["component"] or clause["extends"] or clause["implements"]):
-            starts = (m for m in self._anywhere(clause) if not names or m.name in names)
-            leading = (one for one in starts if self._leads(clause, one.owner, [one]))
-            for number, method in enumerate(leading):
-                if number >= MAXIMUM_STARTS:  # what is cut off must be told
-                    raise BudgetError
-                yield self._walk(clause, method, method.owner, [method])
-            return
-        for one in self._classes(clause, classes):
-            methods = [m for m in self._inherited(one) if not names or m.name in names]
-            if methods and self._leads(clause, one.descriptor, methods):
-                yield self._walk(clause, tuple(names), one.descriptor, methods)
-
-    def _leads(self, clause: Clause, kind: str, methods: Sequence[Method]) -> bool:
-        """Whether *methods* can lead to a call of each step at all."""
-        steps = clause["steps"]
-        leads = self._reach.leads(
-            methods,
-            kind,
-            clause["reach"],
-            lambda reached: all(self._may_hold(step, reached) for step in steps),
-        )
-        if leads is not None:
-            return leads
-        places = {place_of(method) for method in methods}
-        for step in clause["steps"]:
-            found = self._graph.towards(self._rows(step), clause["reach"])
-            if found is not None and places.isdisjoint(found):
-                return False
-        return True
-
-    def _may_hold(self, step: Mapping[str, Any], reached: Collection[Reference]) -> bool:
-        """Whether a walk that uses *reached* at most has a call of *step*, and what it is from."""
-        sources = [step["takes"], *(one["comes_from"] for one in step["arguments"].values())]
-        if not all(self._is_any(names, reached) for names in sources if names):
-            return False
-        if step["either"]:
-            return any(self._may_hold(other, reached) for other in step["either"])
-        return self._is_any(step["call"], reached)
-
-    def _is_any(self, names: Iterable[str], reached: Collection[Reference]) -> bool:
-        return any(
-            "->" not in name or any(row in reached for row in self._references.get(name, ()))
-            for name in names
-        )
-
-    def _classes(self, clause: Clause, classes: Sequence[str]) -> Iterator[OwnClass]:
-        if clause["component"]:
-            yield from (one for c in dict.fromkeys(classes) if (one := self._program.own_class(c)))
-        elif clause["extends"]:
-            yield from self._program.descendants(tuple(clause["extends"]), interfaces=False)
-        else:
-            yield from self._program.descendants(tuple(clause["implements"]), interfaces=True)
-
-    def _inherited(self, one: OwnClass) -> list[Method]:
-        """Return what runs in objects of a class: its methods and those of its own ancestors."""
-        found: dict[tuple[str, str], Method] = {}
-        for ancestor in self._program.line(one.descriptor):
-            for key, method in ancestor.methods.items():
-                found.setdefault(key, method)
-        return sorted(found.values(), key=lambda m: _FIRST.index(m.name) if m.name in _FIRST else 9)
-
-    def _walk(self, clause: Clause, place: object, kind: str, methods: Iterable[Method]) -> Walk:
-        key = (place, kind, clause["reach"], clause["user_acts"])
+    def _walk(self, clause: Clause, start: Start) -> Walk:
+        key = (start, clause["reach"], clause["user_acts"])
         if key not in self._walks:
-            walk = Walk(self._program, self._noted, self._budget, *key[2:])
-            for method in methods:
-                walk.start(method, kind)
+            walk = Walk(self._program, self._noted, self._budget, *key[1:])
+            for method in start.methods:
+                walk.start(method, start.kind)
             self._walks[key] = walk
         return self._walks[key]
-
-    def _anywhere(self, clause: Clause) -> Iterator[Method]:
-        """Yield the methods with a call of the rarest step, their callers first."""
-        level = self._rarest([self._rows(step) for step in clause["steps"]])
-        levels = [level]
-        for _ in range(min(CALLERS, clause["reach"])):
-            level = self._program.callers(level) if level else []
-            levels.append(level)
-        yield from dict.fromkeys(method for group in reversed(levels) for method in group)
-
-    def _rarest(self, steps: Sequence[list[Reference]]) -> list[Method]:
-        """Return the methods with a call of the step that fewest have; of equals the first."""
-        by_rows = sorted(range(len(steps)), key=lambda number: len(steps[number]))
-        best = by_rows[0]
-        found = self._program.users(steps[best])
-        for number in by_rows[1:]:
-            if not self._program.has_more_users(steps[number], len(found) - (number > best)):
-                best, found = number, self._program.users(steps[number])
-        return found
-
-    def _rows(self, step: Mapping[str, Any]) -> list[Reference]:
-        calls = [call for one in alternatives([step]) for call in one["call"]]
-        return [row for call in calls for row in self._references.get(call, ())]
 
     def _line(self, event: Event, names: Sequence[str]) -> str:
         file = self._program.files[event.method.file]

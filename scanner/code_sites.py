@@ -1,119 +1,165 @@
-"""Where the code of a DEX file names a few rows, found without reading the rest of the file.
+"""Where the code of a DEX file names a row of the method, field or type table, and in which method.
 
-`scanner.code_index` answers any number of questions, but reads all code first; this searches the
-bytes of each row, and reads the classes of what it finds. It gives up (`TooMuchError`) where
-the index is cheaper, or where the file does not look as Android demands.
+Found by the bytes of the instructions, without disassembling: what merely looks like an instruction
+brings a place too many, which whoever walks through the code then finds out. A few rows are
+searched for one by one; for more of them all instructions that name a row are copied out once.
 """
 
 import struct
 import sys
+from array import array
 from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from itertools import compress
 
-from scanner.code_index import KINDS
-
-LEAST_BYTES = 65_536
-"""Of code: in less, the index is as cheap."""
-MAXIMUM_ROWS = 48
-"""Searched in one file."""
-MAXIMUM_HITS = 4_000
-MAXIMUM_WORDS = 200_000
-"""Looked at for the beginnings of methods."""
+INVOKES, READS, TYPES = 1, 2, 3
+_KIND = bytearray(256)
+for _kind, _codes in (
+    (INVOKES, (*range(0x6E, 0x73), *range(0x74, 0x79))),
+    (READS, (*range(0x52, 0x59), *range(0x60, 0x67))),
+    (TYPES, (0x1C, 0x22)),  # a class as a value, a new object of it
+):
+    for _code in _codes:
+        _KIND[_code] = _kind
+KINDS = bytes(_KIND)
+MAXIMUM_SEARCHES = 64
+"""Of single rows in one file."""
+MAXIMUM_HITS = 20_000
 ALL = sys.maxsize
 _WINDOW = 2048
+_SHORTEST = 1 << 14
+"""Smaller offsets are too short numbers to be searched for."""
 _CODE, _CLASS_DATA = 0x2001, 0x2000
 Found = tuple[int, int, int]
 """Offset of the code, row of the class, index of the method."""
-
-
-class TooMuchError(Exception):
-    """The index is cheaper. Stays inside the scanner."""
+CodesOf = Callable[[int], Iterable[tuple[int, int]]]
+"""Row of a class -> index and offset of the code of each of its methods."""
 
 
 class CodeSites:
-    """The code of *data*; *codes_of* gives method index -> offset of the code of a class row."""
+    """The code of *data*, a DEX file with the table of classes *class_rows* (rows, offset)."""
 
-    def __init__(
-        self, data: bytes, class_rows: tuple[int, int], codes_of: Callable[[int], dict[int, int]]
-    ) -> None:
+    def __init__(self, data: bytes, class_rows: tuple[int, int], codes_of: CodesOf) -> None:
         self._data, self._codes_of = data, codes_of
         self._start, self._end = _section(data, _CODE)
+        self._start += self._start % 2
         self._classes_start, self._classes_end = _section(data, _CLASS_DATA)
         rows, at = class_rows
         table = struct.iter_unpack("<24xI4x", data[at : at + 32 * rows])
         self._classes = sorted(zip((place for (place,) in table), range(rows), strict=True))
         self._known: dict[int, Found | None] = {}
-        self._rows, self._hits, self._words = MAXIMUM_ROWS, MAXIMUM_HITS, MAXIMUM_WORDS
+        self._searches, self._hits = MAXIMUM_SEARCHES, MAXIMUM_HITS
 
-    def users(self, kind: int, rows: Iterable[int | None], most: int = ALL) -> set[Found]:
-        """Return the methods whose code names one of *rows*, as `CodeIndex.users` would find.
-
-        It stops when there are more than *most*.
-        """
-        wanted = [row for row in rows if row is not None and row < 65_536]
-        self._rows -= len(wanted)
-        if self._rows < 0 or self._end - self._start < LEAST_BYTES:
-            raise TooMuchError
+    def users(self, kind: int, rows: Iterable[int], most: int = ALL) -> set[Found]:
+        """Return the methods whose code names one of *rows*; it stops when they are over *most*."""
         found: set[Found] = set()
-        for row in wanted:
-            for at in self._sites(kind, row):
-                found.add(self._method_around(at))
+        for row in rows:
+            for site in self._sites(kind, row) if row < 65_536 else ():
+                method = self._method_around(site)
+                if method:
+                    found.add(method)
                 if len(found) > most:
                     return found
         return found
 
     def _sites(self, kind: int, row: int) -> Iterator[int]:
         """Yield the offsets of instructions of that kind with that row."""
+        self._searches -= 1
+        if self._searches < 0 or self._hits < 0:
+            yield from self._copied.sites(kind, row)
+            return
         data, needle = self._data, struct.pack("<H", row)
-        at = data.find(needle, self._start + 18, self._end)
+        at = data.find(needle, self._start + 2, self._end)
         while at >= 0:
+            self._hits -= 1
             if at % 2 == 0 and KINDS[data[at - 2]] == kind:
                 yield at - 2
-            self._hits -= 1
-            if self._hits < 0:
-                raise TooMuchError
             at = data.find(needle, at + 1, self._end)
 
-    def _method_around(self, site: int) -> Found:
-        """Return the method with the instruction at *site*; Android aligns methods to four."""
-        high = (site - 16) & ~3
+    @cached_property
+    def _copied(self) -> "_Copied":
+        return _Copied(self._data, self._start, self._end)
+
+    # --- the method around an instruction ---
+
+    def _method_around(self, site: int) -> Found | None:
+        """Return the method with the instruction at *site*; None: no method has one there."""
+        if self._every is not None:
+            number = bisect(self._every, (site,)) - 1
+            return self._if_inside(self._every[number], site) if number >= 0 else None
+        high = (site - 16) & ~3  # Android aligns methods to four
         while high >= self._start:
             low = max(high - _WINDOW, self._start + -self._start % 4)
             words = struct.unpack_from(f"<{(high - low) // 4 + 4}I", self._data, low)
             for number in range(len(words) - 4, -1, -1):
-                at = low + 4 * number
-                if site < at + 16 + 2 * words[number + 3] <= self._end:
-                    found = self._method_at(at, words[number], words[number + 1] & 0xFFFF)
+                registers, outs, _, units = words[number : number + 4]
+                if self._may_begin(low + 4 * number, registers, outs, units):
+                    found = self._method_at(low + 4 * number)
                     if found is not None:
-                        return found
-            self._words -= len(words)
-            if self._words < 0:
-                break
+                        return self._if_inside(found, site)
             high = low - 4
-        raise TooMuchError
+        return None
 
-    def _method_at(self, at: int, registers: int, outs: int) -> Found | None:
-        """Return the method whose code is at *at*, if that is the beginning of one."""
-        if registers >> 16 > registers & 0xFFFF or outs > max(5, registers & 0xFFFF):
+    def _may_begin(self, at: int, registers: int, outs: int, units: int) -> bool:
+        return (
+            registers >> 16 <= registers & 0xFFFF
+            and outs & 0xFFFF <= max(5, registers & 0xFFFF)
+            and 0 < units <= (self._end - at - 16) // 2
+        )
+
+    def _if_inside(self, found: Found, site: int) -> Found | None:
+        (units,) = struct.unpack_from("<I", self._data, found[0] + 12)
+        return found if found[0] + 16 <= site < found[0] + 16 + 2 * units else None
+
+    @cached_property
+    def _every(self) -> list[Found] | None:
+        """All methods, sorted, for a file in which they cannot be searched for."""
+        if self._start >= _SHORTEST and self._classes_start < self._classes_end:
             return None
+        rows = range(len(self._classes))
+        return sorted((code, row, index) for row in rows for index, code in self._codes_of(row))
+
+    def _method_at(self, at: int) -> Found | None:
+        """Return the method whose code is at *at*, if that is the beginning of one."""
         if at not in self._known:
             self._known[at] = max(self._naming(at), default=None)
         return self._known[at]
 
     def _naming(self, code: int) -> Iterator[Found]:
         """Yield the methods that the table of classes gives code at *code*."""
-        if code < 1 << 14:
-            raise TooMuchError  # too short a number to search for
         needle = bytes((code & 0x7F | 0x80, code >> 7 & 0x7F | 0x80))
         at = self._data.find(needle, self._classes_start, self._classes_end)
         while at >= 0:
             place = bisect(self._classes, (at, len(self._data))) - 1
             if place >= 0 and self._data[at + 2] & 0x7F == code >> 14 & 0x7F:
                 row = self._classes[place][1]
-                for index, given in self._codes_of(row).items():
-                    if given == code:
-                        yield code, row, index
+                yield from ((code, row, i) for i, given in self._codes_of(row) if given == code)
             at = self._data.find(needle, at + 1, self._classes_end)
+
+
+class _Copied:
+    """All instructions from *start* to *end* that name a row, side by side."""
+
+    def __init__(self, data: bytes, start: int, end: int) -> None:
+        body = data[start : start + (end - start) // 2 * 2]
+        units = array("H", body)
+        if sys.byteorder == "big":
+            units.byteswap()
+        kinds = body[::2].translate(KINDS)[:-1]
+        self._start = start
+        self._kinds = kinds.translate(None, b"\0")
+        self._places = array("I", compress(range(len(kinds)), kinds))
+        self._rows = struct.pack(f"<{len(self._kinds)}H", *compress(units[1:], kinds))
+
+    def sites(self, kind: int, row: int) -> Iterator[int]:
+        """Yield the offsets of instructions of that kind with that row."""
+        needle = struct.pack("<H", row)
+        at = self._rows.find(needle)
+        while at >= 0:
+            if at % 2 == 0 and self._kinds[at // 2] == kind:
+                yield self._start + 2 * self._places[at // 2]
+            at = self._rows.find(needle, at + 1)
 
 
 def _section(data: bytes, kind: int) -> tuple[int, int]:

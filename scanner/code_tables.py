@@ -27,6 +27,7 @@ class CodeTables:
         self._type_names: dict[int, str] = {}
         self._proto_texts: dict[int, str] = {}
         self._field_names: dict[int, str] = {}
+        self._rows_of_types: dict[str, int | None] = {}
 
     def text(self, index: int) -> str:
         """Return string *index*; undecodable bytes stay distinguishable."""
@@ -152,6 +153,13 @@ class CodeTables:
         """Return type index -> descriptor for those of *strings* that are types."""
         known = self._type_rows
         return {known[index]: text for text, index in strings.items() if index in known}
+
+    def type_row(self, descriptor: str) -> int | None:
+        """Return the index of that type, if it is in the table."""
+        if descriptor not in self._rows_of_types:
+            found = self.find_types(self.find_strings((descriptor,)))
+            self._rows_of_types[descriptor] = next(iter(found), None)
+        return self._rows_of_types[descriptor]
 
     @cached_property
     def _type_rows(self) -> dict[int, int]:

@@ -5,14 +5,13 @@ sides of a branch are taken, and a value knows two things: the constant it is, a
 that it was made of. `docs/patterns.md` says what rules can rely on. Bounded by `Budget`.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from scanner import code_file
-from scanner.code_file import Method
+from scanner.code_file import Called, Method
 from scanner.effects import HANDLERS
 from scanner.frames import Budget, BudgetError, Event, Frame
-from scanner.instructions import LENGTHS, branch_targets
+from scanner.instructions import FIRST_BRANCH, LAST_BRANCH, LENGTHS, branch_targets
 from scanner.program import Program
 from scanner.values import ARRAY, EMPTY, Key, Value, mixed, put_into
 
@@ -27,6 +26,9 @@ UNITS_A_STEP = 64
 """Copying registers and reading code costs too, which hostile code drives up."""
 MAXIMUM_PASSES = 3
 """Over one method in one call."""
+_STATIC = (0x71, 0x77)
+_DISPATCHED = (0x6E, 0x72, 0x74, 0x78)
+"""Which method runs depends on the object."""
 USER_ACTS = frozenset(
     {
         *("onClick", "onLongClick", "onItemClick", "onItemLongClick", "onItemSelected"),
@@ -62,8 +64,8 @@ class Walk:
         self._changes = 0
         """How often a field gained something: then what reads it may do something else."""
         self._followed: dict[tuple[str, frozenset[int], int, int], tuple[int, int]] = {}
-        self._running: Counter[Method] = Counter()
-        self._runs: Counter[Method] = Counter()
+        self._running: dict[Method, int] = {}
+        self._runs: dict[Method, int] = {}
         self._done: dict[tuple[Method, tuple[Key, ...], int], tuple[Value, int, int] | None] = {}
 
     def start(self, method: Method, kind: str) -> None:
@@ -80,15 +82,16 @@ class Walk:
                 return mixed(arguments)
             self._repeat(*known[1:])
             return known[0]
-        if self._running[method] > 1 or self._runs[method] >= MAXIMUM_RUNS:
+        running, runs = self._running.get(method, 0), self._runs.get(method, 0)
+        if running > 1 or runs >= MAXIMUM_RUNS:
             return mixed(arguments)  # deeper into itself, or once more, there is nothing new
-        self._runs[method] += 1
+        self._runs[method] = runs + 1
         self._done[key] = None
         begin = len(self.trace)
         frame = Frame(self._program.files[method.file], method, arguments, depth)
-        self._running[method] += 1
+        self._running[method] = running + 1
         self._run(frame)
-        self._running[method] -= 1
+        self._running[method] = running
         given = frame.returned[0] if len(frame.returned) == 1 else mixed(frame.returned)
         self._done[key] = (given, begin, len(self.trace))
         return given
@@ -128,14 +131,13 @@ class Walk:
                 if at + length > size:
                     break
                 HANDLERS[code](self, frame, at)
-                targets, goes_on = branch_targets(units, at)
-                if wide and targets:
-                    self._budget.spend(wide * len(targets))
-                waiting += [
-                    (target, [*frame.registers], turn) for target in targets if 0 <= target < size
-                ]
-                if not goes_on:
-                    break
+                if FIRST_BRANCH <= code <= LAST_BRANCH:
+                    targets, goes_on = branch_targets(units, at)
+                    if wide and targets:
+                        self._budget.spend(wide * len(targets))
+                    waiting += [(to, [*frame.registers], turn) for to in targets if 0 <= to < size]
+                    if not goes_on:
+                        break
                 at += length
             self._budget.spend(steps + 1)
 
@@ -158,28 +160,24 @@ class Walk:
     def call(self, frame: Frame, at: int, registers: Sequence[int]) -> None:
         """Walk the call at *at*."""
         row, code = frame.units[at + 1], frame.units[at] & 0xFF
-        owner, proto, name = frame.file.method(row)
         values = [frame.registers[number] for number in registers]
-        is_static = code in (0x71, 0x77)
+        called = frame.file.called(row)
         names = self._noted[frame.method.file][0].get(row)
         if names is None:
-            signature = (frame.file.text(name), frame.file.proto(proto))
-            target = self._target(frame.file.type_name(owner), signature, values, code)
+            target = self._target(called, values, code)
             if target is not None:
                 frame.result = self._own(target, values, frame.depth)
                 return
-        frame.result = self._foreign(frame, at, names, values, (proto, name), is_static)
+        frame.result = self._foreign(frame, at, names, values, called, code in _STATIC)
 
-    def _target(
-        self, owner: str, signature: tuple[str, str], values: Sequence[Value], code: int
-    ) -> Method | None:
+    def _target(self, called: Called, values: Sequence[Value], code: int) -> Method | None:
         """Return the own method that runs: that of the object's class, if it is known."""
-        if code in (0x6E, 0x72, 0x74, 0x78) and values:
+        if code in _DISPATCHED and values and (values[0].kind or values[0].holds):
             for holder in (values[0].kind, *sorted(values[0].holds)):
-                found = self._program.method(holder, *signature)
+                found = self._program.method(holder, called.name, called.proto)
                 if found is not None:
                     return found
-        return self._program.method(owner, *signature)
+        return self._program.method(*called[:3])
 
     def _own(self, target: Method, values: Sequence[Value], depth: int) -> Value:
         is_act = target.name in USER_ACTS and not self._user_acts
@@ -193,14 +191,13 @@ class Walk:
         at: int,
         names: frozenset[str] | None,
         values: list[Value],
-        row: tuple[int, int],
+        called: Called,
         is_static: bool,
     ) -> Value:
         """Walk a call of the framework: note it, mix its arguments, follow objects it is given."""
         more: frozenset[int] = frozenset()
-        proto, name = row
         if names:
-            shorty = frame.file.parameters(proto)[1:]
+            shorty = frame.file.parameters(called.proto_row)[1:]
             more = self.note(frame, at, names, values, shorty, is_static)
         given = values if is_static else values[1:]
         if not is_static and values and values[0].is_new:
@@ -209,8 +206,8 @@ class Walk:
         for value in given:
             if value.is_new and value.constant == ARRAY:
                 value.origins |= result.origins
-        is_made = frame.file.text(name) == "<init>"
-        for holder in mixed(given if is_made else values).holds:
+        handed = mixed(given) if called.name == "<init>" else result
+        for holder in sorted(handed.holds):
             self._follow(holder, given, frame.depth)
         return result
 

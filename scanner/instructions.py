@@ -23,6 +23,8 @@ LENGTHS = bytearray([1] * 256)
 for _length, _codes in _BY_LENGTH.items():
     for _code in _codes:
         LENGTHS[_code] = _length
+FIRST_BRANCH, LAST_BRANCH = 0x0E, 0x3D
+"""All others go on with the next instruction."""
 _ENDS = frozenset((0x0E, 0x0F, 0x10, 0x11, 0x27))
 _NOWHERE: tuple[Sequence[int], bool] = ((), False)
 _ONWARDS: tuple[Sequence[int], bool] = ((), True)
@@ -36,7 +38,7 @@ def signed(number: int, bits: int) -> int:
 def branch_targets(units: Sequence[int], at: int) -> tuple[Sequence[int], bool]:
     """Return where the instruction at *at* may jump to, and whether the next one may follow."""
     code = units[at] & 0xFF
-    if not (0x0E <= code <= 0x3D):
+    if not (FIRST_BRANCH <= code <= LAST_BRANCH):
         return _ONWARDS
     if 0x32 <= code <= 0x3D:
         return (at + signed(units[at + 1], 16),), True

@@ -73,6 +73,32 @@ class OwnClasses:
             parent = self._files[place[0]].parents[place[1]][1]
             place = self.of_type(place[0], parent) if parent != _NO_INDEX else None
 
+    def below(self, descriptor: str, most: int) -> list[str]:
+        """Return the classes that descend from that one, of each at most so many children."""
+        found: dict[str, None] = {}
+        waiting = [descriptor]
+        while waiting:  # hostile classes may extend each other in a circle
+            children = self._children_of(waiting.pop(), most)
+            waiting += [one for one in children if one not in found]
+            found.update(dict.fromkeys(children))
+        return [*found]
+
+    def _children_of(self, descriptor: str, most: int) -> list[str]:
+        return [
+            file.type_name(file.parents[row][0])
+            for file, rows in zip(self._files, self._rows_by_parent, strict=True)
+            if (kind := file.type_row(descriptor)) is not None
+            for row in rows.get(kind, ())
+        ][:most]
+
+    @cached_property
+    def _rows_by_parent(self) -> list[dict[int, list[int]]]:
+        found: list[dict[int, list[int]]] = [{} for _ in self._files]
+        for file, rows in zip(self._files, found, strict=True):
+            for row, (_, parent, _) in enumerate(file.parents):
+                rows.setdefault(parent, []).append(row)
+        return found
+
     def codes(self, place: Place) -> dict[int, int]:
         """Return method index -> offset of the code for the methods of a class."""
         if place not in self._codes:

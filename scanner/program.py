@@ -192,12 +192,16 @@ class Program:
             if bases[parent]:
                 yield row
 
-    def users(self, references: Iterable[Reference]) -> list[Method]:
-        """Return the methods whose code uses one of *references*."""
+    def users(self, references: Iterable[Reference], kinds: Iterable[str] = ()) -> list[Method]:
+        """Return the methods whose code uses one of *references*, or names one of the types."""
+        wanted = _by_file(references)
+        for number, file in enumerate(self.files):
+            if rows := {row for kind in kinds if (row := file.type_row(kind)) is not None}:
+                wanted.setdefault(number, (set(), set(), set()))[2].update(rows)
         return [
             method._replace(file=number)
-            for number, wanted in _by_file(references).items()
-            for method in self.files[number].users(*wanted)
+            for number, rows in sorted(wanted.items())
+            for method in self.files[number].users(*rows)
         ]
 
     def has_more_users(self, references: Iterable[Reference], most: int) -> bool:
@@ -205,20 +209,21 @@ class Program:
         for number, wanted in _by_file(references).items():
             if most < 0:
                 break
-            most -= self.files[number].count_users(*wanted, most)
+            most -= self.files[number].count_users(*wanted[:2], most)
         return most < 0
 
     def callers(self, methods: Iterable[Method]) -> list[Method]:
         """Return the methods whose code calls one of the own *methods*."""
-        return self.users([row for method in methods for row in self._rows_of(method)])
+        return self.users([row for method in methods for row in self.rows_of(method)])
 
-    def _rows_of(self, method: Method) -> Iterator[Reference]:
+    def rows_of(self, method: Method) -> Iterator[Reference]:
+        """Yield the rows that mean *method* as one of the class that it names as its owner."""
         for number, file in enumerate(self.files):
-            strings = file.find_strings((method.owner, method.name))
-            if method.name not in strings:
+            kind = file.type_row(method.owner)
+            if kind is None:
                 continue
-            for kind in file.find_types({method.owner: strings.get(method.owner, -1)}):
-                for row in file.rows_of(kind, strings[method.name], is_field=False):
+            for name in file.find_strings((method.name,)).values():
+                for row in file.rows_of(kind, name, is_field=False):
                     if file.proto(file.method(row)[1]) == method.proto:
                         yield Reference(number, False, row)
 
@@ -233,9 +238,9 @@ def _inherited_names(by_owner: Mapping[str, list[str]]) -> dict[str, list[str]]:
     return found
 
 
-def _by_file(references: Iterable[Reference]) -> dict[int, tuple[set[int], set[int]]]:
-    """Return file -> (method rows, field rows)."""
-    rows: dict[int, tuple[set[int], set[int]]] = {}
+def _by_file(references: Iterable[Reference]) -> dict[int, tuple[set[int], set[int], set[int]]]:
+    """Return file -> (method rows, field rows, no type rows yet)."""
+    rows: dict[int, tuple[set[int], set[int], set[int]]] = {}
     for file, is_field, row in references:
-        rows.setdefault(file, (set(), set()))[is_field].add(row)
+        rows.setdefault(file, (set(), set(), set()))[is_field].add(row)
     return rows

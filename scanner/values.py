@@ -35,19 +35,21 @@ class Value:
 
 
 EMPTY = Value()
+_NOTHING: frozenset[str] = frozenset()
 
 
 def mixed(values: Sequence[Value], more: frozenset[int] = frozenset()) -> Value:
     """Return what was made of *values*."""
-    origins = more.union(*(value.origins for value in values))
-    holds: frozenset[str] = frozenset().union(*(value.holds for value in values))
+    origins, holds = more, _NOTHING
+    for value in values:  # nothing is known of most, so no set is made for them
+        if value.origins:
+            origins = origins | value.origins if origins else value.origins
+        if value.holds:
+            holds = holds | value.holds if holds else value.holds
     return Value(None, origins, holds) if origins or holds else EMPTY
 
 
 def put_into(this: Value, given: Sequence[Value]) -> None:
-    origins, holds = [], []
-    for value in given:
-        origins.append(value.origins)
-        holds.append(value.holds)
-    this.origins = this.origins.union(*origins)
-    this.holds = this.holds.union(*holds)
+    """Let *this* be made of *given* too."""
+    made = mixed((this, *given))
+    this.origins, this.holds = made.origins, made.holds

@@ -8,7 +8,7 @@ import pytest
 
 from patterns import pattern_set
 from patterns.opened import open_set
-from scanner import app_code, reach
+from scanner import app_code, starts
 from scanner.limits import DEFAULT
 from scanner.scan import scan
 from tests.scanner.samples.sample import DISGUISED, PLAIN, build, read_sample
@@ -115,10 +115,10 @@ def test_the_same_calls_with_another_value_are_left_alone(
     assert found(FORWARD, inbox(*lines, more=HELPERS), style) == []
 
 
-def test_where_code_leads_to_too_much_the_way_back_from_the_steps_decides(
+def test_of_many_places_to_start_those_that_lead_to_the_steps_are_walked_from(
     found: Found, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reach, "MAXIMUM_METHODS", 0)
+    monkeypatch.setattr(starts, "FEW", 0)
     run = "Thread(Courier(message.getMessageBody())).start()"
 
     assert found(FORWARD, inbox(run, more=HELPERS))

@@ -91,7 +91,8 @@ def code_items(data: bytes) -> list[int]:
     evidence = Evidence(DEFAULT)
     file = AppCode(evidence).add("classes.dex", data, digest_of(data))
     assert file is not None
-    return [code for code, _, _ in file.code_places]
+    rows = range(file.dex.classes.rows)
+    return sorted(m.code_at for row in rows for m in file.methods_of(row, "").values())
 
 
 def test_methods_with_as_many_registers_as_can_be_are_cut_off_and_told() -> None:
