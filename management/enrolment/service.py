@@ -1,12 +1,12 @@
 """Makes enrolment keys, for one person or for many devices, and ends enrolments."""
 
 from datetime import datetime, timedelta
-from urllib.parse import quote
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
+from contracts.download import enrolment_link
 from management.commands.models import Command
 from management.commands.service import end_open
 from management.compliance.service import rejudge
@@ -147,10 +147,7 @@ def cancel_invitation(session: Session, invitation_id: UUID, now: datetime) -> I
 
 def qr_content(invitation_key: str, relay_url: str, fingerprint: str) -> str:
     """Return the text of the QR code and link: where to enrol, with which key, whom to trust."""
-    return (
-        f"sekisho://enrol?relay={quote(relay_url, safe='')}"
-        f"&key={quote(invitation_key, safe='')}&fp={fingerprint}"
-    )
+    return enrolment_link(relay_url, invitation_key, fingerprint)
 
 
 def end_enrolment(
