@@ -140,6 +140,7 @@ def _loops(context: Context, stopping: Event) -> list[Loop]:
         "judge devices": JUDGE_SECONDS,
         "look again": LOOK_AGAIN_SECONDS,
         "watch trials": LOOK_AGAIN_SECONDS,
+        "end dry runs": LOOK_AGAIN_SECONDS,
     }
     return [
         *(Loop(name, named(name), pause[name], stopping) for name in handlers.LOOPS),

@@ -25,7 +25,12 @@ from management.groups.service import lock_tree
 from management.keys import Keys
 from management.policies.queries import get_policy, get_version
 from management.policies.rules import Requirements, read_requirements
-from management.policies.service import change_policy, create_policy, not_to_try
+from management.policies.service import (
+    change_policy,
+    create_policy,
+    lock_policies,
+    not_to_try,
+)
 from management.work.service import enqueue
 from runtime.errors import RefusedError
 
@@ -57,6 +62,7 @@ def start(session: Session, wanted: Wanted, now: datetime) -> Canary:
     RefusedError when a trial of the policy goes on, another version holds by now, or nothing says
     which devices go first.
     """
+    lock_policies(session)
     policy = get_policy(session, wanted.policy_id)
     now_asked = get_version(session, policy.id, policy.current_version)
     if why := _refusal(session, wanted, policy.current_version) or not_to_try(policy, now_asked):

@@ -11,7 +11,13 @@ from contracts.agent import CommandKind
 from management.commands.allowed import not_allowed
 from management.commands.models import Command, CommandBatch, CommandBatchDevice
 from management.commands.queries import list_batch_devices, lock_batch
-from management.commands.rules import DESTRUCTIVE, CommandState, Waiting, wrong_arguments
+from management.commands.rules import (
+    DESTRUCTIVE,
+    CommandState,
+    Waiting,
+    without_secrets,
+    wrong_arguments,
+)
 from management.commands.service import Wanted, add_command, enqueue_dispatch, target_of
 from management.devices.models import Device
 from management.listing.queries import MOST, list_devices
@@ -103,7 +109,7 @@ def queue_some(session: Session, batch_id: UUID, undo: timedelta, now: datetime)
     batch = lock_batch(session, batch_id)
     devices = list_batch_devices(session, batch_id, CHUNK)
     if batch.confirmed_at is None or not devices:
-        batch.queued_at = batch.queued_at or now
+        _end(batch, now)
         return 0
     wanted = _wanted(batch, undo)
     queued = [_queue(session, batch, device.id, wanted, now) for device in devices]
@@ -129,11 +135,18 @@ def cancel(session: Session, batch_id: UUID, by: str, now: datetime) -> int:
             waiting_for=Waiting.NOTHING,
             finished_at=now,
             detail=f"Taken back by {by}.",
+            arguments=without_secrets(CommandKind(batch.kind), batch.arguments),
         )
         .execution_options(synchronize_session=False)
     )
-    batch.queued_at = batch.queued_at or now
+    _end(batch, now)
     return int(taken.rowcount)  # type: ignore[attr-defined]
+
+
+def _end(batch: CommandBatch, now: datetime) -> None:
+    """Note that every device has its command; only these need its secrets."""
+    batch.queued_at = batch.queued_at or now
+    batch.arguments = without_secrets(CommandKind(batch.kind), batch.arguments)
 
 
 def _wanted(batch: CommandBatch, undo: timedelta) -> Wanted:

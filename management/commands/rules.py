@@ -77,6 +77,10 @@ FINISHED = (
 UNSUCCESSFUL = (CommandState.FAILED, CommandState.EXPIRED, CommandState.CANCELLED)
 DESTRUCTIVE = frozenset({CommandKind.WIPE, CommandKind.SELECTIVE_WIPE})
 """What cannot be brought back: a role of its own, an undo window, a typed confirmation."""
+AUTOMATIC = "automatic consequence"
+"""Who orders what follows from a policy; the signer counts it like an administrator's."""
+SECRETS = {CommandKind.RESET_PASSCODE: frozenset({"passcode"})}
+"""Arguments that are kept only until the command ends."""
 HELD_BY_PAUSE = DESTRUCTIVE | {CommandKind.REMOVE_APP}
 """Not sent while enforcement is paused."""
 NEEDS_PERSON = (Waiting.APPROVAL, Waiting.RETURN, Waiting.PERSON)
@@ -116,6 +120,12 @@ REQUIRED = {
 def may_follow(state: CommandState, following: CommandState) -> bool:
     """Tell whether a command in *state* may go on to *following*."""
     return following in _NEXT[state]
+
+
+def without_secrets(kind: CommandKind, arguments: Mapping[str, str]) -> dict[str, str]:
+    """Return what of *arguments* may stay once the command ended."""
+    secret = SECRETS.get(kind, frozenset())
+    return {name: value for name, value in arguments.items() if name not in secret}
 
 
 def next_attempt_at(attempt: int, now: datetime, expires_at: datetime) -> datetime | None:

@@ -24,7 +24,7 @@ from management.commands.rules import (
     CommandState,
     Waiting,
 )
-from management.commands.service import step
+from management.commands.steps import step
 from management.context import Context
 from management.devices.models import Device
 from management.devices.queries import lock_device

@@ -12,7 +12,9 @@ from management.commands.allowed import Target, not_allowed
 from management.commands.models import Command
 from management.commands.queries import get_command, list_open, list_sent, lock_command
 from management.commands.rules import (
+    AUTOMATIC,
     DESTRUCTIVE,
+    SECRETS,
     UNSUCCESSFUL,
     VALID_FOR,
     WAIT_FOR_RETURN,
@@ -22,6 +24,7 @@ from management.commands.rules import (
     next_attempt_at,
     wrong_arguments,
 )
+from management.commands.steps import step
 from management.commands.superseding import Effect, Order, effect
 from management.devices.models import Device
 from management.devices.polls import hurry
@@ -129,6 +132,8 @@ def retry_command(
     old = get_command(session, command_id)
     if old.state not in UNSUCCESSFUL:
         raise RefusedError(f"The command is {old.state}; only an unsuccessful one is tried again.")
+    if CommandKind(old.kind) in SECRETS:
+        raise RefusedError("The passcode is not kept after the command ended; order a new one.")
     kind, arguments = CommandKind(old.kind), dict(old.arguments)
     return queue_command(session, old.device_id, kind, arguments, by, old.reason, now, undo=undo)
 
@@ -251,20 +256,6 @@ def requeue(
         enqueue_dispatch(session, [command.id], ready_at, now)
 
 
-def step(command: Command, following: CommandState, now: datetime, detail: str) -> None:
-    """Go on to the next step; times never run backwards, also when the clock does."""
-    earlier = (command.queued_at, command.sent_at, command.acknowledged_at)
-    at = max(now, *(time for time in earlier if time is not None))
-    command.state, command.detail = following.value, detail[:4000]
-    command.waiting_for = Waiting.NOTHING.value
-    if following is CommandState.SENT:
-        command.sent_at = at
-    elif following is CommandState.ACKNOWLEDGED:
-        command.acknowledged_at = at
-    else:
-        command.finished_at = at
-
-
 def enqueue_dispatch(
     session: Session, command_ids: Iterable[UUID], at: datetime, now: datetime
 ) -> None:
@@ -279,6 +270,8 @@ def _superseded(session: Session, device: Device, wanted: Wanted, now: datetime)
     new: Order = (wanted.kind, wanted.arguments)
     for opened in list_open(session, device.id):
         found = effect(new, (CommandKind(opened.kind), opened.arguments))
+        if found is Effect.SAME and _is_taken_over(opened, wanted):
+            found = Effect.REPLACES
         if found is Effect.SAME:
             return opened
         if found is Effect.POINTLESS:
@@ -288,6 +281,11 @@ def _superseded(session: Session, device: Device, wanted: Wanted, now: datetime)
             words = f"Replaced by {kind}, which {wanted.by} asked for."
             step(opened, CommandState.CANCELLED, now, words)
     return None
+
+
+def _is_taken_over(opened: Command, wanted: Wanted) -> bool:
+    """Tell whether a person orders what a policy has queued: it must outlast the violation."""
+    return opened.requested_by == AUTOMATIC != wanted.by and opened.state == CommandState.QUEUED
 
 
 def _again_at(command: Command, result: CommandResult, now: datetime) -> datetime | None:

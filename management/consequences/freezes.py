@@ -7,7 +7,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from management.consequences.models import Freeze, HeldDevice
-from management.consequences.queries import find_freeze, get_freeze
+from management.consequences.queries import count_waiting_for, find_freeze, get_freeze
 from management.consequences.rules import SILENT_AFTER, Cause, time_to_return
 from runtime.errors import RefusedError
 
@@ -80,6 +80,8 @@ def _released(session: Session, row: Freeze, by: str, because: str, now: datetim
     if row.released_at is not None:
         raise RefusedError("Somebody released it already.")
     row.released_at, row.released_by, row.release_reason = now, by[:255], because.strip()[:1000]
+    if row.cause == Cause.MASS_CHANGE:
+        row.let_through = count_waiting_for(session, row)
     session.execute(
         update(HeldDevice)
         .where(HeldDevice.look_at > now)

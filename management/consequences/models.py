@@ -73,3 +73,5 @@ class Freeze(Base):
     released_at: Mapped[datetime | None]
     released_by: Mapped[str] = mapped_column(default="")
     release_reason: Mapped[str] = mapped_column(Unicode(1000), default="")
+    let_through: Mapped[int] = mapped_column(default=0)
+    """How many devices waited when it was released: so many more may be cut off."""

@@ -9,12 +9,11 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from management.commands.models import Command
-from management.commands.rules import CommandState
+from management.commands.rules import AUTOMATIC, CommandState
 from management.compliance.judgement import ConsequenceKind
 from management.compliance.models import DeviceJudgement
 from management.consequences.models import CarriedOut, Freeze, HeldDevice
 from management.consequences.rules import (
-    AUTOMATIC,
     BRAKE_PERIOD,
     CUTTING,
     MOVES_PERIOD,
@@ -198,12 +197,20 @@ def get_freeze(session: Session, freeze_id: int) -> Freeze:
     return found
 
 
-def is_let_through(session: Session, now: datetime) -> bool:
-    """Tell whether somebody released the brake so lately that what is due may all happen."""
-    released = session.scalar(
-        select(func.max(Freeze.released_at)).where(Freeze.cause == Cause.MASS_CHANGE)
+def count_waiting_for(session: Session, freeze: Freeze) -> int:
+    """Return how many devices wait because of a freeze."""
+    found = select(func.count()).where(
+        HeldDevice.because.startswith(freeze.because, autoescape=True)
     )
-    return released is not None and released > now - BRAKE_PERIOD
+    return session.scalar(found) or 0
+
+
+def let_through(session: Session, now: datetime) -> int:
+    """Return how many devices waited when somebody released the brake within its period."""
+    found = select(func.sum(Freeze.let_through)).where(
+        Freeze.cause == Cause.MASS_CHANGE, Freeze.released_at > now - BRAKE_PERIOD
+    )
+    return session.scalar(found) or 0
 
 
 def count_cut(session: Session, now: datetime) -> int:
@@ -227,10 +234,12 @@ def count_moves(session: Session, device_id: UUID, now: datetime) -> int:
 
 
 def room(session: Session, devices: int, now: datetime) -> int:
-    """Return how many more of so many devices may be cut off now."""
-    if is_let_through(session, now):
-        return devices
-    return max(0, brake_limit(devices) - count_cut(session, now))
+    """Return how many more of so many devices may be cut off now.
+
+    Releasing the brake lets those go on that waited, and no other mass change.
+    """
+    allowed = brake_limit(devices) + let_through(session, now)
+    return max(0, allowed - count_cut(session, now))
 
 
 def count_waiting_wipes(session: Session) -> int:

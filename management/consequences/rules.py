@@ -14,8 +14,6 @@ from management.compliance.judgement import (
     Violation,
 )
 
-AUTOMATIC = "automatic consequence"
-"""Who orders what follows from a policy; the signer counts it like an administrator's."""
 LONGEST_MESSAGE = 255
 CUTTING = frozenset(
     {ConsequenceKind.BLOCK_MAIL, ConsequenceKind.MOVE_GROUP, ConsequenceKind.SELECTIVE_WIPE}

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from contracts.agent import CommandKind
 from management.commands.models import Command
 from management.commands.queries import get_command
-from management.commands.rules import CommandState
+from management.commands.rules import AUTOMATIC, CommandState
 from management.commands.service import cancel_command, queue_command
 from management.compliance.judgement import (
     ConsequenceKind,
@@ -29,7 +29,6 @@ from management.consequences import queries
 from management.consequences.freezes import freeze_after_mass_change
 from management.consequences.models import CarriedOut, HeldDevice
 from management.consequences.rules import (
-    AUTOMATIC,
     CUTTING,
     LOOK_AGAIN,
     MOST_MOVES,
@@ -73,7 +72,7 @@ def act(session: Session, device_id: UUID, devices: int, now: datetime) -> None:
         )
         due = [one for one in due if one.kind is not ConsequenceKind.SELECTIVE_WIPE]
     _carry_out(session, device, judged, due, now)
-    _hold(session, device_id, because, now)
+    hold(session, device_id, because, now)
 
 
 def _locked(session: Session, device_id: UUID) -> tuple[Device, Judgement]:
@@ -237,7 +236,7 @@ def _move(session: Session, device: Device, one: DueConsequence, now: datetime) 
     return ""
 
 
-def _hold(session: Session, device_id: UUID, because: str, now: datetime) -> None:
+def hold(session: Session, device_id: UUID, because: str, now: datetime) -> None:
     """Look at the device again later while something waits, else forget that it did."""
     row = session.get(HeldDevice, device_id)
     if not because:

@@ -10,6 +10,9 @@ from sqlalchemy.orm import Session
 from management.database import locked
 from management.devices.models import Device
 from management.dry_run.models import DryRun, DryRunDevice
+from management.dry_run.rules import OPEN, job_key
+from management.work.queries import find_by_key
+from management.work.rules import JobState
 from runtime.errors import NotFoundError
 
 PAGE = 50
@@ -56,6 +59,16 @@ def list_runs(session: Session, limit: int = 20) -> Sequence[DryRun]:
     return session.scalars(
         select(DryRun).order_by(DryRun.asked_at.desc(), DryRun.id).limit(limit)
     ).all()
+
+
+def list_abandoned(session: Session) -> list[tuple[UUID, str]]:
+    """Return the dry runs that seem to go on although their job gave up, and why it did."""
+    found = []
+    for run in session.scalars(select(DryRun).where(DryRun.state.in_(OPEN))):
+        job = find_by_key(session, job_key(run.id))
+        if job is not None and job.state == JobState.FAILED:
+            found.append((run.id, job.error))
+    return found
 
 
 def count_fleet(session: Session) -> int:

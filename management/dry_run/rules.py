@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from contracts.scan import Verdict
 from management.compliance.judgement import ConsequenceKind, Judgement, Violation
+
+WORK = "dry_run.run"
 
 
 class RunState(StrEnum):
@@ -19,6 +22,14 @@ class RunState(StrEnum):
     DONE = "done"
     CANCELLED = "cancelled"
     FAILED = "failed"
+
+
+OPEN = (RunState.WAITING, RunState.RUNNING)
+
+
+def job_key(run_id: UUID) -> str:
+    """Return the key of the work that does a dry run."""
+    return f"{WORK}:{run_id}"
 
 
 class When(StrEnum):

@@ -11,7 +11,15 @@ from sqlalchemy.orm import Session
 from management.dry_run.fleet import Chunk
 from management.dry_run.models import DryRun, DryRunDevice
 from management.dry_run.queries import count_fleet, get_run, lock_run
-from management.dry_run.rules import Candidate, RunState, read_tally, write_tally
+from management.dry_run.rules import (
+    OPEN,
+    WORK,
+    Candidate,
+    RunState,
+    job_key,
+    read_tally,
+    write_tally,
+)
 from management.dry_run.trial import Trial
 from management.policies.catalogue.all import COMPLIANCE
 from management.policies.models import PolicyVersion
@@ -22,10 +30,8 @@ from management.updates.queries import active_set, get_set
 from management.work.service import enqueue
 from runtime.errors import RefusedError
 
-WORK = "dry_run.run"
 KEPT = 20
 """Dry runs that are kept; older ones are forgotten."""
-OPEN = (RunState.WAITING, RunState.RUNNING)
 
 
 def try_policy(
@@ -200,5 +206,5 @@ def _new(session: Session, by: str, now: datetime) -> DryRun:
 
 def _queued(session: Session, run: DryRun, now: datetime) -> DryRun:
     session.flush()
-    enqueue(session, WORK, f"{WORK}:{run.id}", {"run_id": str(run.id)}, priority=6, now=now)
+    enqueue(session, WORK, job_key(run.id), {"run_id": str(run.id)}, priority=6, now=now)
     return run

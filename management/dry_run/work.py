@@ -18,7 +18,7 @@ from management.database import Database
 from management.dry_run import service
 from management.dry_run.fleet import Chunk, judge_chunk
 from management.dry_run.models import DryRun
-from management.dry_run.queries import next_end
+from management.dry_run.queries import list_abandoned, next_end
 from management.dry_run.rules import Candidate, RunState
 from management.dry_run.trial import Trial
 from management.handlers import Progress
@@ -51,6 +51,16 @@ def run(context: Context, payload: dict[str, Any], progress: Progress) -> None:
     except SekishoError as error:
         with context.database.transaction("end dry run") as session:
             service.end(session, run_id, RunState.FAILED, str(error), utc_now())
+
+
+def end_abandoned(context: Context) -> None:
+    """End the dry runs whose job gave up: an unexpected error, or its process died each time."""
+    with context.database.reading() as session:
+        broken = list_abandoned(session)
+    for run_id, error in broken:
+        words = f"It broke, and is not tried again: {error}"
+        with context.database.transaction("end dry run") as session:
+            service.end(session, run_id, RunState.FAILED, words, utc_now())
 
 
 def _judge_all(context: Context, found: DryRun, progress: Progress) -> None:

@@ -1,8 +1,8 @@
 """Makes and changes policies. A version never changes; a change is the next version.
 
 Each version is whole: what it inherits is written out. When a parent changes, its children get
-their next version in the same transaction. Changes of policies wait for each other (`_alone`), so
-that no circle and no child behind its parent can come about.
+their next version in the same transaction. Changes of policies wait for each other
+(`lock_policies`), so that no circle and no child behind its parent can come about.
 """
 
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ def create_policy(
     RefusedError when the name is empty or taken; ConflictError when it contradicts itself.
     """
     name = _free_name(session, name, None)
-    policies = _alone(session)
+    policies = lock_policies(session)
     if sum(not one.is_trial for one in policies.values()) >= MOST:
         raise RefusedError(f"There are {MOST} policies already; change one of them.")
     policy = Policy(id=uuid4(), name=name, current_version=1, parent_id=link.parent_id)
@@ -86,7 +86,7 @@ def change_policy(
     background. Asking for what holds already makes no version. *link* None: it inherits as before;
     *based_on*: the version that the change was made from, RefusedError when another one holds.
     """
-    policies = _alone(session)
+    policies = lock_policies(session)
     policy = _found(policies, policy_id)
     if policy.is_trial:
         raise RefusedError("This is the policy of a trial. Promote the trial or roll it back.")
@@ -154,7 +154,7 @@ def _free_name(session: Session, name: str, policy_id: UUID | None) -> str:
     return name
 
 
-def _alone(session: Session) -> dict[UUID, Policy]:
+def lock_policies(session: Session) -> dict[UUID, Policy]:
     """Return all policies as they are now; until this transaction ends nobody else changes one."""
     session.flush()
     found = session.scalars(locked(select(Policy).order_by(Policy.id), Policy, key_share=True))

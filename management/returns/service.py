@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from contracts.agent import CommandKind
 from management.commands.rules import CommandState
-from management.commands.service import end_open, queue_command, step
+from management.commands.service import end_open, queue_command
+from management.commands.steps import step
 from management.compliance.service import rejudge
 from management.devices import service as devices
 from management.devices.models import Device

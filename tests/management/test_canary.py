@@ -1,5 +1,7 @@
 """A changed policy is asked of some devices first; harm stops it, and a person ends it."""
 
+from threading import Barrier, Thread
+from time import sleep
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -117,6 +119,33 @@ def test_some_are_asked_the_change_and_the_others_what_holds(context: Context) -
     assert broken == chosen & debugging
     with context.database.reading() as session:
         assert [policy.name for policy in list_policies(session)] == ["Standard"]
+
+
+def test_two_trials_of_one_policy_do_not_start_at_once(context: Context) -> None:
+    fleet(context, 1)
+    with context.database.reading() as session:
+        policy_id = ensure_default_policy(session, utc_now()).id
+    ready, said = Barrier(2), list[str]()
+
+    def begin() -> None:
+        ready.wait()
+        try:
+            with context.database.transaction("start") as session:
+                service.start(session, wanted(policy_id), utc_now())
+                sleep(0.5)
+            said.append("started")
+        except RefusedError as error:
+            said.append(str(error))
+
+    threads = [Thread(target=begin) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+
+    refused, started_one = sorted(said)
+    assert started_one == "started"
+    assert "goes on" in refused
 
 
 def test_too_many_worse_devices_stop_it_and_get_back_what_they_had(context: Context) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from contracts.agent import CommandKind
+from contracts.agent import CommandKind, CommandResult
 from management.commands import queries, service, work
 from management.commands.models import Command
 from management.commands.rules import (
@@ -145,6 +145,26 @@ def test_an_unsuccessful_command_is_tried_again_as_a_new_one(
 
     assert new.id != old.id
     assert (new.state, new.kind, new.reason) == ("queued", "lock", "lost")
+
+
+def test_a_passcode_is_forgotten_when_the_command_ended(context: Context, phone: Phone) -> None:
+    with context.database.transaction("queue") as session:
+        given, kind = {"passcode": "271828"}, CommandKind.RESET_PASSCODE
+        command = service.queue_command(session, phone.device_id, kind, given, "k", "", utc_now())
+    assert now_is(context, command).arguments == given
+    assert dispatched(context, command).arguments == given
+    phone.office.take(
+        phone.report(CommandResult(command_id=command.id, state="done", at=utc_now()))
+    )
+    ended = now_is(context, command)
+    assert (ended.state, ended.arguments) == ("done", {})
+
+    with context.database.transaction("fail") as session:
+        other = service.queue_command(session, phone.device_id, kind, given, "k", "", utc_now())
+        service.cancel_command(session, other.id, "k", utc_now())
+        assert other.arguments == {}
+        with pytest.raises(RefusedError, match="order a new one"):
+            service.retry_command(session, other.id, "k", utc_now())
 
 
 def test_a_wipe_that_is_tried_again_can_be_taken_back_again(

@@ -11,14 +11,14 @@ from sqlalchemy.orm import Session
 from contracts import keys
 from contracts.agent import CommandKind
 from management.commands.models import Command
-from management.commands.service import cancel_command
+from management.commands.rules import AUTOMATIC
+from management.commands.service import cancel_command, queue_command
 from management.compliance.judgement import ConsequenceKind, Rule, Violation
 from management.compliance.service import rejudge
 from management.consequences import freezes, queries, rules, work
 from management.consequences.models import CarriedOut, Freeze, HeldDevice
-from management.consequences.rules import AUTOMATIC
 from management.context import Context
-from management.devices.models import Device
+from management.devices.models import Device, DeviceJudgement
 from management.devices.rules import EnrolmentState, Fact, FactKind
 from management.devices.service import end_enrolment, record_contact, record_facts
 from management.groups.service import create_group, move_device
@@ -261,6 +261,55 @@ def test_after_a_mass_change_a_person_must_look(
     assert len({row.device_id for row in done(context)}) == 5
     assert held(context) == {}
 
+    late = [enrolled(context, policy) for _ in range(2)]  # nobody looked at these
+    follow(context)
+    assert set(held(context)) == set(late)
+    with context.database.reading() as session:
+        (again,) = queries.active_freezes(session, utc_now())
+    assert "cut off 5 devices" in again.because
+
+
+def test_a_device_that_breaks_keeps_no_other_from_its_turn(context: Context) -> None:
+    policy = asking(context, Consequence(kind=NOTICE))
+    ids = [enrolled(context, policy) for _ in range(3)]
+    with context.database.transaction("an answer that nobody can read") as session:
+        row = session.get_one(DeviceJudgement, ids[0])
+        kept = row.violations
+        row.violations = [{**kept[0], "rule": "of_another_world"}]
+    follow(context)
+
+    assert {row.device_id for row in done(context)} == set(ids[1:])
+    assert "could not be worked out (ValueError)" in held(context)[ids[0]]
+
+    with context.database.transaction("mended") as session:
+        session.get_one(DeviceJudgement, ids[0]).violations = kept
+    look_now(context)
+    assert {row.device_id for row in done(context)} == set(ids)
+    assert held(context) == {}
+
+
+def test_a_wipe_that_a_person_orders_too_outlasts_the_violation(context: Context) -> None:
+    policy = asking(context, Consequence(kind=WIPE))
+    device = enrolled(context, policy)
+    follow(context)
+    (automatic,) = commands(context, CommandKind.SELECTIVE_WIPE)
+    with context.database.transaction("by hand") as session:
+        now = utc_now()
+        kind = CommandKind.SELECTIVE_WIPE
+        by_hand = queue_command(session, device, kind, {}, "keeper", "stolen", now, undo=HOUR)
+    assert by_hand.id != automatic.id
+    assert by_hand.ready_at == now + HOUR
+
+    says(context, device, False)
+    follow(context)
+    states = {one.requested_by: one for one in commands(context, CommandKind.SELECTIVE_WIPE)}
+    assert (states["keeper"].state, states[AUTOMATIC].state) == ("queued", "cancelled")
+    assert "keeper asked for" in states[AUTOMATIC].detail
+
+    says(context, device, True)
+    follow(context)
+    assert len(commands(context, CommandKind.SELECTIVE_WIPE)) == 2
+
 
 def relay(context: Context, contact_at: datetime) -> UUID:
     with context.database.transaction("relay") as session:
@@ -332,6 +381,7 @@ def test_mail_is_not_taken_away_after_an_outage_but_given_back(context: Context)
     bad = enrolled(context, policy, relay_id=through, owner_address="bad@example.org")
     good = enrolled(context, policy, False, relay_id=through, owner_address="good@example.org")
     with context.database.transaction("mail") as session:
+        safety.write_setting(session, "mail_access", '{"automatic": true}', "test", utc_now())
         connector = Connector(
             id=uuid4(), name="exchange", key=keys.public_jwk(keys.new_key()), paired_at=utc_now()
         )

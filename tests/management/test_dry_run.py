@@ -36,6 +36,7 @@ from management.mail_access.models import Connector, Partnership
 from management.policies.rules import Requirements
 from management.policies.service import change_policy, ensure_default_policy
 from management.policies.treatment import Consequence, Treatment
+from management.safety import service as safety
 from management.updates.activation import store_installed
 from management.updates.queries import patterns_folder
 from management.work.models import Job
@@ -86,6 +87,7 @@ def fleet(context: Context, count: int = 12) -> list[UUID]:
 def mail_of(context: Context, device_ids: list[UUID]) -> None:
     """Give each of these devices a phone at the mail server that may fetch mail."""
     with context.database.transaction("mail") as session:
+        safety.write_setting(session, "mail_access", '{"automatic": true}', "test", utc_now())
         connector = Connector(
             id=uuid4(), name="exchange", key=keys.public_jwk(keys.new_key()), paired_at=utc_now()
         )
@@ -253,6 +255,26 @@ def test_several_processes_find_what_one_finds(
     assert together.state == "done"
     assert (together.tally, together.looked_at) == (alone.tally, alone.looked_at)
     assert set(named(context, together)) == set(named(context, alone))
+
+
+def test_one_whose_job_gave_up_is_told_as_failed(context: Context) -> None:
+    fleet(context, 1)
+    with context.database.transaction("ask") as session:
+        policy = ensure_default_policy(session, utc_now())
+        runs = [service.try_policy(session, policy.id, ASKED, "keeper", utc_now()) for _ in "ab"]
+        service.begin(session, runs[0].id, utc_now())
+    work.end_abandoned(context)
+    with context.database.transaction("the job gives up") as session:
+        job = session.scalars(select(Job).where(Job.key == f"dry_run.run:{runs[0].id}")).one()
+        assert get_run(session, runs[0].id).state == "running"
+        job.state, job.error = "failed", "MemoryError"
+    work.end_abandoned(context)
+
+    with context.database.reading() as session:
+        broken, other = (get_run(session, run.id) for run in runs)
+        assert (broken.state, other.state) == ("failed", "waiting")
+        assert "MemoryError" in broken.words
+        assert broken.finished_at is not None
 
 
 def test_after_a_crash_it_goes_on_behind_what_it_kept(
