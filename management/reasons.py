@@ -25,6 +25,48 @@ _SENTENCES = dict(
         _l("it never said which policy it applied"),
         _l("it never said whether it is rooted"),
         _l("its hardware has not proved its system yet"),
+        _l("The file cannot be read: the password is wrong, or it is no .pfx/.p12 file."),
+        _l("The file holds no private key. Export it again together with the key."),
+        _l("The private key belongs to none of the certificates in the file."),
+        _l(
+            "The key is too weak or of a kind phones do not take (%(detail)s). Use ECDSA "
+            "P-256, P-384, or RSA with at least 2048 bits."
+        ),
+        _l("%(detail)s is signed with MD5 or SHA-1, which phones refuse."),
+        _l("%(detail)s has expired."),
+        _l("%(detail)s is not valid yet."),
+        _l(
+            "The certificate is for %(detail)s, not for the name under which devices reach "
+            "this relay."
+        ),
+        _l("The certificate is not meant for servers (extended key usage)."),
+        _l(
+            "The chain is incomplete: the certificate of %(detail)s is missing. Export the "
+            "file again with all certificates of the chain."
+        ),
+        _l("The certificate of the CA is too large to tell devices of it."),
+        _l("A device would refuse this certificate: %(detail)s."),
+        _l(
+            "The pairing code is wrong, was used, or is older than 30 minutes; or somebody is"
+            " in between. Make a new one on the communication server with 'sekisho "
+            "communication code'."
+        ),
+        _l(
+            "Whoever answered does not know the code: it is not the relay that shows it. "
+            "Nothing was stored."
+        ),
+        _l(
+            "No relay answers at %(address)s: %(why)s. Check the address, the port of the "
+            "link (4344 unless it was changed) and the firewall on the way."
+        ),
+        _l(
+            "This is the only relay that is in use: no device could be reached any more. Pair"
+            " another one first."
+        ),
+        _l("Another relay has this name already."),
+        _l("A port is a number from 1 to 65535."),
+        _l("The three ports must differ."),
+        _l("%(address)s is no address like https://relay.example.com:4343."),
         _l("it never said whether its storage is encrypted"),
         _l("it never said whether a screen lock is set"),
         _l("it never said whether developer options are on"),

@@ -53,6 +53,7 @@ INCIDENTS = {
     "foreign": _l("Foreign"),
     "unreadable": _l("Unreadable"),
     "withheld": _l("Withheld"),
+    "second_management": _l("Second management server"),
     "left_before_wipe": _l("Left before its wipe"),
     "claims_identity": _l("Claims to be another"),
 }

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from contracts import codec
 from contracts.link import RelaySettings
+from management.audit.service import record
 from management.keys import Keys
 from management.relays import tls
 from management.relays.listing import OVERLAP, list_now, unlist
@@ -23,6 +24,7 @@ from runtime.errors import RefusedError
 IMPORTED, PRIVATE = "imported", "private"
 RENEW_BEFORE = timedelta(days=30)
 MOST_PORTS = 4
+WARN_DAYS = (7, 30, 60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,26 @@ def renew_certificates(session: Session, keys: Keys, now: datetime) -> list[Rela
     for relay in due:
         issue_certificate(session, keys, relay, now)
     return due
+
+
+def days_left(relay: Relay, now: datetime) -> int | None:
+    """Return how many whole days the certificate that devices see still holds; None: unknown."""
+    return None if relay.tls_until is None else (relay.tls_until - now).days
+
+
+def warn_of_expiry(session: Session, keys: Keys, now: datetime) -> list[Relay]:
+    """Note in the audit trail that a certificate ends in 60, 30 or 7 days, once each."""
+    warned = []
+    for relay in list_relays(session):
+        left = days_left(relay, now)
+        step = next((days for days in WARN_DAYS if left is not None and left <= days), None)
+        if step is None or relay.disabled_at is not None or (relay.tls_warned_days or 99) <= step:
+            continue
+        relay.tls_warned_days = step
+        subject, details = relay.name, {"days": left, "until": str(relay.tls_until)}
+        record(session, keys, "relays", "relay.certificate_ends", subject, details=details, now=now)
+        warned.append(relay)
+    return warned
 
 
 def places_of(relay: Relay) -> Places:

@@ -1,19 +1,22 @@
 """Reads relays, the orders on their way, and what relays were caught at."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from contracts.link import BATCH
 from management.devices.models import Device
+from management.devices.rules import EnrolmentState
 from management.relays.models import (
     KnownDeviceChange,
     OutboundMessage,
     Relay,
     RelayIncident,
+    RelayListing,
     TrustIssue,
 )
 from runtime.errors import NotFoundError
@@ -107,3 +110,47 @@ def list_orders(session: Session, recipient: UUID) -> Sequence[OutboundMessage]:
         .where(OutboundMessage.recipient == recipient, OutboundMessage.acknowledged_at.is_(None))
         .order_by(OutboundMessage.epoch, OutboundMessage.seq)
     ).all()
+
+
+def list_listings(session: Session, relay_id: UUID, now: datetime) -> Sequence[RelayListing]:
+    """Return the addresses and CAs of a relay that devices are told of now, the newest first."""
+    return session.scalars(
+        select(RelayListing)
+        .where(
+            RelayListing.relay_id == relay_id,
+            or_(RelayListing.ends_at.is_(None), RelayListing.ends_at > now),
+        )
+        .order_by(RelayListing.id.desc())
+    ).all()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """So many of something, the oldest since then."""
+
+    count: int
+    since: datetime
+
+
+def list_behind(session: Session) -> dict[UUID, Waiting]:
+    """Return for relays whose list of devices is behind: how many changes it lacks, since when."""
+    found = session.execute(
+        select(
+            KnownDeviceChange.relay_id, func.count(), func.min(KnownDeviceChange.changed_at)
+        ).group_by(KnownDeviceChange.relay_id)
+    )
+    return {relay_id: Waiting(count, since) for relay_id, count, since in found}
+
+
+def list_silent(session: Session, digest: timedelta, now: datetime) -> dict[UUID, Waiting]:
+    """Return for relays how many of their devices sent nothing signed for two digests' time."""
+    found = session.execute(
+        select(Device.relay_id, func.count(), func.min(Device.contact_at))
+        .where(
+            Device.relay_id.is_not(None),
+            Device.enrolment_state == EnrolmentState.ENROLLED,
+            Device.contact_at <= now - 2 * digest,
+        )
+        .group_by(Device.relay_id)
+    )
+    return {id_: Waiting(count, since) for id_, count, since in found if id_ and since}
