@@ -832,16 +832,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("policy_id", "version", name=op.f("pk_policy_version")),
     )
     op.create_table(
-        "relay_download",
-        sa.Column("relay_id", sa.Uuid(), nullable=False),
-        sa.Column("content_hash", sa.Unicode(length=64), nullable=False),
-        sa.Column("told_at", UtcDateTime(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["relay_id"], ["relay.id"], name=op.f("fk_relay_download_relay_id")
-        ),
-        sa.PrimaryKeyConstraint("relay_id", name=op.f("pk_relay_download")),
-    )
-    op.create_table(
         "relay_incident",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
@@ -1661,7 +1651,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_relay_incident_at"))
 
     op.drop_table("relay_incident")
-    op.drop_table("relay_download")
     op.drop_table("policy_version")
     with op.batch_alter_table("outbound_message", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_outbound_message_handed_at"))
