@@ -52,7 +52,7 @@ COMMANDS = {
     "scan": "scanner.cli:scan",
     "pattern": "sekisho.patterns:pattern",
     "update": "management.updates.cli:update",
-    "simulate": "agents.simulator.cli:simulate",
+    "simulate": "sekisho.simulate:simulate",
     "conformance": "agents.conformance.cli:conformance",
 }
 """Imported only when asked for, so that a small command starts fast and stays small."""
