@@ -110,6 +110,7 @@ CLIENT_STATES = {
     "suspended": Word("warn", "pause-circle", _l("Suspended")),
     "deleted": Word("idle", "dash-circle", _l("Deleted")),
 }
+AGENT_PACKAGES = {"current": Word("ok", "check-circle", _l("Handed out"))}
 USER_STATES = {
     "active": Word("ok", "check-circle", _l("May enrol")),
     "disabled": Word("idle", "dash-circle", _l("Disabled")),

@@ -35,17 +35,6 @@ class AgentDownload(Base):
     """None: no key; whoever enrols scans or types one."""
 
 
-class RelayDownload(Base):
-    """What a relay's download page was told last."""
-
-    __tablename__ = "relay_download"
-
-    relay_id: Mapped[UUID] = mapped_column(ForeignKey("relay.id"), primary_key=True)
-    content_hash: Mapped[str] = mapped_column(Unicode(64))
-    """SHA-256 of what was said, apart from its time."""
-    told_at: Mapped[datetime]
-
-
 class DeviceAgent(Base):
     """Which agent package a device was told of last."""
 

@@ -15,6 +15,8 @@ from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from contracts.link import BATCH, Discard, KnownDevice, KnownDevices, Outbound, RelayStatus
+from management.agent_packages.queries import agent_files
+from management.agent_packages.work import bring_download
 from management.check_in.service import take
 from management.collecting.fetching import fetch_files
 from management.consequences.freezes import note_contact
@@ -76,7 +78,7 @@ def _visit(context: Context, relay: Relay) -> str:
         _let_hurry(context, link, relay.id)
         _bring_orders(context, link, relay.id)
         _hear_who_polled(context, link, relay)
-        problem = _move_files(context, link, relay.id) or problem
+        problem = _move_files(context, link, relay.id, greeting.status.download) or problem
         status = link.status()
     with context.database.transaction("note the visit") as session:
         known, now = get_relay(session, relay.id), utc_now()
@@ -117,13 +119,19 @@ def _bring_trust(context: Context, link: LinkClient, relay_id: UUID) -> str:
     return problem
 
 
-def _move_files(context: Context, link: LinkClient, relay_id: UUID) -> str:
+def _move_files(context: Context, link: LinkClient, relay_id: UUID, download: str) -> str:
     """Move files both ways, last: what goes wrong with them holds up no order or report.
 
     A relay without room for the store still gives what devices sent.
     """
     problems = []
-    moves = (partial(bring_files, context, link), partial(fetch_files, context, link, relay_id))
+    with context.database.reading() as session:
+        agent = agent_files(session)
+    moves = (
+        partial(bring_files, context, link, agent),
+        partial(fetch_files, context, link, relay_id),
+        partial(bring_download, context, link, relay_id, download),
+    )
     for move in moves:
         try:
             move()

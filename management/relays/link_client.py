@@ -17,6 +17,7 @@ from joserfc.jwk import ECKey
 from pydantic_core import from_json
 
 from contracts import codec, keys
+from contracts.download import Download
 from contracts.files import ExpectedUpload, HeldFiles, WaitingUploads
 from contracts.link import (
     Discard,
@@ -130,6 +131,10 @@ class LinkClient:
     def forget_file(self, sha256: str) -> None:
         """Let the relay delete a file."""
         self._ask("DELETE", f"/link/v1/files/{sha256}")
+
+    def put_download(self, download: Download) -> None:
+        """Tell what the relay's download page offers."""
+        self._ask("PUT", "/link/v1/download", codec.write(download))
 
     def uploads(self) -> WaitingUploads:
         """Return what devices left of the files that management asked for."""

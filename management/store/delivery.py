@@ -1,6 +1,7 @@
 """Brings the files of the store to relays: management pushes, so nothing need reach it."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from contracts.files import PART_BYTES
@@ -13,14 +14,16 @@ SECONDS = 5.0
 """Of one visit; the rest follows at the next."""
 
 
-def bring_files(context: Context, link: LinkClient) -> None:
-    """Leave with the relay what the store offers, and let it delete what it no longer does.
+def bring_files(context: Context, link: LinkClient, also: Mapping[str, int]) -> None:
+    """Leave with the relay what the store offers, and *also* these files (hash -> size).
+
+    What is no longer wanted it deletes.
 
     The relay says what it holds, so an interrupted file goes on where it ended, and a relay that
     lost its files gets them again.
     """
     with context.database.reading() as session:
-        wanted = files_on_offer(session)
+        wanted = files_on_offer(session) | dict(also)
     held = {file.sha256: file for file in link.files().files}
     for sha256 in sorted(held.keys() - wanted.keys()):
         link.forget_file(sha256)

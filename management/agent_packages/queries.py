@@ -1,0 +1,93 @@
+"""Reads agent packages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from management.agent_packages.models import AgentDownload, AgentPackage, DeviceAgent
+from management.agent_packages.rules import why_not_released
+from management.apps.models import App
+from management.apps.queries import get_known
+from management.devices.models import Device
+from management.devices.rules import EnrolmentState
+from management.enrolment.models import Invitation
+from management.store.queries import publishable
+from runtime.errors import NotFoundError
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A package, what its scan found, and why it may not be handed out (empty: it may)."""
+
+    row: AgentPackage
+    app: App
+    why_not: str
+
+
+def get_package(session: Session, sha256: str) -> AgentPackage:
+    """Return a package; NotFoundError when there is none with this hash."""
+    found = session.get(AgentPackage, sha256)
+    if found is None:
+        raise NotFoundError("There is no such agent package.")
+    return found
+
+
+def current_package(session: Session) -> AgentPackage | None:
+    """Return the package that is handed out."""
+    return session.scalars(select(AgentPackage).where(AgentPackage.current)).first()
+
+
+def why_not(session: Session, row: AgentPackage) -> str:
+    """Return why a package may not be handed out."""
+    app, why = publishable(session, row.sha256)
+    current = current_package(session)
+    before = get_known(session, current.sha256).signer_sha256 if current is not None else ""
+    return why_not_released(why, app.signer_sha256, before)
+
+
+def list_packages(session: Session) -> list[Listed]:
+    """Return the newest fifty packages."""
+    rows = session.scalars(
+        select(AgentPackage).order_by(AgentPackage.uploaded_at.desc()).limit(50)
+    ).all()
+    return [Listed(row, get_known(session, row.sha256), why_not(session, row)) for row in rows]
+
+
+def agent_files(session: Session) -> dict[str, int]:
+    """Return hash -> size of what relays must hold for the download page."""
+    current = current_package(session)
+    return {current.sha256: current.size_bytes} if current is not None else {}
+
+
+def offered_key(session: Session) -> Invitation | None:
+    """Return the enrolment key that the download page puts into the package."""
+    row = session.get(AgentDownload, 1)
+    return session.get(Invitation, row.invitation_id) if row and row.invitation_id else None
+
+
+def keys_for_many(session: Session, limit: int = 200) -> Sequence[Invitation]:
+    """Return keys that are nobody's own and neither cancelled nor used up, the newest first."""
+    wanted = select(Invitation).where(
+        Invitation.address == "", Invitation.cancelled_at.is_(None), Invitation.used_at.is_(None)
+    )
+    return session.scalars(wanted.order_by(Invitation.created_at.desc()).limit(limit)).all()
+
+
+def behind(session: Session, sha256: str, after: UUID, limit: int) -> Sequence[Device]:
+    """Return enrolled Android devices that were not told of the package in their epoch, by id."""
+    told = DeviceAgent
+    return session.scalars(
+        select(Device)
+        .outerjoin(told, told.device_id == Device.id)
+        .where(
+            Device.enrolment_state == EnrolmentState.ENROLLED,
+            Device.platform == "android",
+            Device.id > after,
+            or_(told.device_id.is_(None), told.sha256 != sha256, told.epoch != Device.epoch),
+        )
+        .order_by(Device.id)
+        .limit(limit)
+    ).all()

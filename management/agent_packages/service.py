@@ -1,0 +1,174 @@
+"""Stores, releases and withdraws agent packages, and says what download pages and devices hear."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from contracts.agent import NewAgent
+from contracts.download import Download, DownloadValues
+from management.agent_packages.models import AgentDownload, AgentPackage, DeviceAgent
+from management.agent_packages.queries import (
+    behind,
+    current_package,
+    get_package,
+    offered_key,
+    why_not,
+)
+from management.agent_packages.rules import tag_of
+from management.apps.models import App
+from management.apps.queries import get_known
+from management.apps.service import store_upload
+from management.apps.uploads import Received
+from management.context import Context
+from management.devices.models import Device
+from management.devices.queries import get_facts, lock_device
+from management.devices.rules import FactKind
+from management.enrolment.queries import get_invitation, state_of
+from management.enrolment.rules import InvitationState
+from management.relays.models import Relay
+from management.relays.service import send_order
+from management.work.service import enqueue
+from runtime.errors import RefusedError
+
+ANNOUNCE = "agent_packages.announce"
+
+
+def store(
+    session: Session,
+    context: Context,
+    received: Received,
+    file_name: str,
+    by: str,
+    address: str,
+    now: datetime,
+) -> AgentPackage:
+    """Keep an uploaded package and have it scanned; the same file is kept once."""
+    store_upload(session, context.keys, received, file_name, by, address, now)
+    found = session.get(AgentPackage, received.sha256)
+    if found is None:
+        found = AgentPackage(
+            sha256=received.sha256,
+            size_bytes=received.size_bytes,
+            file_name=file_name[:255],
+            uploaded_at=now,
+            uploaded_by=by,
+            current=False,
+        )
+        session.add(found)
+        session.flush()
+    return found
+
+
+def release(session: Session, sha256: str, by: str, now: datetime) -> AgentPackage:
+    """Hand the package out from now on and announce it; RefusedError says why it may not be."""
+    row = get_package(session, sha256)
+    if why := why_not(session, row):
+        raise RefusedError(why)
+    _end_current(session)
+    row.current, row.released_at, row.released_by = True, now, by
+    enqueue(session, ANNOUNCE, f"{ANNOUNCE}:{uuid4()}", {}, now=now)
+    return row
+
+
+def withdraw(session: Session) -> None:
+    """Hand nothing out; RefusedError when nothing is."""
+    if current_package(session) is None:
+        raise RefusedError("No agent package is handed out at the moment.")
+    _end_current(session)
+
+
+def choose_key(session: Session, invitation_id: UUID | None, now: datetime) -> None:
+    """Set which key the download page puts into the package; None: none.
+
+    RefusedError for one person's key: everybody who reaches the page gets it.
+    """
+    if invitation_id is not None:
+        found = get_invitation(session, invitation_id)
+        if found.address or state_of(found, now) is not InvitationState.ACTIVE:
+            raise RefusedError("Choose an active key that is nobody's own.")
+    row = session.get(AgentDownload, 1) or AgentDownload(id=1)
+    row.invitation_id = invitation_id
+    session.add(row)
+    session.flush()
+
+
+def wanted_download(
+    session: Session, context: Context, relay: Relay, now: datetime
+) -> tuple[Download, DownloadValues | None]:
+    """Return what a relay's page should say, not signed yet, and the values to be signed."""
+    current = current_package(session)
+    if current is None:
+        return Download(tag="nothing"), None
+    app = get_known(session, current.sha256)
+    invitation = offered_key(session)
+    active = invitation is not None and state_of(invitation, now) is InvitationState.ACTIVE
+    key = context.keys.unseal(invitation.key_sealed) if invitation is not None and active else ""
+    values = DownloadValues(
+        relay_url=relay.devices_url,
+        enrolment_key=key,
+        order_signing_key=context.signer.public_key(),
+        agent_sha256=current.sha256,
+        issued_at=now,
+    )
+    return _download(current, app, values), values
+
+
+def tell(session: Session, context: Context, after: UUID, limit: int, now: datetime) -> UUID:
+    """Announce the package to some devices behind *after*; return the last, or *after*."""
+    current = current_package(session)
+    if current is None:
+        return after
+    app = get_known(session, current.sha256)
+    order = NewAgent(
+        package=app.package,
+        version=app.version,
+        sha256=current.sha256,
+        size_bytes=current.size_bytes,
+        signer_sha256=app.signer_sha256,
+    )
+    for found in behind(session, current.sha256, after, limit):
+        device = lock_device(session, found.id)
+        if not _has(session, device, app.version):
+            send_order(session, context.keys, context.signer, device, order, now)
+        row = session.get(DeviceAgent, device.id) or DeviceAgent(device_id=device.id)
+        row.sha256, row.epoch, row.told_at = current.sha256, device.epoch, now
+        session.add(row)
+        after = device.id
+    session.flush()
+    return after
+
+
+def _has(session: Session, device: Device, version: str) -> bool:
+    said = get_facts(session, device.id).get(FactKind.AGENT_VERSION)
+    return said is not None and said.value == version
+
+
+def _download(current: AgentPackage, app: App, values: DownloadValues) -> Download:
+    draft = Download(
+        tag="draft",
+        sha256=current.sha256,
+        size_bytes=current.size_bytes,
+        package=app.package,
+        version=app.version,
+        signer_sha256=app.signer_sha256,
+    )
+    tag = tag_of(draft, values.relay_url, values.enrolment_key, values.order_signing_key)
+    return Download(
+        tag=tag,
+        sha256=draft.sha256,
+        size_bytes=draft.size_bytes,
+        package=draft.package,
+        version=draft.version,
+        signer_sha256=draft.signer_sha256,
+    )
+
+
+def _end_current(session: Session) -> None:
+    session.execute(
+        update(AgentPackage)
+        .where(AgentPackage.current)
+        .values(current=False)
+        .execution_options(synchronize_session="fetch")
+    )
