@@ -6,12 +6,18 @@ from uuid import UUID
 
 from pydantic import Field
 
-from contracts.types import Instant, Jwk, Name, Short, Text
+from contracts.types import Compact, Instant, Jwk, Name, Short, Text
 
 BATCH = 500
 
 Access = Literal["allow", "block", "leave"]
 """``leave``: the connector takes back what it did itself and touches nothing else."""
+Door = Literal["activesync", "imap", "pop", "ews", "owa", "mapi"]
+"""A way to a mailbox that ``Get-CASMailbox`` knows."""
+WhenSilent = Literal["hold", "open"]
+"""What a connector does that hears nothing from management: ``hold`` keeps every block (fail
+closed), ``open`` takes the blocks back (fail open)."""
+DeviceId = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +35,8 @@ class PairingRequest:
 class Paired:
     v: int = 1
     connector_id: UUID
+    order_key: Jwk | None = None
+    """Management's order-signing key: a wipe that it did not sign is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +47,9 @@ class Partnership:
     """The mailbox's identity as the backend takes it back, for example ``user0``."""
     user_address: Short = ""
     """The user's mail address, when the server says it."""
-    device_id: Annotated[str, Field(min_length=1, max_length=64)]
+    device_id: DeviceId
+    guid: Short = ""
+    """Of the partnership in the directory; stays when the user is renamed or moved."""
     device_type: Short = ""
     device_model: Short = ""
     device_os: Short = ""
@@ -49,6 +59,8 @@ class Partnership:
     access_reason: Short = ""
     """``DeviceAccessStateReason``."""
     first_sync_at: Instant | None = None
+    open_doors: tuple[Door, ...] | None = None
+    """What stays open to this user's mailbox; None when it was not read this time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +68,7 @@ class PartnershipBatch:
     """Body of ``POST /connector/v1/partnerships``.
 
     A full pass is a run of batches with one ``pass_id``; the last has ``complete``: what was not
-    in the pass is gone from the server.
+    in the pass is gone from the server. A delta is a run of batches none of which is complete.
     """
 
     v: int = 1
@@ -67,6 +79,25 @@ class PartnershipBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Synced:
+    """When one phone last synchronised (``Get-MobileDeviceStatistics``)."""
+
+    mailbox: Name
+    device_id: DeviceId
+    last_sync_at: Instant | None = None
+    """None: never, as far as the server knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncedBatch:
+    """Body of ``POST /connector/v1/synced``: the phones of a few mailboxes, oldest look first."""
+
+    v: int = 1
+    at: Instant
+    synced: Annotated[tuple[Synced, ...], Field(max_length=BATCH)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What management wants for one partnership, and why."""
 
@@ -74,6 +105,8 @@ class Wanted:
     device_id: Name
     access: Access
     because: Text
+    since: Instant | None = None
+    """When this was decided; a later one of the same access ends "overridden in Exchange"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +121,30 @@ class WantedAccess:
     paused_because: Text = ""
     cycle_seconds: Annotated[int, Field(ge=1, le=86_400)]
     wanted: tuple[Wanted, ...]
+    undo: bool = False
+    """Take back everything that this connector did, also while enforcement is paused."""
+    when_silent: WhenSilent = "hold"
+    silent_hours: Annotated[int, Field(ge=1, le=8760)] = 24
+    """So long without management before ``when_silent`` acts."""
+    wipes: Annotated[tuple[Compact, ...], Field(max_length=BATCH)] = ()
+    """Signed `contracts.agent.Order`s of a wipe, whose arguments are those of `WIPE_ARGUMENTS`."""
+
+
+WIPE_ARGUMENTS = ("connector", "mailbox", "device_id", "guid", "account_only")
+"""What a wipe through Exchange names; ``account_only`` is ``yes`` or ``no``."""
+WipeState = Literal["done", "acknowledged", "failed"]
+"""``done``: the mail server took the order; ``acknowledged``: it says the phone obeyed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WipeReport:
+    """Body of ``POST /connector/v1/wipes``; repeating it changes nothing."""
+
+    v: int = 1
+    command_id: UUID
+    state: WipeState
+    at: Instant
+    detail: Text = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +157,8 @@ class Applied:
     at: Instant
     error: Text = ""
     """Empty when the server took it; else the server's words."""
+    overridden: bool = False
+    """Somebody changed it by hand at the mail server, which this connector does not fight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +167,15 @@ class AppliedBatch:
 
     v: int = 1
     applied: Annotated[tuple[Applied, ...], Field(max_length=BATCH)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Right:
+    """Whether the service account may run one cmdlet with the parameters that are needed."""
+
+    cmdlet: Name
+    missing: Short = ""
+    """Empty: it may; else what is missing and which role gives it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,3 +189,18 @@ class ConnectorStatus:
     problem: Text = ""
     waiting: int
     """Changes not applied yet."""
+    full_at: Instant | None = None
+    """When everything was last read."""
+    delta_at: Instant | None = None
+    """When it was last asked what is new."""
+    unreported: int = 0
+    """Results that management has not heard yet."""
+    throttled_seconds: int = 0
+    """How long Exchange made it wait since the process started."""
+    calls: int = 0
+    """Cmdlets run since the process started."""
+    changes: int = 0
+    """Of these, calls that changed something."""
+    undone: bool = False
+    """Everything was taken back and nothing is enforced until it is told to go on."""
+    rights: tuple[Right, ...] = ()

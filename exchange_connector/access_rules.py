@@ -2,14 +2,19 @@
 
 A mailbox has two lists of DeviceIds, allowed and blocked (``Set-CASMailbox``), and a block wins. We
 share them with administrators and other tools, so an entry is removed only when we made it
-ourselves, and an entry that somebody else made is never counted as ours.
+ourselves, and an entry that somebody else made is never counted as ours. Who changes by hand what
+we did is not fought: the phone counts as overridden until management decides anew.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
 from contracts.connector import Access
 
+OVERRIDDEN = (
+    "Somebody took this connector's entry away at the mail server. It is not put back until the "
+    "next decision, or until an administrator takes control again in the console."
+)
 BLOCKED_BY_OTHERS = (
     "The mailbox's block list holds this DeviceId, and this connector did not put it there, so it "
     "does not take it away. Remove it at the mail server if the phone shall fetch mail."
@@ -56,33 +61,43 @@ class Plan:
     """The entries that are ours once the change is made."""
     settled: Mapping[str, Access]
     """DeviceId -> the access that holds then."""
-    problems: Mapping[str, str]
-    """DeviceId -> why its wanted access cannot be had."""
+    overridden: Mapping[str, str]
+    """DeviceId -> why its wanted access is not had: somebody else decided."""
 
     def removed(self) -> frozenset[str]:
         """Return the DeviceIds of which an entry goes."""
         return self.change.remove.allowed | self.change.remove.blocked
 
 
-def plan(wanted: Mapping[str, Access], actual: Lists, ours: Lists) -> Plan:
+def plan(
+    wanted: Mapping[str, Access], actual: Lists, ours: Lists, held: Set[str] = frozenset()
+) -> Plan:
     """Return what brings one mailbox to *wanted* (by DeviceId; ``leave`` and absent are the same).
 
     *ours* are the entries that we made or were about to make; those that are not in *actual* any
-    more were removed by others or never made, and are forgotten.
+    more were removed by others or never made, and are forgotten. *held* are the DeviceIds whose
+    wanted access was there when we last looked: if its entry is gone, somebody removed it.
     """
     ours = Lists(ours.allowed & actual.allowed, ours.blocked & actual.blocked)
     want = Lists(_of(wanted, "allow"), _of(wanted, "block"))
-    add = Lists(want.allowed - actual.allowed, want.blocked - actual.blocked)
+    lacking = (want.allowed - actual.allowed) | (want.blocked - actual.blocked)
+    removed_by_hand = lacking & held
+    add = Lists(
+        want.allowed - actual.allowed - removed_by_hand,
+        want.blocked - actual.blocked - removed_by_hand,
+    )
     remove = Lists(ours.allowed - want.allowed, ours.blocked - want.blocked)
     foreign = (actual.blocked - ours.blocked) & want.allowed
+    overridden = dict.fromkeys(sorted(removed_by_hand), OVERRIDDEN)
+    overridden |= dict.fromkeys(sorted(foreign), BLOCKED_BY_OTHERS)
     return Plan(
         change=Change(add, remove),
         ours=Lists(
             (ours.allowed - remove.allowed) | add.allowed,
             (ours.blocked - remove.blocked) | add.blocked,
         ),
-        settled={one: access for one, access in wanted.items() if one not in foreign},
-        problems=dict.fromkeys(sorted(foreign), BLOCKED_BY_OTHERS),
+        settled={one: access for one, access in wanted.items() if one not in overridden},
+        overridden=overridden,
     )
 
 
@@ -91,21 +106,16 @@ def _of(wanted: Mapping[str, Access], access: Access) -> frozenset[str]:
 
 
 def mailboxes_to_visit(
-    wanted: Mapping[tuple[str, str], Access],
-    settled: Mapping[tuple[str, str], Access],
-    ours: Iterable[tuple[str, str]],
-    paused: bool,
+    wanted: Set[tuple[str, str]],
+    known: Set[tuple[str, str]],
+    ours: Set[tuple[str, str]],
     everything: bool,
 ) -> list[str]:
-    """Return the mailboxes whose lists must be read, sorted; none while enforcement is paused.
+    """Return the mailboxes whose lists must be read, sorted.
 
-    Keys are (mailbox, DeviceId). *settled* is what held when we last looked. *everything*: look at
-    all where something is wanted or ours, because others may have changed the lists meanwhile.
+    Pairs are (mailbox, DeviceId). *known*: those of *wanted* that we know to hold, or to be
+    overridden. *everything*: look at all where something is wanted or ours, because others may
+    have changed the lists meanwhile.
     """
-    if paused:
-        return []
-    pairs = set(ours) | set(wanted) | set(settled)
-    if not everything:
-        kept = {pair for pair in wanted if settled.get(pair) == wanted[pair]}
-        pairs -= kept
-    return sorted({mailbox for mailbox, _ in pairs})
+    pairs = ours | wanted
+    return sorted({mailbox for mailbox, _ in (pairs if everything else pairs - known)})

@@ -2,13 +2,16 @@
 
 import socket
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from exchange_connector import configuration, loop, pairing, settings
 from exchange_connector.backends import psrp
+from exchange_connector.outcome import Outcome
 from exchange_connector.spool import Spool
+from exchange_connector.sync import Look
 from runtime import logs
 from runtime.errors import UnavailableError
 
@@ -96,31 +99,79 @@ def status() -> None:
     paired, _ = configuration.load(folder)
     spool = Spool(folder / "spool.db")
     wanted, _ = spool.wanted()
-    discovered = spool.discovered_at()
     lists = spool.ours().values()
+    overridden = sum(one.overridden for one in spool.known().values())
     click.echo(f"connector    {paired.name} ({paired.connector_id})")
     click.echo(f"management   {paired.management}")
     click.echo(f"exchange     {paired.exchange_url} as {paired.exchange_user or 'this machine'}")
     click.echo(f"wanted       issue {wanted.issue}, {len(wanted.wanted)} partnerships")
     click.echo(f"paused       {wanted.paused_because if wanted.paused else 'no'}")
-    click.echo(f"all read     {discovered.isoformat() if discovered else 'never'}")
+    click.echo(f"undone       {'yes' if spool.is_undone() or wanted.undo else 'no'}")
+    click.echo(f"all read     {_when(spool.moment('discovered_at'))}")
+    click.echo(f"new read     {_when(spool.moment('delta_at'))}")
     click.echo(
         f"our entries  {sum(len(one.allowed) for one in lists)} allowed, "
-        f"{sum(len(one.blocked) for one in lists)} blocked"
+        f"{sum(len(one.blocked) for one in lists)} blocked, {overridden} overridden"
     )
-    click.echo(f"unreported   {len(spool.results(1000)[0])}")
+    click.echo(f"unreported   {spool.count_results()}")
     spool.close()
+
+
+def _when(moment: datetime | None) -> str:
+    return moment.isoformat() if moment else "never"
+
+
+@exchange_connector.command()
+def undo() -> None:
+    """Take back everything this connector did at Exchange, and do nothing more until `resume`.
+
+    Works without management, also while enforcement is paused. Entries of others stay.
+    """
+    loaded = settings.load()
+    spool = Spool(loaded.folder / "spool.db")
+    spool.keep_undone(True)
+    outcome = Outcome(unfinished=True)
+    with loop.open_management(loaded) as management:
+        sync = loop.open_sync(loaded, management, spool)
+        while outcome.unfinished and not outcome.exchange_problem:
+            outcome = sync.run_pass(Look.NOT)
+    left = sum(len(one.allowed | one.blocked) for one in spool.ours().values())
+    spool.close()
+    if outcome.exchange_problem or left:
+        raise UnavailableError(
+            f"{left} entries are still at Exchange. {outcome.exchange_problem} "
+            "The running connector tries on; nothing new is enforced."
+        )
+    click.echo("Everything that this connector did is taken back.")
+    click.echo("It does nothing more until: sekisho exchange-connector resume")
+
+
+@exchange_connector.command()
+def resume() -> None:
+    """Let a connector enforce again after `undo`."""
+    spool = Spool(settings.load().folder / "spool.db")
+    spool.keep_undone(False)
+    spool.close()
+    click.echo("The connector enforces again at its next pass.")
 
 
 @exchange_connector.command()
 def selftest() -> None:
-    """Try Exchange and management, reading only; UnavailableError's status if one fails."""
+    """Try Exchange and management, reading only; UnavailableError's status if one fails.
+
+    Names for each cmdlet what this account may not do, and which role gives it.
+    """
     loaded = settings.load()
     server = configuration.exchange_server(*configuration.load(loaded.folder))
     with psrp.session(server, loaded.exchange_timeout_seconds) as exchange:
-        addresses, _ = exchange.list_mailboxes()
-        found = exchange.list_partnerships(addresses)
-    click.echo(f"Exchange answers: {len(addresses)} mailboxes, {len(found)} partnerships.")
+        rights = exchange.check_rights()
+        for right in rights:
+            click.echo(f"{right.cmdlet:28}{right.missing or 'may be used'}")
+        if any(right.missing for right in rights):
+            raise UnavailableError("The service account lacks rights; docs/exchange.md says how.")
+        mailboxes = exchange.list_mailboxes()
+        found = exchange.list_partnerships(mailboxes).partnerships
+    click.echo(f"Exchange answers: {len(mailboxes)} mailboxes, {len(found)} partnerships.")
     unnamed = sum(not one.user_address for one in found)
     if unnamed:
         click.echo(f"Of these, {unnamed} have a mailbox without a mail address.")

@@ -8,7 +8,7 @@ key and Exchange's password, encrypted (Fernet) under ``secret.key``, which only
 import json
 import os
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from uuid import UUID
 
@@ -43,6 +43,8 @@ class Paired:
     exchange_auth: str = "basic"
     exchange_ca: str = ""
     """PEM file of the CA that certifies Exchange; empty: the system's."""
+    order_key: dict[str, str] = field(default_factory=dict)
+    """Management's order-signing key (public JWK): only it can order a wipe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def save(folder: Path, paired: Paired, credentials: Credentials, authority: str)
     sealed = _fernet(folder).encrypt(json.dumps(secrets).encode()).decode()
     _write(folder / CREDENTIALS, sealed)
     _write(folder / AUTHORITY, authority)
-    lines = [f"{name} = {json.dumps(str(value))}" for name, value in asdict(paired).items()]
+    lines = [f"{name} = {_toml(value)}" for name, value in asdict(paired).items()]
     _write(folder / PAIRED, "\n".join(lines) + "\n")
 
 
@@ -103,6 +105,13 @@ def exchange_server(paired: Paired, credentials: Credentials) -> Server:
         auth=paired.exchange_auth,
         ca_file=paired.exchange_ca,
     )
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        pairs = (f"{name} = {json.dumps(str(one))}" for name, one in value.items())
+        return "{ " + ", ".join(pairs) + " }"
+    return json.dumps(str(value))
 
 
 def _fernet(folder: Path) -> Fernet:

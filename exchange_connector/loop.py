@@ -5,16 +5,18 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Event
 
 from prometheus_client import Counter, Gauge
 
+from contracts import keys as jwk
 from exchange_connector import configuration
 from exchange_connector.management_client import ManagementClient
+from exchange_connector.outcome import Outcome
 from exchange_connector.settings import Settings
 from exchange_connector.spool import Spool
-from exchange_connector.sync import Outcome, Sync
+from exchange_connector.sync import Look, Sync, Ways
 from runtime import health
 from runtime.clock import utc_now
 
@@ -69,12 +71,14 @@ class Loop:
 
     sync: Sync
     spool: Spool
-    discovery_seconds: float
+    settings: Settings
     stopping: Event
     said: Said = field(default_factory=Said)
     pause: float = 0.0
     """How long Exchange is left alone after it did not answer."""
     act_at: float = 0.0
+    hears: bool = True
+    """Whether management answered last."""
     passed_at: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
@@ -85,30 +89,53 @@ class Loop:
     def step(self) -> float:
         """Run one pass; return how many seconds to wait for the next."""
         begun = time.monotonic()
-        outcome = self.sync.run_pass(self._discovery_is_due(), act=begun >= self.act_at)
+        outcome = self._pass(begun >= self.act_at)
         self.passed_at = time.monotonic()
         self.said.tell(outcome)
         _measure(outcome, self.passed_at - begun)
         self._back_off(outcome)
+        self.hears = not outcome.management_problem
         if outcome.unfinished and not outcome.exchange_problem:
             return 0.0
         return float(min(outcome.cycle_seconds, LONGEST_SILENCE_SECONDS))
+
+    def _pass(self, act: bool) -> Outcome:
+        """Run a pass; whatever nobody thought of ends that pass, and not this process."""
+        try:
+            return self.sync.run_pass(self._look(), act)
+        except Exception as error:
+            log.exception("A pass failed")
+            words = f"A pass failed: {type(error).__name__}: {error}"
+            return Outcome(exchange_problem=words, acted=True)
 
     def problem(self) -> str | None:
         """Say that the loop hangs, or None."""
         silent = time.monotonic() - self.passed_at
         return f"No pass ended for {silent:.0f} s." if silent > STUCK_AFTER_SECONDS else None
 
-    def _discovery_is_due(self) -> bool:
-        last = self.spool.discovered_at()
-        every = timedelta(seconds=self.discovery_seconds)
-        return last is None or not timedelta() <= utc_now() - last < every
+    def _look(self) -> Look:
+        """Return how closely the next pass looks.
+
+        While management does not answer nobody can be told what is found, but lists are compared.
+        """
+        settings = self.settings
+        since = "discovered_at" if self.hears else "compared_at"
+        if self._is_due(self.spool.moment(since), settings.discovery_seconds):  # type: ignore[arg-type]
+            return Look.ALL
+        due = self._is_due(self.spool.moment("delta_at"), settings.delta_seconds)
+        return Look.NEW if due and self.hears else Look.NOT
+
+    @staticmethod
+    def _is_due(last: datetime | None, every: float) -> bool:
+        return last is None or not timedelta() <= utc_now() - last < timedelta(seconds=every)
 
     def _back_off(self, outcome: Outcome) -> None:
         if outcome.exchange_problem:
             first = PAUSE_WHEN_REFUSED if outcome.exchange_refuses_us else FIRST_PAUSE
             self.pause = min(max(self.pause * 2, first), LONGEST_PAUSE)
             self.act_at = time.monotonic() + self.pause
+            if outcome.throttled:
+                self.sync.throttled_seconds += self.pause
         elif outcome.acted:
             self.pause = self.act_at = 0.0
 
@@ -125,6 +152,25 @@ def _measure(outcome: Outcome, seconds: float) -> None:
         PARTNERSHIPS.set(outcome.discovered)
 
 
+def open_sync(
+    settings: Settings,
+    management: ManagementClient,
+    spool: Spool,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Sync:
+    """Return what runs passes, as *settings* and the pairing say."""
+    paired, credentials = configuration.load(settings.folder)
+    ways = Ways(
+        exchange_timeout_seconds=settings.exchange_timeout_seconds,
+        settling=timedelta(seconds=settings.settling_seconds),
+        statistics_per_pass=settings.statistics_per_pass,
+        connector_id=paired.connector_id,
+        order_key=jwk.read_public(paired.order_key) if paired.order_key else None,
+        stopping=stopping,
+    )
+    return Sync(configuration.exchange_server(paired, credentials), management, spool, ways)
+
+
 def open_management(settings: Settings) -> ManagementClient:
     """Return the signed connection to the management server that we are paired with."""
     paired, credentials = configuration.load(settings.folder)
@@ -137,11 +183,11 @@ def run(settings: Settings) -> None:
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    server = configuration.exchange_server(*configuration.load(settings.folder))
+    configuration.load(settings.folder)  # says that it is not paired before anything is made
     spool = Spool(settings.folder / "spool.db")
     with open_management(settings) as management:
-        sync = Sync(server, management, spool, stopping.is_set, settings.exchange_timeout_seconds)
-        loop = Loop(sync, spool, settings.discovery_seconds, stopping)
+        sync = open_sync(settings, management, spool, stopping.is_set)
+        loop = Loop(sync, spool, settings, stopping)
         checks: dict[str, Callable[[], str | None]] = {"loop": loop.problem}
         health.serve(settings.health_port, checks)
         log.info("The connector works.")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx
 from joserfc.jwk import ECKey
@@ -66,28 +66,38 @@ class ManagementClient:
         """Close the connection."""
         self._http.close()
 
-    def pair(self, code: str, name: str, version: str) -> UUID:
-        """Use up the one-time code; return our id."""
+    def pair(self, code: str, name: str, version: str) -> messages.Paired:
+        """Use up the one-time code; return who we are now."""
         asked = messages.PairingRequest(
             code=code, key=jwk.public_jwk(self._key), name=name, version=version
         )
         answer = self._ask("POST", "/pairings", codec.write(asked))
-        return codec.read(messages.Paired, answer.content).connector_id
+        return codec.read(messages.Paired, answer.content)
 
     def report_partnerships(
-        self, partnerships: Sequence[messages.Partnership], seen_at: datetime
+        self, partnerships: Sequence[messages.Partnership], seen_at: datetime, whole: bool = True
     ) -> None:
-        """Report a full pass, in batches; the last one says that it is complete."""
+        """Report in batches; *whole*: what is not among them is gone from the server."""
         pass_id = uuid4()
         starts = range(0, len(partnerships), messages.BATCH) or range(1)
         for start in starts:
             batch = messages.PartnershipBatch(
                 pass_id=pass_id,
                 seen_at=seen_at,
-                complete=start == starts[-1],
+                complete=whole and start == starts[-1],
                 partnerships=tuple(partnerships[start : start + messages.BATCH]),
             )
             self._ask("POST", "/partnerships", codec.write(batch))
+
+    def report_synced(self, synced: Sequence[messages.Synced], at: datetime) -> None:
+        """Report when phones last synchronised."""
+        for start in range(0, len(synced), messages.BATCH):
+            some = tuple(synced[start : start + messages.BATCH])
+            self._ask("POST", "/synced", codec.write(messages.SyncedBatch(at=at, synced=some)))
+
+    def report_wipe(self, report: messages.WipeReport) -> None:
+        """Report how far a wipe is."""
+        self._ask("POST", "/wipes", codec.write(report))
 
     def get_access(self, known: str) -> tuple[messages.WantedAccess, str] | None:
         """Return what is wanted and its tag, or None while the tag *known* still holds."""

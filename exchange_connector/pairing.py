@@ -59,9 +59,10 @@ def pair(folder: Path, wish: Wish) -> configuration.Paired:
     secret, authority = _authority(wish)
     key = jwk.new_key()
     with ManagementClient(wish.management, authority, key, jwk.thumbprint(key)) as management:
-        connector_id = management.pair(secret, wish.name, version("sekisho"))
+        made = management.pair(secret, wish.name, version("sekisho"))
     paired = configuration.Paired(
-        connector_id=connector_id,
+        connector_id=made.connector_id,
+        order_key=made.order_key or {},
         name=wish.name,
         management=wish.management,
         exchange_url=wish.exchange.url,

@@ -19,8 +19,16 @@ class Settings:
     """The connector's own folder; nothing outside it is read or written."""
     health_port: Annotated[int, Field(ge=1, le=65_535)] = 8447
     """Of /healthz and /metrics, loopback only."""
-    discovery_seconds: Seconds = 300
-    """How often everything Exchange knows is read anew; changes act each cycle regardless."""
+    discovery_seconds: Seconds = 3600
+    """How often everything Exchange knows is read anew, and every list compared with what is
+    wanted; changes act each cycle regardless."""
+    delta_seconds: Seconds = 300
+    """How often Exchange is asked, with one call, which phones are new."""
+    statistics_per_pass: Annotated[int, Field(ge=0, le=1000)] = 10
+    """How many mailboxes are asked at each of these looks when their phones last synchronised."""
+    settling_seconds: Annotated[float, Field(ge=0, le=86_400)] = 900
+    """An entry that is missing so soon after it was made is not taken for removed by hand: other
+    domain controllers learn of it later."""
     exchange_timeout_seconds: Annotated[int, Field(ge=10, le=3600)] = 120
     log_level: str = "INFO"
 

@@ -1,24 +1,30 @@
 """What the connector must not forget: its own SQLite file.
 
 It holds the last wanted list, the entries that we made at the mail server, what we know to hold
-there, and results that management has not heard yet. So the connector works on through an outage
-of management, and after a crash it knows which entries are its own.
+there, what others overrode, the mailboxes, the wipes, and what management has not heard yet. So the
+connector works on through an outage of management, and after a crash knows which entries are its
+own and which wipes it has ordered.
 """
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from contracts import codec
-from contracts.connector import Access, Applied, AppliedBatch, WantedAccess
+from contracts.connector import Access, Applied, AppliedBatch, Door, WantedAccess
 from exchange_connector.access_rules import Lists
+from exchange_connector.backends.cmdlets import Mailbox
 from runtime.process import crash_point
 
 Pair = tuple[str, str]
 """(mailbox, DeviceId)."""
+Moment = Literal["discovered_at", "compared_at", "delta_at", "newest_at", "heard_at", "rights_at"]
+"""``discovered_at``: everything was read and reported; ``compared_at``: and every list compared;
+``newest_at``: the newest first sync that Exchange named; ``heard_at``: management answered."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -26,11 +32,33 @@ CREATE TABLE IF NOT EXISTS entry (
     mailbox TEXT, device_id TEXT, list TEXT, PRIMARY KEY (mailbox, device_id, list)
 );
 CREATE TABLE IF NOT EXISTS settled (
-    mailbox TEXT, device_id TEXT, access TEXT NOT NULL, PRIMARY KEY (mailbox, device_id)
+    mailbox TEXT, device_id TEXT, access TEXT NOT NULL, since TEXT NOT NULL, at TEXT NOT NULL,
+    overridden INTEGER NOT NULL, PRIMARY KEY (mailbox, device_id)
 );
 CREATE TABLE IF NOT EXISTS result (seq INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS mailbox (
+    name TEXT PRIMARY KEY, guid TEXT NOT NULL, address TEXT NOT NULL, doors TEXT NOT NULL,
+    asked_at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS wipe (
+    command_id TEXT PRIMARY KEY, guid TEXT NOT NULL, state TEXT NOT NULL, at TEXT NOT NULL,
+    detail TEXT NOT NULL, told INTEGER NOT NULL
+);
 """
 NOTHING = WantedAccess(issue=0, paused=False, cycle_seconds=60, wanted=())
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What we know of one partnership at the mail server."""
+
+    access: Access
+    since: str
+    """Which decision it follows: `contracts.connector.Wanted.since` as text."""
+    at: datetime
+    """Since when we know."""
+    overridden: bool = False
+    """Somebody else changed it: the access does not hold, and we leave it so."""
 
 
 class Spool:
@@ -76,10 +104,17 @@ class Spool:
             for mailbox, lists in found.items()
         }
 
-    def settled(self) -> dict[Pair, Access]:
-        """Return what held at the mail server when we last looked."""
-        rows = self._db.execute("SELECT mailbox, device_id, access FROM settled")
-        return {(mailbox, device_id): cast(Access, access) for mailbox, device_id, access in rows}
+    def known(self) -> dict[Pair, Known]:
+        """Return what held, or was overridden, at the mail server when we last looked."""
+        rows = self._db.execute(
+            "SELECT mailbox, device_id, access, since, at, overridden FROM settled"
+        )
+        return {
+            (mailbox, device_id): Known(
+                cast(Access, access), since, datetime.fromisoformat(at), bool(overridden)
+            )
+            for mailbox, device_id, access, since, at, overridden in rows
+        }
 
     def intend(self, mailbox: str, entries: Lists) -> None:
         """Write down, before the effect, which entries of *mailbox* will be ours."""
@@ -90,7 +125,7 @@ class Spool:
         self,
         mailbox: str,
         ours: Lists,
-        settled: Mapping[str, Access],
+        known: Mapping[str, Known],
         results: Iterable[Applied],
     ) -> None:
         """Write down, after the effect, what holds in *mailbox* and what to tell management."""
@@ -99,8 +134,11 @@ class Spool:
             self._add_entries(mailbox, ours)
             self._db.execute("DELETE FROM settled WHERE mailbox = ?", (mailbox,))
             self._db.executemany(
-                "INSERT INTO settled VALUES (?, ?, ?)",
-                [(mailbox, device_id, access) for device_id, access in settled.items()],
+                "INSERT INTO settled VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (mailbox, one, had.access, had.since, had.at.isoformat(), had.overridden)
+                    for one, had in known.items()
+                ],
             )
             self._add_results(results)
 
@@ -133,6 +171,104 @@ class Spool:
         """Drop results that management has heard."""
         self._db.execute("DELETE FROM result WHERE seq <= ?", (up_to,))
 
+    # --- mailboxes ---
+
+    def mailboxes(self) -> dict[str, Mailbox]:
+        """Return the mailboxes as they were last read, by name, without their lists."""
+        rows = self._db.execute("SELECT name, guid, address, doors FROM mailbox")
+        return {
+            name: Mailbox(
+                name, guid, address, Lists(), cast(tuple[Door, ...], tuple(doors.split()))
+            )
+            for name, guid, address, doors in rows
+        }
+
+    def keep_mailboxes(self, found: Iterable[Mailbox], everything: bool) -> None:
+        """Remember mailboxes; with *everything*, forget those that are not among them.
+
+        What belongs to a mailbox that is known by its Guid under another name moves along.
+        """
+        before = {one.guid: one.name for one in self.mailboxes().values() if one.guid}
+        kept = list(found)
+        with self._transaction("keep mailboxes"):
+            if everything:
+                self._db.execute("CREATE TEMP TABLE IF NOT EXISTS live (name TEXT PRIMARY KEY)")
+                self._db.execute("DELETE FROM live")
+            for one in kept:
+                if (old := before.get(one.guid)) not in (None, one.name):
+                    self._rename(str(old), one.name)
+                self._db.execute(
+                    "INSERT INTO mailbox VALUES (?, ?, ?, ?, '') ON CONFLICT (name) DO UPDATE SET "
+                    "guid = excluded.guid, address = excluded.address, doors = excluded.doors",
+                    (one.name, one.guid, one.address, " ".join(one.open_doors)),
+                )
+                if everything:
+                    self._db.execute("INSERT OR IGNORE INTO live VALUES (?)", (one.name,))
+            if everything:
+                self._db.execute("DELETE FROM mailbox WHERE name NOT IN (SELECT name FROM live)")
+
+    def _rename(self, old: str, new: str) -> None:
+        for table in ("entry", "settled"):
+            self._db.execute(
+                f"UPDATE OR REPLACE {table} SET mailbox = ? WHERE mailbox = ?",  # noqa: S608
+                (new, old),
+            )
+        self._db.execute("UPDATE OR REPLACE mailbox SET name = ? WHERE name = ?", (new, old))
+
+    def mailboxes_to_ask(self, before: datetime, limit: int) -> list[str]:
+        """Return mailboxes that were not asked for statistics since *before*, oldest first."""
+        rows = self._db.execute(
+            "SELECT name FROM mailbox WHERE asked_at < ? ORDER BY asked_at, name LIMIT ?",
+            (before.isoformat(), limit),
+        )
+        return [name for (name,) in rows]
+
+    def note_asked(self, mailbox: str, at: datetime) -> None:
+        """Remember that *mailbox* was asked for statistics."""
+        self._db.execute(
+            "UPDATE mailbox SET asked_at = ? WHERE name = ?", (at.isoformat(), mailbox)
+        )
+
+    # --- wipes ---
+
+    def wipe_state(self, command_id: str) -> str:
+        """Return how far a wipe is, or nothing when it is new."""
+        row = self._db.execute(
+            "SELECT state FROM wipe WHERE command_id = ?", (command_id,)
+        ).fetchone()
+        return "" if row is None else str(row[0])
+
+    def keep_wipe(
+        self, command_id: str, guid: str, state: str, at: datetime, detail: str = ""
+    ) -> None:
+        """Write down how far a wipe is; *state* ``begun`` stands before the effect."""
+        with self._transaction("keep a wipe"):
+            self._db.execute(
+                "INSERT OR REPLACE INTO wipe VALUES (?, ?, ?, ?, ?, 0)",
+                (command_id, guid, state, at.isoformat(), detail[:4000]),
+            )
+
+    def wipes_to_follow(self) -> list[tuple[str, str]]:
+        """Return (command id, guid) of the wipes that no phone has acknowledged yet."""
+        rows = self._db.execute("SELECT command_id, guid FROM wipe WHERE state = 'done'")
+        return [(command_id, guid) for command_id, guid in rows]
+
+    def wipes_to_tell(self) -> list[tuple[str, str, datetime, str]]:
+        """Return (command id, state, when, detail) that management has not heard."""
+        rows = self._db.execute(
+            "SELECT command_id, state, at, detail FROM wipe WHERE told = 0 AND state <> 'begun'"
+        )
+        return [
+            (command_id, state, datetime.fromisoformat(at), detail)
+            for command_id, state, at, detail in rows
+        ]
+
+    def note_wipe_told(self, command_id: str, state: str) -> None:
+        """Remember that management heard this state."""
+        self._db.execute(
+            "UPDATE wipe SET told = 1 WHERE command_id = ? AND state = ?", (command_id, state)
+        )
+
     # --- the session ---
 
     def open_session(self) -> str:
@@ -143,16 +279,30 @@ class Spool:
         """Remember the session that opens, or with an empty name that it is closed."""
         self._write("session", name)
 
+    # --- what was said on this machine ---
+
+    def is_undone(self) -> bool:
+        """Tell whether somebody undid everything here, and nothing is to be enforced."""
+        return bool(self._read("undone"))
+
+    def keep_undone(self, undone: bool) -> None:
+        """Remember it."""
+        self._write("undone", "yes" if undone else "")
+
     # --- when ---
 
-    def discovered_at(self) -> datetime | None:
-        """Return when everything was last read and reported."""
-        said = self._read("discovered_at")
+    def moment(self, name: Moment) -> datetime | None:
+        """Return when something last happened."""
+        said = self._read(name)
         return datetime.fromisoformat(said) if said else None
 
-    def keep_discovered(self, at: datetime) -> None:
-        """Remember that everything was read and reported."""
-        self._write("discovered_at", at.isoformat())
+    def keep_moment(self, name: Moment, at: datetime) -> None:
+        """Remember when it happened."""
+        self._write(name, at.isoformat())
+
+    def count_results(self) -> int:
+        """Return how many results management has not heard."""
+        return int(self._db.execute("SELECT count(*) FROM result").fetchone()[0])
 
     def _read(self, name: str) -> str | None:
         row = self._db.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()

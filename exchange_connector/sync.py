@@ -7,17 +7,26 @@ the spool until management took them, and management takes them twice without ha
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
+from enum import IntEnum
 from importlib.metadata import version
+from uuid import UUID
 
-from contracts.connector import BATCH, Access, Applied, ConnectorStatus, WantedAccess
-from exchange_connector.access_rules import Lists, Plan, mailboxes_to_visit, plan
+from joserfc.jwk import ECKey
+
+from contracts.connector import BATCH, ConnectorStatus
 from exchange_connector.backends import psrp
+from exchange_connector.backends.cmdlets import Exchange, Mailbox, Tally, ThrottledError
+from exchange_connector.discovery import Discovery
+from exchange_connector.enforcement import Enforcer, count_waiting
 from exchange_connector.management_client import ManagementClient
+from exchange_connector.outcome import Outcome
 from exchange_connector.retries import Retries
-from exchange_connector.spool import Pair, Spool
+from exchange_connector.spool import Spool
+from exchange_connector.wiping import Wiping
+from exchange_connector.wishes import Wishes, wishes
 from runtime.clock import utc_now
 from runtime.errors import (
     ConfigurationError,
@@ -30,68 +39,64 @@ from runtime.errors import (
 
 log = logging.getLogger(__name__)
 
-BUDGET_SECONDS = 20.0
-"""Longest stretch of changes before management is asked again: a new block must not wait."""
+CHECK_RIGHTS = timedelta(hours=24)
 
 
-@dataclass(slots=True)
-class Outcome:
-    """How a pass went; an empty problem means well."""
+class Look(IntEnum):
+    """How closely a pass looks at what Exchange knows."""
 
-    exchange_problem: str = ""
-    exchange_refuses_us: bool = False
-    """The password is wrong: asking again soon could lock the account."""
-    management_problem: str = ""
-    may_act: bool = True
-    """False: management knows this connector no longer, or disabled it."""
-    acted: bool = False
-    """Exchange was asked for something."""
-    changed: int = 0
-    """Calls that changed something at Exchange."""
-    discovered: int | None = None
-    """Partnerships found, when everything was read."""
-    waiting: int = 0
-    unfinished: bool = False
-    """More could be done at once."""
-    paused_because: str = ""
-    cycle_seconds: int = 60
+    NOT = 0
+    NEW = 1
+    """Only at what came since the last time."""
+    ALL = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ways:
+    """How passes are run, see `settings.Settings`."""
+
+    exchange_timeout_seconds: int = 120
+    settling: timedelta = timedelta()
+    statistics_per_pass: int = 10
+    connector_id: UUID
+    order_key: ECKey | None = None
+    stopping: Callable[[], bool] = lambda: False
 
 
 class Sync:
     """Runs passes; keeps between them only what may be lost."""
 
     def __init__(
-        self,
-        server: psrp.Server,
-        management: ManagementClient,
-        spool: Spool,
-        stopping: Callable[[], bool] = lambda: False,
-        exchange_timeout_seconds: int = 120,
+        self, server: psrp.Server, management: ManagementClient, spool: Spool, ways: Ways
     ) -> None:
         self._server, self._management, self._spool = server, management, spool
-        self._stopping, self._timeout = stopping, exchange_timeout_seconds
-        self._retries = Retries()
+        self._ways, self._retries = ways, Retries()
+        self._enforcer = Enforcer(spool, ways.stopping, ways.settling, self._retries)
+        self._discovery = Discovery(spool, management, ways.statistics_per_pass)
+        self._wiping = Wiping(spool, ways.connector_id, ways.order_key)
+        self.tally, self.throttled_seconds = Tally(), 0.0
 
-    def run_pass(self, discover: bool, act: bool = True) -> Outcome:
+    def run_pass(self, look: Look, act: bool = True) -> Outcome:
         """Run one pass and say how it went.
 
-        *discover*: also read everything Exchange knows, report it, and check every mailbox.
-        *act* False: leave Exchange alone this time, it did not answer lately.
+        *look* at everything that Exchange knows also checks every mailbox where something is
+        wanted. *act* False: leave Exchange alone this time, it did not answer lately.
         """
         outcome = Outcome()
         self._refresh(outcome)
         if outcome.may_act and act:
+            begun = time.monotonic()
             try:
-                self._at_exchange(discover, outcome)
+                self._at_exchange(look, outcome)
             except ConfigurationError as error:
                 outcome.exchange_problem, outcome.exchange_refuses_us = str(error), True
+            except ThrottledError as error:
+                outcome.exchange_problem, outcome.throttled = str(error), True
+                self.throttled_seconds += time.monotonic() - begun
             except (UnavailableError, RefusedError) as error:
                 outcome.exchange_problem = str(error)
         self._deliver(outcome)
-        wanted, _ = self._spool.wanted()
-        outcome.waiting = _count_waiting(wanted, self._spool.settled())
-        outcome.cycle_seconds = wanted.cycle_seconds
-        outcome.paused_because = wanted.paused_because if wanted.paused else ""
+        self._sum_up(outcome)
         self._report_status(outcome)
         return outcome
 
@@ -108,6 +113,7 @@ class Sync:
             outcome.management_problem = str(error)
         else:
             outcome.management_problem = ""
+            self._spool.keep_moment("heard_at", utc_now())
             if fresh is not None:
                 self._spool.keep_wanted(*fresh)
                 self._retries.retry_now()
@@ -117,6 +123,7 @@ class Sync:
         if outcome.management_problem:
             return
         try:
+            self._wiping.tell(self._management)
             while True:
                 results, last = self._spool.results(BATCH)
                 if not results:
@@ -126,6 +133,17 @@ class Sync:
         except SekishoError as error:
             outcome.management_problem = str(error)
 
+    def _wishes(self) -> Wishes:
+        wanted, _ = self._spool.wanted()
+        heard_at, undone = self._spool.moment("heard_at"), self._spool.is_undone()
+        return wishes(wanted, heard_at, undone, utc_now())
+
+    def _sum_up(self, outcome: Outcome) -> None:
+        wanted, _ = self._spool.wanted()
+        found = self._wishes()
+        outcome.waiting = count_waiting(found, self._spool.known())
+        outcome.cycle_seconds, outcome.paused_because = wanted.cycle_seconds, found.because
+
     def _report_status(self, outcome: Outcome) -> None:
         status = ConnectorStatus(
             version=version("sekisho"),
@@ -133,6 +151,14 @@ class Sync:
             exchange_reachable=not outcome.exchange_problem,
             problem=outcome.exchange_problem[:4000],
             waiting=outcome.waiting,
+            full_at=self._spool.moment("discovered_at"),
+            delta_at=self._spool.moment("delta_at"),
+            unreported=self._spool.count_results(),
+            throttled_seconds=int(self.throttled_seconds),
+            calls=self.tally.calls,
+            changes=self.tally.changes,
+            undone=self._spool.is_undone() or self._spool.wanted()[0].undo,
+            rights=self.tally.rights,
         )
         try:
             if not outcome.management_problem:
@@ -142,153 +168,59 @@ class Sync:
 
     # --- Exchange ---
 
-    def _at_exchange(self, discover: bool, outcome: Outcome) -> None:
-        if not discover and not self._visits(everything=False):
+    def _at_exchange(self, look: Look, outcome: Outcome) -> None:
+        wipes = [] if self._wishes().stopped else self._wiping.new(self._spool.wanted()[0].wipes)
+        if not look and not wipes and not self._enforcer.visits(self._wishes(), False):
             return
         outcome.acted = True
         if left_over := self._spool.open_session():
             psrp.close_left_over(self._server, left_over)
-        with psrp.session(self._server, self._timeout, self._spool.keep_session) as exchange:
-            self._enforce(exchange, self._visits(everything=False), {}, outcome)
-            if discover and not outcome.unfinished:
-                self._discover(exchange, outcome)
+        timeout, remember = self._ways.exchange_timeout_seconds, self._spool.keep_session
+        with psrp.session(self._server, timeout, remember, self.tally) as exchange:
+            for target in wipes:
+                self._wiping.wipe(exchange, target)
+            self._enforce(exchange, {}, outcome)
+            if look and not outcome.unfinished:
+                self._look(exchange, look, outcome)
 
-    def _discover(self, exchange: psrp.Exchange, outcome: Outcome) -> None:
-        """Read and report everything, then compare every mailbox: others change lists too."""
-        addresses, lists = exchange.list_mailboxes()
-        if not outcome.management_problem:
-            found = exchange.list_partnerships(addresses)
-            try:
-                self._management.report_partnerships(found, utc_now())
-                outcome.discovered = len(found)
-            except SekishoError as error:
-                outcome.management_problem = str(error)
-            self._refresh(outcome)
+    def _enforce(self, exchange: Exchange, read: dict[str, Mailbox], outcome: Outcome) -> None:
+        found = self._wishes()
+        visits = self._enforcer.visits(found, everything=bool(read))
+        self._enforcer.enforce(exchange, visits, found, read, outcome)
+
+    def _look(self, exchange: Exchange, look: Look, outcome: Outcome) -> None:
+        """Find phones and report them, then do what management decides about them at once.
+
+        Without management there is nobody to tell; every mailbox is compared nevertheless.
+        """
+        self._check_rights(exchange)
+        read: dict[str, Mailbox] = {}
+        if look is Look.ALL:
+            read = self._discovery.read_all(exchange, outcome)
+        elif not outcome.management_problem:
+            self._discovery.read_new(exchange, outcome)
+        self._refresh(outcome)
         if outcome.may_act:
-            self._enforce(exchange, self._visits(everything=True), lists, outcome)
-        self._spool.keep_discovered(utc_now())
+            self._enforce(exchange, read, outcome)
+        self._keep_moments(look, outcome)
+        if not outcome.management_problem:
+            self._discovery.ask_statistics(exchange, outcome)
+            self._wiping.follow(exchange)
 
-    def _visits(self, everything: bool) -> list[str]:
-        """Return the mailboxes to look at, those with a block first."""
-        wanted, _ = self._spool.wanted()
-        by_pair = _by_pair(wanted)
-        ours = [
-            (mailbox, one)
-            for mailbox, lists in self._spool.ours().items()
-            for one in lists.allowed | lists.blocked
-        ]
-        found = mailboxes_to_visit(by_pair, self._spool.settled(), ours, wanted.paused, everything)
-        blocks = {mailbox for (mailbox, _), access in by_pair.items() if access == "block"}
+    def _keep_moments(self, look: Look, outcome: Outcome) -> None:
         now = utc_now()
-        return sorted(
-            (mailbox for mailbox in found if self._retries.may_try(mailbox, now)),
-            key=lambda mailbox: (mailbox not in blocks, mailbox),
-        )
+        self._spool.keep_moment("delta_at", now)
+        if look is Look.ALL:
+            self._spool.keep_moment("compared_at", now)
+            if outcome.discovered is not None:
+                self._spool.keep_moment("discovered_at", now)
 
-    def _enforce(
-        self,
-        exchange: psrp.Exchange,
-        mailboxes: list[str],
-        known: Mapping[str, Lists],
-        outcome: Outcome,
-    ) -> None:
-        """Bring *mailboxes* to what is wanted; a mailbox that fails does not stop the others."""
-        if len(mailboxes) >= psrp.BULK and not known:
-            _, known = exchange.list_mailboxes()
-        wanted = _grouped(_by_pair(self._spool.wanted()[0]))
-        settled, ours = _grouped(self._spool.settled()), self._spool.ours()
-        until = time.monotonic() + BUDGET_SECONDS
-        for mailbox in mailboxes:
-            if self._stopping() or time.monotonic() > until:
-                outcome.unfinished = True
-                return
-            mine = _Mailbox(
-                mailbox,
-                wanted.get(mailbox, {}),
-                settled.get(mailbox, {}),
-                ours.get(mailbox, Lists()),
-            )
-            try:
-                actual = known[mailbox] if mailbox in known else exchange.read_lists(mailbox)
-                outcome.changed += self._bring(exchange, mine, actual)
-                self._retries.worked(mailbox)
-            except RefusedError as error:
-                self._note_failure(mine, str(error))
-
-    def _bring(self, exchange: psrp.Exchange, mine: "_Mailbox", actual: Lists) -> int:
-        """Make one mailbox as wanted; return how many calls changed it (0 or 1)."""
-        planned = plan(mine.wanted, actual, mine.ours)
-        if not planned.change.is_empty:
-            self._spool.intend(mine.name, planned.ours)
-            exchange.change(mine.name, planned.change)
-            log.info("%s: %s", mine.name, planned.change.sentence())
-        results = list(self._results(mine, planned, utc_now()))
-        if results or planned.ours != mine.ours or planned.settled != mine.settled:
-            self._spool.settle(mine.name, planned.ours, planned.settled, results)
-        return int(not planned.change.is_empty)
-
-    def _results(self, mine: "_Mailbox", planned: Plan, at: datetime) -> Iterator[Applied]:
-        """Yield what management has not been told yet."""
-        held: dict[str, Access] = dict(planned.settled)
-        held |= dict.fromkeys(
-            (mine.settled.keys() | planned.removed()) - mine.wanted.keys(), "leave"
-        )
-        for device_id, access in held.items():
-            over = self._retries.is_over((mine.name, device_id))
-            if over or mine.settled.get(device_id) != access:
-                yield _applied(mine.name, device_id, access, at)
-        for device_id, problem in planned.problems.items():
-            access = mine.wanted[device_id]
-            if self._retries.is_news((mine.name, device_id), access, problem):
-                yield _applied(mine.name, device_id, access, at, problem)
-
-    def _note_failure(self, mine: "_Mailbox", error: str) -> None:
-        now = utc_now()
-        self._retries.failed(mine.name, now)
-        pending = {
-            one: access for one, access in mine.wanted.items() if mine.settled.get(one) != access
-        }
-        pending |= dict.fromkeys(mine.settled.keys() - mine.wanted.keys(), "leave")
-        news = [
-            _applied(mine.name, device_id, access, now, error)
-            for device_id, access in pending.items()
-            if self._retries.is_news((mine.name, device_id), access, error)
-        ]
-        if news:
-            log.warning("%s: %s", mine.name, error)
-            self._spool.add_results(news)
-
-
-@dataclass(frozen=True, slots=True)
-class _Mailbox:
-    """What we know of one mailbox before we look."""
-
-    name: str
-    wanted: Mapping[str, Access]
-    settled: Mapping[str, Access]
-    ours: Lists
-
-
-def _applied(
-    mailbox: str, device_id: str, access: Access, at: datetime, error: str = ""
-) -> Applied:
-    return Applied(mailbox=mailbox, device_id=device_id, access=access, at=at, error=error[:4000])
-
-
-def _by_pair(wanted: WantedAccess) -> dict[Pair, Access]:
-    return {
-        (one.mailbox, one.device_id): one.access for one in wanted.wanted if one.access != "leave"
-    }
-
-
-def _grouped(pairs: Mapping[Pair, Access]) -> dict[str, dict[str, Access]]:
-    found: dict[str, dict[str, Access]] = {}
-    for (mailbox, device_id), access in pairs.items():
-        found.setdefault(mailbox, {})[device_id] = access
-    return found
-
-
-def _count_waiting(wanted: WantedAccess, settled: Mapping[Pair, Access]) -> int:
-    by_pair = _by_pair(wanted)
-    different = sum(settled.get(pair) != access for pair, access in by_pair.items())
-    return different + len(settled.keys() - by_pair.keys())
+    def _check_rights(self, exchange: Exchange) -> None:
+        """Look once a day, and after each start, what the account may do."""
+        checked, now = self._spool.moment("rights_at"), utc_now()
+        if self.tally.rights and checked is not None and now - checked < CHECK_RIGHTS:
+            return
+        for right in exchange.check_rights():
+            if right.missing:
+                log.warning("%s: %s", right.cmdlet, right.missing)
+        self._spool.keep_moment("rights_at", now)

@@ -14,7 +14,8 @@ from contracts.agent import DeviceDescription
 from exchange_connector.management_client import ManagementClient
 from management.context import Context
 from management.mail_access.connectors import make_pairing_code
-from management.mail_access.rules import By
+from management.mail_access.rules import By, MailSettings
+from management.mail_access.service import change_settings
 from runtime.clock import utc_now
 
 NAME = "Demonstration mail server"
@@ -35,8 +36,11 @@ class MailServer:
         with self.context.database.transaction("demo pairing code") as session:
             by = By("demonstration")
             code = make_pairing_code(session, self.context.keys, by, utc_now())
+            chosen = MailSettings(automatic=True, when_silent="hold")
+            why = "the demonstration shows mail control"
+            change_settings(session, self.context.keys, chosen, by, why, utc_now())
         with self._client(jwk.private_json(key), jwk.thumbprint(key)) as client:
-            connector_id = client.pair(code, NAME, version("sekisho"))
+            connector_id = client.pair(code, NAME, version("sekisho")).connector_id
         phones = [_managed(place, about) for place, about in enumerate(fleet)]
         phones += [_unmanaged(chance.randrange(len(fleet)), chance) for _ in range(UNMANAGED)]
         self._write({"key": jwk.private_json(key), "id": str(connector_id), "phones": phones})

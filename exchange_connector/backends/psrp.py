@@ -6,11 +6,9 @@ used for everything, since sessions are what the throttling policy counts.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -18,25 +16,21 @@ from pypsrp.exceptions import AuthenticationError, WinRMError
 from pypsrp.powershell import PowerShell, RunspacePool
 from pypsrp.wsman import SelectorSet, WSMan
 
-from contracts.connector import Partnership
-from exchange_connector.access_rules import Change, Lists
+from exchange_connector.backends.cmdlets import (
+    Exchange,
+    Tally,
+    ThrottledError,
+    Written,
+    asks_for_pause,
+)
 from runtime.errors import ConfigurationError, RefusedError, UnavailableError
-from runtime.process import crash_point
 
 log = logging.getLogger(__name__)
 
 CONFIGURATION = "Microsoft.Exchange"
-PARTNERSHIPS = "/ExchangeActiveSyncDevices/"
-BULK = 50
-"""From so many mailboxes on, one call for all is quicker than one call each."""
 IDLE_SECONDS = 180
 """Exchange ends a session that was not used for so long; its own default is 15 minutes."""
-_THROTTLED = ("throttl", "budget", "overbudget", "maximum number of connections", "serverbusy")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-class ThrottledError(UnavailableError):
-    """Exchange refuses more calls for now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,70 +47,34 @@ class Server:
     """PEM of the CA that certifies the server; empty: the system's."""
 
 
-class Exchange:
-    """One open session."""
+class _Carrier:
+    """Runs cmdlets in one runspace pool."""
 
     def __init__(self, pool: RunspacePool) -> None:
         self._pool = pool
 
-    def list_partnerships(self, addresses: Mapping[str, str]) -> list[Partnership]:
-        """Return every ActiveSync partnership, with one call.
-
-        *addresses*: mailbox identity -> the user's mail address, see `list_mailboxes`.
-        """
-        rows = self._call("Get-MobileDevice", ResultSize="Unlimited")
-        found = (_partnership(row, addresses) for row in rows)
-        return [one for one in found if one is not None]
-
-    def list_mailboxes(self) -> tuple[dict[str, str], dict[str, Lists]]:
-        """Return the addresses and the lists of all mailboxes with partnerships, with one call."""
-        rows = self._call(
-            "Get-CASMailbox",
-            ResultSize="Unlimited",
-            Filter="HasActiveSyncDevicePartnership -eq $true",
-        )
-        named = [(_text(row, "Identity"), row) for row in rows]
-        addresses = {name: _text(row, "PrimarySmtpAddress") for name, row in named}
-        return addresses, {name: _lists(row) for name, row in named}
-
-    def read_lists(self, mailbox: str) -> Lists:
-        """Return the lists of one mailbox; RefusedError with Exchange's words if it cannot."""
-        rows = self._call("Get-CASMailbox", Identity=mailbox)
-        if len(rows) != 1:
-            raise RefusedError(f"Exchange knows {len(rows)} mailboxes by the name {mailbox}.")
-        return _lists(rows[0])
-
-    def change(self, mailbox: str, change: Change) -> None:
-        """Add and remove entries of one mailbox, all in one call; others' entries stay."""
-        lists = {
-            "ActiveSyncAllowedDeviceIDs": _entries(change.add.allowed, change.remove.allowed),
-            "ActiveSyncBlockedDeviceIDs": _entries(change.add.blocked, change.remove.blocked),
-        }
-        crash_point("before effect exchange")
-        self._call("Set-CASMailbox", Identity=mailbox, **{k: v for k, v in lists.items() if v})
-        crash_point("after effect exchange")
-
-    def _call(self, cmdlet: str, **parameters: object) -> list[Mapping[str, Any]]:
-        """Return the properties of each object that *cmdlet* writes.
-
-        Raises RefusedError with the cmdlet's error, ThrottledError when it says "too many".
-        """
+    def __call__(self, cmdlet: str, parameters: Mapping[str, object]) -> Written:
+        """Run *cmdlet*; see `cmdlets.Call`."""
         shell = PowerShell(self._pool)
         shell.add_cmdlet(cmdlet)
         for name, value in parameters.items():
             shell.add_parameter(name, value)
         with _translated():
             rows = shell.invoke()
-        if shell.streams.error:
-            raise _refused("; ".join(str(error) for error in shell.streams.error))
-        if shell.had_errors:
-            raise _refused(f"Exchange refused {cmdlet}.")
-        return [{**row.adapted_properties, **row.extended_properties} for row in rows]
+        error = "; ".join(str(one) for one in shell.streams.error)
+        if shell.had_errors and not error:
+            error = f"Exchange refused {cmdlet}."
+        return Written(
+            [{**row.adapted_properties, **row.extended_properties} for row in rows], error
+        )
 
 
 @contextmanager
 def session(
-    server: Server, timeout_seconds: int = 60, remember: Callable[[str], None] = lambda name: None
+    server: Server,
+    timeout_seconds: int = 60,
+    remember: Callable[[str], None] = lambda name: None,
+    tally: Tally | None = None,
 ) -> Iterator[Exchange]:
     """Open one session and close it at the end.
 
@@ -130,7 +88,7 @@ def session(
     with _translated():
         pool.open()
     try:
-        yield Exchange(pool)
+        yield Exchange(_Carrier(pool), tally)
     finally:
         _close(pool)
         remember("")
@@ -205,74 +163,8 @@ def _translated() -> Iterator[None]:
         raise UnavailableError(f"Exchange cannot be spoken to: {error}") from None
 
 
-def _refused(text: str) -> RefusedError | UnavailableError:
-    """Return what a cmdlet's own error means."""
-    if _asks_for_pause(text):
-        return _unavailable(text)
-    return RefusedError(text)
-
-
 def _unavailable(text: str) -> UnavailableError:
     """Return what an error of the connection means."""
-    if _asks_for_pause(text):
+    if asks_for_pause(text):
         return ThrottledError(f"Exchange asks for a pause: {text}")
     return UnavailableError(f"Exchange does not answer properly: {text}")
-
-
-def _asks_for_pause(text: str) -> bool:
-    lower = text.casefold()
-    return any(word in lower for word in _THROTTLED)
-
-
-def _entries(add: frozenset[str], remove: frozenset[str]) -> dict[str, list[str]]:
-    named = {"Add": sorted(add), "Remove": sorted(remove)}
-    return {word: ids for word, ids in named.items() if ids}
-
-
-def _lists(row: Mapping[str, Any]) -> Lists:
-    return Lists(
-        _ids(row.get("ActiveSyncAllowedDeviceIDs")), _ids(row.get("ActiveSyncBlockedDeviceIDs"))
-    )
-
-
-def _ids(value: object) -> frozenset[str]:
-    if value is None:
-        return frozenset()
-    many: Sequence[object] = value if isinstance(value, list) else [value]
-    return frozenset(str(one) for one in many)
-
-
-def _partnership(row: Mapping[str, Any], addresses: Mapping[str, str]) -> Partnership | None:
-    """Return the row as our message; None for what is no ActiveSync partnership of a mailbox."""
-    mailbox, separator, _ = _text(row, "Identity").rpartition(PARTNERSHIPS)
-    device_id = _text(row, "DeviceId")
-    if not separator or not mailbox or not 1 <= len(device_id) <= 64 or len(mailbox) > 255:
-        return None
-    return Partnership(
-        mailbox=mailbox,
-        user_address=addresses.get(mailbox, "")[:255],
-        device_id=device_id,
-        device_type=_text(row, "DeviceType")[:255],
-        device_model=_text(row, "DeviceModel")[:255],
-        device_os=_text(row, "DeviceOS")[:255],
-        user_agent=_text(row, "DeviceUserAgent")[:255],
-        access_state=_text(row, "DeviceAccessState")[:255] or "Unknown",
-        access_reason=_text(row, "DeviceAccessStateReason")[:255],
-        first_sync_at=_instant(row.get("FirstSyncTime")),
-    )
-
-
-def _text(row: Mapping[str, Any], name: str) -> str:
-    value = row.get(name)
-    return "" if value is None else str(value)
-
-
-def _instant(value: object) -> datetime | None:
-    """Return an instant in UTC; real servers write dates in several ways, and some not at all."""
-    if value is None:
-        return None
-    try:
-        found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

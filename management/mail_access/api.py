@@ -19,7 +19,7 @@ from contracts import codec, request_signature
 from contracts import connector as messages
 from contracts import keys as jwk
 from management.access import public
-from management.mail_access import connectors, queries, service
+from management.mail_access import connectors, queries, service, wiping
 from management.web import context, reading, transaction, visitor_address
 from management.web_errors import problem
 from runtime.clock import utc_now
@@ -70,12 +70,13 @@ def pair() -> Response:
     raw = jwk.raw_public(key)
     _signature(lambda key_id: raw if key_id == thumbprint else None, now)
     try:
+        order_key = context().signer.public_key()
         with transaction("pair a connector") as session:
             connector = connectors.pair(session, context().keys, asked, visitor_address(), now)
     except UnauthenticatedError:
         failures.add(now)
         raise
-    return _json(messages.Paired(connector_id=connector.id), 201)
+    return _json(messages.Paired(connector_id=connector.id, order_key=order_key), 201)
 
 
 @bp.post("/partnerships")
@@ -116,7 +117,33 @@ def applied() -> ResponseReturnValue:
     batch = codec.read(messages.AppliedBatch, request.get_data())
     with transaction("take applied access") as session:
         connector = connectors.note_call(session, caller, now)
-        service.take_applied(session, connector, batch.applied)
+        service.take_applied(session, connector, batch.applied, now)
+    return "", 204
+
+
+@bp.post("/synced")
+@public(SIGNED)
+def synced() -> ResponseReturnValue:
+    """Take a `SyncedBatch`: 204; repeating one changes nothing."""
+    now = utc_now()
+    caller = _caller(now)
+    batch = codec.read(messages.SyncedBatch, request.get_data())
+    with transaction("take last syncs") as session:
+        connector = connectors.note_call(session, caller, now)
+        service.take_synced(session, connector, batch)
+    return "", 204
+
+
+@bp.post("/wipes")
+@public(SIGNED)
+def wipe_reports() -> ResponseReturnValue:
+    """Take a `WipeReport`: 204; repeating one changes nothing."""
+    now = utc_now()
+    caller = _caller(now)
+    report = codec.read(messages.WipeReport, request.get_data())
+    with transaction("take a wipe report") as session:
+        connector = connectors.note_call(session, caller, now)
+        wiping.take_report(session, context().keys, connector, report, now)
     return "", 204
 
 

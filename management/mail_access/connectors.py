@@ -1,23 +1,32 @@
 """Pairs connectors, knows them by their signatures, lets them in or not."""
 
+import json
 from datetime import datetime, timedelta
 from hashlib import sha256
 from secrets import choice
 from uuid import UUID
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from contracts import codec
 from contracts import connector as messages
 from contracts import keys as jwk
 from contracts.request_signature import MAXIMUM_SKEW
 from management.audit.service import record
 from management.keys import Keys
 from management.mail_access import queries
-from management.mail_access.models import Connector, ConnectorNonce, PairingCode
+from management.mail_access.models import (
+    Connector,
+    ConnectorNonce,
+    MailDecision,
+    MailWipe,
+    PairingCode,
+    Partnership,
+)
 from management.mail_access.rules import By
-from runtime.errors import ForbiddenError, UnauthenticatedError
+from runtime.errors import ForbiddenError, RefusedError, UnauthenticatedError
 
 CODE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 CODE_LENGTH = 16
@@ -114,6 +123,14 @@ def take_status(connector: Connector, status: messages.ConnectorStatus) -> None:
     connector.version = status.version[:50]
     connector.problem = status.problem or unreachable
     connector.waiting = status.waiting
+    connector.status = json.loads(codec.write(status))
+
+
+def read_status(connector: Connector) -> messages.ConnectorStatus | None:
+    """Return what the connector said of itself last, or None."""
+    if not connector.status:
+        return None
+    return codec.read(messages.ConnectorStatus, json.dumps(connector.status))
 
 
 def disable_connector(
@@ -124,6 +141,26 @@ def disable_connector(
     connector.disabled_at = connector.disabled_at or now
     subject = f"{connector.name} {connector.id}"
     record(session, keys, by.name, "connector.disable", subject, reason, by.address, now=now)
+
+
+def delete_connector(
+    session: Session, keys: Keys, connector_id: UUID, by: By, reason: str, now: datetime
+) -> None:
+    """Forget a connector and all that it reported; RefusedError unless it is disabled.
+
+    What it did at the mail server stays there: undo it first.
+    """
+    connector = queries.get_connector(session, connector_id)
+    if connector.disabled_at is None:
+        raise RefusedError("Disable the connector first; undo what it did if that shall go too.")
+    ours = select(Partnership.id).where(Partnership.connector_id == connector_id)
+    for table in (MailDecision, MailWipe):
+        session.execute(delete(table).where(table.partnership_id.in_(ours)))
+    session.execute(delete(Partnership).where(Partnership.connector_id == connector_id))
+    session.execute(delete(ConnectorNonce).where(ConnectorNonce.connector_id == connector_id))
+    subject = f"{connector.name} {connector.id}"
+    session.delete(connector)
+    record(session, keys, by.name, "connector.delete", subject, reason, by.address, now=now)
 
 
 def enable_connector(

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from contracts.connector import Access
@@ -17,10 +16,11 @@ from management.compliance.judgement import State
 from management.consequences.queries import holding
 from management.consequences.rules import Frozen
 from management.mail_access import grounds, queries
-from management.mail_access.matching import Claim, Match, Matched, match_device
-from management.mail_access.models import Connector, MailDecision, Partnership, UnmanagedGrace
+from management.mail_access.matching import Claim, Match, Matched, Seen, match_device, propose
+from management.mail_access.models import MailDecision, Partnership, UnmanagedGrace
 from management.mail_access.rules import (
     Decision,
+    Exempt,
     MailSettings,
     MatchedDevice,
     Pause,
@@ -85,29 +85,8 @@ def confirm_held(session: Session, rows: Sequence[Partnership], by: str, now: da
         because = f"{row.held_because}\nconfirmed by {by}"[:4000]
         row.held_at, row.held_because = None, ""
         _want(session, row, "block", because, "confirmed", now)
-    _bump(session, {row.connector_id for row in held})
+    queries.bump(session, {row.connector_id for row in held})
     return len(held)
-
-
-def preview(
-    session: Session, settings: MailSettings, now: datetime
-) -> list[tuple[Partnership, Decision]]:
-    """Return who would lose mail under *settings*, and why; changes nothing.
-
-    The pause and the brake are left out: the list says what the settings mean.
-    """
-    rows = queries.list_live(session)
-    graces = grounds.list_graces(session, {row.grace_key for row in rows})
-    ids = {row.device_id for row in rows if row.device_id is not None}
-    devices = grounds.list_matched_devices(session, ids)
-    found = []
-    for row in rows:
-        grace = graces.get(row.grace_key)
-        since = grace.since if grace else now
-        decision = decide(_standing(row), _managing(row, devices), settings, since, None, now)
-        if decision.access == "block" and row.wanted != "block":
-            found.append((row, decision))
-    return found
 
 
 def decide_rows(session: Session, rows: Sequence[Partnership], now: datetime) -> int:
@@ -115,29 +94,46 @@ def decide_rows(session: Session, rows: Sequence[Partnership], now: datetime) ->
     ground = _ground(session, rows, now)
     for row in rows:
         _match(row, ground)
+    _propose(session, [row for row in rows if row.match == Match.NONE])
     wanted_devices = {row.device_id for row in rows if row.device_id is not None}
-    ground.devices = grounds.list_matched_devices(session, wanted_devices)
+    ground.devices = grounds.list_matched_devices(session, wanted_devices, ground.settings)
     ground.frozen = holding(session, wanted_devices, now)
     changed = [row for row in rows if _decide(session, row, ground, now)]
-    _bump(session, {row.connector_id for row in changed})
+    queries.bump(session, {row.connector_id for row in changed})
     session.flush()
     return len(changed)
 
 
 def _ground(session: Session, rows: Sequence[Partnership], now: datetime) -> _Ground:
     settings = queries.read_mail_settings(session)
-    for row in rows:
-        row.grace_key = grace_key(row.mailbox, row.user_address)
+    graces = _graces(session, rows)
     return _Ground(
         settings=settings,
         pause=queries.find_pause(session),
         claims=grounds.list_claims(session, {row.exchange_device_id for row in rows}),
-        graces=grounds.list_graces(session, {row.grace_key for row in rows}),
+        graces=graces,
         devices={},
         room=room_for_blocks(
             grounds.count_recent_blocks(session, now), grounds.count_live(session), settings
         ),
     )
+
+
+def _graces(session: Session, rows: Sequence[Partnership]) -> dict[str, UnmanagedGrace]:
+    """Return the graces of the users of *rows*; a user with a new address keeps the old one."""
+    moved: dict[str, str] = {}
+    for row in rows:
+        key = grace_key(row.mailbox, row.user_address)
+        if row.grace_key and row.grace_key != key:
+            moved[key] = row.grace_key
+        row.grace_key = key
+    graces = grounds.list_graces(session, {row.grace_key for row in rows} | set(moved.values()))
+    for key, old in moved.items():
+        if key not in graces and old in graces:
+            kept = graces[old]
+            graces[key] = UnmanagedGrace(key=key, since=kept.since, seen_at=kept.seen_at)
+            session.add(graces[key])
+    return graces
 
 
 def _match(row: Partnership, ground: _Ground) -> None:
@@ -150,23 +146,48 @@ def _match(row: Partnership, ground: _Ground) -> None:
     row.match, row.device_id, row.match_reason = found.match, found.device_id, found.because[:1000]
 
 
+def _propose(session: Session, rows: Sequence[Partnership]) -> None:
+    """Say of phones that nobody claims which enrolled device they look like."""
+    if not rows:
+        return
+    devices = grounds.list_lookalikes(session, rows)
+    for row in rows:
+        seen = Seen(
+            row.mailbox,
+            row.user_address,
+            row.exchange_device_id,
+            row.device_model,
+            row.first_sync_at,
+        )
+        found = propose(seen, devices.get(row.user_address.casefold(), ()))
+        if found is not None:
+            row.match, row.device_id, row.match_reason = found.match, found.device_id, found.because
+
+
 def _decide(session: Session, row: Partnership, ground: _Ground, now: datetime) -> bool:
-    device = _managing(row, ground.devices)
+    device = managing(row, ground.devices)
     since = now if _is_managed(device) else _grace(session, row, ground, now)
-    decision = decide(_standing(row), device, ground.settings, since, ground.pause, now)
+    decision = decide(standing(row), device, ground.settings, since, ground.pause, now)
     if device is not None and (frozen := ground.frozen.get(cast(UUID, row.device_id))):
-        decision = spared(_standing(row), decision, frozen.because, frozen.mend, now)
+        decision = spared(standing(row), decision, frozen.because, frozen.mend, now)
     row.next_due_at = decision.due_at
     if ground.pause is not None:
         return False
     return _store(session, row, decision, ground, now)
 
 
-def _standing(row: Partnership) -> Standing:
-    return Standing(Match(row.match), row.match_reason, cast(Access, row.wanted))
+def standing(row: Partnership) -> Standing:
+    """Return the row as far as a decision depends on it."""
+    exempt = None
+    if row.exception and row.exception_until is not None:
+        access = cast(Access, row.exception)
+        exempt = Exempt(access, row.exception_because, row.exception_by, row.exception_until)
+    return Standing(
+        Match(row.match), row.match_reason, cast(Access, row.wanted), exempt, row.controlled
+    )
 
 
-def _managing(row: Partnership, devices: dict[UUID, MatchedDevice]) -> MatchedDevice | None:
+def managing(row: Partnership, devices: dict[UUID, MatchedDevice]) -> MatchedDevice | None:
     """Return the device whose judgement may decide *row*."""
     if row.device_id is None or not Match(row.match).is_managed:
         return None
@@ -235,13 +256,3 @@ def _remember(
     session.add(
         MailDecision(partnership_id=row.id, at=now, event=event, access=access, because=because)
     )
-
-
-def _bump(session: Session, connector_ids: Collection[UUID]) -> None:
-    """Raise the issue of these connectors' lists."""
-    if connector_ids:
-        session.execute(
-            update(Connector)
-            .where(Connector.id.in_(list(connector_ids)))
-            .values(issue=Connector.issue + 1)
-        )

@@ -1,11 +1,14 @@
 """Which enrolled device is this partnership? Pure.
 
 A DeviceId is what a phone claims, so it alone proves nothing: the mailbox must be the device
-owner's too. What is unsure is shown, and never allows.
+owner's too. What is unsure is shown, and never allows. What only looks alike is proposed, for a
+person to confirm.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -16,6 +19,8 @@ class Match(StrEnum):
     NONE = "none"
     SURE = "sure"
     UNSURE = "unsure"
+    PROPOSED = "proposed"
+    """It looks like one of the user's devices; nothing proves it."""
     BY_HAND = "by_hand"
     """An administrator said so."""
     UNMATCHED = "unmatched"
@@ -43,6 +48,30 @@ class Matched:
     match: Match
     device_id: UUID | None
     because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lookalike:
+    """An enrolled device of the user, which a phone without any claim may be."""
+
+    device_id: UUID
+    name: str
+    owner_address: str
+    model: str
+    enrolled_at: datetime
+    fetched_as: tuple[str, ...] = ()
+    """DeviceIds of this mailbox that are surely this device, the newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a phone without any claim says of itself."""
+
+    mailbox: str
+    user_address: str
+    device_id: str
+    model: str
+    first_sync_at: datetime | None
 
 
 def owner_agrees(mailbox: str, user_address: str, owner_address: str) -> bool:
@@ -96,3 +125,58 @@ def match_device(mailbox: str, user_address: str, claims: Sequence[Claim]) -> Ma
             "this mailbox; match it by hand if that is right",
         )
     return Matched(Match.NONE, None, "no enrolled device reports this DeviceId")
+
+
+NEAR = timedelta(days=7)
+"""Who enrols sets up mail at about the same time."""
+_APPLE = re.compile(r"(iphone|ipad|ipod)(\d+)c(\d+)")
+
+
+def same_model(one: str, other: str) -> bool:
+    """Tell whether two spellings name one model: phones tell mail servers another one.
+
+    An Apple device says ``iPhone16C1`` to a mail server and ``iPhone16,1`` to its management.
+    """
+    a, b = _plain(one), _plain(other)
+    return bool(a) and bool(b) and (a == b or (min(len(a), len(b)) >= 4 and (a in b or b in a)))
+
+
+def _plain(model: str) -> str:
+    said = _APPLE.sub(r"\1\2,\3", model.strip().casefold())
+    return re.sub(r"[^a-z0-9,]", "", said)
+
+
+def propose(seen: Seen, devices: Sequence[Lookalike]) -> Matched | None:
+    """Return which device of the user the phone looks like, how sure that is and why, or None.
+
+    It is only shown: it never allows and never wipes until an administrator confirms it.
+    """
+    alike = [
+        one
+        for one in devices
+        if owner_agrees(seen.mailbox, seen.user_address, one.owner_address)
+        and same_model(seen.model, one.model)
+    ]
+    if not alike:
+        return None
+    best = min(alike, key=lambda one: _distance(seen, one))
+    others = f"; {len(alike) - 1} more of this model are the user's" if len(alike) > 1 else ""
+    return Matched(Match.PROPOSED, best.device_id, f"{_reason(seen, best)}{others}"[:1000])
+
+
+def _distance(seen: Seen, one: Lookalike) -> tuple[bool, timedelta]:
+    """Order devices: those that fetched mail before under another id first, then by time."""
+    began = seen.first_sync_at
+    return not one.fetched_as, abs(began - one.enrolled_at) if began else timedelta.max
+
+
+def _reason(seen: Seen, one: Lookalike) -> str:
+    what = f"same user and model as {one.name}"
+    if one.fetched_as:
+        return (
+            f"likely: {what}, which fetched this mail as {one.fetched_as[0]} before; a factory "
+            "reset gives a phone a new DeviceId"
+        )
+    if seen.first_sync_at is not None and abs(seen.first_sync_at - one.enrolled_at) <= NEAR:
+        return f"likely: {what}, and first synchronised within 7 days of its enrolment"
+    return f"possible: {what}, but at another time than its enrolment"

@@ -28,6 +28,10 @@ class Connector(Base):
     """Of the wanted list, see contracts/connector.py."""
     passed_at: Mapped[datetime | None]
     """When it last reported everything the mail server knows."""
+    undo_at: Mapped[datetime | None]
+    """Since when it takes back what it did and does nothing more, by an administrator's word."""
+    status: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """The last `contracts.connector.ConnectorStatus` as JSON."""
 
 
 class PairingCode(Base):
@@ -56,11 +60,18 @@ class Partnership(Base):
     mailbox: Mapped[str]
     user_address: Mapped[str] = mapped_column(default="")
     exchange_device_id: Mapped[str] = mapped_column(Unicode(64))
+    guid: Mapped[str] = mapped_column(Unicode(64), default="")
+    """In the directory; knows the partnership again when its user is renamed."""
     device_type: Mapped[str] = mapped_column(default="")
     device_model: Mapped[str] = mapped_column(default="")
     device_os: Mapped[str] = mapped_column(default="")
     user_agent: Mapped[str] = mapped_column(default="")
     first_sync_at: Mapped[datetime | None]
+    last_sync_at: Mapped[datetime | None]
+    synced_read_at: Mapped[datetime | None]
+    """When ``last_sync_at`` was read: it comes slowly, mailbox by mailbox."""
+    open_doors: Mapped[str | None] = mapped_column(Unicode(60))
+    """`contracts.connector.Door`s with spaces between; None: not read yet."""
     access_state: Mapped[str]
     """What the server says it does now."""
     access_reason: Mapped[str] = mapped_column(default="")
@@ -87,6 +98,15 @@ class Partnership(Base):
     """What the connector last did: an access, or empty."""
     applied_at: Mapped[datetime | None]
     applied_error: Mapped[str] = mapped_column(Unicode(4000), default="")
+    overridden_at: Mapped[datetime | None] = mapped_column(index=True)
+    """Since when somebody's change at the mail server stands against what is wanted."""
+    controlled: Mapped[bool] = mapped_column(default=False)
+    """An administrator chose it, where only chosen phones are controlled."""
+    exception: Mapped[str] = mapped_column(Unicode(10), default="")
+    """``allow``, ``block``, ``leave`` or empty: an administrator's word, which wins."""
+    exception_because: Mapped[str] = mapped_column(Unicode(1000), default="")
+    exception_by: Mapped[str] = mapped_column(default="")
+    exception_until: Mapped[datetime | None]
 
 
 class MailDecision(Base):
@@ -98,7 +118,8 @@ class MailDecision(Base):
     partnership_id: Mapped[int] = mapped_column(BIG, ForeignKey("partnership.id"), index=True)
     at: Mapped[datetime] = mapped_column(index=True)
     event: Mapped[str] = mapped_column(Unicode(20))
-    """``wanted``, ``held``, ``confirmed``, ``matched``, ``applied`` or ``failed``."""
+    """``wanted``, ``held``, ``confirmed``, ``matched``, ``applied``, ``failed``, ``overridden``,
+    ``exception``, ``renamed`` or ``wipe``."""
     access: Mapped[str] = mapped_column(Unicode(10))
     because: Mapped[str] = mapped_column(Unicode(4000), default="")
 
@@ -112,6 +133,27 @@ class UnmanagedGrace(Base):
     since: Mapped[datetime]
     seen_at: Mapped[datetime]
     """When an unmanaged phone of this user was last there (to within an hour)."""
+
+
+class MailWipe(Base):
+    """A wipe of one phone through the mail server, and what became of it."""
+
+    __tablename__ = "mail_wipe"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    """The command's id, which the signer counts."""
+    partnership_id: Mapped[int] = mapped_column(BIG, ForeignKey("partnership.id"), index=True)
+    account_only: Mapped[bool]
+    state: Mapped[str] = mapped_column(Unicode(20), index=True)
+    """`mail_access.rules.WipeState`."""
+    detail: Mapped[str] = mapped_column(Unicode(4000), default="")
+    requested_by: Mapped[str]
+    reason: Mapped[str] = mapped_column(Unicode(1000))
+    queued_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+    token: Mapped[str] = mapped_column(Unicode(4000), default="")
+    """The signed order, once the signer gave it."""
 
 
 class ConnectorNonce(Base):

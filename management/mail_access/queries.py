@@ -7,15 +7,15 @@ from typing import TypeVar, cast
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from contracts.connector import Access, Wanted
+from contracts.connector import BATCH, Access, Wanted
 from management.database import locked
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
-from management.mail_access.models import Connector, MailDecision, Partnership
-from management.mail_access.rules import MailSettings, Pause
+from management.mail_access.models import Connector, MailDecision, MailWipe, Partnership
+from management.mail_access.rules import MailSettings, Pause, WipeState
 from management.safety import queries as safety
 from runtime.errors import NotFoundError
 
@@ -35,8 +35,9 @@ class Filter:
     """Part of the mailbox, address, DeviceId or model."""
     wanted: str = ""
     match: str = ""
-    held: bool = False
-    failed: bool = False
+    only: str = ""
+    """``held``, ``failed``, ``overridden``, ``exception``, ``grace`` or ``doors``."""
+    connector: str = ""
     with_gone: bool = False
 
 
@@ -95,6 +96,7 @@ def list_wanted(session: Session, connector_id: UUID, now: datetime) -> tuple[Wa
             Partnership.exchange_device_id,
             Partnership.wanted,
             Partnership.wanted_because,
+            Partnership.wanted_since,
         )
         .where(
             Partnership.connector_id == connector_id,
@@ -104,8 +106,14 @@ def list_wanted(session: Session, connector_id: UUID, now: datetime) -> tuple[Wa
         .order_by(Partnership.id)
     )
     return tuple(
-        Wanted(mailbox=mailbox, device_id=device_id, access=cast(Access, wanted), because=because)
-        for mailbox, device_id, wanted, because in rows
+        Wanted(
+            mailbox=mailbox,
+            device_id=device_id,
+            access=cast(Access, wanted),
+            because=because,
+            since=since,
+        )
+        for mailbox, device_id, wanted, because, since in rows
     )
 
 
@@ -113,21 +121,60 @@ def _not_long_gone(now: datetime) -> ColumnElement[bool]:
     return or_(Partnership.gone_at.is_(None), Partnership.gone_at > now - KEEP_GONE)
 
 
+def list_wipe_tokens(session: Session, connector_id: UUID, now: datetime) -> tuple[str, ...]:
+    """Return the signed wipes that this connector has not carried out yet."""
+    wanted = (
+        select(MailWipe.token)
+        .join(Partnership, Partnership.id == MailWipe.partnership_id)
+        .where(
+            Partnership.connector_id == connector_id,
+            MailWipe.state == WipeState.QUEUED,
+            MailWipe.token != "",
+            MailWipe.expires_at > now,
+        )
+        .order_by(MailWipe.queued_at)
+        .limit(BATCH)
+    )
+    return tuple(session.scalars(wanted))
+
+
+def bump(session: Session, connector_ids: Collection[UUID]) -> None:
+    """Raise the issue of these connectors' lists."""
+    if connector_ids:
+        session.execute(
+            update(Connector)
+            .where(Connector.id.in_(list(connector_ids)))
+            .values(issue=Connector.issue + 1)
+        )
+
+
 # --- which partnerships to decide ---
 
 
 def list_touched_by(session: Session, device_ids: Collection[UUID]) -> list[Partnership]:
-    """Return the partnerships that these devices are, were, or say they are matched to."""
+    """Return the partnerships that these devices are, were, say they are, or may be."""
     found: dict[int, Partnership] = {}
     for some in chunks(device_ids):
         said = select(Device.exchange_device_id).where(
             Device.id.in_(some), Device.exchange_device_id != ""
         )
+        owners = select(Device.owner_address).where(Device.id.in_(some))
+        alike = Partnership.match.in_(("none", "proposed")) & Partnership.user_address.in_(owners)
         wanted = select(Partnership).where(
-            or_(Partnership.device_id.in_(some), Partnership.exchange_device_id.in_(said))
+            or_(Partnership.device_id.in_(some), Partnership.exchange_device_id.in_(said), alike)
         )
         found.update((row.id, row) for row in session.scalars(wanted))
     return list(found.values())
+
+
+def list_by_id(session: Session, ids: Collection[int]) -> list[Partnership]:
+    """Return these partnerships, in the order of their ids."""
+    found = [
+        row
+        for some in chunks(ids)
+        for row in session.scalars(select(Partnership).where(Partnership.id.in_(some)))
+    ]
+    return sorted(found, key=lambda row: row.id)
 
 
 def list_due(session: Session, now: datetime, limit: int) -> list[Partnership]:
@@ -254,11 +301,29 @@ def _filtered(wanted: Select[Partnership, str], shown: Filter) -> Select[Partner
         wanted = wanted.where(Partnership.wanted == shown.wanted)
     if shown.match:
         wanted = wanted.where(Partnership.match == shown.match)
-    if shown.held:
-        wanted = wanted.where(Partnership.held_at.is_not(None))
-    if shown.failed:
-        wanted = wanted.where(Partnership.applied_error != "")
+    if shown.only in _ONLY:
+        wanted = wanted.where(_ONLY[shown.only])
+    if (connector_id := _read_id(shown.connector)) is not None:
+        wanted = wanted.where(Partnership.connector_id == connector_id)
     return wanted if shown.with_gone else wanted.where(Partnership.gone_at.is_(None))
+
+
+_ONLY: dict[str, ColumnElement[bool]] = {
+    "held": Partnership.held_at.is_not(None),
+    "failed": (Partnership.applied_error != "") & Partnership.overridden_at.is_(None),
+    "overridden": Partnership.overridden_at.is_not(None),
+    "exception": Partnership.exception != "",
+    "grace": (Partnership.wanted != "block") & Partnership.next_due_at.is_not(None),
+    "doors": (Partnership.wanted == "block") & Partnership.open_doors.contains(" "),
+}
+"""``doors``: blocked here, while more than one other way to the mailbox is open."""
+
+
+def _read_id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def chunks(items: Collection[T]) -> Iterator[Sequence[T]]:

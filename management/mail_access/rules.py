@@ -8,14 +8,24 @@ moment, so that an unchanged decision reads the same tomorrow.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Literal
+from uuid import UUID
 
-from contracts.connector import Access
+from contracts.connector import Access, WhenSilent
 from management.compliance.judgement import Judgement, Rule, State
 from management.mail_access.matching import Match
 
 WARNING_AFTER = timedelta(minutes=5)
 DISCONNECTED_AFTER = timedelta(minutes=9)
 BRAKE_PERIOD = timedelta(hours=1)
+
+
+class AutomaticFor(StrEnum):
+    """Which enrolled phones are allowed and blocked by themselves."""
+
+    ALL = "all"
+    CHOSEN = "chosen"
+    """Only those that an administrator chose one by one."""
 
 
 class AllowedStates(StrEnum):
@@ -59,8 +69,15 @@ class ConnectorState(StrEnum):
 class MailSettings:
     """What an administrator chose for mail access."""
 
-    automatic: bool = True
-    """Off: every partnership is left alone."""
+    automatic: bool = False
+    """Off, until somebody saw who would lose mail: every partnership is left alone."""
+    when_silent: WhenSilent | Literal[""] = ""
+    """What a connector does that hears nothing from management; chosen before `automatic`."""
+    silent_hours: int = 24
+    """So long without management before ``when_silent`` acts."""
+    automatic_for: AutomaticFor = AutomaticFor.ALL
+    excluded_groups: tuple[UUID, ...] = ()
+    """Enrolled phones in these groups and those below are left alone."""
     allowed: AllowedStates = AllowedStates.HEALTHY_ONLY
     block_unmanaged: bool = True
     unmanaged_grace_days: int = 14
@@ -85,6 +102,19 @@ class Standing:
     match_because: str
     wanted: Access
     """What was wanted until now."""
+    exception: "Exempt | None" = None
+    controlled: bool = False
+    """An administrator chose this phone, see `AutomaticFor`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exempt:
+    """An administrator's word about one phone, until a time; it wins over every judgement."""
+
+    access: Access
+    because: str
+    by: str
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +125,8 @@ class MatchedDevice:
     enrolled_at: datetime
     policy_name: str
     judgement: Judgement | None
+    excluded_by: str = ""
+    """The group that is excluded from mail control, if it is in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,19 +165,37 @@ def decide(
 
     *unmanaged_since* is when the user's grace began, see `grace_start`; it counts only for what is
     not managed. While enforcement is paused everything stays as it is and is due at once.
+
+    What comes first wins: the pause, an exception, the switch, an excluded group, a phone that was
+    not chosen, the judgement of the matched device or the rule for unmanaged phones.
     """
     if pause is not None:
         return Decision(partnership.wanted, (pause.sentence(),), now)
+    spoken = partnership.exception
+    if spoken is not None and now < spoken.until:
+        return _exempt(spoken)
     if not settings.automatic:
         return Decision("leave", ("automatic allowing and blocking is switched off",), None)
     if device is None or not partnership.match.is_managed:
         return _unmanaged(partnership.match_because, settings, unmanaged_since, now)
+    if device.excluded_by:
+        because = f"{device.name} is in group {device.excluded_by}, which is excluded by setting"
+        return Decision("leave", (because,), None)
     if device.judgement is None:
         return Decision("leave", (f"{device.name} has not been judged yet",), None)
     if device.judgement.state is State.NOT_ENROLLED:
         gone = f"{device.name} is no longer enrolled"
         return _unmanaged(gone, settings, unmanaged_since, now)
+    if settings.automatic_for is AutomaticFor.CHOSEN and not partnership.controlled:
+        because = f"{device.name} was not chosen for automatic control"
+        return Decision("leave", (because,), None)
     return _managed(partnership.wanted, device, device.judgement, settings, now)
+
+
+def _exempt(spoken: Exempt) -> Decision:
+    words = {"allow": "allowed", "block": "blocked", "leave": "left alone"}[spoken.access]
+    because = f"{words} by {spoken.by} until {_moment(spoken.until)}: {spoken.because}"
+    return Decision(spoken.access, (because,), spoken.until)
 
 
 def spared(
@@ -259,6 +309,24 @@ def room_for_blocks(recent: int, partnerships: int, settings: MailSettings) -> i
     """
     share = -(-partnerships * settings.block_limit_percent // 100)
     return max(0, max(settings.block_limit, share) - recent)
+
+
+class WipeState(StrEnum):
+    """How far a wipe through the mail server is."""
+
+    QUEUED = "queued"
+    """Waits for the signer, or for the connector."""
+    DONE = "done"
+    """The mail server took the order; the phone obeys at its next synchronisation."""
+    ACKNOWLEDGED = "acknowledged"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connector has still to be told."""
+        return self is WipeState.QUEUED
 
 
 def connector_state(

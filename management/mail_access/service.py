@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -11,7 +10,7 @@ from sqlalchemy.orm import Session
 from contracts import connector as messages
 from management.audit.service import record
 from management.keys import Keys
-from management.mail_access import grounds, queries
+from management.mail_access import queries, telling
 from management.mail_access.decisions import decide_due, decide_rows
 from management.mail_access.matching import Match
 from management.mail_access.models import (
@@ -23,7 +22,6 @@ from management.mail_access.models import (
 from management.mail_access.rules import By, MailSettings, grace_key
 from management.safety import service as safety
 from management.work.service import enqueue
-from runtime.errors import NotFoundError, RefusedError
 
 WORK = "mail_access.decide"
 SAY = "mail_access.say"
@@ -40,12 +38,13 @@ def take_partnerships(
     known = queries.list_known(
         session, connector.id, {said.device_id for said in batch.partnerships}
     )
+    by_guid = {row.guid: row for row in known.values() if row.guid}
     before = len(known)
     states = {key: row.access_state for key, row in known.items()}
     undecided = [
         row
         for said in batch.partnerships
-        if (row := _take(session, connector, known, said, batch, now)) is not None
+        if (row := _take(session, connector, known, by_guid, said, batch, now)) is not None
     ]
     session.flush()
     decide_rows(session, undecided, now)
@@ -72,6 +71,7 @@ def _take(
     session: Session,
     connector: Connector,
     known: dict[tuple[str, str], Partnership],
+    by_guid: dict[str, Partnership],
     said: messages.Partnership,
     batch: messages.PartnershipBatch,
     now: datetime,
@@ -79,14 +79,42 @@ def _take(
     """Store one partnership; return its row when it must be decided."""
     key = (said.mailbox, said.device_id)
     row = known.get(key)
-    must_decide = row is None or row.gone_at is not None or row.user_address != said.user_address
+    renamed = by_guid.get(said.guid) if row is None and said.guid else None
+    if renamed is not None and renamed.exchange_device_id == said.device_id:
+        row = known[key] = _rename(session, known, renamed, said, now)
+    must_decide = (
+        row is None
+        or row.gone_at is not None
+        or row.user_address != said.user_address
+        or row.device_model != said.device_model
+    )
     if row is None:
         row = known[key] = _new_row(connector, said, now)
         session.add(row)
     for name in _COPIED:
         setattr(row, name, getattr(said, name))
+    row.guid = said.guid[:64]
+    if said.open_doors is not None:
+        row.open_doors = " ".join(said.open_doors)
     row.pass_id, row.seen_at, row.gone_at = batch.pass_id, batch.seen_at, None
     return row if must_decide else None
+
+
+def _rename(
+    session: Session,
+    known: dict[tuple[str, str], Partnership],
+    row: Partnership,
+    said: messages.Partnership,
+    now: datetime,
+) -> Partnership:
+    """Know the partnership of a user who was renamed or moved again: nothing begins anew."""
+    because = f"the mailbox {row.mailbox} is now {said.mailbox}"
+    known.pop((row.mailbox, row.exchange_device_id), None)
+    row.mailbox = said.mailbox
+    session.add(
+        MailDecision(partnership_id=row.id, at=now, event="renamed", access="", because=because)
+    )
+    return row
 
 
 _COPIED = (
@@ -141,6 +169,15 @@ def _end_pass(
     decide_due(session, now)
 
 
+def take_synced(session: Session, connector: Connector, batch: messages.SyncedBatch) -> None:
+    """Store when phones last synchronised."""
+    known = queries.list_known(session, connector.id, {one.device_id for one in batch.synced})
+    for one in batch.synced:
+        row = known.get((one.mailbox, one.device_id))
+        if row is not None and (row.synced_read_at is None or row.synced_read_at <= batch.at):
+            row.last_sync_at, row.synced_read_at = one.last_sync_at, batch.at
+
+
 def wanted_access(
     session: Session, connector: Connector, cycle_seconds: int, now: datetime
 ) -> messages.WantedAccess:
@@ -148,17 +185,22 @@ def wanted_access(
     decide_due(session, now)
     session.refresh(connector)
     pause = queries.find_pause(session)
+    settings = queries.read_mail_settings(session)
     return messages.WantedAccess(
         issue=connector.issue,
         paused=pause is not None,
         paused_because=pause.sentence() if pause else "",
         cycle_seconds=cycle_seconds,
         wanted=queries.list_wanted(session, connector.id, now),
+        undo=connector.undo_at is not None,
+        when_silent=settings.when_silent or "hold",
+        silent_hours=settings.silent_hours,
+        wipes=queries.list_wipe_tokens(session, connector.id, now),
     )
 
 
 def take_applied(
-    session: Session, connector: Connector, applied: Sequence[messages.Applied]
+    session: Session, connector: Connector, applied: Sequence[messages.Applied], now: datetime
 ) -> int:
     """Store what the connector did; return how many said something new. Repeating is harmless."""
     known = queries.list_known(session, connector.id, {one.device_id for one in applied})
@@ -169,9 +211,12 @@ def take_applied(
             continue
         new = (row.applied, row.applied_error) != (one.access, one.error)
         row.applied, row.applied_at, row.applied_error = one.access, one.at, one.error
+        row.overridden_at = (row.overridden_at or one.at) if one.overridden else None
         if new:
             number += 1
             session.add(_application(row, one))
+            if one.access == "block" and not one.error:
+                telling.tell_user(session, row, now)
     return number
 
 
@@ -179,7 +224,7 @@ def _application(row: Partnership, one: messages.Applied) -> MailDecision:
     return MailDecision(
         partnership_id=row.id,
         at=one.at,
-        event="failed" if one.error else "applied",
+        event="overridden" if one.overridden else "failed" if one.error else "applied",
         access=one.access,
         because=one.error,
     )
@@ -193,66 +238,3 @@ def change_settings(
     safety.write_setting(session, queries.SETTING, text, by.name, now)
     record(session, keys, by.name, "mail.settings", text[:255], reason, by.address, now=now)
     enqueue(session, WORK, f"{WORK}:{uuid4()}", {"everything": True}, priority=3, now=now)
-
-
-def match_by_hand(
-    session: Session,
-    keys: Keys,
-    partnership_id: int,
-    device_id: UUID | None,
-    by: By,
-    reason: str,
-    now: datetime,
-) -> Partnership:
-    """Match a partnership to *device_id*, or to none of our devices, until undone.
-
-    RefusedError without a reason.
-    """
-    queries.lock_connectors(session)
-    row = queries.get_partnership(session, partnership_id)
-    _need(reason)
-    if device_id is not None and not grounds.list_matched_devices(session, [device_id]):
-        raise NotFoundError("There is no such device.")
-    row.match = Match.UNMATCHED if device_id is None else Match.BY_HAND
-    row.device_id = device_id
-    word = "unmatched" if device_id is None else "matched"
-    row.match_reason = f"{word} by hand by {by.name}: {reason}"[:1000]
-    return _after_match(session, keys, row, by, reason, now)
-
-
-def match_again(
-    session: Session, keys: Keys, partnership_id: int, by: By, reason: str, now: datetime
-) -> Partnership:
-    """Undo a match by hand: from now on what devices report decides again."""
-    queries.lock_connectors(session)
-    row = queries.get_partnership(session, partnership_id)
-    _need(reason)
-    row.match, row.device_id = Match.NONE, None
-    row.match_reason = f"automatic matching again, by {by.name}: {reason}"[:1000]
-    return _after_match(session, keys, row, by, reason, now)
-
-
-def _after_match(
-    session: Session, keys: Keys, row: Partnership, by: By, reason: str, now: datetime
-) -> Partnership:
-    session.add(
-        MailDecision(
-            partnership_id=row.id, at=now, event="matched", access="", because=row.match_reason
-        )
-    )
-    details: dict[str, Any] = {"match": row.match, "device_id": row.device_id}
-    subject = f"{row.mailbox} {row.exchange_device_id}"
-    record(session, keys, by.name, "mail.match", subject, reason, by.address, details, now)
-    decide_rows(session, [row], now)
-    return row
-
-
-def note_confirmation(session: Session, keys: Keys, number: int, by: By, now: datetime) -> None:
-    """Put into the audit trail that held blocks were confirmed."""
-    subject = f"{number} held blocks"
-    record(session, keys, by.name, "mail.confirm_blocks", subject, "", by.address, now=now)
-
-
-def _need(reason: str) -> None:
-    if not reason.strip():
-        raise RefusedError("Say why: the reason goes into the history and the audit trail.")

@@ -9,7 +9,7 @@ from flask_babel import lazy_gettext as _l
 from contracts.certificates import fingerprint
 from management.keys import CONSOLE_CERTIFICATE, Keys
 from management.mail_access.matching import Match
-from management.mail_access.rules import AllowedStates, ConnectorState
+from management.mail_access.rules import AllowedStates, AutomaticFor, ConnectorState, WipeState
 from management.settings import Settings
 from management.words import Word
 
@@ -17,6 +17,7 @@ MATCHES = {
     Match.SURE: Word("ok", "link-45deg", _l("Sure")),
     Match.BY_HAND: Word("ok", "person-check", _l("Matched by hand")),
     Match.UNSURE: Word("warn", "question-circle", _l("Unsure")),
+    Match.PROPOSED: Word("info", "lightbulb", _l("Proposed")),
     Match.NONE: Word("idle", "dash-circle", _l("Unmanaged")),
     Match.UNMATCHED: Word("idle", "person-x", _l("Unmatched by hand")),
 }
@@ -34,12 +35,48 @@ EVENTS = {
     "matched": Word("info", "link-45deg", _l("Matching changed")),
     "applied": Word("ok", "check-circle", _l("Done at the mail server")),
     "failed": Word("bad", "x-octagon", _l("Failed at the mail server")),
+    "overridden": Word("warn", "person-exclamation", _l("Overridden in Exchange")),
+    "exception": Word("info", "person-gear", _l("Said by an administrator")),
+    "renamed": Word("info", "arrow-left-right", _l("Mailbox renamed")),
+    "wipe": Word("warn", "eraser", _l("Wipe")),
 }
 ALLOWED_STATES = {
     AllowedStates.HEALTHY_ONLY: _l("Healthy only"),
     AllowedStates.HEALTHY_AND_OUT_OF_SYNC: _l("Healthy and out of sync"),
     AllowedStates.HEALTHY_AND_NON_COMPLIANT: _l("Healthy, out of sync and not compliant"),
 }
+AUTOMATIC_FOR = {
+    AutomaticFor.ALL: _l("All enrolled phones"),
+    AutomaticFor.CHOSEN: _l("Only phones chosen one by one"),
+}
+WHEN_SILENT = {
+    "": _l("Choose ..."),
+    "hold": _l("Keep its blocks (fail closed)"),
+    "open": _l("Take its blocks back (fail open)"),
+}
+WIPE_STATES = {
+    WipeState.QUEUED: Word("info", "hourglass-split", _l("Queued")),
+    WipeState.DONE: Word("warn", "eraser", _l("Ordered at the mail server")),
+    WipeState.ACKNOWLEDGED: Word("ok", "check-circle", _l("Acknowledged by the phone")),
+    WipeState.FAILED: Word("bad", "x-octagon", _l("Failed")),
+    WipeState.EXPIRED: Word("idle", "clock-history", _l("Expired")),
+    WipeState.CANCELLED: Word("idle", "slash-circle", _l("Taken back")),
+}
+DOORS = {
+    "activesync": "ActiveSync",
+    "imap": "IMAP",
+    "pop": "POP",
+    "ews": "EWS",
+    "owa": "OWA",
+    "mapi": "MAPI",
+}
+
+
+def other_doors(open_doors: str | None) -> list[str]:
+    """Return the ways to a mailbox that stay open beside ActiveSync."""
+    return [
+        DOORS[one] for one in (open_doors or "").split() if one in DOORS and one != "activesync"
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from management.context import Context
 from management.devices.fact_log import record_facts
 from management.devices.queries import get_facts, lock_device
 from management.devices.rules import EXCHANGE, Fact, FactKind
-from management.mail_access import decisions
+from management.mail_access import decisions, wiping
 from runtime.clock import utc_now
 
 Progress = Callable[[str], None]
@@ -47,6 +47,11 @@ def _decide_due(context: Context, progress: Progress) -> None:
         with context.database.transaction("decide mail access that is due") as session:
             looked_at = decisions.decide_due(session, utc_now(), LIMIT)
         progress(f"{looked_at} partnerships that were due")
+
+
+def sign_wipes(context: Context, payload: dict[str, Any], progress: Progress) -> None:
+    """Have waiting wipes through mail servers signed; those that limits hold back wait."""
+    progress(f"{wiping.sign_queued(context, utc_now())} wipes signed")
 
 
 def say(context: Context, payload: dict[str, Any], progress: Progress) -> None:

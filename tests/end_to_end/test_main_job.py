@@ -71,6 +71,7 @@ def test_the_main_job(product: Product, page: Page, exchange: Exchange, tmp_path
     innocent = apps_are_judged(console, tmp_path)
     with listening(exchange, {USER: PASSWORD}) as address:
         pair_connector(product, console, address)
+        switch_mail_control_on(console, exchange)
         root_costs_mail(product, console, exchange, phone)
         unmanaged_phones_lose_mail_after_their_grace(console, exchange)
         new_patterns_find_an_old_app(product, console, exchange, phone, innocent)
@@ -158,6 +159,26 @@ def pair_connector(product: Product, console: Console, exchange_address: str) ->
     )  # fmt: skip
     console.open("/mail-access/connectors")
     console.shows("Normal")
+
+
+def switch_mail_control_on(console: Console, exchange: Exchange) -> None:
+    """Nothing is blocked before somebody saw who would lose mail, and said what silence means."""
+    for step in ("refused", "looked at", "on"):
+        if step != "on":
+            console.open("/mail-access/settings")
+        console.page.get_by_label("Allow and block by itself").check()
+        shall = console.page.get_by_label("A connector that hears nothing from here shall")
+        shall.select_option("hold")
+        console.page.get_by_label("Reason for the change").fill("the works council agreed")
+        if step == "looked at":
+            console.page.get_by_role("button", name="Who would lose mail?").first.click()
+            console.shows("phones would lose mail")
+            console.shows("From when on")
+            assert not exchange.blocked() and not exchange.called("Set-CASMailbox")
+        else:
+            console.page.get_by_role("button", name="Save").first.click()
+            said = "First look" if step == "refused" else "The settings hold from now on."
+            console.shows(said)
 
 
 def root_costs_mail(product: Product, console: Console, exchange: Exchange, phone: Path) -> None:

@@ -20,11 +20,13 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from contracts import keys as jwk
 from contracts.certificates import fingerprint
-from exchange_connector import configuration, pairing
+from exchange_connector import configuration, loop, pairing
 from exchange_connector.backends import psrp
 from exchange_connector.management_client import ManagementClient
+from exchange_connector.outcome import Outcome
+from exchange_connector.settings import Settings
 from exchange_connector.spool import Spool
-from exchange_connector.sync import Outcome, Sync
+from exchange_connector.sync import Look, Sync
 from management.compliance import service as compliance
 from management.context import Context
 from management.devices import service as devices
@@ -32,7 +34,7 @@ from management.devices.models import Device
 from management.devices.rules import EnrolmentState, Fact, FactKind
 from management.mail_access import connectors, grounds, queries, service, work
 from management.mail_access.models import Partnership
-from management.mail_access.rules import By
+from management.mail_access.rules import By, MailSettings
 from management.policies.service import ensure_default_policy
 from management.work.models import Job
 from management.work.rules import JobState
@@ -105,12 +107,20 @@ class Bed:
     spool: Spool | None = None
     management: ManagementClient | None = None
     sync: Sync | None = None
+    statistics_per_pass: int = 0
+    settling_seconds: float = 0
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
         """The connector's own."""
         return self.home / "connector"
+
+    def settings(self, **said: Any) -> None:
+        """Switch mail control on, with the defaults but for what is *said*."""
+        chosen = MailSettings(**{"automatic": True, "when_silent": "hold", **said})
+        with self.context.database.transaction("test") as session:
+            service.change_settings(session, self.context.keys, chosen, BY, "trial", utc_now())
 
     # --- people and devices ---
 
@@ -211,19 +221,20 @@ class Bed:
     def open(self) -> Sync:
         """Start (again) with what is on disk."""
         self.close()
-        paired, credentials = configuration.load(self.folder)
-        authority = (self.folder / configuration.AUTHORITY).read_text()
-        self.spool = Spool(self.folder / "spool.db")
-        self.management = ManagementClient(
-            paired.management, authority, credentials.key, str(paired.connector_id)
+        settings = Settings(
+            folder=self.folder,
+            settling_seconds=self.settling_seconds,
+            statistics_per_pass=self.statistics_per_pass,
         )
-        server = configuration.exchange_server(paired, credentials)
-        self.sync = Sync(server, self.management, self.spool)
+        self.spool = Spool(self.folder / "spool.db")
+        self.management = loop.open_management(settings)
+        self.sync = loop.open_sync(settings, self.management, self.spool)
         return self.sync
 
-    def run_pass(self, discover: bool = True) -> Outcome:
-        """Run one pass."""
-        return (self.sync or self.open()).run_pass(discover)
+    def run_pass(self, discover: bool = True, look: Look | None = None) -> Outcome:
+        """Run one pass, which looks at everything or at nothing, or as *look* says."""
+        by_default = Look.ALL if discover else Look.NOT
+        return (self.sync or self.open()).run_pass(by_default if look is None else look)
 
     def close(self) -> None:
         """End the connector of this process."""
@@ -268,6 +279,7 @@ def made(app: Flask, context: Context, home: Path) -> Iterator[Bed]:
     exchange = Exchange()
     with listening(exchange, {USER: PASSWORD}) as url:
         bed = Bed(context, console, exchange, url, home)
+        bed.settings()
         try:
             yield bed
         finally:

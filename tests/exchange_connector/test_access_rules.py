@@ -39,7 +39,7 @@ def test_an_allow_does_not_lift_a_block_of_somebody_else() -> None:
     planned = plan({"A": "allow"}, Lists(NOTHING, frozenset("A")), Lists())
 
     assert planned.change.remove == Lists()
-    assert planned.problems == {"A": BLOCKED_BY_OTHERS}
+    assert planned.overridden == {"A": BLOCKED_BY_OTHERS}
     assert planned.settled == {}
 
 
@@ -66,8 +66,8 @@ def test_what_is_wanted_holds_afterwards_or_is_a_problem(
             assert device_id in then.blocked
         if access == "allow":
             assert device_id in then.allowed
-            assert (device_id in then.blocked) == (device_id in planned.problems)
-    assert planned.settled.keys() | planned.problems.keys() == wanted.keys()
+            assert (device_id in then.blocked) == (device_id in planned.overridden)
+    assert planned.settled.keys() | planned.overridden.keys() == wanted.keys()
 
 
 @given(wishes, lists, lists)
@@ -102,22 +102,29 @@ def test_nothing_wanted_takes_back_exactly_ours(
     assert end.change.add == Lists()
 
 
-@given(
-    st.dictionaries(pairs, accesses),
-    st.dictionaries(pairs, accesses),
-    st.frozensets(pairs),
-    st.booleans(),
-)
+@given(wishes, lists, lists, some)
+def test_what_others_took_away_is_not_put_back_and_is_told(
+    wanted: dict[str, Access], actual: Lists, ours: Lists, held: frozenset[str]
+) -> None:
+    planned = plan(wanted, actual, ours, held)
+
+    for device_id in held & wanted.keys():
+        assert device_id not in planned.change.add.allowed | planned.change.add.blocked
+        has = actual.blocked if wanted[device_id] == "block" else actual.allowed
+        if wanted[device_id] != "leave" and device_id not in has:
+            assert device_id in planned.overridden
+    assert planned.settled.keys() | planned.overridden.keys() == wanted.keys()
+
+
+@given(st.frozensets(pairs), st.frozensets(pairs), st.frozensets(pairs), st.booleans())
 def test_every_mailbox_with_a_difference_is_visited(
-    wanted: dict[tuple[str, str], Access],
-    settled: dict[tuple[str, str], Access],
+    wanted: frozenset[tuple[str, str]],
+    known: frozenset[tuple[str, str]],
     ours: frozenset[tuple[str, str]],
     everything: bool,
 ) -> None:
-    visited = mailboxes_to_visit(wanted, settled, ours, False, everything)
-    different = {pair for pair in wanted | settled if wanted.get(pair) != settled.get(pair)}
+    visited = set(mailboxes_to_visit(wanted, known, ours, everything))
 
-    assert {mailbox for mailbox, _ in different} <= set(visited)
-    assert mailboxes_to_visit(wanted, settled, ours, True, everything) == []
+    assert {mailbox for mailbox, _ in (wanted | ours) - known} <= visited
     if everything:
-        assert set(visited) == {mailbox for mailbox, _ in set(wanted) | set(settled) | ours}
+        assert visited == {mailbox for mailbox, _ in wanted | ours}

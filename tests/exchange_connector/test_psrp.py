@@ -7,6 +7,7 @@ import pytest
 
 from exchange_connector.access_rules import Change, Lists
 from exchange_connector.backends import psrp
+from exchange_connector.backends.cmdlets import ThrottledError
 from management.context import Context
 from runtime.clock import utc_now
 from runtime.errors import ConfigurationError, RefusedError, UnavailableError
@@ -36,10 +37,11 @@ def server(url: str, **said: str) -> psrp.Server:
 
 def test_a_partnership_is_read_with_the_mailboxs_address(url: str) -> None:
     with psrp.session(server(url)) as exchange:
-        addresses, lists = exchange.list_mailboxes()
-        (found,) = exchange.list_partnerships(addresses)
+        mailboxes = exchange.list_mailboxes()
+        (found,) = exchange.list_partnerships(mailboxes).partnerships
 
-    assert lists == {ADA: Lists()}
+    assert {name: one.lists for name, one in mailboxes.items()} == {ADA: Lists()}
+    assert found.open_doors == ("activesync", "imap", "pop", "ews", "owa", "mapi")
     assert (found.mailbox, found.device_id, found.user_address) == (ADA, "ADA1", "ada@corp.test")
     assert (found.access_state, found.access_reason) == ("Quarantined", "Global")
     assert found.first_sync_at is not None
@@ -53,7 +55,7 @@ def test_all_changes_of_a_mailbox_are_one_call(url: str, exchange: Exchange) -> 
     )
     with psrp.session(server(url)) as opened:
         opened.change(ADA, change)
-        assert opened.read_lists(ADA) == Lists(frozenset("A"), frozenset("BC"))
+        assert opened.read_mailbox(ADA).lists == Lists(frozenset("A"), frozenset("BC"))
     assert len(exchange.called("Set-CASMailbox")) == 1
 
 
@@ -62,7 +64,7 @@ def test_an_error_in_the_error_stream_is_no_success(url: str) -> None:
         psrp.session(server(url)) as opened,
         pytest.raises(RefusedError, match="couldn't be found"),
     ):
-        opened.read_lists("nobody")
+        opened.read_mailbox("nobody")
 
 
 def test_sessions_are_closed_and_too_many_are_told(url: str) -> None:
@@ -73,7 +75,7 @@ def test_sessions_are_closed_and_too_many_are_told(url: str) -> None:
         psrp.session(server(url)),
         psrp.session(server(url)),
         psrp.session(server(url)),
-        pytest.raises(psrp.ThrottledError, match="maximum number of connections"),
+        pytest.raises(ThrottledError, match="maximum number of connections"),
         psrp.session(server(url)),
     ):
         pass
@@ -89,7 +91,7 @@ def test_only_the_named_authority_is_trusted(
 
     with listening(exchange, USERS, (str(files[0]), str(files[1]))) as url:
         with psrp.session(server(url, ca_file=str(files[2]))) as opened:
-            assert opened.read_lists(ADA) == Lists()
+            assert opened.read_mailbox(ADA).lists == Lists()
         with pytest.raises(UnavailableError, match="certificate"), psrp.session(server(url)):
             pass
 

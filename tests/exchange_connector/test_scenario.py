@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from exchange_connector.access_rules import BLOCKED_BY_OTHERS
-from management.mail_access import connectors, decisions, queries, service
-from management.mail_access.rules import ConnectorState, MailSettings, connector_state
+from exchange_connector.access_rules import BLOCKED_BY_OTHERS, OVERRIDDEN
+from management.mail_access import by_hand, connectors, decisions, queries
+from management.mail_access.rules import ConnectorState, connector_state
 from management.safety import service as safety
 from runtime.clock import utc_now
 from runtime.errors import ConfigurationError, ForbiddenError, UnauthenticatedError
@@ -126,7 +126,9 @@ def test_without_management_the_last_decisions_hold(bed: Bed) -> None:
     assert bed.history("ADA1")[-1] == ("applied", "block")
 
 
-def test_an_entry_that_somebody_took_away_comes_back(bed: Bed) -> None:
+def test_what_an_administrator_changes_at_the_mail_server_is_noticed_and_not_fought(
+    bed: Bed,
+) -> None:
     bed.exchange.add_phone("ada", "ADA1")
     device = bed.enrol("ada@corp.test", "ADA1")
     bed.pair()
@@ -135,7 +137,53 @@ def test_an_entry_that_somebody_took_away_comes_back(bed: Bed) -> None:
     bed.exchange.mailboxes["ada"].blocked.clear()
 
     bed.run_pass()
+    bed.run_pass()
+    assert bed.exchange.blocked() == set()
+    row = bed.partnership("ADA1")
+    assert row.overridden_at is not None
+    assert row.applied_error == OVERRIDDEN
+    assert bed.history("ADA1")[-1] == ("overridden", "block")
+    assert sum(event == "overridden" for event, _ in bed.history("ADA1")) == 1
+
+    with bed.context.database.transaction("test") as session:
+        by_hand.take_control_again(
+            session, bed.context.keys, row.id, BY, "agreed with the mail team", utc_now()
+        )
+    bed.run_pass(discover=False)
     assert bed.exchange.blocked() == {("ada", "ADA1")}
+    assert bed.partnership("ADA1").overridden_at is None
+
+
+def test_a_new_decision_ends_what_was_overridden(bed: Bed) -> None:
+    bed.exchange.add_phone("ada", "ADA1")
+    device = bed.enrol("ada@corp.test", "ADA1")
+    bed.pair()
+    bed.say(device, rooted=True)
+    bed.run_pass()
+    bed.exchange.mailboxes["ada"].blocked.clear()
+    bed.run_pass()
+
+    bed.say(device, rooted=False)
+    bed.run_pass(discover=False)
+    assert bed.exchange.allowed() == {("ada", "ADA1")}
+    assert bed.partnership("ADA1").overridden_at is None
+    bed.say(device, rooted=True)
+    bed.run_pass(discover=False)
+    assert bed.exchange.blocked() == {("ada", "ADA1")}
+
+
+def test_an_entry_that_is_not_seen_at_once_is_not_taken_for_overridden(bed: Bed) -> None:
+    bed.exchange.add_phone("ada", "ADA1")
+    device = bed.enrol("ada@corp.test", "ADA1")
+    bed.pair()
+    bed.settling_seconds = 3600
+    bed.say(device, rooted=True)
+    bed.run_pass()
+    bed.exchange.mailboxes["ada"].blocked.clear()
+
+    bed.run_pass()
+    assert bed.exchange.blocked() == {("ada", "ADA1")}
+    assert bed.partnership("ADA1").overridden_at is None
 
 
 def test_entries_of_others_stay_and_are_told(bed: Bed) -> None:
@@ -148,7 +196,8 @@ def test_entries_of_others_stay_and_are_told(bed: Bed) -> None:
     bed.run_pass()
     assert bed.exchange.blocked() == {("ada", "ADA1"), ("ada", "OTHER")}
     assert bed.partnership("ADA1").applied_error == BLOCKED_BY_OTHERS
-    assert bed.history("ADA1") == [("wanted", "allow"), ("failed", "allow")]
+    assert bed.history("ADA1") == [("wanted", "allow"), ("overridden", "allow")]
+    assert bed.partnership("ADA1").overridden_at is not None
 
     bed.exchange.mailboxes["ada"].blocked.discard("ADA1")
     bed.run_pass()
@@ -202,9 +251,7 @@ def test_a_partnership_that_is_gone_leaves_its_block_behind(bed: Bed) -> None:
 def test_the_brake_holds_blocks_beyond_the_limit_until_they_are_confirmed(bed: Bed) -> None:
     bed.exchange.fill(6)
     bed.pair()
-    with bed.context.database.transaction("test") as session:
-        few = MailSettings(unmanaged_grace_days=0, block_limit=2, block_limit_percent=0)
-        service.change_settings(session, bed.context.keys, few, BY, "trial", utc_now())
+    bed.settings(unmanaged_grace_days=0, block_limit=2, block_limit_percent=0)
 
     bed.run_pass()
     bed.run_pass()
@@ -231,12 +278,12 @@ def test_a_match_by_hand_decides_and_can_be_undone(bed: Bed) -> None:
     keys = bed.context.keys
 
     with bed.context.database.transaction("test") as session:
-        service.match_by_hand(session, keys, row.id, device, BY, "saw the phone", utc_now())
+        by_hand.match_by_hand(session, keys, row.id, device, BY, "saw the phone", utc_now())
     bed.run_pass(discover=False)
     assert bed.exchange.allowed() == {("ada", "ODD1")}
 
     with bed.context.database.transaction("test") as session:
-        service.match_by_hand(session, keys, row.id, None, BY, "a mistake", utc_now())
+        by_hand.match_by_hand(session, keys, row.id, None, BY, "a mistake", utc_now())
     bed.run_pass(discover=False)
     assert bed.exchange.allowed() == set()
 

@@ -71,7 +71,7 @@ def _fleet(bed: Bed) -> dict[UUID, str]:
         policy = ensure_default_policy(session, utc_now()).id
         settings = current_version(session, policy).settings
         change_policy(session, policy, asking(random.Random(1)), settings, "k", "w", utc_now())
-        limits = MailSettings(block_limit=10_000, out_of_sync_grace_hours=0)
+        limits = MailSettings(automatic=True, block_limit=10_000, out_of_sync_grace_hours=0)
         change_settings(session, context.keys, limits, BY, "test", utc_now())
     ids = {}
     for number in range(PHONES):

@@ -25,12 +25,16 @@ from management.mail_access.models import Connector, Partnership
 from management.mail_access.rules import AllowedStates, MailSettings
 from management.mail_access.work import say
 from management.policies.service import ensure_default_policy
+from management.safety import service as safety
 from management.work.models import Job
 from runtime.clock import utc_now
 from tests.management.clients import ConsoleClient, signed_in_client
 
 SETTINGS = {
     "automatic": "yes",
+    "automatic_for": "all",
+    "when_silent": "open",
+    "silent_hours": "48",
     "allowed": "healthy_and_out_of_sync",
     "unmanaged_grace_days": "7",
     "grace_restarts_after_days": "30",
@@ -44,9 +48,11 @@ SETTINGS = {
 
 @pytest.fixture
 def connector(context: Context) -> Connector:
-    """A connector that has reported one phone of ada and one of bob."""
+    """A connector that has reported one phone of ada and one of bob; mail control is on."""
     now = utc_now()
     with context.database.transaction("test") as session:
+        text = queries.write_mail_settings(MailSettings(automatic=True, when_silent="hold"))
+        safety.write_setting(session, queries.SETTING, text, "test", now)
         key = jwk.public_jwk(jwk.new_key())
         made = Connector(name="mail1", key=key, paired_at=now, version="1", contact_at=now)
         session.add(made)
@@ -89,6 +95,14 @@ def device(context: Context) -> UUID:
         )
         session.add(made)
     return made.id
+
+
+def looked_at(console: ConsoleClient) -> dict[str, str]:
+    """Return `SETTINGS` as somebody sends them who saw the dry run of just these."""
+    page = console.post("/mail-access/settings", data={**SETTINGS, "preview": "yes"}).text
+    found = re.search(r'name="seen" value="([0-9a-f]{32})"', page)
+    assert found, page
+    return {**SETTINGS, "seen": found[1]}
 
 
 def partnership(session: Session, device_id: str) -> Partnership:
@@ -209,17 +223,27 @@ def test_settings_are_checked_stored_and_decided_anew(
     assert "Enter 0 to 365." in wrong.text
     assert console.post("/mail-access/settings", data={"reason": ""}).status_code == 422
 
-    assert console.post("/mail-access/settings", data=SETTINGS).status_code == 302
+    unseen = console.post("/mail-access/settings", data=SETTINGS)
+    assert unseen.status_code == 422
+    assert "First look who would lose mail" in unseen.text
+    unchosen = console.post("/mail-access/settings", data={**SETTINGS, "when_silent": ""})
+    assert "Choose what a connector does that hears nothing" in unchosen.text
+
+    assert console.post("/mail-access/settings", data=looked_at(console)).status_code == 302
     session.rollback()
     assert queries.read_mail_settings(session) == MailSettings(
         automatic=True,
+        when_silent="open",
+        silent_hours=48,
         allowed=AllowedStates.HEALTHY_AND_OUT_OF_SYNC,
         block_unmanaged=False,
         unmanaged_grace_days=7,
         managed_grace_hours=2,
     )
     assert session.query(Job).where(Job.kind == service.WORK).one().payload == {"everything": True}
-    assert 'value="7"' in console.get("/mail-access/settings").text
+    other = {**looked_at(console), "unmanaged_grace_days": "8"}
+    assert console.post("/mail-access/settings", data=other).status_code == 302
+    assert 'value="8"' in console.get("/mail-access/settings").text
 
 
 @pytest.mark.usefixtures("connector")
@@ -231,9 +255,16 @@ def test_a_dry_run_names_who_would_lose_mail_and_changes_nothing(
 
     assert "2 phones would lose mail" in page
     assert "bob@corp.test" in page
+    assert 'fw-bold">at once' in page
     assert "the grace of 0 days ended on" in page
+    later = console.post(
+        "/mail-access/settings", data={**trial, "unmanaged_grace_days": "3", "preview": "yes"}
+    ).text
+    assert "2 phones would lose mail" in later
+    assert "the grace of 3 days ended on" in later
+    assert 'fw-bold">at once' not in later
     assert partnership(session, "ADA1").wanted == "leave"
-    assert queries.read_mail_settings(session) == MailSettings()
+    assert queries.read_mail_settings(session).unmanaged_grace_days == 14
 
 
 @pytest.mark.usefixtures("connector")

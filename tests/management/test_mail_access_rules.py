@@ -39,7 +39,7 @@ ROOT = Violation(
     NOW - timedelta(hours=2),
     (FactKind.ROOTED,),
 )
-SETTINGS = MailSettings()
+SETTINGS = MailSettings(automatic=True)
 AT_ONCE = (
     DueConsequence(
         ConsequenceKind.BLOCK_MAIL, Rule.NOT_ROOTED, datetime(2025, 1, 1, tzinfo=UTC), None
@@ -123,14 +123,14 @@ def test_a_rooted_device_is_blocked_at_once_and_the_rule_is_named() -> None:
 
 
 def test_non_compliant_devices_may_be_allowed_by_setting() -> None:
-    chosen = MailSettings(allowed=AllowedStates.HEALTHY_AND_NON_COMPLIANT)
+    chosen = replace(SETTINGS, allowed=AllowedStates.HEALTHY_AND_NON_COMPLIANT)
 
     assert decided(judged(State.NON_COMPLIANT, NOW, ROOT), chosen=chosen).access == "allow"
     assert decided(judged(State.INACTIVE, NOW, ROOT), chosen=chosen).access == "block"
 
 
 def test_managed_grace_keeps_an_access_and_gives_none_back() -> None:
-    chosen = MailSettings(managed_grace_hours=24)
+    chosen = replace(SETTINGS, managed_grace_hours=24)
     device = judged(State.NON_COMPLIANT, ROOT.since, ROOT)
 
     kept = decided(device, wanted="allow", chosen=chosen)

@@ -8,6 +8,7 @@ prove real serialisation, roles or throttling.
     python -m tests.servers.exchange --port 29985 --phone hanako:androidA1B2C3D4
 """
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,15 +16,35 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event, RLock
 from typing import Any
-from uuid import NAMESPACE_DNS, UUID, uuid5
+from uuid import UUID, uuid4
 
 import click
 from psrpcore import types as ps
 
-from tests.servers.exchange_wsman import CmdletError, Row, listening
+from tests.servers.exchange_wsman import BrokenPipelineError, CmdletError, Row, listening
 
 USER, PASSWORD = "EXCH\\svc", "secret"
 TYPE = "Deserialized.Microsoft.Exchange.Data.Directory."
+DOORS = (
+    "ActiveSyncEnabled",
+    "ImapEnabled",
+    "PopEnabled",
+    "EwsEnabled",
+    "OWAEnabled",
+    "MAPIEnabled",
+)
+FILTERABLE = {
+    "ClientType",
+    "DeviceAccessState",
+    "DeviceAccessStateReason",
+    "DeviceId",
+    "DeviceModel",
+    "DeviceOS",
+    "DeviceType",
+    "FirstSyncTime",
+    "UserDisplayName",
+}
+"""By the cmdlet's reference; neither WhenChanged nor LastSuccessSync."""
 
 
 @dataclass
@@ -34,10 +55,15 @@ class Mailbox:
     address: str
     allowed: set[str] = field(default_factory=set)
     blocked: set[str] = field(default_factory=set)
+    closed: set[str] = field(default_factory=set)
+    """Properties such as ``ImapEnabled`` that are off."""
+    container: str = "Users"
 
     @property
     def identity(self) -> str:
-        return f"corp.test/Users/{self.name}"
+        return f"corp.test/{self.container}/{self.name}"
+
+    guid: UUID = field(default_factory=uuid4)
 
 
 @dataclass
@@ -50,14 +76,19 @@ class Phone:
     system: str = "iOS 18.1"
     first_sync_at: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     wiped: str = ""
+    """``device`` or ``account``, once a wipe was asked for."""
+    wiped_at: datetime | None = None
+    """When the phone obeyed."""
+    synced_at: datetime | None = None
+    container: str = "Users"
+    guid: UUID = field(default_factory=uuid4)
 
     @property
     def identity(self) -> str:
-        return f"corp.test/Users/{self.mailbox}/ExchangeActiveSyncDevices/iPhone§{self.device_id}"
-
-    @property
-    def guid(self) -> UUID:
-        return uuid5(NAMESPACE_DNS, self.identity)
+        return (
+            f"corp.test/{self.container}/{self.mailbox}/ExchangeActiveSyncDevices/"
+            f"iPhone§{self.device_id}"
+        )
 
 
 @dataclass
@@ -72,6 +103,17 @@ class Faults:
     """Each cmdlet takes so much longer."""
     refused_mailboxes: set[str] = field(default_factory=set)
     """``Set-CASMailbox`` says that rights are missing for these names."""
+    half_done: set[str] = field(default_factory=set)
+    """``Set-CASMailbox`` changes one list of these names and then fails."""
+    poisonous: set[str] = field(default_factory=set)
+    """The pipeline itself breaks when these names are read or changed."""
+    missing_cmdlets: set[str] = field(default_factory=set)
+    """The role lacks these."""
+    missing_parameters: set[str] = field(default_factory=set)
+    unreadable_devices: int = 0
+    """``Get-MobileDevice`` without a name leaves so many out and says so."""
+    finds_everything: bool = False
+    """``Get-MobileDevice -Identity`` with an unknown value brings all (see its reference)."""
 
 
 class Exchange:
@@ -146,12 +188,20 @@ class Exchange:
                 )
             handle, takes = self._role(cmdlet)
             for name in parameters:
-                if name not in takes | {"ErrorAction", "WarningAction", "Confirm"}:
+                common = {"ErrorAction", "WarningAction", "Confirm"}
+                if name not in takes | common or name in self.faults.missing_parameters:
                     raise CmdletError(
                         "ParameterBindingException",
                         f"A parameter cannot be found that matches parameter name '{name}'.",
                     )
-            yield from list(handle(parameters))
+            self._poison(parameters)
+            yield from handle(parameters)
+
+    def _poison(self, parameters: dict[str, Any]) -> None:
+        named = {str(parameters.get(name, "")) for name in ("Identity", "Mailbox")}
+        for name in self.faults.poisonous:
+            if any(one.endswith(f"/{name}") or one == name for one in named):
+                raise BrokenPipelineError("The pipeline has been stopped by an internal error.")
 
     def _role(self, cmdlet: str) -> tuple[Callable[[dict[str, Any]], Iterator[Row]], set[str]]:
         lists = {"ActiveSyncAllowedDeviceIDs", "ActiveSyncBlockedDeviceIDs"}
@@ -160,10 +210,16 @@ class Exchange:
                 self._get_mobile_device,
                 {"ResultSize", "Mailbox", "Identity", "Filter", "ActiveSync"},
             ),
+            "Get-MobileDeviceStatistics": (self._get_statistics, {"Mailbox", "Identity"}),
+            "Clear-MobileDevice": (
+                self._clear_mobile_device,
+                {"Identity", "AccountOnly", "Cancel", "NotificationEmailAddresses"},
+            ),
+            "Get-Command": (self._get_command, {"Name"}),
             "Get-CASMailbox": (self._get_cas_mailbox, {"Identity", "ResultSize", "Filter"}),
             "Set-CASMailbox": (self._set_cas_mailbox, {"Identity", *lists}),
         }
-        if cmdlet not in role:
+        if cmdlet not in role or cmdlet in self.faults.missing_cmdlets:
             raise CmdletError(
                 "CommandNotFoundException",
                 f"The term '{cmdlet}' is not recognized as the name of a cmdlet, function, script "
@@ -172,9 +228,63 @@ class Exchange:
         return role[cmdlet]
 
     def _get_mobile_device(self, said: dict[str, Any]) -> Iterator[Row]:
-        for phone in list(self.phones.values())[: _limit(said)]:
-            if said.get("Mailbox") in (None, phone.mailbox):
-                yield TYPE + "SystemConfiguration.MobileDevice", self._phone_properties(phone)
+        found = list(self.phones.values())
+        if said.get("Identity") is not None:
+            found = self._find_phones(str(said["Identity"]))
+        matches = opath(str(said.get("Filter", "")))
+        number = 0
+        for phone in found[: _limit(said)]:
+            properties = self._phone_properties(phone)
+            if said.get("Mailbox") in (None, phone.mailbox) and matches(properties):
+                number += 1
+                if number > self.faults.unreadable_devices or said.get("Identity"):
+                    yield TYPE + "SystemConfiguration.MobileDevice", properties
+        if self.faults.unreadable_devices and not said.get("Identity"):
+            raise CmdletError("DataValidationException", "The object is corrupted.")
+
+    def _find_phones(self, identity: str) -> list[Phone]:
+        named = [one for one in self.phones.values() if identity in (one.identity, str(one.guid))]
+        if not named and self.faults.finds_everything:
+            return list(self.phones.values())
+        if not named:
+            raise _absent(identity)
+        return named
+
+    def _get_statistics(self, said: dict[str, Any]) -> Iterator[Row]:
+        if said.get("Mailbox") is not None:
+            name = self._find(str(said["Mailbox"])).name
+            found = [one for one in self.phones.values() if one.mailbox == name]
+        else:
+            found = self._find_phones(str(said["Identity"]))
+        for phone in found:
+            yield (
+                TYPE + "Storage.AirSync.MobileDeviceConfiguration",
+                {
+                    "Identity": phone.identity,
+                    "Guid": phone.guid,
+                    "DeviceID": phone.device_id,
+                    "LastSuccessSync": _ps_date(phone.synced_at),
+                    "Status": "DeviceWipePending" if phone.wiped else "DeviceOk",
+                    "DeviceWipeRequestTime": _ps_date(phone.first_sync_at if phone.wiped else None),
+                    "DeviceWipeAckTime": _ps_date(phone.wiped_at),
+                },
+            )
+
+    def _clear_mobile_device(self, said: dict[str, Any]) -> Iterator[Row]:
+        if said.get("Confirm") is not False:
+            raise CmdletError(
+                "HostException",
+                "A command that prompts the user failed because the host program or the command "
+                "type does not support user interaction.",
+            )
+        for phone in self._find_phones(str(said["Identity"])):
+            phone.wiped = "account" if said.get("AccountOnly") else "device"
+        return iter(())
+
+    def _get_command(self, said: dict[str, Any]) -> Iterator[Row]:
+        _, takes = self._role(str(said["Name"]))
+        known = sorted((takes | {"Confirm"}) - self.faults.missing_parameters)
+        yield "System.Management.Automation.CmdletInfo", {"Name": said["Name"], "Parameters": known}
 
     def _phone_properties(self, phone: Phone) -> dict[str, Any]:
         state, reason = self.access_of(phone.mailbox, phone.device_id)
@@ -192,7 +302,7 @@ class Exchange:
             "DeviceAccessControlRule": None,
             "ClientVersion": "16.1",
             "ClientType": "EAS",
-            "FirstSyncTime": ps.PSDateTime.fromtimestamp(phone.first_sync_at.timestamp(), UTC),
+            "FirstSyncTime": _ps_date(phone.first_sync_at),
             "IsManaged": False,
             "IsCompliant": False,
             "IsDisabled": False,
@@ -210,8 +320,9 @@ class Exchange:
                 {
                     "Name": mailbox.name,
                     "Identity": mailbox.identity,
+                    "Guid": mailbox.guid,
                     "PrimarySmtpAddress": mailbox.address,
-                    "ActiveSyncEnabled": True,
+                    **{name: name not in mailbox.closed for name in DOORS},
                     "HasActiveSyncDevicePartnership": True,
                     "ActiveSyncAllowedDeviceIDs": sorted(mailbox.allowed),
                     "ActiveSyncBlockedDeviceIDs": sorted(mailbox.blocked),
@@ -227,6 +338,8 @@ class Exchange:
                 f"to perform the operation on '{mailbox.identity}'.",
             )
         _change(mailbox.allowed, said.get("ActiveSyncAllowedDeviceIDs"))
+        if mailbox.name in self.faults.half_done:
+            raise CmdletError("ADTransientException", "The domain controller went away.")
         _change(mailbox.blocked, said.get("ActiveSyncBlockedDeviceIDs"))
         return iter(())
 
@@ -234,11 +347,66 @@ class Exchange:
         for mailbox in self.mailboxes.values():
             if identity in (mailbox.name, mailbox.identity, mailbox.address):
                 return mailbox
+        raise _absent(identity)
+
+    def rename(self, old: str, new: str, container: str = "Users") -> None:
+        """Give a user another name, or move them: identities change, Guids stay."""
+        with self.lock:
+            mailbox = self.mailboxes.pop(old)
+            mailbox.name, mailbox.address, mailbox.container = new, f"{new}@corp.test", container
+            self.mailboxes[new] = mailbox
+            for identity, phone in list(self.phones.items()):
+                if phone.mailbox == old:
+                    del self.phones[identity]
+                    phone.mailbox, phone.container = new, container
+                    self.phones[phone.identity] = phone
+
+
+def _absent(identity: str) -> CmdletError:
+    return CmdletError(
+        "ManagementObjectNotFoundException",
+        f"The operation couldn't be performed because object '{identity}' couldn't be found on "
+        "'dc.corp.test'.",
+    )
+
+
+def _ps_date(moment: datetime | None) -> Any:
+    return None if moment is None else ps.PSDateTime.fromtimestamp(moment.timestamp(), UTC)
+
+
+_CLAUSE = re.compile(r"\(?\s*(\w+)\s+-(eq|ne|gt|lt)\s+(?:'([^']*)'|(\$\w+))\s*\)?")
+
+
+def opath(text: str) -> Callable[[dict[str, Any]], bool]:
+    """Return what an OPATH filter of clauses joined by -or or -and says of an object's properties.
+
+    CmdletError for what Exchange would not take: other syntax, or a property it cannot filter by.
+    """
+    if not text:
+        return lambda properties: True
+    joined = "-and" if " -and " in text else "-or"
+    clauses = [_clause(part, text) for part in text.split(f" {joined} ")]
+    every = all if joined == "-and" else any
+    return lambda properties: every(clause(properties) for clause in clauses)
+
+
+def _clause(part: str, text: str) -> Callable[[dict[str, Any]], bool]:
+    found = _CLAUSE.fullmatch(part.strip())
+    if found is None or found[1] not in FILTERABLE:
         raise CmdletError(
-            "ManagementObjectNotFoundException",
-            f"The operation couldn't be performed because object '{identity}' couldn't be found on "
-            "'dc.corp.test'.",
+            "InvalidFilterException", f"The filter {text!r} cannot be parsed or is not filterable."
         )
+    name, word, said = found[1], found[2], found[3]
+
+    def holds(properties: dict[str, Any]) -> bool:
+        value = properties[name]
+        if name == "FirstSyncTime" and value is not None:
+            order = value.timestamp() - datetime.fromisoformat(said).timestamp()
+            return bool({"gt": order > 0, "lt": order < 0, "eq": order == 0}.get(word, order != 0))
+        same = bool(str(value) == said)
+        return {"eq": same, "ne": not same}.get(word, False)
+
+    return holds
 
 
 def _limit(said: dict[str, Any]) -> int:

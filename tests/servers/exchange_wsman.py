@@ -47,6 +47,10 @@ class CmdletError(Exception):
         self.kind = kind
 
 
+class BrokenPipelineError(Exception):
+    """The pipeline itself fails, as when a cmdlet crashes."""
+
+
 class Cmdlets(Protocol):
     """What runs behind the runspace."""
 
@@ -101,6 +105,9 @@ class _Shell:
             pipeline.write_error(
                 _exception(error.kind, str(error)), fully_qualified_error_id=error.kind
             )
+        except BrokenPipelineError as error:
+            self._fail(pipeline, "PipelineStoppedException", str(error))
+            return
         pipeline.complete()
 
     def _refuse_script(self, pipeline: Any) -> None:
@@ -108,12 +115,15 @@ class _Shell:
             "The syntax is not supported by this runspace. This can occur if the runspace is in "
             "no-language mode."
         )
+        self._fail(pipeline, "ParseException", text)
+
+    def _fail(self, pipeline: Any, kind: str, text: str) -> None:
         record = ps.ErrorRecord(
-            Exception=_exception("ParseException", text),
+            Exception=_exception(kind, text),
             CategoryInfo=ps.ErrorCategoryInfo(
-                Category=ps.ErrorCategory.InvalidOperation, Reason="ParseException"
+                Category=ps.ErrorCategory.InvalidOperation, Reason=kind
             ),
-            FullyQualifiedErrorId="ParseException",
+            FullyQualifiedErrorId=kind,
         )
         # psrpcore offers no public way to let a pipeline fail.
         pipeline._change_state(ps.PSInvocationState.Failed, error=record)

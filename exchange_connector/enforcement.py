@@ -1,0 +1,230 @@
+"""Brings mailboxes to what is wanted: reads the lists, plans, changes, writes down."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from contracts.connector import Access, Applied, Wanted
+from exchange_connector.access_rules import Lists, Plan, mailboxes_to_visit, plan
+from exchange_connector.backends.cmdlets import BULK, Exchange, Mailbox
+from exchange_connector.outcome import Outcome
+from exchange_connector.retries import Retries
+from exchange_connector.spool import Known, Pair, Spool
+from exchange_connector.wishes import Wishes
+from runtime.clock import utc_now
+from runtime.errors import RefusedError, UnavailableError
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+BUDGET_SECONDS = 20.0
+"""Longest stretch of changes before management is asked again: a new block must not wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    """What we know of one mailbox before we look."""
+
+    name: str
+    wanted: Mapping[str, Wanted]
+    known: Mapping[str, Known]
+    ours: Lists
+
+    @property
+    def accesses(self) -> dict[str, Access]:
+        return {device_id: one.access for device_id, one in self.wanted.items()}
+
+    def held(self, before: datetime) -> frozenset[str]:
+        """Return the DeviceIds of which the same decision was in force *before* that instant.
+
+        A fresh entry may not have reached every domain controller, so one that is not seen yet was
+        not taken away by anybody.
+        """
+        return frozenset(
+            device_id
+            for device_id, one in self.wanted.items()
+            if (had := self.known.get(device_id)) is not None
+            and (had.access, had.since) == (one.access, since_of(one))
+            and (had.overridden or had.at <= before)
+        )
+
+
+@dataclass(slots=True)
+class Enforcer:
+    """Makes changes; keeps between passes only what may be lost."""
+
+    spool: Spool
+    stopping: Callable[[], bool]
+    settling: timedelta
+    retries: Retries
+
+    def visits(self, wishes: Wishes, everything: bool) -> list[str]:
+        """Return the mailboxes to look at, those with a block first; none while stopped."""
+        if wishes.stopped:
+            return []
+        wanted = wishes.by_pair
+        known = {
+            pair
+            for pair, had in self.spool.known().items()
+            if pair in wanted
+            and (had.access, had.since) == (wanted[pair].access, since_of(wanted[pair]))
+        }
+        ours = {
+            (mailbox, one)
+            for mailbox, lists in self.spool.ours().items()
+            for one in lists.allowed | lists.blocked
+        }
+        ours |= self.spool.known().keys() - wanted.keys()
+        found = mailboxes_to_visit(set(wanted), known, ours, everything)
+        blocks = {mailbox for (mailbox, _), one in wanted.items() if one.access == "block"}
+        now = utc_now()
+        return sorted(
+            (mailbox for mailbox in found if self.retries.may_try(mailbox, now)),
+            key=lambda mailbox: (mailbox not in blocks, mailbox),
+        )
+
+    def enforce(
+        self,
+        exchange: Exchange,
+        mailboxes: list[str],
+        wishes: Wishes,
+        read: Mapping[str, Mailbox],
+        outcome: Outcome,
+    ) -> None:
+        """Bring *mailboxes* to what is wanted; a mailbox that fails does not stop the others."""
+        if len(mailboxes) >= BULK and not read:
+            read = exchange.list_mailboxes()
+        wanted, known = _grouped(wishes.by_pair), _grouped(self.spool.known())
+        ours = self.spool.ours()
+        until = time.monotonic() + BUDGET_SECONDS
+        for name in mailboxes:
+            if self.stopping() or time.monotonic() > until:
+                outcome.unfinished = True
+                return
+            box = _Box(name, wanted.get(name, {}), known.get(name, {}), ours.get(name, Lists()))
+            outcome.changed += self._try(exchange, box, read)
+
+    def _try(self, exchange: Exchange, box: _Box, read: Mapping[str, Mailbox]) -> int:
+        """Bring one mailbox; what fails is told and tried again ever more slowly.
+
+        A mailbox that breaks the session, or this program, is put behind the others, so that one
+        poisonous mailbox ends one pass and not all of them.
+        """
+        try:
+            mailbox = read[box.name] if box.name in read else exchange.read_mailbox(box.name)
+            changed = self._bring(exchange, box, mailbox.lists)
+            self.retries.worked(box.name)
+            return changed
+        except RefusedError as error:
+            self._note_failure(box, str(error))
+        except UnavailableError:
+            self.retries.failed(box.name, utc_now())
+            raise
+        except Exception as error:
+            log.exception("%s: an unexpected error", box.name)
+            self._note_failure(box, f"An unexpected error: {type(error).__name__}: {error}")
+        return 0
+
+    def _bring(self, exchange: Exchange, box: _Box, actual: Lists) -> int:
+        """Make one mailbox as wanted; return how many calls changed it (0 or 1)."""
+        now = utc_now()
+        planned = plan(box.accesses, actual, box.ours, box.held(now - self.settling))
+        if not planned.change.is_empty:
+            self.spool.intend(box.name, planned.ours)
+            exchange.change(box.name, planned.change)
+            log.info("%s: %s", box.name, planned.change.sentence())
+        known = self._known(box, planned, now)
+        results = list(self._results(box, planned, now))
+        if results or planned.ours != box.ours or known != box.known:
+            self.spool.settle(box.name, planned.ours, known, results)
+        return int(not planned.change.is_empty)
+
+    @staticmethod
+    def _known(box: _Box, planned: Plan, now: datetime) -> dict[str, Known]:
+        """Return what we know afterwards; what has not changed keeps its time."""
+        found = {}
+        for device_id, one in box.wanted.items():
+            fresh = Known(one.access, since_of(one), now, device_id in planned.overridden)
+            had = box.known.get(device_id)
+            same = had is not None and (had.access, had.since, had.overridden) == (
+                fresh.access,
+                fresh.since,
+                fresh.overridden,
+            )
+            found[device_id] = had if had is not None and same else fresh
+        return found
+
+    def _results(self, box: _Box, planned: Plan, at: datetime) -> Iterator[Applied]:
+        """Yield what management has not been told yet."""
+        holds: dict[str, Access] = dict(planned.settled)
+        holds |= dict.fromkeys((box.known.keys() | planned.removed()) - box.wanted.keys(), "leave")
+        for device_id, access in holds.items():
+            over = self.retries.is_over((box.name, device_id))
+            had = box.known.get(device_id)
+            if over or had is None or had.overridden or had.access != access:
+                yield _applied(box.name, device_id, access, at)
+        for device_id, because in planned.overridden.items():
+            access, had = box.accesses[device_id], box.known.get(device_id)
+            if had is None or not had.overridden or had.access != access:
+                log.warning("%s: %s: %s", box.name, device_id, because)
+                yield _applied(box.name, device_id, access, at, because, overridden=True)
+
+    def _note_failure(self, box: _Box, error: str) -> None:
+        now = utc_now()
+        self.retries.failed(box.name, now)
+        pending = {
+            one: access
+            for one, access in box.accesses.items()
+            if (had := box.known.get(one)) is None or had.access != access
+        }
+        pending |= dict.fromkeys(box.known.keys() - box.wanted.keys(), "leave")
+        news = [
+            _applied(box.name, device_id, access, now, error)
+            for device_id, access in pending.items()
+            if self.retries.is_news((box.name, device_id), access, error)
+        ]
+        if news:
+            log.warning("%s: %s", box.name, error)
+            self.spool.add_results(news)
+
+
+def since_of(wanted: Wanted) -> str:
+    """Return which decision it is, as the spool writes it."""
+    return wanted.since.isoformat() if wanted.since else ""
+
+
+def count_waiting(wishes: Wishes, known: Mapping[Pair, Known]) -> int:
+    """Return how many partnerships do not have what is wanted, those overridden left out."""
+    wanted = wishes.by_pair
+    different = sum(
+        (had := known.get(pair)) is None or had.access != one.access for pair, one in wanted.items()
+    )
+    return different + len(known.keys() - wanted.keys())
+
+
+def _applied(
+    mailbox: str,
+    device_id: str,
+    access: Access,
+    at: datetime,
+    error: str = "",
+    overridden: bool = False,
+) -> Applied:
+    return Applied(
+        mailbox=mailbox,
+        device_id=device_id,
+        access=access,
+        at=at,
+        error=error[:4000],
+        overridden=overridden,
+    )
+
+
+def _grouped(pairs: Mapping[Pair, T]) -> dict[str, dict[str, T]]:
+    found: dict[str, dict[str, T]] = {}
+    for (mailbox, device_id), one in pairs.items():
+        found.setdefault(mailbox, {})[device_id] = one
+    return found

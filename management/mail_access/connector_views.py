@@ -1,0 +1,88 @@
+"""The pages of connectors: how they stand, pairing, letting in or not, undoing."""
+
+from uuid import UUID
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from management.access import Permission, requires
+from management.mail_access import by_hand, queries, words
+from management.mail_access import connectors as pairing
+from management.mail_access.pages import bp, by
+from management.mail_access.rules import connector_state
+from management.web import context, reading, transaction
+from runtime.clock import utc_now
+
+
+@bp.get("/connectors")
+@requires(Permission.VIEW)
+def connectors() -> ResponseReturnValue:
+    """List the connectors and how they stand."""
+    now = utc_now()
+    with reading() as session:
+        found = [
+            (row, connector_state(row.disabled_at, row.contact_at, now), pairing.read_status(row))
+            for row in queries.list_connectors(session)
+        ]
+    return render_template("mail_access/connectors.html", connectors=found, mail=words)
+
+
+@bp.post("/connectors/code")
+@requires(Permission.MANAGE_MAIL_ACCESS)
+def make_code() -> ResponseReturnValue:
+    """Make a pairing code; it is shown this once."""
+    with transaction("make a pairing code") as session:
+        secret = pairing.make_pairing_code(session, context().keys, by(), utc_now())
+    text = words.pairing_text(context().keys, context().settings, secret)
+    return render_template("mail_access/code.html", text=text)
+
+
+@bp.post("/connectors/<uuid:connector_id>/disable")
+@requires(Permission.MANAGE_MAIL_ACCESS)
+def disable(connector_id: UUID) -> ResponseReturnValue:
+    """Refuse the connector from now on."""
+    with transaction("disable a connector") as session:
+        pairing.disable_connector(
+            session, context().keys, connector_id, by(), request.form.get("reason", ""), utc_now()
+        )
+    flash(_("The connector is refused from now on. What it did at the mail server stays."))
+    return redirect(url_for("mail_access.connectors"))
+
+
+@bp.post("/connectors/<uuid:connector_id>/enable")
+@requires(Permission.MANAGE_MAIL_ACCESS)
+def enable(connector_id: UUID) -> ResponseReturnValue:
+    """Let the connector work again."""
+    with transaction("enable a connector") as session:
+        pairing.enable_connector(
+            session, context().keys, connector_id, by(), request.form.get("reason", ""), utc_now()
+        )
+    flash(_("The connector works again."))
+    return redirect(url_for("mail_access.connectors"))
+
+
+@bp.post("/connectors/<uuid:connector_id>/undo")
+@requires(Permission.MANAGE_MAIL_ACCESS)
+def undo(connector_id: UUID) -> ResponseReturnValue:
+    """Take back everything that the connector did, or let it go on."""
+    undone, reason = "go_on" not in request.form, request.form.get("reason", "")
+    with transaction("undo a connector") as session:
+        by_hand.undo(session, context().keys, connector_id, undone, by(), reason, utc_now())
+    if undone:
+        flash(_("Within a minute everything is taken back. Entries of others stay."))
+    else:
+        flash(_("The connector allows and blocks again."))
+    return redirect(url_for("mail_access.connectors"))
+
+
+@bp.post("/connectors/<uuid:connector_id>/delete")
+@requires(Permission.MANAGE_MAIL_ACCESS)
+def delete(connector_id: UUID) -> ResponseReturnValue:
+    """Forget a disabled connector and what it reported."""
+    with transaction("delete a connector") as session:
+        pairing.delete_connector(
+            session, context().keys, connector_id, by(), request.form.get("reason", ""), utc_now()
+        )
+    flash(_("The connector is deleted."))
+    return redirect(url_for("mail_access.connectors"))

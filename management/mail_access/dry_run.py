@@ -1,0 +1,63 @@
+"""Who would lose mail, from when on and why, before anything is switched on; changes nothing."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from management.mail_access import grounds, queries
+from management.mail_access.decisions import managing, standing
+from management.mail_access.models import Partnership
+from management.mail_access.rules import Decision, Exempt, MailSettings, decide
+
+
+@dataclass(frozen=True, slots=True)
+class CutOff:
+    """A phone that would lose mail."""
+
+    row: Partnership
+    at: datetime
+    decision: Decision
+    """As it will be at that time."""
+
+
+def preview(session: Session, settings: MailSettings, now: datetime) -> list[CutOff]:
+    """Return who would lose mail under *settings*, the soonest first.
+
+    The pause and the brake are left out: the list says what the settings mean.
+    """
+    rows = queries.list_live(session)
+    return _cut_off(session, rows, settings, now, None)
+
+
+def preview_word(
+    session: Session, ids: Collection[int], said: Exempt, now: datetime
+) -> list[CutOff]:
+    """Return which of these phones would lose mail by an administrator's word."""
+    rows = queries.list_by_id(session, ids)
+    return _cut_off(session, rows, queries.read_mail_settings(session), now, said)
+
+
+def _cut_off(
+    session: Session,
+    rows: list[Partnership],
+    settings: MailSettings,
+    now: datetime,
+    said: Exempt | None,
+) -> list[CutOff]:
+    graces = grounds.list_graces(session, {row.grace_key for row in rows})
+    ids = {row.device_id for row in rows if row.device_id is not None}
+    devices = grounds.list_matched_devices(session, ids, settings)
+    found = []
+    for row in rows:
+        grace = graces.get(row.grace_key)
+        stands = replace(standing(row), exception=said) if said else standing(row)
+        device, since, at = managing(row, devices), grace.since if grace else now, now
+        decision = decide(stands, device, settings, since, None, at)
+        if decision.access != "block" and decision.due_at is not None:
+            at = decision.due_at
+            decision = decide(stands, device, settings, since, None, at)
+        if decision.access == "block" and row.wanted != "block":
+            found.append(CutOff(row, at, decision))
+    return sorted(found, key=lambda one: (one.at, one.row.id))

@@ -1,0 +1,139 @@
+"""The settings of mail access, and who would lose mail under them."""
+
+from dataclasses import fields, replace
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from werkzeug.datastructures import MultiDict
+
+from management.access import Permission, requires
+from management.groups.queries import read_tree
+from management.mail_access import dry_run, queries, service, words
+from management.mail_access.pages import bp, by
+from management.mail_access.rules import AllowedStates, AutomaticFor, MailSettings
+from management.web import context, reading, transaction
+from runtime.clock import utc_now
+
+HIGHEST = {
+    "unmanaged_grace_days": 365,
+    "grace_restarts_after_days": 3650,
+    "managed_grace_hours": 8760,
+    "out_of_sync_grace_hours": 8760,
+    "silent_hours": 8760,
+    "block_limit": 1_000_000,
+    "block_limit_percent": 100,
+}
+CHOICES = {
+    "allowed": AllowedStates,
+    "automatic_for": AutomaticFor,
+}
+SHOWN = 500
+
+
+@bp.get("/settings")
+@requires(Permission.VIEW)
+def settings() -> ResponseReturnValue:
+    """Show the settings."""
+    with reading() as session:
+        found = queries.read_mail_settings(session)
+    return _page(found, {}, 200)
+
+
+@bp.post("/settings")
+@requires(Permission.MANAGE_MAIL_ACCESS)
+def save_settings() -> ResponseReturnValue:
+    """Store the settings, or only show who would lose mail under them, and from when on.
+
+    Once stored, every partnership is decided anew in the background. Switching on needs that
+    exactly these settings were looked at.
+    """
+    entered, errors = read_settings(request.form)
+    with reading() as session:
+        switched_on = entered.automatic and not queries.read_mail_settings(session).automatic
+    if "preview" in request.form:
+        errors.pop("reason", None)
+    elif switched_on and request.form.get("seen", "") != digest(entered):
+        errors["automatic"] = _("First look who would lose mail under exactly these settings.")
+    if errors:
+        return _page(entered, errors, 422)
+    if "preview" in request.form:
+        now = utc_now()
+        with reading() as session:
+            cut_off = dry_run.preview(session, replace(entered, automatic=True), now)
+        return _page(entered, {}, 200, cut_off=cut_off, now=now, seen=digest(entered))
+    reason = request.form.get("reason", "")
+    with transaction("save mail settings") as session:
+        service.change_settings(session, context().keys, entered, by(), reason, utc_now())
+    flash(_("The settings hold from now on."))
+    return redirect(url_for("mail_access.settings"))
+
+
+def digest(entered: MailSettings) -> str:
+    """Return what tells these settings from others, leaving aside whether they are switched on."""
+    text = queries.write_mail_settings(replace(entered, automatic=True))
+    return sha256(text.encode()).hexdigest()[:32]
+
+
+def read_settings(form: MultiDict[str, str]) -> tuple[MailSettings, dict[str, str]]:
+    """Return the entered settings and what is wrong with them, by field."""
+    entered: dict[str, Any] = {}
+    errors: dict[str, str] = {}
+    for name in (field.name for field in fields(MailSettings)):
+        text = form.get(name, "").strip()
+        if name in HIGHEST:
+            least = 1 if name == "silent_hours" else 0
+            if text.isascii() and text.isdigit() and least <= int(text[:9]) <= HIGHEST[name]:
+                entered[name] = int(text)
+            else:
+                errors[name] = _("Enter %(least)s to %(most)s.", least=least, most=HIGHEST[name])
+        elif name in CHOICES:
+            if text in list(CHOICES[name]):
+                entered[name] = CHOICES[name](text)
+        elif name == "when_silent":
+            entered[name] = text if text in ("hold", "open") else ""
+        elif name == "excluded_groups":
+            entered[name] = _groups(form.getlist(name), errors)
+        else:
+            entered[name] = text == "yes"
+    if entered["automatic"] and not entered["when_silent"]:
+        errors["when_silent"] = _("Choose what a connector does that hears nothing from here.")
+    if not form.get("reason", "").strip():
+        errors["reason"] = _("Say why; it goes into the audit trail.")
+    return MailSettings(**entered), errors
+
+
+def _groups(said: list[str], errors: dict[str, str]) -> tuple[UUID, ...]:
+    try:
+        return tuple(sorted({UUID(one) for one in said if one}))[:50]
+    except ValueError:
+        errors["excluded_groups"] = _("Choose groups from the list.")
+        return ()
+
+
+def _page(
+    found: MailSettings,
+    errors: dict[str, str],
+    status: int,
+    cut_off: list[dry_run.CutOff] | None = None,
+    **more: Any,
+) -> ResponseReturnValue:
+    with reading() as session:
+        groups = sorted(read_tree(session).values(), key=lambda group: group.name.casefold())
+    page = render_template(
+        "mail_access/settings.html",
+        settings=found,
+        errors=errors,
+        reason=request.form.get("reason", ""),
+        choices=list(words.ALLOWED_STATES.items()),
+        automatic_for=list(words.AUTOMATIC_FOR.items()),
+        when_silent=list(words.WHEN_SILENT.items()),
+        groups=groups,
+        cut_off=cut_off,
+        shown=SHOWN,
+        **more,
+    )
+    return page, status
