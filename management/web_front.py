@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 THREADS = 8
 MOST_WORKING = 64
 """Requests that wait for or run in a thread; above it the answer is "later"."""
-UPLOAD_PATH = "/apps/upload"
+UPLOADS = (("POST", "/apps/upload"), ("POST", "/api/v1/apps"))
 BODY_SECONDS = 30
 UPLOAD_SECONDS = 3600
 MOST_UPLOADS = 4
@@ -56,7 +56,8 @@ class WebFront:
             protocol.response_empty(answer.status, answer.headers)
 
     async def _answer(self, scope: Scope, protocol: Any) -> Answer:
-        if scope.path == UPLOAD_PATH and await self._work(self._may_upload, environ(scope, b"")):
+        is_upload = (scope.method, scope.path) in UPLOADS
+        if is_upload and await self._work(self._may_upload, environ(scope, b"")):
             return await self._upload(scope, protocol)
         limit = LARGEST_BODY_BYTES
         if scope.path.startswith("/connector/"):

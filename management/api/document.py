@@ -9,7 +9,7 @@ from flask import Flask
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
-from management.api.operations import OPERATION, Operation, adapter
+from management.api.operations import OPERATION, FileBody, Operation, adapter
 
 PROBLEM = "application/problem+json"
 _PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
@@ -104,7 +104,7 @@ def _kinds(routes: list[_Route]) -> Iterator[tuple[Any, JsonSchemaMode]]:
     for route in routes:
         yield route.operation.answer, "serialization"
         for kind in (route.operation.query, route.operation.body):
-            if kind is not None:
+            if kind is not None and kind is not FileBody:
                 yield kind, "validation"
 
 
@@ -124,7 +124,13 @@ def _described(
         ],
         "responses": _responses(route, schemas),
     }
-    if described.body is not None:
+    if described.body is FileBody:
+        binary = {"schema": {"type": "string", "format": "binary"}}
+        content["requestBody"] = {
+            "required": True,
+            "content": {"application/octet-stream": binary},
+        }
+    elif described.body is not None:
         schema = schemas[described.body.__name__, "validation"]
         content["requestBody"] = {
             "required": True,

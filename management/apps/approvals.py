@@ -66,7 +66,7 @@ def approve(
 
 def end_approval(
     session: Session, keys: Keys, approval_id: UUID, by: str, address: str, now: datetime
-) -> None:
+) -> AppApproval:
     """No longer answer for it; what the scanner said counts again."""
     row = session.get(AppApproval, approval_id)
     if row is None:
@@ -77,6 +77,7 @@ def end_approval(
     session.flush()
     _audit(session, keys, row, "app.approval_end", by, address, now, {})
     _look_again(session, row, now)
+    return row
 
 
 def end_due(session: Session, keys: Keys, now: datetime, limit: int = 100) -> int:
