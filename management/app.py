@@ -56,6 +56,7 @@ VIEWS = (
     "management.api.views",
     "management.overview.device_api",
     "management.overview.judgement_api",
+    "management.overview.judgement_api",
     "management.commands.api",
     "management.commands.bulk_api",
     "management.enrolment.api",
