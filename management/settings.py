@@ -31,6 +31,8 @@ class Settings:
     """Of the communication server on this machine; goes into QR codes."""
     link_port: Port = 4344
     """Link to the communication server on this machine."""
+    local_relay: bool = True
+    """Run a communication server on this machine; off: pair one elsewhere in the console."""
     jobs_health_port: Port = 8444
     """`/healthz` and `/metrics` of the jobs process, on loopback."""
     signer_health_port: Port = 8445

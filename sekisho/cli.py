@@ -76,7 +76,12 @@ def parts(settings: "Settings") -> tuple[Part, ...]:
         Part("signer", ("management", "signer"), _local(settings.signer_health_port)),
         Part("management", ("management", "web"), _local(settings.port, "https")),
         Part("jobs", ("management", "jobs"), _local(settings.jobs_health_port)),
-        Part("communication", ("communication",), _local(relay.health_port)),
+        Part(
+            "communication",
+            ("communication",),
+            _local(relay.health_port),
+            wanted=lambda: settings.local_relay,
+        ),
         Part(
             "exchange-connector",
             ("exchange-connector", "run"),
@@ -133,7 +138,7 @@ def _welcome(headline: str, prepared: dict[str, str | None]) -> str:
     if prepared["setup_link"]:
         lines.append(f"  First administrator (works once): {prepared['setup_link']}")
     lines += [
-        f"  Devices  {prepared['devices']}",
+        f"  Devices  {prepared['devices'] or 'pair a communication server in the console, Relays'}",
         "  The browser will warn: the certificate comes from Sekisho's own CA.",
     ]
     return "\n".join(lines)

@@ -23,6 +23,7 @@ class Prepared:
 
     console: str
     devices: str
+    """Empty: no communication server runs here."""
     setup_link: str | None
     """For the first administrator; None once there is one."""
 
@@ -34,12 +35,14 @@ def prepare(settings: Settings, now: datetime) -> Prepared:
     prepare_keys(settings.home / "keys", now, names)
     context = open_context(settings)
     upgrade(context.database.engine.url)
-    link_certificate = _local_relay(settings, context.keys, names, now)
+    link_certificate = ""
+    if settings.local_relay:
+        link_certificate = _local_relay(settings, context.keys, names, now)
     link = _fill(context, link_certificate, now)
     context.database.close()
     return Prepared(
         console=f"https://{settings.public_name}:{settings.port}/",
-        devices=devices_url(settings),
+        devices=devices_url(settings) if settings.local_relay else "",
         setup_link=link,
     )
 
@@ -72,14 +75,15 @@ def _fill(context: Context, link_certificate: str, now: datetime) -> str | None:
     with context.database.transaction("first start") as session:
         policies.ensure_default_policy(session, now)
         updates.install_shipped(session, settings, now)
-        relays.ensure_local_relay(
-            session,
-            link_url=f"https://127.0.0.1:{settings.link_port}",
-            link_certificate=link_certificate,
-            devices_url=devices_url(settings),
-            ca_certificate=context.keys.ca_certificate(),
-            now=now,
-        )
+        if settings.local_relay:
+            relays.ensure_local_relay(
+                session,
+                link_url=f"https://127.0.0.1:{settings.link_port}",
+                link_certificate=link_certificate,
+                devices_url=devices_url(settings),
+                ca_certificate=context.keys.ca_certificate(),
+                now=now,
+            )
         if administrators.count_administrators(session):
             return None
         token = administrator_service.make_setup_link(session, now)

@@ -13,7 +13,7 @@ from management.apps import uploads
 from management.apps.rules import LARGEST_UPLOAD_BYTES
 from management.apps.service import room_for_upload
 from management.audit.notes import note
-from management.relays.queries import list_relays
+from management.relays.queries import list_used
 from management.web import context, reading, transaction, visitor_address
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError, RefusedError
@@ -34,7 +34,7 @@ def index() -> ResponseReturnValue:
     """Show the packages and the download page's settings."""
     with reading() as session:
         packages = queries.list_packages(session)
-        relays, keys = list_relays(session), queries.keys_for_many(session)
+        relays, keys = list_used(session), queries.keys_for_many(session)
         key = queries.offered_key(session)
     return render_template(
         "enrolment/agent_package.html", packages=packages, relays=relays, keys=keys, key=key

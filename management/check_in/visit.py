@@ -31,7 +31,7 @@ from management.relays.queries import (
     find_trust,
     get_relay,
     known_changes,
-    list_relays,
+    list_used,
     to_discard,
     to_hand,
 )
@@ -54,7 +54,7 @@ REQUEST_BYTES = 3_000_000
 def visit_all(context: Context) -> None:
     """Visit every relay once; one that fails is noted with the reason and does not stop others."""
     with context.database.reading() as session:
-        relays = [relay for relay in list_relays(session) if relay.disabled_at is None]
+        relays = list_used(session)
     for relay in relays:
         try:
             problem = _visit(context, relay)

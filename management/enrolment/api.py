@@ -17,7 +17,7 @@ from management.enrolment.queries import Cursor
 from management.enrolment.rules import InvitationState
 from management.groups.models import ROOT_GROUP
 from management.paging import time_cursor, write_cursor
-from management.relays.queries import list_relays
+from management.relays.queries import list_used
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import RefusedError
@@ -117,7 +117,7 @@ def make_invitation(body: NewInvitation) -> InvitationMade:
     now, keys = utc_now(), context().keys
     fingerprint = str(context().signer.status()["thumbprint"])
     with transaction("invite") as session:
-        relays = list_relays(session)
+        relays = list_used(session)
         if not relays:
             raise RefusedError("No relay is paired, so no device can enrol.")
         invitation, key = service.invite(

@@ -19,7 +19,7 @@ from management.groups.queries import read_tree
 from management.groups.rules import full_name, ordered
 from management.paging import PAGE, time_cursor, write_cursor
 from management.policies.queries import get_policy, list_policies
-from management.relays.queries import list_relays
+from management.relays.queries import list_used
 from management.web import context, is_fragment, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import RefusedError
@@ -154,7 +154,7 @@ def show(invitation_id: UUID) -> ResponseReturnValue:
         state = queries.state_of(invitation, now)
         open_now = state is InvitationState.ACTIVE and signed_in().may(Permission.INVITE)
         key = service.shown_key(context().keys, invitation, now) if open_now else ""
-        relays = list_relays(session)
+        relays = list_used(session)
         attempts = queries.list_attempts(session, invitation_id)
         policy = invitation.policy_id and get_policy(session, invitation.policy_id)
         tree = read_tree(session)

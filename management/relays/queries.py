@@ -37,6 +37,11 @@ def list_relays(session: Session) -> Sequence[Relay]:
     return session.scalars(select(Relay).order_by(Relay.name)).all()
 
 
+def list_used(session: Session) -> Sequence[Relay]:
+    """Return the relays that devices are sent to, by name."""
+    return [relay for relay in list_relays(session) if relay.disabled_at is None]
+
+
 def find_trust(session: Session) -> TrustIssue | None:
     """Return the newest trust statement; None before the first is signed."""
     return session.scalars(select(TrustIssue).order_by(TrustIssue.issue.desc()).limit(1)).first()

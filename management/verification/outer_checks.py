@@ -9,7 +9,7 @@ from pathlib import Path
 from management.context import Context
 from management.mail_access.queries import list_connectors
 from management.mail_access.rules import ConnectorState, connector_state
-from management.relays.queries import list_relays
+from management.relays.queries import list_used
 from management.updates import queries as updates
 from management.updates.rules import RunState
 from management.verification import rules
@@ -28,7 +28,7 @@ TEST_FILE = "X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + "EICAR-STANDARD-ANTIVIRUS-TEST-FIL
 
 def relays(context: Context, now: datetime) -> Finding:
     with context.database.reading() as session:
-        relays = list_relays(session)
+        relays = list_used(session)
     if not relays:
         return Finding(
             Tone.BAD,
@@ -51,7 +51,7 @@ def relays(context: Context, now: datetime) -> Finding:
 def device_doors(context: Context, now: datetime) -> Finding:
     """Connect as a device does, from here, with the CA that devices are told."""
     with context.database.reading() as session:
-        relays = list_relays(session)
+        relays = list_used(session)
     shut = []
     for relay in relays:
         try:

@@ -1,0 +1,260 @@
+"""Relays in the console and the API, with a real relay at the other end."""
+
+import base64
+import html
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from communication import pairing_code
+from management.access import Role
+from management.audit.models import AuditEntry
+from management.check_in.visit import visit_all
+from management.context import Context
+from management.policies.service import ensure_default_policy
+from management.relays import changes
+from management.relays.models import Relay as RelayRow
+from management.relays.models import RelayIncident
+from management.relays.queries import list_relays
+from management.relays.service import ensure_local_relay
+from management.relays.work import watch
+from runtime.clock import utc_now
+from tests.communication.authority import company
+from tests.communication.relay import Management, Relay, free_ports
+from tests.management.clients import ConsoleClient, api_client, signed_in_client
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+def unpaired(tmp_path: Path) -> Iterator[Relay]:
+    relay = Relay(tmp_path / "relay")
+    for name in ("management.json", "tls.pem", "tls.key"):
+        (relay.folder / name).unlink()
+    relay.start()
+    yield relay
+    relay.hang_up()
+    relay.stop()
+
+
+@pytest.fixture
+def ready(context: Context) -> Context:
+    with context.database.transaction("set up") as session:
+        ensure_default_policy(session, utc_now())
+    return context
+
+
+def pair(console: ConsoleClient, relay: Relay, code: str = "", **said: str) -> str:
+    """Pair through the console; return the relay's page, or what was answered instead."""
+    code = code or pairing_code.make(relay.folder, datetime.now(UTC))
+    form = {"name": "dmz", "link_url": relay.link_url, "code": code, "devices": "", **said}
+    answer = console.post("/relays/pair", data=form)
+    return html.unescape(answer.location or answer.text)
+
+
+def only(context: Context) -> RelayRow:
+    with context.database.reading() as session:
+        return list_relays(session)[0]
+
+
+def test_a_relay_is_paired_by_its_code_certified_and_serves(
+    console: ConsoleClient, ready: Context, unpaired: Relay
+) -> None:
+    page = pair(console, unpaired)
+    assert page.startswith("/relays/")
+    visit_all(ready)
+    visit_all(ready)
+
+    row = only(ready)
+    assert (row.problem, row.tls_source, row.disabled_at) == ("", "private", None)
+    assert row.devices_url == unpaired.devices_url
+    assert row.tls_shown == row.tls_sha256
+    unpaired.tls = ready.keys.ca_certificate()
+    assert unpaired.devices_client().get("/agent/v1/trust").status_code == 200
+    shown = console.get(page).text
+    assert "Built-in CA; renewed by itself" in shown
+    assert row.tls_shown in shown
+    assert "complete as of" in console.get("/relays").text
+    with ready.database.reading() as session:
+        actions = session.scalars(select(AuditEntry.action)).all()
+    assert "relay.pair" in actions
+
+
+def test_a_wrong_code_pairs_nothing_and_says_what_to_do(
+    console: ConsoleClient, ready: Context, unpaired: Relay
+) -> None:
+    said = pair(console, unpaired, code="AAAA-BBBB-CCCC-DDDD-EEEE")
+
+    assert "sekisho communication code" in said
+    with ready.database.reading() as session:
+        assert list_relays(session) == []
+    assert "No relay answers at" in pair(
+        console, unpaired, link_url=f"https://127.0.0.1:{free_ports(1)[0]}"
+    )
+    elsewhere = pair(console, unpaired, link_url=f"https://127.0.0.1:{free_ports(1)[0]}/x")
+    assert "is no address like" in elsewhere
+    assert "is no address like" in pair(console, unpaired, link_url="relay.example")
+
+
+def test_somebody_in_between_cannot_use_the_code(
+    console: ConsoleClient, ready: Context, unpaired: Relay, tmp_path: Path
+) -> None:
+    """A relay of somebody else's answers in the place of ours; it does not know the code."""
+    between = Relay(tmp_path / "between")
+    (between.folder / "management.json").unlink()
+    between.start()
+    try:
+        code = pairing_code.make(unpaired.folder, datetime.now(UTC))
+        pairing_code.make(between.folder, datetime.now(UTC))
+        assert "is wrong" in pair(console, between, code=code)
+    finally:
+        between.stop()
+    assert pair(console, unpaired, code=code).startswith("/relays/")
+
+
+def test_a_pfx_is_imported_or_refused_in_the_readers_language(
+    console: ConsoleClient, ready: Context, unpaired: Relay
+) -> None:
+    page = pair(console, unpaired)
+    visit_all(ready)
+    good, _ = company("127.0.0.1")
+    other, _ = company("other.example.com")
+
+    refused = console.post(f"{page}/certificate", data=_upload(other))
+    assert refused.status_code == 422
+    assert "The certificate is for other.example.com" in refused.text
+    assert console.post(f"{page}/certificate", data=_upload(good, "no")).status_code == 422
+    console.post("/account/language", data={"language": "ja"})
+
+    assert console.post(f"{page}/certificate", data=_upload(good)).status_code == 303
+    for _ in range(2):
+        visit_all(ready)
+    row = only(ready)
+    assert (row.tls_source, row.tls_shown) == ("imported", row.tls_sha256)
+    assert "PRIVATE" not in row.tls_key
+
+
+def _upload(data: bytes, password: str = "secret") -> dict[str, object]:
+    return {"file": (io.BytesIO(data), "relay.pfx"), "password": password}
+
+
+def test_ports_are_set_in_the_console_and_the_last_relay_cannot_be_switched_off(
+    console: ConsoleClient, ready: Context, unpaired: Relay
+) -> None:
+    page = pair(console, unpaired)
+    visit_all(ready)
+    (port,) = free_ports(1)
+    form = {
+        "link_url": unpaired.link_url,
+        "devices_url": f"https://127.0.0.1:{port}",
+        "devices_port": str(port),
+        "http_port": str(unpaired.http_port),
+        "link_port": str(unpaired.link_port),
+    }
+
+    assert console.post(f"{page}/settings", data=form).status_code == 303
+    visit_all(ready)
+    visit_all(ready)
+
+    row = only(ready)
+    assert row.told_settings is not None
+    assert row.told_settings["devices_ports"] == [port, unpaired.devices_port]
+    assert f"https://127.0.0.1:{port}" in console.get(page).text
+    same = console.post(f"{page}/settings", data=form | {"http_port": str(port)})
+    assert "The three ports must differ." in same.text
+    refused = console.post(f"{page}/disable", data={"reason": "test"})
+    assert (refused.status_code, "only relay" in refused.text) == (422, True)
+    with ready.database.transaction("second") as session:
+        ensure_local_relay(session, "https://l:1", "PEM", "https://l:2", "PEM", utc_now())
+    assert console.post(f"{page}/disable", data={"reason": "test"}).status_code == 303
+    assert "Not used" in console.get("/relays").text
+
+
+def test_only_who_manages_relays_changes_them(
+    app: Flask, ready: Context, unpaired: Relay, console: ConsoleClient
+) -> None:
+    page = pair(console, unpaired)
+    reader = signed_in_client(app, ready, "reader", Role.OPERATOR)
+
+    assert reader.get(page).status_code == 200
+    for path in ("certificate", "certificate/private", "settings", "disable", "enable"):
+        assert reader.post(f"{page}/{path}").status_code == 403
+    assert reader.post("/relays/pair").status_code == 403
+
+
+def test_a_certificate_is_renewed_or_warned_of_in_time(
+    console: ConsoleClient, ready: Context, unpaired: Relay
+) -> None:
+    page = pair(console, unpaired)
+    visit_all(ready)
+    visit_all(ready)
+    before = only(ready).tls_sha256
+
+    for days, warned in ((90, None), (59, 60), (58, 60), (30, 30), (6, 7)):
+        with ready.database.transaction("time passes") as session:
+            row = list_relays(session)[0]
+            row.tls_source, row.tls_until = "imported", utc_now() + timedelta(days=days, hours=1)
+        watch(ready, {}, print)
+        assert only(ready).tls_warned_days == warned
+    with ready.database.reading() as session:
+        ends = [e for e in session.scalars(select(AuditEntry)) if "certificate_ends" in e.action]
+    assert [entry.details["days"] for entry in ends] == [59, 30, 6]
+    assert "Ends in 6 days" in console.get("/relays").text
+    assert "The certificate of relay dmz ends" in console.get("/").text
+
+    with ready.database.transaction("it is our own") as session:
+        list_relays(session)[0].tls_source = changes.PRIVATE
+    watch(ready, {}, print)
+    assert only(ready).tls_sha256 != before
+    visit_all(ready)
+    visit_all(ready)
+    row = only(ready)
+    assert (row.tls_shown, row.tls_warned_days) == (row.tls_sha256, None)
+    assert "Ends in" not in console.get(page).text
+
+
+def test_a_copy_of_this_server_is_told_of_as_an_incident(
+    console: ConsoleClient, ready: Context, unpaired: Relay
+) -> None:
+    pair(console, unpaired)
+    visit_all(ready)
+    unpaired.management_key = ready.keys.link_key()
+    copy = Management(unpaired)
+    copy.client.headers["Sekisho-Instance"] = "a copy"
+
+    assert copy.send("GET", "/link/v1/inbound").status_code == 409
+    visit_all(ready)
+    visit_all(ready)
+
+    with ready.database.reading() as session:
+        (incident,) = session.scalars(select(RelayIncident))
+    assert (incident.problem, incident.repeats) == ("second_management", 1)
+    assert "copy of this data folder" in incident.detail
+    assert "Second management server" in console.get("/relays").text
+
+
+def test_the_api_does_it_all(app: Flask, ready: Context, unpaired: Relay) -> None:
+    code = pairing_code.make(unpaired.folder, datetime.now(UTC))
+    api = api_client(app, ready, "program", Role.OWNER)
+    made = api.post(
+        "/api/v1/relays", json={"name": "cloud", "link_url": unpaired.link_url, "code": code}
+    )
+    assert made.status_code == 201, made.text
+    path = f"/api/v1/relays/{made.get_json()['id']}"
+    pfx = base64.b64encode(company("127.0.0.1")[0]).decode()
+    for body, source in (({"pfx": pfx, "password": "secret"}, "imported"), ({}, "private")):
+        answer = api.put(f"{path}/certificate", json=body)
+        assert (answer.status_code, answer.get_json()["certificate_source"]) == (200, source)
+    assert api.put(f"{path}/certificate", json={"pfx": "AAAA"}).status_code == 409
+    places = {
+        name: made.get_json()[name]
+        for name in ("link_url", "devices_url", "devices_port", "http_port", "link_port")
+    }
+    assert api.put(f"{path}/places", json=places).status_code == 200
+    assert api.put(f"{path}/switch", json={"enabled": False, "because": "x"}).status_code == 409
+    assert api.get(path).get_json()["silent_devices"] == 0
