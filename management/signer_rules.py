@@ -18,6 +18,11 @@ NAMES = {
     CommandKind.WIPE: "wipes",
     CommandKind.SELECTIVE_WIPE: "selective_wipes",
     CommandKind.RESET_PASSCODE: "passcode_resets",
+    CommandKind.LOCK: "locks",
+    CommandKind.UNLOCK: "locks",
+    CommandKind.LOST_MODE: "locks",
+    CommandKind.INSTALL_APP: "app_changes",
+    CommandKind.REMOVE_APP: "app_changes",
 }
 """The kinds that have limits, and what the limits of `Limits` begin with."""
 SPANS = ("hour", "day", "administrator")
@@ -46,6 +51,19 @@ class Limits:
     passcode_resets_per_day: Count = 100
     """The same for a day."""
     passcode_resets_per_administrator: Count = 50
+    """The same for a day and one administrator."""
+    locks_per_hour: Count = 500
+    """Locks that need no approval; unlocks and lost modes count by themselves, up to as many."""
+    locks_per_day: Count = 2_000
+    """The same for a day."""
+    locks_per_administrator: Count = 1_000
+    """The same for a day and one administrator."""
+    app_changes_per_hour: Count = 5_000
+    """App installs by command that need no approval; removals count by themselves, up to as
+    many."""
+    app_changes_per_day: Count = 20_000
+    """The same for a day."""
+    app_changes_per_administrator: Count = 20_000
     """The same for a day and one administrator."""
     approval_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
     """How long an approval holds."""

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from management.access import Role
 from management.context import Context
+from management.policies.criteria_api import Criteria, read_criteria
 from management.policies.models import ROOT_GROUP
 from management.policies.queries import current_version
 from management.policies.rules import Requirements, read_requirements
@@ -162,3 +163,15 @@ def test_the_api_refuses_consequences_that_make_no_sense(
 
     assert answer.status_code in {400, 409, 422}
     assert told in answer.text
+
+
+def test_what_the_api_leaves_out_is_what_a_policy_leaves_out() -> None:
+    assert read_criteria(Criteria()) == Requirements()
+    named = set(Criteria.__dataclass_fields__) - set(Requirements.__dataclass_fields__)
+    assert named == {
+        "maximum_silence_seconds",
+        "inactive_after_seconds",
+        "minimum_android_version",
+        "minimum_ios_version",
+        "maximum_patch_age_seconds",
+    }

@@ -205,6 +205,32 @@ def test_passcode_resets_have_limits_and_do_not_stop_with_wipes(tmp_path: Path, 
         signer.sign_order(wipe(kind=reset))
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (CommandKind.LOCK, "2 lock commands"),
+        (CommandKind.LOST_MODE, "2 lost mode commands"),
+        (CommandKind.INSTALL_APP, "2 install app commands"),
+        (CommandKind.REMOVE_APP, "2 remove app commands"),
+    ],
+    ids=["lock", "lost_mode", "install_app", "remove_app"],
+)
+def test_what_disturbs_a_fleet_has_generous_limits_of_its_own(
+    tmp_path: Path, at: Time, kind: CommandKind, words: str
+) -> None:
+    few = Limits(locks_per_hour=2, app_changes_per_hour=2, wipes_per_hour=0)
+    with running(tmp_path / "signer", few, at.clock()) as path:
+        signer = SignerClient(path)
+        signer.pause("a drill")
+        for _ in range(2):
+            signer.sign_order(wipe(kind=kind))
+        with pytest.raises(RefusedError, match=f"no more than {words} in one hour"):
+            signer.sign_order(wipe(kind=kind))
+        for _ in range(5):
+            signer.sign_order(wipe(kind=CommandKind.LOCATE))
+    assert Limits().locks_per_hour > 10 * Limits().wipes_per_hour
+
+
 @pytest.mark.parametrize("jump", [timedelta(days=3), timedelta(days=-3)])
 def test_setting_the_wall_clock_frees_no_budget(
     signer: SignerClient, at: Time, jump: timedelta

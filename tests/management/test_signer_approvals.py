@@ -290,8 +290,8 @@ def test_sets_are_bounded_and_make_sense(signer: SignerClient) -> None:
     one = wipes(1)[0]
     with pytest.raises(RefusedError, match="each command once"):
         signer.propose([one, replace(one, recipient=uuid4())], "aoi", "")
-    with pytest.raises(RefusedError, match="need no approval: lock"):
-        signer.propose([replace(one, command=CommandKind.LOCK)], "aoi", "")
+    with pytest.raises(RefusedError, match="need no approval: locate"):
+        signer.propose([replace(one, command=CommandKind.LOCATE)], "aoi", "")
     assert signer.propose(wipes(MOST_PROPOSED), "aoi", "")["kinds"] == {"wipe": MOST_PROPOSED}
     for _ in range(120):
         signer.propose(wipes(1), "aoi", "")
