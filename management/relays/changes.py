@@ -87,11 +87,15 @@ def renew_certificates(session: Session, keys: Keys, now: datetime) -> list[Rela
         and relay.ca_certificate == ours
         and relay.tls_until is not None
         and relay.tls_until - now <= RENEW_BEFORE
-        and relay.tls_shown == (relay.tls_sha256 or relay.tls_shown)  # else one is on its way
+        and not _is_on_its_way(relay)
     ]
     for relay in due:
         issue_certificate(session, keys, relay, now)
     return due
+
+
+def _is_on_its_way(relay: Relay) -> bool:
+    return relay.tls_sha256 not in ("", relay.tls_shown)
 
 
 def days_left(relay: Relay, now: datetime) -> int | None:
@@ -105,7 +109,8 @@ def warn_of_expiry(session: Session, keys: Keys, now: datetime) -> list[Relay]:
     for relay in list_relays(session):
         left = days_left(relay, now)
         step = next((days for days in WARN_DAYS if left is not None and left <= days), None)
-        if step is None or relay.disabled_at is not None or (relay.tls_warned_days or 99) <= step:
+        settled = relay.disabled_at is None and not _is_on_its_way(relay)
+        if step is None or not settled or (relay.tls_warned_days or 99) <= step:
             continue
         relay.tls_warned_days = step
         subject, details = relay.name, {"days": left, "until": str(relay.tls_until)}

@@ -6,10 +6,13 @@ language; the error's own text is English, for the API.
 
 import ssl
 import tempfile
+import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from runtime.errors import RefusedError
@@ -136,10 +140,19 @@ def check(
     return checked
 
 
-def system_roots() -> list[x509.Certificate]:
-    """Return the CAs that this machine knows; public ones are left out of many files."""
-    context = ssl.create_default_context()
-    return [x509.load_der_x509_certificate(der) for der in context.get_ca_certs(binary_form=True)]
+@cache
+def system_roots() -> tuple[x509.Certificate, ...]:
+    """Return the CAs that this machine knows; public ones are left out of many files.
+
+    Those that are made badly (a few old ones are) count as unknown.
+    """
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for der in ssl.create_default_context().get_ca_certs(binary_form=True):
+            with suppress(ValueError, CryptographyDeprecationWarning):
+                found.append(x509.load_der_x509_certificate(der))
+    return tuple(found)
 
 
 def _open(data: bytes, password: str) -> tuple[object, list[x509.Certificate]]:
