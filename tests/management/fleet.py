@@ -149,6 +149,10 @@ def _report(session: Session, device: Device, policy: Policy, number: int, now: 
         FactKind.APPLIED_POLICY: {"policy_id": str(policy.id), "version": policy.current_version},
         FactKind.PACKAGES: ["com.example.mail", "com.example.notes", "org.example.agent"],
         FactKind.BAD_APPS: [SPYWARE] if number == 0 else [],
+        FactKind.MAIL_STATE: {
+            "mailbox": "m",
+            "state": "Blocked" if number in {0, 6, 9} else "Allowed",
+        },
     }
     facts = {kind: Fact(value, "agent", at) for kind, value in values.items()}
     record_facts(session, device.id, facts, at)

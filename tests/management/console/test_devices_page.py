@@ -1,0 +1,215 @@
+"""The list of devices and the dashboard: one filter everywhere, every number leads to its list.
+
+The numbers are those of the fifteen rules for the console (`docs/console.md`).
+"""
+
+import csv
+import re
+from html import unescape
+from io import StringIO
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from management.access import Role
+from management.audit.models import AuditEntry
+from management.commands.models import CommandBatch, CommandBatchDevice
+from management.context import Context
+from management.devices.models import Device
+from management.listing import queries
+from management.listing.address import own_query, read_filter, write_filter
+from management.listing.rules import Count, DeviceFilter
+from runtime.clock import utc_now
+from tests.management.clients import ConsoleClient, api_client, signed_in_client
+from tests.management.fleet import Fleet
+from tests.management.fleet import fill as fill_fleet
+
+FILTERS: list[dict[str, str]] = [
+    {"state": "non_compliant"},
+    {"state": "healthy", "platform": "android"},
+    {"risk": "critical"},
+    {"rule": "not_rooted", "enrolment": "enrolled"},
+    {"platform": "ios", "os": "18"},
+    {"ownership": "personal", "patch": "2026-10"},
+    {"patterns": "2026.11.20", "q": "花子"},
+    {"owner": "hanako.sato@example.org"},
+    {"q": "xperia sk0000"},
+    {"enrolment": "retired"},
+]
+
+
+@pytest.fixture
+def fleet(context: Context) -> Fleet:
+    return fill_fleet(context, utc_now(), 40)
+
+
+def listed(page: str) -> list[str]:
+    return re.findall(r'<a class="fw-bold" href="/devices/([0-9a-f-]{36})"', page)
+
+
+def counted(page: str) -> int:
+    found = re.search(r'id="sk-count">([\d,]+)', page)
+    assert found is not None
+    return int(found[1].replace(",", ""))
+
+
+@pytest.mark.parametrize("said", FILTERS, ids=lambda said: "+".join(said))
+def test_list_count_file_api_bulk_and_view_select_the_same(
+    console: ConsoleClient, app: Flask, context: Context, fleet: Fleet, said: dict[str, str]
+) -> None:  # rule 1
+    page = console.get("/devices", query_string=said).text
+    ids = listed(page)
+    assert 0 < len(ids) < 40
+    assert counted(page) == len(ids)
+
+    file = console.get("/devices/devices.csv", query_string=said).get_data(as_text=True)
+    assert [row[0] for row in list(csv.reader(StringIO(file.removeprefix("\ufeff"))))[1:]] == ids
+
+    program = api_client(app, context, "program", Role.READ_ONLY)
+    names = {"q": "text", "policy": "policy_id", "group": "group_id", "owner": "owner_address"}
+    asked = {names.get(name, name): value for name, value in said.items()}
+    answer = program.get("/api/v1/devices", query_string={**asked, "limit": 200}).json
+    assert answer is not None
+    assert [one["id"] for one in answer["items"]] == ids
+    assert answer["count"] == {"value": len(ids), "capped": False}
+
+    form = {**said, "all": "yes", "kind": "message", "text": "hello", "reason": "told"}
+    assert console.post("/commands/bulk", data=form).status_code == 302
+    with context.database.reading() as session:
+        batch = session.scalars(select(CommandBatch)).one()
+        fixed = set(session.scalars(select(CommandBatchDevice.device_id)))
+    assert fixed <= {UUID(one) for one in ids}
+    assert len(fixed) + sum(batch.left_out.values()) == len(ids)
+
+    console.post("/devices/views", data={"name": "mine", "query": own_query(said)})
+    again = re.search(
+        r'href="(/devices\?[^"]*)"[^>]*aria-current',
+        console.get("/devices", query_string=said).text,
+    )
+    assert again is not None
+    assert listed(console.get(unescape(again[1])).text) == ids
+
+
+def test_a_bulk_command_keeps_its_devices_when_the_filter_finds_others_later(
+    console: ConsoleClient, context: Context, fleet: Fleet
+) -> None:  # rule 2
+    said = {"platform": "ios", "all": "yes"}
+    assert "What 10 devices get" in console.get("/commands/bulk/new", query_string=said).text
+    form = {**said, "kind": "message", "text": "hello", "reason": "told"}
+    draft = console.post("/commands/bulk", data=form).headers["Location"]
+    shown = console.get(draft).text
+    with context.database.transaction("a device turns") as session:
+        for device in session.scalars(select(Device).where(Device.platform == "android")):
+            device.platform = "ios"
+
+    assert console.get(draft).text.count("list-group-item-action") == shown.count(
+        "list-group-item-action"
+    )
+    assert counted(console.get("/devices?platform=ios").text) == 40
+
+
+def test_every_number_of_the_dashboard_leads_to_just_so_many_devices(
+    console: ConsoleClient, fleet: Fleet
+) -> None:
+    page = console.get("/").text
+    links = re.findall(r'href="(/devices[^"]*)" data-sk-count="(\d+)"', page)
+    assert len(links) > 15
+    kinds = set(re.findall(r"[?;&](\w+)=", unescape(" ".join(href for href, _count in links))))
+    assert kinds >= {"state", "risk", "rule", "platform", "os", "patch", "patterns", "mail"}
+    for href, count in links:
+        assert counted(console.get(unescape(href)).text) == int(count), href
+
+
+def test_filter_sort_and_place_are_in_the_address(console: ConsoleClient, fleet: Fleet) -> None:
+    said = {"state": "healthy", "platform": "android", "sort": "contact"}  # rule 3
+    page = console.get("/devices", query_string=said).text
+    for name, value in (("state", "healthy"), ("platform", "android"), ("sort", "contact")):
+        assert re.search(rf'<option value="{value}" selected', page), name
+    assert "as of" in page  # rule 8
+    without = re.search(r'href="(/devices[^"]*)" aria-label="Without State"', page)
+    assert without is not None
+    assert read_filter({"platform": "android"}) == DeviceFilter(platform="android")
+    assert counted(console.get(unescape(without[1])).text) == counted(
+        console.get("/devices?platform=android").text
+    )
+
+
+def test_an_address_says_all_of_a_filter_and_reads_back(fleet: Fleet) -> None:
+    whole = DeviceFilter(
+        state="healthy", risk="none", rule="attested", platform="ios", enrolment="enrolled",
+        ownership="company", policy_id=fleet.policy_id, group_id=fleet.policy_id, mail="blocked",
+        os="18", patch="2026-10", patterns="1", owner_address="a@b", text="花子 x",
+    )  # fmt: skip
+    assert read_filter(write_filter(whole)) == whole
+    assert "sort=since" in own_query({"sort": "since", "after": "x", "other": "y"})
+    assert "after" not in own_query({"sort": "since", "after": "x"})
+
+
+def test_views_are_ones_own_or_shared(
+    console: ConsoleClient, app: Flask, context: Context, fleet: Fleet
+) -> None:  # rule 4
+    other = signed_in_client(app, context, "other", Role.READ_ONLY)
+    console.post("/devices/views", data={"name": "私の", "query": "state=inactive&evil=1"})
+    console.post("/devices/views", data={"name": "all of us", "query": "", "shared": "yes"})
+
+    assert "私の" in console.get("/devices").text
+    assert "私の" not in other.get("/devices").text
+    assert "all of us" in other.get("/devices").text
+    view = re.search(r"/devices/views/([0-9a-f-]+)/delete", console.get("/devices").text)
+    assert view is not None
+    assert other.post(f"/devices/views/{view[1]}/delete").status_code == 403
+    assert console.post(f"/devices/views/{view[1]}/delete").status_code == 302
+    assert console.post("/devices/views", data={"name": " ", "query": ""}).status_code == 400
+
+
+def test_a_file_is_noted_in_the_audit_trail_with_its_filter(
+    console: ConsoleClient, context: Context, fleet: Fleet
+) -> None:  # rule 10
+    answer = console.get("/devices/devices.csv?state=healthy")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="devices.csv"'
+    with context.database.reading() as session:
+        entry = session.scalars(
+            select(AuditEntry).where(AuditEntry.action == "device.export")
+        ).one()
+    assert (entry.actor, entry.details["query"]) == ("keeper", "state=healthy")
+
+
+def test_nobody_gets_the_file_without_signing_in(visitor: ConsoleClient, fleet: Fleet) -> None:
+    assert visitor.get("/devices/devices.csv").status_code in {302, 401}
+
+
+def test_many_devices_are_counted_up_to_a_point_and_say_so(
+    console: ConsoleClient, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "_counted", lambda session, plan: Count(10_000, more=True))
+    page = console.get("/devices?q=xperia").text
+    assert "10,000+ devices" in page
+    assert "Other orders up to 10,000 devices." in page
+    assert 'value="contact"' not in page
+
+
+def test_an_empty_list_has_a_next_step(console: ConsoleClient, fleet: Fleet) -> None:
+    page = console.get("/devices?q=nobody").text  # rule 13
+    assert "No device matches." in page
+    assert "Clear the filters" in page
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/devices?after=x", "/devices?policy=1", "/devices?after=WyJhIiwiYiJd", "/devices?group=%00"],
+)
+def test_a_broken_address_is_told(console: ConsoleClient, fleet: Fleet, address: str) -> None:
+    assert console.get(address).status_code in {400, 404}
+
+
+def test_text_of_devices_is_only_text(
+    console: ConsoleClient, context: Context, fleet: Fleet
+) -> None:
+    with context.database.transaction("hostile") as session:
+        device = session.get_one(Device, fleet.devices[0])
+        device.name = "<script>alert(1)</script>"
+    page = console.get("/devices?q=alert").text
+    assert "<script>alert(1)" not in page
+    assert "&lt;script&gt;alert(1)" in page
