@@ -73,7 +73,7 @@ class Sync:
         self._ways, self._retries = ways, Retries()
         self._enforcer = Enforcer(spool, ways.stopping, ways.settling, self._retries)
         self._discovery = Discovery(spool, management, ways.statistics_per_pass)
-        self._wiping = Wiping(spool, ways.connector_id, ways.order_key)
+        self.wiping = Wiping(spool, ways.connector_id, ways.order_key)
         self.tally, self.throttled_seconds = Tally(), 0.0
 
     def run_pass(self, look: Look, act: bool = True) -> Outcome:
@@ -123,7 +123,7 @@ class Sync:
         if outcome.management_problem:
             return
         try:
-            self._wiping.tell(self._management)
+            self.wiping.tell(self._management)
             while True:
                 results, last = self._spool.results(BATCH)
                 if not results:
@@ -169,7 +169,7 @@ class Sync:
     # --- Exchange ---
 
     def _at_exchange(self, look: Look, outcome: Outcome) -> None:
-        wipes = [] if self._wishes().stopped else self._wiping.new(self._spool.wanted()[0].wipes)
+        wipes = [] if self._wishes().stopped else self.wiping.new(self._spool.wanted()[0].wipes)
         if not look and not wipes and not self._enforcer.visits(self._wishes(), False):
             return
         outcome.acted = True
@@ -178,7 +178,7 @@ class Sync:
         timeout, remember = self._ways.exchange_timeout_seconds, self._spool.keep_session
         with psrp.session(self._server, timeout, remember, self.tally) as exchange:
             for target in wipes:
-                self._wiping.wipe(exchange, target)
+                self.wiping.wipe(exchange, target)
             self._enforce(exchange, {}, outcome)
             if look and not outcome.unfinished:
                 self._look(exchange, look, outcome)
@@ -205,7 +205,7 @@ class Sync:
         self._keep_moments(look, outcome)
         if not outcome.management_problem:
             self._discovery.ask_statistics(exchange, outcome)
-            self._wiping.follow(exchange)
+            self.wiping.follow(exchange)
 
     def _keep_moments(self, look: Look, outcome: Outcome) -> None:
         now = utc_now()

@@ -9,7 +9,10 @@ import pytest
 
 from exchange_connector import configuration
 from exchange_connector.spool import Spool
-from tests.exchange_connector.bed import Bed, log_lines, wait_until
+from management.mail_access import wiping
+from management.mail_access.models import MailWipe
+from runtime.clock import utc_now
+from tests.exchange_connector.bed import BY, Bed, log_lines, wait_until
 from tests.servers.exchange_wsman import MAXIMUM_SHELLS
 
 pytestmark = pytest.mark.servers
@@ -17,6 +20,8 @@ pytestmark = pytest.mark.servers
 CRASHES = [
     "before commit keep wanted access",
     "after commit keep wanted access",
+    "before commit keep mailboxes",
+    "after commit keep mailboxes",
     "before commit intend a change",
     "after commit intend a change",
     "before effect exchange",
@@ -71,6 +76,40 @@ def test_a_death_at_any_moment_only_repeats_harmless_steps(bed: Bed, port: int, 
         ("wanted", "allow"),
         ("applied", "allow"),
     ]
+
+
+WIPE_CRASHES = [
+    "before commit keep a wipe",
+    "after commit keep a wipe",
+    "before effect wipe",
+    "after effect wipe",
+]
+
+
+@pytest.mark.parametrize("point", WIPE_CRASHES)
+def test_a_death_during_a_wipe_neither_forgets_nor_repeats_it(
+    bed: Bed, port: int, point: str
+) -> None:
+    bed.exchange.add_phone("ada", "ADA1")
+    bed.exchange.add_phone("ada", "ADA2")
+    bed.pair()
+    bed.run_pass()
+    bed.close()
+    row = bed.partnership("ADA1")
+    with bed.context.database.transaction("test") as session:
+        ordered = wiping.order_wipe(
+            session, bed.context.keys, row.id, "ADA1", True, BY, "lost", utc_now()
+        )
+    wiping.sign_queued(bed.context, utc_now())
+
+    mark = bed.home / "crashed"
+    died = bed.start_process(port, SEKISHO_CRASH_AT=point, SEKISHO_CRASH_MARK=str(mark))
+    assert died.wait(60) == -signal.SIGKILL
+    bed.run_pass(discover=False)
+    assert len(bed.exchange.called("Clear-MobileDevice")) == 1
+    assert {one.wiped for one in bed.exchange.phones.values()} == {"account", ""}
+    with bed.context.database.reading() as session:
+        assert session.get_one(MailWipe, ordered.id).state == "done"
 
 
 def test_many_deaths_in_a_session_leave_no_session_open(bed: Bed, port: int) -> None:
