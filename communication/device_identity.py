@@ -187,6 +187,10 @@ class Identity:
         """Return the thumbprint of management's key; empty before pairing."""
         return keys.thumbprint(self._management) if self._management else ""
 
+    def check_address(self, address: str) -> None:
+        """Raise TooManyError when too many wrong signatures came from there in this minute."""
+        self._refused.check(neighbourhood(address), time.time())
+
     def _verify(self, request: Asked, find: FindKey, tag: str) -> Signed:
         who = neighbourhood(request.address)
         self._refused.check(who, time.time())

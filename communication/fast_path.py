@@ -11,7 +11,7 @@ wants it to poll; the answer says when its own turn comes.
 import asyncio
 import time
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl
+from functools import lru_cache
 
 from communication import board, poll_token
 from communication.answer import Answer, Header, from_error, problem
@@ -22,6 +22,7 @@ from communication.rhythm import interval_for, next_poll
 from communication.settings import Settings
 from contracts import codec
 from contracts.agent import PollAnswer, PollToken
+from contracts.request_signature import ClockSkewError
 from runtime.errors import ForbiddenError, SekishoError, UnauthenticatedError
 from runtime.wsgi import Scope
 
@@ -57,7 +58,7 @@ class Poll:
         try:
             position, wait, every = _read(query)
         except ValueError:
-            return problem(400, "after, epoch, wait and every must be whole numbers, each once.")
+            return problem(400, "after, epoch, wait and every must be whole numbers.")
         if wait and not self._board.waits(slot, position):
             await self._hold(slot, position, min(wait, LONGEST_WAIT))
             now = time.time()
@@ -141,15 +142,26 @@ class Poll:
 
 
 def _refused(error: SekishoError) -> Answer:
-    refused = from_error(error)
-    if refused.status == 401:
-        refused.headers.append(("WWW-Authenticate", "Bearer"))
-    return refused
+    if isinstance(error, UnauthenticatedError) and not isinstance(error, ClockSkewError):
+        return _not_proved(str(error))
+    return from_error(error)
+
+
+@lru_cache(64)
+def _not_proved(sentence: str) -> Answer:
+    """Return the same answer for the same sentence: whoever sends garbage must not cost more."""
+    return problem(401, sentence, ("WWW-Authenticate", "Bearer"))
 
 
 def _read(query: str) -> tuple[Position, int, int]:
-    fields = dict(parse_qsl(query[:200], keep_blank_values=True))
-    numbers = {name: int(fields.get(name, "0")) for name in ("epoch", "after", "wait", "every")}
-    if min(numbers.values()) < 0 or max(numbers.values()) > 2**53:
+    """Return position, wait and interval; ValueError. By hand: a fourth of what a parser costs."""
+    numbers = {"epoch": 0, "after": 0, "wait": 0, "every": 0}
+    for field in query[:200].split("&"):
+        name, _, value = field.partition("=")
+        if name in numbers:
+            if not value.isdecimal() or len(value) > 16:
+                raise ValueError(query)
+            numbers[name] = int(value)
+    if max(numbers.values()) > 2**53:
         raise ValueError(query)
     return (numbers["epoch"], numbers["after"]), numbers["wait"], numbers["every"]

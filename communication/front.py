@@ -18,7 +18,6 @@ from runtime.bodies import Bodies, BodyError
 from runtime.wsgi import App, Environ, Scope, call, environ
 
 log = logging.getLogger(__name__)
-NOTHING = problem(404, "This server has nothing at this address.")
 MOST_WORKING = 64
 """Requests that wait for or run in the pool; above it the answer is "later"."""
 
@@ -39,15 +38,15 @@ class Front:
         body_seconds: int,
         fast: Mapping[str, FastAnswer] | None = None,
         posts: Mapping[str, Post] | None = None,
-        known: Callable[[str, str], bool] = lambda method, path: True,
+        gate: Callable[[Scope], Answer | None] = lambda scope: None,
         streams: Mapping[str, Stream] | None = None,
     ) -> None:
         """Serve *app* with the threads of *pool*, and *fast* and *posts* without.
 
-        What is not *known* (method and path) is refused without asking the app.
+        What *gate* has an answer for goes no further, and its body is not read.
         """
         self._app, self._pool, self._limits = app, pool, body_limits
-        self._fast, self._posts, self._known = fast or {}, posts or {}, known
+        self._fast, self._posts, self._gate = fast or {}, posts or {}, gate
         self._streams = streams or {}
         self._bodies = Bodies(body_seconds)
         self.answered: Counter[int] = Counter()
@@ -75,9 +74,7 @@ class Front:
         fast = self._fast.get(scope.path)
         if fast is not None and scope.method == "GET":
             return await fast(scope)
-        if not self._known(scope.method, scope.path):
-            return NOTHING
-        return await self._serve_slowly(scope, protocol)
+        return self._gate(scope) or await self._serve_slowly(scope, protocol)
 
     async def _serve_slowly(self, scope: Scope, protocol: Any) -> Answer:
         limit = self._limits.get(scope.path, self._limits["*"])

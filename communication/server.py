@@ -118,14 +118,14 @@ def _listen(parts: Parts) -> None:
         *(for_devices, _threads("devices"), DEVICE_BODIES, settings.body_seconds),
         poll,
         posts,
-        routes.known(for_devices, posts),
+        routes.gate(for_devices, parts.identity, posts),
         {downloads.PATH: partial(parts.downloads.stream, plain=False)},
     )
     link_bodies = {"*": codec.MAXIMUM_BYTES}
     link = Front(app.link_app(parts), _threads("link"), link_bodies, settings.body_seconds)
     plain = Front(
         *(in_plain, _threads("plain"), {"*": 0}, settings.body_seconds),
-        known=routes.known(in_plain),
+        gate=routes.gate(in_plain),
         streams={downloads.PATH: partial(parts.downloads.stream, plain=True)},
     )
     health.register(parts, {"devices": devices, "link": link, "plain": plain})

@@ -156,6 +156,7 @@ def test_a_body_above_its_limit_is_refused_while_it_arrives(
 
     client = relay.devices_client()
     headers = {"Content-Length": str(50 * 1024 * 1024)} if announced else {}
+    headers["Signature"] = "sekisho=:x:"
     try:
         answer = client.post(path, content=body(), headers=headers)
     except httpx.TransportError:
@@ -168,7 +169,9 @@ def test_a_body_above_its_limit_is_refused_while_it_arrives(
 
 def test_an_announced_length_alone_is_enough_to_be_refused(relay: Relay) -> None:
     answer = _exchange(
-        relay, b"POST /agent/v1/reports HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n"
+        relay,
+        b"POST /agent/v1/reports HTTP/1.1\r\nHost: x\r\nSignature: x\r\n"
+        b"Content-Length: 9999999999\r\n\r\n",
     )
 
     assert answer.startswith(b"HTTP/1.1 413")
@@ -196,7 +199,7 @@ def test_what_is_hardly_http_is_refused_and_the_server_lives(relay: Relay, reque
 
 
 def test_slow_senders_keep_nobody_out_and_are_sent_away(relay: Relay) -> None:
-    head = b"POST /agent/v1/reports HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc"
+    head = b"POST /agent/v1/enrolments HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc"
     slow = [_connect(relay) for _ in range(100)]
     try:
         for connection in slow:
@@ -215,7 +218,8 @@ def test_slow_senders_keep_nobody_out_and_are_sent_away(relay: Relay) -> None:
 
 def test_one_address_cannot_hold_more_than_its_share_of_memory(relay: Relay) -> None:
     size = 2 * 1024 * 1024
-    head = f"POST /agent/v1/reports HTTP/1.1\r\nHost: x\r\nContent-Length: {size + 1}\r\n\r\n"
+    head = "POST /agent/v1/reports HTTP/1.1\r\nHost: x\r\nSignature: x\r\n"
+    head += f"Content-Length: {size + 1}\r\n\r\n"
     senders = [_connect(relay) for _ in range(10)]
     answers: list[bytes] = []
     try:
