@@ -3,7 +3,7 @@
 No ORM objects are made of the many rows, and no more than one chunk is ever in memory.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
@@ -12,7 +12,6 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Text, and_, case, or_, select, type_coerce
 from sqlalchemy.orm import Session
 
-from contracts.connector import Access
 from management.apps.models import DeviceApp
 from management.compliance.judgement import Judgement, State
 from management.compliance.models import DeviceJudgement
@@ -27,6 +26,8 @@ from management.dry_run.rules import (
     wipe_of,
 )
 from management.dry_run.trial import Comparison, Judged, Trial
+from management.mail_access.decisions import standing
+from management.mail_access.grounds import excluded_groups
 from management.mail_access.matching import Match
 from management.mail_access.models import Partnership
 from management.mail_access.queries import read_mail_settings
@@ -46,6 +47,14 @@ class Chunk:
     tally: Tally = field(default_factory=Tally)
     rows: list[dict[str, Any]] = field(default_factory=list)
     """Of the devices that would change, for `models.DryRunDevice`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Phone:
+    """A device at a mail server, as far as the decision about its mail depends on it."""
+
+    standing: Standing
+    excluded_by: str
 
 
 def judge_chunk(session: Session, trial: Trial, after_id: UUID | None, last_id: UUID) -> Chunk:
@@ -129,27 +138,43 @@ def _outcomes(
     if not changed:
         return
     settings = read_mail_settings(session)
+    excluded = excluded_groups(session, settings)
     for start in range(0, len(changed), HASHES):
         some = changed[start : start + HASHES]
-        standings = _standings(session, [one.row.id for one in some])
+        phones = _phones(session, [one.row.id for one in some], excluded)
         for one in some:
-            mail = _mail(one, standings.get(one.row.id, ()), settings, trial.at)
+            mail = _mail(one, phones.get(one.row.id, ()), settings, trial.at)
             yield one, _outcome(one, mail, trial.at)
 
 
-def _standings(session: Session, device_ids: Sequence[UUID]) -> dict[UUID, list[Standing]]:
-    """Return device -> its partnerships, of which its judgement decides."""
-    found: dict[UUID, list[Standing]] = {}
-    wanted = select(
-        Partnership.device_id, Partnership.match, Partnership.match_reason, Partnership.wanted
-    ).where(
-        Partnership.device_id.in_(device_ids),
-        Partnership.gone_at.is_(None),
-        Partnership.match.in_(MANAGED),
+def _phones(
+    session: Session, device_ids: Sequence[UUID], excluded: Mapping[UUID, str]
+) -> dict[UUID, list[_Phone]]:
+    """Return device -> its phones at mail servers, of which its judgement may decide."""
+    found: dict[UUID, list[_Phone]] = {}
+    wanted = (
+        select(
+            Partnership.device_id,
+            Device.group_id,
+            Partnership.match,
+            Partnership.match_reason,
+            Partnership.wanted,
+            Partnership.exception,
+            Partnership.exception_because,
+            Partnership.exception_by,
+            Partnership.exception_until,
+            Partnership.controlled,
+        )
+        .join(Device, Device.id == Partnership.device_id)
+        .where(
+            Partnership.device_id.in_(device_ids),
+            Partnership.gone_at.is_(None),
+            Partnership.match.in_(MANAGED),
+        )
     )
-    for device_id, match, because, access in session.execute(wanted):
-        standing = Standing(Match(match), because, cast(Access, access))
-        found.setdefault(cast(UUID, device_id), []).append(standing)
+    for row in session.execute(wanted):
+        one = _Phone(standing(cast(Partnership, row)), excluded.get(row.group_id, ""))
+        found.setdefault(row.device_id, []).append(one)
     return found
 
 
@@ -160,26 +185,26 @@ def _outcome(one: Judged, mail: When, at: datetime) -> Outcome:
     return Outcome(one.before.state.value, one.after.state.value, mail, wipe, because)
 
 
-def _mail(one: Judged, standings: Iterable[Standing], settings: MailSettings, at: datetime) -> When:
+def _mail(one: Judged, phones: Iterable[_Phone], settings: MailSettings, at: datetime) -> When:
     """Return when the device loses mail that it would keep (longer), by the rule that decides."""
     found = When.NEVER
-    for standing in standings:
-        before = _blocked(one, one.before, standing, settings, at)
-        after = _blocked(one, one.after, standing, settings, at)
+    for phone in phones:
+        before = _blocked(one, one.before, phone, settings, at)
+        after = _blocked(one, one.after, phone, settings, at)
         found = sooner(found, sooner(before, after)) or found
     return found
 
 
 def _blocked(
-    one: Judged, judged: Judgement, standing: Standing, settings: MailSettings, at: datetime
+    one: Judged, judged: Judgement, phone: _Phone, settings: MailSettings, at: datetime
 ) -> When:
-    device = MatchedDevice("", one.row.enrolled_at, "", judged)
-    decision = decide(standing, device, settings, at, None, at)
+    device = MatchedDevice("", one.row.enrolled_at, "", judged, phone.excluded_by)
+    decision = decide(phone.standing, device, settings, at, None, at)
     if decision.access == "block":
         return When.AT_ONCE
     if decision.due_at is None:
         return When.NEVER
-    later = decide(standing, device, settings, at, None, decision.due_at)
+    later = decide(phone.standing, device, settings, at, None, decision.due_at)
     return When.LATER if later.access == "block" else When.NEVER
 
 

@@ -84,7 +84,7 @@ def _fetched_as(session: Session, device_ids: Collection[UUID]) -> dict[UUID, tu
     return found
 
 
-def _excluded(session: Session, settings: MailSettings) -> dict[UUID, str]:
+def excluded_groups(session: Session, settings: MailSettings) -> dict[UUID, str]:
     """Return the groups that are excluded from mail control, with those below: id -> name."""
     if not settings.excluded_groups:
         return {}
@@ -102,7 +102,7 @@ def list_matched_devices(
 ) -> dict[UUID, MatchedDevice]:
     """Return these devices with their judgements; one that is not judged yet has None."""
     found: dict[UUID, MatchedDevice] = {}
-    excluded = _excluded(session, settings)
+    excluded = excluded_groups(session, settings)
     for some in chunks(device_ids):
         rows = session.execute(
             select(Device, DeviceJudgement, Policy.name)

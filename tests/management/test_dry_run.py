@@ -176,6 +176,22 @@ def test_what_would_be_lost_sooner_is_named_too(context: Context) -> None:
     assert all("USB debugging is on" in row.because for row in found.values())
 
 
+def test_whom_an_exception_spares_loses_mail_when_it_ends(context: Context) -> None:
+    ids = fleet(context)
+    mail_of(context, ids[:4])
+    with context.database.transaction("spare") as session:
+        wanted = select(Partnership).where(Partnership.device_id == ids[0])
+        spared = session.scalars(wanted).one()
+        spared.exception, spared.exception_until = "allow", utc_now() + 9 * DAY
+    block = Treatment(consequences=(Consequence(kind=ConsequenceKind.BLOCK_MAIL),))
+    treatments = {Rule.NO_USB_DEBUGGING: block}
+
+    run = tried(context, Requirements(no_usb_debugging=True, treatments=treatments))
+
+    found = named(context, run)
+    assert [found[one].mail for one in ids[:4:3]] == ["later", "at_once"]
+
+
 def test_it_changes_nothing(context: Context) -> None:
     fleet(context)
 
