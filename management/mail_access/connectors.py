@@ -154,10 +154,13 @@ def delete_connector(
     if connector.disabled_at is None:
         raise RefusedError("Disable the connector first; undo what it did if that shall go too.")
     ours = select(Partnership.id).where(Partnership.connector_id == connector_id)
-    for table in (MailDecision, MailWipe):
-        session.execute(delete(table).where(table.partnership_id.in_(ours)))
-    session.execute(delete(Partnership).where(Partnership.connector_id == connector_id))
-    session.execute(delete(ConnectorNonce).where(ConnectorNonce.connector_id == connector_id))
+    for gone in (
+        delete(MailDecision).where(MailDecision.partnership_id.in_(ours)),
+        delete(MailWipe).where(MailWipe.partnership_id.in_(ours)),
+        delete(Partnership).where(Partnership.connector_id == connector_id),
+        delete(ConnectorNonce).where(ConnectorNonce.connector_id == connector_id),
+    ):
+        session.execute(gone.execution_options(synchronize_session=False))
     subject = f"{connector.name} {connector.id}"
     session.delete(connector)
     record(session, keys, by.name, "connector.delete", subject, reason, by.address, now=now)

@@ -14,14 +14,15 @@ from contracts import keys as jwk
 from contracts.certificates import fingerprint
 from management.access import Role
 from management.audit.models import AuditEntry
+from management.commands.models import Command
 from management.context import Context
 from management.devices.models import Device
 from management.devices.queries import get_facts
 from management.devices.rules import EnrolmentState, FactKind
-from management.mail_access import queries, service
+from management.mail_access import connectors, queries, service, wiping
 from management.mail_access.decisions import decide_for_devices
 from management.mail_access.matching import Match
-from management.mail_access.models import Connector, Partnership
+from management.mail_access.models import Connector, MailWipe, Partnership
 from management.mail_access.rules import AllowedStates, MailSettings
 from management.mail_access.work import say
 from management.policies.service import ensure_default_policy
@@ -329,3 +330,195 @@ def test_what_exchange_does_becomes_a_fact_of_the_device(
         fact = get_facts(session, device)[FactKind.MAIL_STATE]
     assert fact.value == {"mailbox": "corp.test/Users/ada", "state": "Allowed"}
     assert fact.source == "exchange"
+
+
+# --- words about phones ---
+
+
+def in_a_week() -> str:
+    return (utc_now() + timedelta(days=7)).date().isoformat()
+
+
+@pytest.mark.usefixtures("connector")
+def test_many_phones_are_blocked_at_once_after_a_look_at_who_they_are(
+    console: ConsoleClient, session: Session
+) -> None:
+    ids = [str(partnership(session, one).id) for one in ("ADA1", "BOB1")]
+    page = console.get(f"/mail-access/bulk?word=block&partnership={ids[0]}&partnership={ids[1]}")
+    assert "Of these, 2 phones would lose mail now" in page.text
+    assert partnership(session, "ADA1").wanted == "leave"
+
+    form = {"word": "block", "partnership": ids, "reason": "stolen", "until": in_a_week()}
+    console.post("/mail-access/bulk", data=form)
+    row = partnership(session, "BOB1")
+    assert (row.wanted, row.exception, row.exception_by) == ("block", "block", "keeper")
+    assert row.wanted_because.startswith("blocked by keeper until ")
+    assert set(re.findall(r"(ada|bob)@corp", console.get("/mail-access?only=exception").text)) == {
+        "ada",
+        "bob",
+    }
+    console.post("/mail-access/bulk", data={"word": "end", "partnership": ids, "reason": "found"})
+    assert partnership(session, "BOB1").wanted == "leave"
+    entries = session.query(AuditEntry).where(AuditEntry.action == "mail.exception").all()
+    assert len(entries) == 4
+
+
+@pytest.mark.usefixtures("connector")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"reason": " "},
+        {"until": ""},
+        {"until": "2020-01-01"},
+        {"until": "2999-01-01"},
+        {"word": "wipe"},
+        {"partnership": []},
+        {"partnership": ["x"]},
+    ],
+    ids=str,
+)
+def test_a_word_needs_a_reason_phones_and_an_end(
+    console: ConsoleClient, session: Session, wrong: dict[str, object]
+) -> None:
+    ids = [str(partnership(session, "ADA1").id)]
+    form = {"word": "block", "partnership": ids, "reason": "stolen", "until": in_a_week()}
+
+    assert console.post("/mail-access/bulk", data=form | wrong).status_code in (400, 409)
+    assert partnership(session, "ADA1").exception == ""
+
+
+@pytest.mark.usefixtures("connector")
+def test_blocks_by_hand_above_the_limit_wait_for_confirmation_too(
+    console: ConsoleClient, context: Context, session: Session
+) -> None:
+    with context.database.transaction("test") as writing:
+        few = MailSettings(block_limit=1, block_limit_percent=0)
+        text = queries.write_mail_settings(few)
+        safety.write_setting(writing, queries.SETTING, text, "test", utc_now())
+    ids = [str(partnership(session, one).id) for one in ("ADA1", "BOB1")]
+    form = {"word": "block", "partnership": ids, "reason": "stolen", "until": in_a_week()}
+
+    console.post("/mail-access/bulk", data=form)
+    assert partnership(session, "ADA1").wanted == "block"
+    assert partnership(session, "BOB1").held_at is not None
+
+
+@pytest.mark.usefixtures("connector")
+def test_a_proposal_is_confirmed_with_one_click(
+    console: ConsoleClient, context: Context, session: Session, device: UUID
+) -> None:
+    with context.database.transaction("test") as writing:
+        writing.get_one(Device, device).model = "Pixel 9"
+        writing.flush()
+        decide_for_devices(writing, [device], utc_now())
+    row = partnership(session, "ADA1")
+    assert (row.match, row.device_id, row.wanted) == (Match.PROPOSED, device, "leave")
+    page = console.get(f"/mail-access/partnerships/{row.id}").text
+    assert "possible: same user and model" in page or "likely: same user and model" in page
+    said = re.search(r'name="reason" value="([^"]+)"><button class="btn btn-primary', page)
+    assert said
+
+    form = {"device": str(device), "reason": said[1]}
+    console.post(f"/mail-access/partnerships/{row.id}/match", data=form)
+    assert partnership(session, "ADA1").match == Match.BY_HAND
+
+
+@pytest.mark.usefixtures("connector")
+def test_a_blocked_user_sees_other_doors_named_and_the_help_desk_has_words(
+    console: ConsoleClient, context: Context, session: Session
+) -> None:
+    with context.database.transaction("test") as writing:
+        row = writing.query(Partnership).where(Partnership.exchange_device_id == "ADA1").one()
+        row.wanted, row.open_doors = "block", "activesync imap owa"
+    page = console.get(f"/mail-access/partnerships/{row.id}").text
+
+    assert "the mailbox stays open by IMAP, OWA" in page
+    assert "Mail for ada@corp.test is blocked on the Pixel 9 with the id ADA1" in page
+    assert "What mends it: Enrol this phone with the company" in page
+    found = console.get("/mail-access?only=doors").text
+    assert "still open:" in found and "bob@corp.test" not in found
+
+
+@pytest.mark.usefixtures("connector")
+def test_whoever_has_no_device_is_invited_from_here(console: ConsoleClient) -> None:
+    page = console.get("/mail-access?q=ada").text
+    link = re.search(r'href="(/[^"]+people=[^"]+)"', page)
+    assert link
+    assert "ada@corp.test" in console.get(link[1]).text
+
+
+def test_a_wipe_through_the_mail_server_is_ordered_and_taken_back(
+    console: ConsoleClient, context: Context, session: Session, connector: Connector
+) -> None:
+    with context.database.transaction("test") as writing:
+        row = writing.query(Partnership).where(Partnership.exchange_device_id == "ADA1").one()
+        row.guid = str(uuid4())
+    path = f"/mail-access/partnerships/{row.id}"
+    form = {"kind": "account", "device_id": "ADA1", "reason": "lost"}
+    assert console.post(f"{path}/wipe", data={**form, "device_id": "BOB1"}).status_code == 409
+    assert console.post(f"{path}/wipe", data={**form, "reason": ""}).status_code == 409
+
+    console.post(f"{path}/wipe", data=form)
+    session.rollback()
+    ordered = session.query(MailWipe).one()
+    assert (ordered.state, ordered.account_only, ordered.requested_by) == ("queued", True, "keeper")
+    assert session.query(Job).where(Job.kind == wiping.WORK).count() == 1
+    assert "Take back" in console.get(path).text
+    console.post(f"/mail-access/wipes/{ordered.id}/cancel")
+    session.rollback()
+    assert session.query(MailWipe).one().state == "cancelled"
+
+
+def test_connectors_show_rights_counters_and_can_be_undone_and_deleted(
+    console: ConsoleClient, context: Context, connector: Connector, session: Session
+) -> None:
+    said = messages.ConnectorStatus(
+        version="1",
+        at=utc_now(),
+        exchange_reachable=True,
+        waiting=3,
+        delta_at=utc_now(),
+        calls=1234,
+        throttled_seconds=17,
+        rights=(
+            messages.Right(cmdlet="Set-CASMailbox"),
+            messages.Right(cmdlet="Clear-MobileDevice", missing='Missing: the role "X" gives it.'),
+        ),
+    )
+    with context.database.transaction("test") as writing:
+        connectors.take_status(queries.get_connector(writing, connector.id), said)
+    page = console.get("/mail-access/connectors").text
+    assert "1,234 calls" in page
+    assert "17 s throttled" in page
+    assert "Clear-MobileDevice" in page
+
+    path = f"/mail-access/connectors/{connector.id}"
+    assert console.post(f"{path}/undo", data={"reason": ""}).status_code == 409
+    console.post(f"{path}/undo", data={"reason": "trouble"})
+    assert "Undone: enforces nothing" in console.get("/mail-access/connectors").text
+    console.post(f"{path}/undo", data={"reason": "mended", "go_on": "yes"})
+    assert "Undone: enforces nothing" not in console.get("/mail-access/connectors").text
+    assert console.post(f"{path}/delete", data={"reason": "x"}).status_code == 409
+    console.post(f"{path}/disable", data={"reason": "x"})
+    console.post(f"{path}/delete", data={"reason": "moved"})
+    session.rollback()
+    assert session.query(Partnership).count() == session.query(Connector).count() == 0
+
+
+def test_the_agent_tells_its_user_once_that_mail_was_cut_and_what_mends_it(
+    context: Context, connector: Connector, device: UUID, session: Session
+) -> None:
+    now = utc_now()
+    with context.database.transaction("match") as writing:
+        writing.get_one(Device, device).exchange_device_id = "ADA1"
+        writing.flush()
+        decide_for_devices(writing, [device], now)
+    done = messages.Applied(mailbox="corp.test/Users/ada", device_id="ADA1", access="block", at=now)
+    for _ in range(2):
+        with context.database.transaction("applied") as writing:
+            row = writing.get_one(Connector, connector.id)
+            service.take_applied(writing, row, [done], now)
+
+    told = session.scalars(select(Command).where(Command.device_id == device)).one()
+    assert told.kind == "message"
+    assert told.arguments["text"].startswith("Your company mail is blocked on this phone.")

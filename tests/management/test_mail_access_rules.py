@@ -16,11 +16,22 @@ from management.compliance.judgement import (
     Violation,
 )
 from management.devices.rules import FactKind
-from management.mail_access.matching import Claim, Match, match_device, owner_agrees
+from management.mail_access.matching import (
+    Claim,
+    Lookalike,
+    Match,
+    Seen,
+    match_device,
+    owner_agrees,
+    propose,
+    same_model,
+)
 from management.mail_access.rules import (
     AllowedStates,
+    AutomaticFor,
     ConnectorState,
     Decision,
+    Exempt,
     MailSettings,
     MatchedDevice,
     Pause,
@@ -54,6 +65,7 @@ instants = st.datetimes(
 settings = st.builds(
     MailSettings,
     automatic=st.booleans(),
+    automatic_for=st.sampled_from(AutomaticFor),
     allowed=st.sampled_from(AllowedStates),
     block_unmanaged=st.booleans(),
     unmanaged_grace_days=st.integers(0, 60),
@@ -79,8 +91,16 @@ devices = st.none() | st.builds(
     judgement=st.none() | judgements,
 )
 accesses: st.SearchStrategy[Access] = st.sampled_from(("allow", "block", "leave"))
+exempts = st.none() | st.builds(
+    Exempt, access=accesses, because=st.just("trip"), by=st.just("ada"), until=instants
+)
 standings = st.builds(
-    Standing, match=st.sampled_from(Match), match_because=st.just("because"), wanted=accesses
+    Standing,
+    match=st.sampled_from(Match),
+    match_because=st.just("because"),
+    wanted=accesses,
+    exception=exempts,
+    controlled=st.booleans(),
 )
 addresses = st.sampled_from(
     ["", "ada@corp.test", "ADA@corp.test", "bob@corp.test", "ada@else.test", "ada"]
@@ -200,8 +220,11 @@ def test_what_is_unsure_never_allows(
     now: datetime,
 ) -> None:
     decision = decide(standing, device, chosen, unmanaged_since, None, now)
+    said = standing.exception
 
-    if decision.access == "allow":
+    if said is not None and now < said.until:
+        assert (decision.access, decision.due_at) == (said.access, said.until)
+    elif decision.access == "allow":
         assert standing.match in (Match.SURE, Match.BY_HAND)
         assert device is not None
         assert device.judgement is not None
@@ -313,3 +336,92 @@ def test_a_silent_connector_is_noticed(silent: timedelta, state: ConnectorState)
 def test_a_connector_that_never_called_waits_and_a_disabled_one_is_disabled() -> None:
     assert connector_state(None, None, NOW) is ConnectorState.WAITING
     assert connector_state(NOW, NOW, NOW) is ConnectorState.DISABLED
+
+
+# --- what wins ---
+
+
+def test_an_administrators_word_wins_until_its_end_and_says_so() -> None:
+    until = NOW + timedelta(days=3)
+    said = Exempt("allow", "the chief travels", "ada", until)
+    standing = Standing(Match.NONE, "because", "leave", said)
+    long_ago = NOW - timedelta(days=90)
+
+    decision = decide(standing, None, SETTINGS, long_ago, None, NOW)
+    assert (decision.access, decision.due_at) == ("allow", until)
+    assert decision.because == ("allowed by ada until 2026-11-24 12:00 UTC: the chief travels",)
+    assert decide(standing, None, SETTINGS, long_ago, None, until).access == "block"
+    off = replace(SETTINGS, automatic=False)
+    assert decide(standing, None, off, long_ago, None, NOW).access == "allow"
+
+
+def test_an_excluded_group_is_left_alone_and_named() -> None:
+    bad = judged(State.NON_COMPLIANT, ROOT.since, ROOT)
+    excluded = replace(bad, excluded_by="Board")
+
+    assert decided(bad).access == "block"
+    assert decided(excluded).access == "leave"
+    assert decided(excluded).because[0].endswith("is in group Board, which is excluded by setting")
+
+
+def test_only_chosen_phones_are_controlled_where_that_is_set() -> None:
+    chosen = replace(SETTINGS, automatic_for=AutomaticFor.CHOSEN)
+    bad = judged(State.NON_COMPLIANT, ROOT.since, ROOT)
+    standing = Standing(Match.SURE, "because", "leave", controlled=True)
+
+    assert decided(bad, chosen=chosen).access == "leave"
+    assert decide(standing, bad, chosen, NOW, None, NOW).access == "block"
+
+
+# --- proposals ---
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("iPhone16C1", "iPhone16,1", True),
+        ("Pixel 8", "pixel 8", True),
+        ("Google Pixel 8", "Pixel 8", True),
+        ("Pixel 8", "Pixel 9", False),
+        ("", "", False),
+        ("A5", "A52", False),
+    ],
+)
+def test_models_are_compared_as_phones_spell_them(one: str, other: str, same: bool) -> None:
+    assert same_model(one, other) is same
+    assert same_model(other, one) is same
+
+
+def lookalike(**said: object) -> Lookalike:
+    fields = {
+        "device_id": uuid4(),
+        "name": "Ada's phone",
+        "owner_address": "ada@corp.test",
+        "model": "Pixel 8",
+        "enrolled_at": NOW,
+    }
+    return Lookalike(**(fields | said))  # type: ignore[arg-type]
+
+
+def test_user_model_and_time_make_a_proposal_that_says_how_sure_it_is() -> None:
+    seen = Seen("m", "ada@corp.test", "NEW1", "Pixel 8", NOW + timedelta(days=2))
+
+    near = propose(seen, [lookalike()])
+    assert near and near.match is Match.PROPOSED and not near.match.is_managed
+    assert near.because.startswith("likely: same user and model as Ada's phone")
+    far = propose(seen, [lookalike(enrolled_at=NOW - timedelta(days=60))])
+    assert far and far.because.startswith("possible:")
+    assert propose(seen, [lookalike(model="Pixel 9")]) is None
+    assert propose(seen, [lookalike(owner_address="eve@corp.test")]) is None
+
+
+def test_a_factory_reset_is_proposed_as_the_same_phone() -> None:
+    seen = Seen("m", "ada@corp.test", "NEW1", "Pixel 8", NOW)
+    before = lookalike(
+        name="Reset", enrolled_at=NOW - timedelta(days=300), fetched_as=("OLD1", "OLDER1")
+    )
+
+    found = propose(seen, [lookalike(), before])
+    assert found and found.device_id == before.device_id
+    assert "fetched this mail as OLD1 before; a factory reset gives a phone a new" in found.because
+    assert found.because.endswith("1 more of this model are the user's")
