@@ -95,6 +95,7 @@ def upgrade() -> None:
         sa.Column("since_version", sa.Unicode(length=50), nullable=False),
         sa.Column("judged_at", UtcDateTime(), nullable=True),
         sa.Column("verdict_id", sa.BigInteger(), nullable=True),
+        sa.Column("misleading", sa.Boolean(), nullable=False),
         sa.Column("recheck", sa.Boolean(), nullable=False),
         sa.Column("recheck_after", sa.Uuid(), nullable=True),
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_app")),
