@@ -56,7 +56,6 @@ VIEWS = (
     "management.api.views",
     "management.overview.device_api",
     "management.overview.judgement_api",
-    "management.overview.judgement_api",
     "management.commands.api",
     "management.commands.bulk_api",
     "management.enrolment.api",
