@@ -1,6 +1,5 @@
 """The code of the app that is being scanned: collected, asked by rules, within limits."""
 
-import hashlib
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -79,7 +78,7 @@ class AppCode:
         found = app_traits.from_references(self._references)
         looked = components[:COMPONENTS_LOOKED_UP]
         try:
-            missing = [one for one in looked if self._program.own_class(one) is None]
+            missing = [one for one in looked if self._program.classes.find(one) is None]
         except _DAMAGE:  # told by `references` already
             missing = []
         if looked and len(missing) > app_traits.MOST * len(looked):
@@ -105,8 +104,3 @@ class AppCode:
         except _DAMAGE as error:
             self._evidence.skip(f"byte code: it is damaged where a rule looks: {error}.")
         return []
-
-
-def digest_of(data: bytes) -> bytes:
-    """Return the SHA-256 of an entry."""
-    return hashlib.sha256(data).digest()

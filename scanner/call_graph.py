@@ -13,12 +13,6 @@ from scanner.program import Program, Reference
 
 MAXIMUM_SITES = 400
 MAXIMUM_METHODS = 4_000
-Place = tuple[int, int]
-"""File and offset of a method's code."""
-
-
-def place_of(method: Method) -> Place:
-    return method.file, method.code_at
 
 
 class CallGraph:
@@ -30,16 +24,12 @@ class CallGraph:
 
     def towards(
         self, found: Iterable[Method], depth: int, user_acts: bool
-    ) -> frozenset[Place] | None:
+    ) -> frozenset[Method] | None:
         """Return *found* and what leads to it in *depth* calls; None: nearly all may."""
-        seen: set[Place] = set()
+        seen: set[Method] = set()
         for _ in range(depth + 2):
-            level = [
-                method
-                for method in found
-                if place_of(method) not in seen and (user_acts or method.name not in USER_ACTS)
-            ]
-            seen.update(map(place_of, level))
+            level = [m for m in found if m not in seen and (user_acts or m.name not in USER_ACTS)]
+            seen.update(level)
             if len(level) > MAXIMUM_SITES or len(seen) > MAXIMUM_METHODS:
                 return None
             found = self._leading_to(level)

@@ -77,7 +77,7 @@ class CodeFile(CodeTables):
     def methods_of(self, row: int, owner: str) -> dict[tuple[str, str], Method]:
         """Return the methods with code of the class in *row*."""
         found: dict[tuple[str, str], Method] = {}
-        for index, code in self._coded(row):
+        for index, code in self.coded(row):
             method = self._method_with(index, owner, code)
             found[method.name, method.proto] = method
         return found
@@ -86,17 +86,22 @@ class CodeFile(CodeTables):
         _, proto, name = self.method(index)
         return Method(0, owner, self.text(name), self.proto(proto), code)
 
-    def codes_of(self, row: int) -> dict[int, int]:
-        """Return method index -> offset of the code for the class in *row*."""
-        return dict(self._coded(row))
-
     def code(self, at: int) -> bytes:
         """Return the instructions of the method with its code at *at*."""
         size = min(self._number(at + 12), (len(self.data) - at - 16) // 2)
         return self.data[at + 16 : at + 16 + 2 * max(0, size)]
 
-    def _coded(self, row: int) -> Iterator[tuple[int, int]]:
-        """Yield method index and offset of the code for the class in *row*."""
+    def coded(self, row: int) -> list[tuple[int, int]]:
+        """Return method index and offset of the code of each method of the class in *row*."""
+        if row not in self._coded:
+            self._coded[row] = [*self._read_coded(row)]
+        return self._coded[row]
+
+    @cached_property
+    def _coded(self) -> dict[int, list[tuple[int, int]]]:
+        return {}
+
+    def _read_coded(self, row: int) -> Iterator[tuple[int, int]]:
         at = self._number(self.dex.classes.at + 32 * row + 24)
         if not at:
             return
@@ -116,7 +121,7 @@ class CodeFile(CodeTables):
 
     @cached_property
     def _sites(self) -> CodeSites:
-        return CodeSites(self.data, self.dex.classes, self._coded)
+        return CodeSites(self.data, self.dex.classes, self.coded)
 
     def users(
         self, methods: Iterable[int], fields: Iterable[int], types: Iterable[int] = ()

@@ -5,9 +5,11 @@ are not believed. Each contradiction is evidence, for honest tools write none.
 """
 
 import bisect
+import hashlib
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 from scanner.container_checks import (
     matters,
@@ -35,7 +37,8 @@ START = "(before the archive)"
 _CODE = (b"dex\n", b"\x7fELF", LOCAL, b"\x03\x00\x08\x00")
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True)
+class Part:
     """Bytes of the archive that belong together, unpacked."""
 
     name: str
@@ -45,6 +48,15 @@ class Part(NamedTuple):
     """Whether a central directory names it, and this is its first reading."""
     places: tuple[tuple[int, int], ...] = ()
     """For what stands outside the entries: offset in *data* -> offset in the archive."""
+
+    @cached_property
+    def sha256(self) -> bytes:
+        """Its SHA-256, which several ask for."""
+        return hashlib.sha256(self.data).digest()
+
+    def digest(self, kind: str) -> bytes:
+        """Return its digest of that kind, as `hashlib` names it."""
+        return self.sha256 if kind == "sha256" else hashlib.new(kind, self.data).digest()
 
     def offset(self, at: int) -> int:
         """Return where the byte *at* of the data stands: in the entry, or in the archive."""

@@ -84,7 +84,7 @@ def _new_array(walk: Walk, frame: Frame, at: int) -> None:
 
 
 def _filled_array(walk: Walk, frame: Frame, at: int) -> None:
-    values = [frame.registers[number] for number in _listed(frame, at)]
+    values = [frame.registers[number] for number in listed(frame, at)]
     made = mixed(values)
     frame.result = Value(ARRAY, made.origins, made.holds, True)
 
@@ -121,14 +121,15 @@ def _static_put(walk: Walk, frame: Frame, at: int) -> None:
 
 
 def _invoke(walk: Walk, frame: Frame, at: int) -> None:
-    walk.call(frame, at, _listed(frame, at))
+    walk.call(frame, at, listed(frame, at))
 
 
 def _invoke_other(walk: Walk, frame: Frame, at: int) -> None:
-    frame.result = mixed([frame.registers[number] for number in _listed(frame, at)])
+    frame.result = mixed([frame.registers[number] for number in listed(frame, at)])
 
 
-def _listed(frame: Frame, at: int) -> Sequence[int]:
+def listed(frame: Frame, at: int) -> Sequence[int]:
+    """Return the registers that the call at *at* passes on."""
     unit = frame.units[at]
     if unit & 0xFF in (0x25, 0x74, 0x75, 0x76, 0x77, 0x78, 0xFB, 0xFD):
         first = frame.units[at + 2]

@@ -11,7 +11,7 @@ from scanner import code_file
 from scanner.code_file import Called, Method
 from scanner.effects import HANDLERS
 from scanner.frames import Budget, BudgetError, Event, Frame
-from scanner.instructions import FIRST_BRANCH, LAST_BRANCH, LENGTHS, branch_targets
+from scanner.instructions import FIRST_BRANCH, LAST_BRANCH, LENGTHS, STATIC, branch_targets
 from scanner.program import Program
 from scanner.values import ARRAY, EMPTY, Key, Value, mixed, put_into
 
@@ -26,7 +26,6 @@ UNITS_A_STEP = 64
 """Copying registers and reading code costs too, which hostile code drives up."""
 MAXIMUM_PASSES = 3
 """Over one method in one call."""
-_STATIC = (0x71, 0x77)
 _DISPATCHED = (0x6E, 0x72, 0x74, 0x78)
 """Which method runs depends on the object."""
 USER_ACTS = frozenset(
@@ -75,7 +74,7 @@ class Walk:
 
     def _enter(self, method: Method, arguments: Sequence[Value], depth: int) -> Value:
         """Return what *method* gives; what it does is walked once for the same arguments."""
-        key = (method, tuple(value.key() for value in arguments), self._changes)
+        key = (method, tuple([value.key() for value in arguments]), self._changes)
         if key in self._done:
             known = self._done[key]
             if known is None:  # it calls itself
@@ -168,7 +167,7 @@ class Walk:
             if target is not None:
                 frame.result = self._own(target, values, frame.depth)
                 return
-        frame.result = self._foreign(frame, at, names, values, called, code in _STATIC)
+        frame.result = self._foreign(frame, at, names, values, called, code in STATIC)
 
     def _target(self, called: Called, values: Sequence[Value], code: int) -> Method | None:
         """Return the own method that runs: that of the object's class, if it is known."""

@@ -23,6 +23,8 @@ LENGTHS = bytearray([1] * 256)
 for _length, _codes in _BY_LENGTH.items():
     for _code in _codes:
         LENGTHS[_code] = _length
+STATIC = (0x71, 0x77)
+"""Calls without an object."""
 FIRST_BRANCH, LAST_BRANCH = 0x0E, 0x3D
 """All others go on with the next instruction."""
 _ENDS = frozenset((0x0E, 0x0F, 0x10, 0x11, 0x27))

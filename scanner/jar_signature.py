@@ -19,6 +19,9 @@ MAXIMUM_BYTES = 32 * 1024 * 1024
 MAXIMUM_SIGNERS = 10
 _SIGNATURE = re.compile(rb"META-INF/([^/]{1,200})\.(RSA|DSA|EC)", re.IGNORECASE)
 _SECTION_END = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2,}")
+_PLAIN_SECTION = re.compile(
+    rb"Name: ([\x20-\x7e]+)\r\n([A-Za-z0-9-]+): ([\x20-\x7e]+)\r\n\r\n(?![\r\n])"
+)
 _DIGESTS = {
     "sha-512": "sha512",
     "sha-384": "sha384",
@@ -62,15 +65,15 @@ class JarSignature:
         except (BrokenJarError, der.BrokenDerError) as error:
             self._problem = str(error)
 
-    def check(self, name: bytes, data: bytes) -> None:
-        """Compare one entry with the manifest."""
+    def check(self, name: bytes, digest: Callable[[str], bytes]) -> None:
+        """Compare one entry, of which *digest* gives those by name, with the manifest."""
         if not self.is_there or self._problem or not _needs_digest(name):
             return
         expected = self._expected.pop(name, None)
         if expected is None:
             twice = name in self._seen
             self._problem = f"{_text(name)} " + ("is there twice" if twice else "is not signed")
-        elif hashlib.new(expected[0], data).digest() != expected[1]:
+        elif digest(expected[0]) != expected[1]:
             self._problem = f"{_text(name)} was changed after it was signed"
         self._seen.add(name)
 
@@ -226,11 +229,17 @@ def _digest(fields: dict[str, str], suffix: str) -> tuple[str, bytes]:
 def _sections(body: bytes) -> list[tuple[bytes, dict[str, str]]]:
     """Return (bytes with the empty line that ends it, attributes) of each section."""
     found, at = [], 0
-    for end in _SECTION_END.finditer(body):
-        found.append((body[at : end.end()], _attributes(body[at : end.start()])))
-        at = end.end()
-    if at < len(body):
-        found.append((body[at:], _attributes(body[at:])))
+    while at < len(body):
+        if plain := _PLAIN_SECTION.match(body, at):  # nearly all are
+            name, kind, value = plain.groups()
+            fields = {kind.decode().lower(): value.decode(), "name": name.decode()}
+            found.append((plain[0], fields))
+            at = plain.end()
+        else:
+            end = _SECTION_END.search(body, at)
+            stop, after = (end.start(), end.end()) if end else (len(body), len(body))
+            found.append((body[at:after], _attributes(body[at:stop])))
+            at = after
     return found or [(b"", {})]
 
 

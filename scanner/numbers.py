@@ -28,4 +28,7 @@ def _is_cut(body: bytes) -> bool:
 
 @cache
 def _value(body: bytes) -> int:
-    return sum((byte & 0x7F) << 7 * place for place, byte in enumerate(body))
+    number = 0
+    for byte in reversed(body):
+        number = number << 7 | byte & 0x7F
+    return number

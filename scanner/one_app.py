@@ -46,6 +46,7 @@ class OneApp:
         """About manifest and signatures, to be kept by `look`."""
         self._patterns, self._evidence = patterns, evidence
         self._label_source = b""
+        self._parsed_last: tuple[bytes, Manifest] | None = None
         self._verifier: Verifier | None = None
 
     def line(self) -> "Iterator[OneApp]":
@@ -63,7 +64,7 @@ class OneApp:
             return
         body = archive.read(MANIFEST)
         try:
-            app = read_manifest(body) if body else Manifest("")
+            app = self._parsed(body) if body else Manifest("")
         except BrokenChunkError:
             app = Manifest("")
         directory = signed_directory(archive.directories)
@@ -81,7 +82,7 @@ class OneApp:
     def verify(self, part: Part) -> None:
         """Compare one entry with what the signatures say."""
         if self._verifier and part.is_listed:
-            self._verifier.check(part.raw_name, part.data)
+            self._verifier.check(part.raw_name, part.digest)
 
     def end(self) -> None:
         """All parts came by."""
@@ -104,7 +105,7 @@ class OneApp:
     def _read_manifest(self, data: bytes, where: str) -> None:
         self.has_manifest = True
         try:
-            manifest = read_manifest(data)
+            manifest = self._parsed(data)
         except BrokenChunkError as error:
             self._evidence.skip(f"{where}: it cannot be read: {error}.")
             return
@@ -112,6 +113,12 @@ class OneApp:
             self._evidence.skip(f"{where}: it has more elements than the limits.")
         self.told += oddities_of(manifest, where)
         self.manifest = self.manifest or manifest
+
+    def _parsed(self, data: bytes) -> Manifest:
+        """Return the manifest in *data*, which is wanted twice. Raises BrokenChunkError."""
+        if self._parsed_last is None or self._parsed_last[0] != data:
+            self._parsed_last = data, read_manifest(data)
+        return self._parsed_last[1]
 
     # --- as a whole ---
 

@@ -102,7 +102,7 @@ class OwnClasses:
     def codes(self, place: Place) -> dict[int, int]:
         """Return method index -> offset of the code for the methods of a class."""
         if place not in self._codes:
-            self._codes[place] = self._files[place[0]].codes_of(place[1])
+            self._codes[place] = dict(self._files[place[0]].coded(place[1]))
         return self._codes[place]
 
     def named(self, place: Place) -> dict[str, list[tuple[int, int]]]:

@@ -41,6 +41,7 @@ class Program:
         self._classes: dict[str, OwnClass | None] = {}
         self._lineages: dict[str, tuple[frozenset[str], str]] = {}
         self._methods: dict[tuple[str, str, str], Method | None] = {}
+        self._descendants: dict[tuple[tuple[str, ...], bool], list[str]] = {}
 
     def references(self, wanted: Iterable[str]) -> dict[str, list[Reference]]:
         """Return where the code refers to *wanted*: ``Lx;->name`` or ``Lx;`` (an empty list).
@@ -167,12 +168,17 @@ class Program:
             self._lineages[descriptor] = frozenset(own), last
         return self._lineages[descriptor]
 
-    def descendants(self, ancestors: tuple[str, ...], interfaces: bool) -> Iterator[OwnClass]:
-        """Yield the own classes that descend from one of *ancestors*, or implement it."""
-        for number, file in enumerate(self.files):
+    def descendants(self, ancestors: tuple[str, ...], interfaces: bool) -> list[str]:
+        """Return the own classes that descend from one of *ancestors*, or implement it."""
+        key = ancestors, interfaces
+        if key not in self._descendants:
             fits = self._implements if interfaces else self._extends
-            for row in fits(file, ancestors):
-                yield self._class_in(number, row, file.type_name(file.parents[row][0]))
+            self._descendants[key] = [
+                file.type_name(file.parents[row][0])
+                for file in self.files
+                for row in fits(file, ancestors)
+            ]
+        return self._descendants[key]
 
     def _implements(self, file: CodeFile, ancestors: tuple[str, ...]) -> Iterator[int]:
         if not file.find_types(file.find_strings(ancestors)):

@@ -7,7 +7,6 @@ from typing import Any
 
 from patterns.opened import OpenSet
 from scanner import app_traits
-from scanner.app_code import digest_of
 from scanner.container import Archive, Part
 from scanner.evidence import Evidence, Finding, printable
 from scanner.limits import Limits
@@ -89,7 +88,7 @@ class _Scan:
         if kind != "dex":
             self._evidence.skip("The file is no Android package: it is not a ZIP archive.")
         else:
-            self._look_at(body, kind, "file", self._app)
+            self._look_at(Part("file", body), kind, "file", self._app)
             self._evidence.skip("The file is byte code without an Android package around it.")
 
     def _archive(self, data: Buffer, archive: Archive, app: OneApp, place: str, depth: int) -> None:
@@ -112,7 +111,7 @@ class _Scan:
             self._matcher.match(where, kind, depth, part.data, part.offset)
         if part.places:
             return
-        self._look_at(part.data, kind, where, app)
+        self._look_at(part, kind, where, app)
         if place == app.place:
             app.take(part, where)
         if part.data[:3] == GZIP:
@@ -167,23 +166,22 @@ class _Scan:
         if found.data:
             self._part(Part("(gzip)", found.data), where, depth + 1, app)
 
-    def _look_at(self, data: bytes, kind: str, where: str, app: OneApp) -> None:
+    def _look_at(self, part: Part, kind: str, where: str, app: OneApp) -> None:
         """Note what an entry is known by, and take byte code in."""
         if kind in ("dex", "elf", "archive"):
-            digest = digest_of(data)
-            self._app.keep.hash(digest, where)
+            self._app.keep.hash(part.sha256, where)
             if kind == "dex":
-                self._dex(data, where, digest, app)
+                self._dex(part, where, app)
             elif kind == "elf":
                 app.trait("native_code")
-        elif kind == "other" and app_traits.is_payload(data):
+        elif kind == "other" and app_traits.is_payload(part.data):
             app.trait("encrypted_payload")
         place = where.removeprefix(f"{app.place}!/") if app.place else where
         if kind == "archive" or (kind == "dex" and not place.startswith("classes")):
             app.trait("nested_app")
 
-    def _dex(self, data: bytes, where: str, digest: bytes, app: OneApp) -> None:
-        file = app.dex(where, data, digest)
+    def _dex(self, part: Part, where: str, app: OneApp) -> None:
+        file = app.dex(where, part.data, part.sha256)
         if file is not None:
             self._app.keep.count("classes", file.dex.classes.rows)
             self._app.keep.count("methods", file.dex.methods.rows)

@@ -70,9 +70,9 @@ class Verifier:
         names = {record.name: None for record in directory.records} if self._is_v1_needed else {}
         self._jar = JarSignature(names, read)
 
-    def check(self, name: bytes, data: bytes) -> None:
-        """Take one listed entry."""
-        self._jar.check(name, data)
+    def check(self, name: bytes, digest: Callable[[str], bytes]) -> None:
+        """Take one listed entry, of which *digest* gives those by name."""
+        self._jar.check(name, digest)
 
     def facts(self) -> SignatureFacts:
         """Return the outcome after all entries came by."""

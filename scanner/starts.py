@@ -7,14 +7,17 @@ cheap, so a few places are simply walked from; of many, those go on that the cal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from scanner import site_numbers
 from scanner.behaviour_rules import alternatives
-from scanner.call_graph import CallGraph, place_of
+from scanner.call_graph import CallGraph
 from scanner.code_file import Method
 from scanner.constant_rules import Constants
-from scanner.program import OwnClass, Program, Reference
+from scanner.program import Program, Reference
 
 FEW = 24
 """Places from which walking is cheaper than asking the call graph about them."""
+MOST_LOOKED_AT = 16
+"""Methods that are examined for the numbers that they pass on."""
 CALLERS = 2
 """How many calls up a clause without a place to start looks."""
 _FIRST = ("<clinit>", "<init>", "attachBaseContext", "onCreate", "onServiceConnected")
@@ -43,13 +46,43 @@ class Starts:
         needs = [rows for step in clause["steps"] for rows in self._needs(step)]
         if not all(needs) or not all(map(self._constants.may_fit, clause["steps"])):
             return []
-        starts = [*self._all(clause, classes)]
-        if len(starts) > FEW:
-            seeds = self._rarest(needs)
-            places = self._graph.towards(seeds, clause["reach"], clause["user_acts"])
-            if places is not None:
-                starts = [s for s in starts if not places.isdisjoint(map(place_of, s.methods))]
-        return starts
+        if not has_place(clause):
+            methods = [*self._anywhere(clause)]
+            if (leading := self._leading(clause, needs, len(methods))) is not None:
+                methods = [method for method in methods if method in leading]
+            return [Start(method.owner, (method,)) for method in methods]
+        names = self._classes(clause, classes)
+        if (leading := self._leading(clause, needs, len(names))) is not None:
+            owners = {method.owner for method in leading}
+            names = [name for name in names if not owners.isdisjoint(self._line(name))]
+        starts = [Start(name, self._methods(name, clause["methods"])) for name in names]
+        return [s for s in starts if s.methods and (leading is None or leading & {*s.methods})]
+
+    def _leading(
+        self, clause: Clause, needs: Sequence[list[Reference]], places: int
+    ) -> frozenset[Method] | None:
+        """Return the methods that lead to what fewest use; None: nearly all, or it is not asked."""
+        if places <= FEW:
+            return None
+        seeds = self._rarest(needs)
+        for step in clause["steps"]:
+            if asked := site_numbers.asked_of(step):
+                fitting = self._fitting(self._called(step), asked)
+                seeds = seeds if fitting is None else min(seeds, fitting, key=len)
+        return self._graph.towards(seeds, clause["reach"], clause["user_acts"])
+
+    def _fitting(self, rows: Sequence[Reference], asked: site_numbers.Asked) -> list[Method] | None:
+        """Return the methods that may call *rows* with the numbers asked for; None: too many."""
+        if self._program.has_more_users(rows, MOST_LOOKED_AT):
+            return None
+        files = self._program.files
+        return [
+            one
+            for one in self._program.users(rows)
+            if site_numbers.may_fit(
+                one, files[one.file], {row for file, _, row in rows if file == one.file}, asked
+            )
+        ]
 
     def _needs(self, step: Step) -> list[list[Reference]]:
         """Return groups of references: where *step* holds, one of each was come by."""
@@ -64,41 +97,41 @@ class Starts:
     def _rows(self, names: Iterable[str]) -> list[Reference]:
         return [row for name in names for row in self._references.get(name, ())]
 
-    def _all(self, clause: Clause, classes: Sequence[str]) -> Iterator[Start]:
-        names = clause["methods"]
-        if not has_place(clause):
-            found = self._anywhere(clause)
-            yield from (Start(m.owner, (m,)) for m in found if not names or m.name in names)
-            return
-        for one in self._classes(clause, classes):
-            methods = tuple(m for m in self._inherited(one) if not names or m.name in names)
-            if methods:
-                yield Start(one.descriptor, methods)
-
-    def _classes(self, clause: Clause, classes: Sequence[str]) -> Iterator[OwnClass]:
+    def _classes(self, clause: Clause, classes: Sequence[str]) -> list[str]:
+        """Return the own classes in whose objects *clause* may start."""
         if clause["component"]:
-            yield from (one for c in dict.fromkeys(classes) if (one := self._program.own_class(c)))
+            found: Iterable[str] = (c for c in classes if self._program.classes.find(c))
         elif clause["extends"]:
-            yield from self._program.descendants(tuple(clause["extends"]), interfaces=False)
+            found = self._program.descendants(tuple(clause["extends"]), interfaces=False)
         else:
-            yield from self._program.descendants(tuple(clause["implements"]), interfaces=True)
+            found = self._program.descendants(tuple(clause["implements"]), interfaces=True)
+        return [*dict.fromkeys(found)]
 
-    def _inherited(self, one: OwnClass) -> list[Method]:
+    def _line(self, name: str) -> Iterator[str]:
+        own = self._program.classes
+        return map(own.name, own.line(own.find(name)))
+
+    def _methods(self, kind: str, names: Sequence[str]) -> tuple[Method, ...]:
         """Return what runs in objects of a class: its methods and those of its own ancestors."""
         found: dict[tuple[str, str], Method] = {}
-        for ancestor in self._program.line(one.descriptor):
+        for ancestor in self._program.line(kind):
             for key, method in ancestor.methods.items():
-                found.setdefault(key, method)
-        return sorted(found.values(), key=lambda m: _FIRST.index(m.name) if m.name in _FIRST else 9)
+                if not names or method.name in names:
+                    found.setdefault(key, method)
+        first = {name: place for place, name in enumerate(_FIRST)}
+        return tuple(sorted(found.values(), key=lambda m: first.get(m.name, len(first))))
 
     def _anywhere(self, clause: Clause) -> Iterator[Method]:
         """Yield the methods with a call of the rarest step, their callers first."""
+        names = clause["methods"]
         level = self._rarest([self._called(step) for step in clause["steps"]])
         levels = [level]
         for _ in range(min(CALLERS, clause["reach"])):
             level = self._program.callers(level) if level else []
             levels.append(level)
-        yield from dict.fromkeys(method for group in reversed(levels) for method in group)
+        for method in dict.fromkeys(method for group in reversed(levels) for method in group):
+            if not names or method.name in names:
+                yield method
 
     def _called(self, step: Step) -> list[Reference]:
         return self._rows(call for one in alternatives([step]) for call in one["call"])

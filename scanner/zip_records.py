@@ -176,6 +176,8 @@ def looks_like_archive(data: Buffer) -> bool:
     """Whether *data* is an archive or carries one, perhaps behind other bytes."""
     if data[:4] == LOCAL:
         return True
+    if data.find(END, max(0, len(data) - END_BYTES - 0xFFFF)) < 0:
+        return False
     return any(
         local_record(data, record.at) or local_record(data, record.at + directory.shift)
         for directory in directories(data, 1)

@@ -250,3 +250,42 @@ def test_code_that_cannot_be_followed_to_the_end_is_told(
 
     with pytest.raises(AssertionError, match="more of it than can be followed"):
         found(FORWARD, inbox(SEND.format("message.getMessageBody()")))
+
+
+HIDES = "Landroid/content/pm/PackageManager;->setComponentEnabledSetting"
+HIDE = (
+    "context.getPackageManager().setComponentEnabledSetting(ComponentName(context, Inbox), {}, 1)"
+)
+CHOOSES = """
+    def hide(self, context: Context, state: int):
+        {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "holds"),
+    [
+        ([HIDE.format(2)], True),
+        ([HIDE.format(1)], False),
+        (["self.hide(context, 2)"], True),
+        (
+            ["state = 1", "if intent.getAction() is None:", "    state = 2", HIDE.format("state")],
+            True,
+        ),
+        (
+            ["state = 3", "if intent.getAction() is None:", "    state = 1", HIDE.format("state")],
+            False,
+        ),
+    ],
+    ids=["the number", "another", "given by the caller", "one of two", "neither of two"],
+)
+def test_of_many_places_to_start_those_with_the_number_are_walked_from(
+    lines: list[str], holds: bool, found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starts, "FEW", 0)
+    rule = (
+        f"{ON_MESSAGE}steps = [{{ call = ['{HIDES}'], arguments = {{ 1 = {{ equals = [2] }} }} }}]"
+    )
+    app = inbox(*lines, more=CHOOSES.format(HIDE.format("state")))
+
+    assert bool(found(rule, app)) == holds

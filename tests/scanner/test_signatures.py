@@ -51,7 +51,7 @@ def ours(
     verifier = Verifier(data, directory, archive.read, minimum_sdk, target_sdk)
     for part in archive.parts():
         if part.is_listed:
-            verifier.check(part.raw_name, part.data)
+            verifier.check(part.raw_name, part.digest)
     return verifier.facts()
 
 
