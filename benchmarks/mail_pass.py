@@ -1,32 +1,43 @@
-"""What a pass of the Exchange connector costs with 5,000 phones, over real sockets.
+"""What a pass of the Exchange connector costs with 5,000 phones and more, over real sockets.
 
 Management answers over TLS from this process, the stand-in for Exchange is a process of its own.
 The floor of an import is pypsrp reading the same two answers and doing nothing with them; the floor
-of a block is the one `Set-CASMailbox` it needs.
+of a block is the one `Set-CASMailbox` it needs. ``SEKISHO_BENCH_PHONES`` sets another number of
+phones, 50,000 for example.
 """
 
+import os
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from exchange_connector.access_rules import Change, Lists
 from exchange_connector.backends import psrp
+from exchange_connector.backends.cmdlets import since_filter
+from exchange_connector.sync import Look
 from management.app import create_app
 from management.context import Context, open_context
 from management.database import Base
 from management.keys import prepare
+from management.mail_access import by_hand
+from management.mail_access.models import Partnership
 from management.settings import Settings
+from management.signer_rules import Limits
+from management.signer_server import running
 from management.tables import load
 from runtime.clock import utc_now
-from tests.exchange_connector.bed import Bed, Console
+from tests.exchange_connector.bed import BY, Bed, Console
 from tests.servers.exchange import PASSWORD, USER, Exchange
 
-PHONES = 5_000
+PHONES = int(os.environ.get("SEKISHO_BENCH_PHONES", "5000"))
+MANY = 1_000
 MANAGED = 60
 
 
@@ -36,6 +47,7 @@ def run() -> Iterator[dict[str, Any]]:
         console = Console(create_app(context), context, context.settings.home)
         console.start()
         bed = Bed(context, console, Exchange(), url, context.settings.home)
+        bed.settings(block_limit=1_000_000)
         try:
             yield from _measured(bed, url)
         finally:
@@ -51,10 +63,38 @@ def _measured(bed: Bed, url: str) -> Iterator[dict[str, Any]]:
     reading = _seconds(lambda: _read(url))
     yield _row("mail.import", _seconds(lambda: bed.run_pass()), reading, "seconds, 30 agreed")
     yield _row("mail.pass_without_news", _seconds(lambda: bed.run_pass()), reading, "seconds")
+    delta = _seconds(lambda: bed.run_pass(look=Look.NEW))
+    yield _row("mail.delta_without_news", delta, _seconds(lambda: _read_new(url)), "seconds")
     bed.say(devices[0], rooted=True)
     blocked = _seconds(lambda: bed.run_pass(discover=False))
     assert bed.partnership("ApplDNQ000000").applied == "block"
-    yield _row("mail.block_one", blocked, _seconds(lambda: _change(url)), "seconds")
+    one = _seconds(lambda: _change(url))
+    yield _row("mail.block_one", blocked, one, "seconds, 30 agreed")
+    _block_many(bed)
+    many = _seconds(lambda: _until_done(bed))
+    yield _row("mail.block_1000", many, _seconds(lambda: _change(url, MANY)), "seconds")
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield _row(
+        "mail.memory", kib / 1024, kib / 1024, "MiB, management and connector in one process"
+    )
+
+
+def _block_many(bed: Bed) -> None:
+    with bed.context.database.transaction("many") as session:
+        rows = session.query(Partnership).order_by(Partnership.id.desc()).limit(MANY)
+        word = by_hand.Word("block", "a trial", utc_now() + timedelta(days=1))
+        ids = [row.id for row in rows]
+        by_hand.make_exceptions(session, bed.context.keys, ids, word, BY, utc_now())
+
+
+def _until_done(bed: Bed) -> None:
+    while bed.run_pass(discover=False).unfinished:
+        pass
+
+
+def _read_new(url: str) -> None:
+    with psrp.session(_server(url)) as exchange:
+        exchange.list_partnerships({}, since_filter(utc_now(), quarantined=True))
 
 
 def _read(url: str) -> None:
@@ -63,10 +103,11 @@ def _read(url: str) -> None:
         exchange.list_partnerships({})
 
 
-def _change(url: str) -> None:
+def _change(url: str, times: int = 1) -> None:
     with psrp.session(_server(url)) as exchange:
         change = Change(add=Lists(blocked=frozenset({"FLOOR"})))
-        exchange.change(f"corp.test/Users/user{PHONES - 1}", change)
+        for number in range(times):
+            exchange.change(f"corp.test/Users/user{PHONES - 1 - number}", change)
 
 
 def _server(url: str) -> psrp.Server:
@@ -107,8 +148,9 @@ def _exchange() -> Iterator[str]:
 @contextmanager
 def _management(home: Path) -> Iterator[Context]:
     prepare(home / "keys", utc_now())
-    context = open_context(Settings(home=home, public_name="localhost"))
-    load()
-    Base.metadata.create_all(context.database.engine)
-    yield context
-    context.database.close()
+    with running(home / "signer", Limits()):
+        context = open_context(Settings(home=home, public_name="localhost"))
+        load()
+        Base.metadata.create_all(context.database.engine)
+        yield context
+        context.database.close()

@@ -220,6 +220,59 @@ names = st.sampled_from(
 bodies = st.binary(max_size=50) | st.dictionaries(names, json_values).map(
     lambda fields: codec.write({"v": 1, **fields})
 )
+
+
+def test_a_connectors_signature_opens_nothing_but_its_own_doors(
+    program: Program, app: Flask
+) -> None:
+    """A connector that was taken over reads and changes nothing but mail access."""
+    tried = 0
+    for rule in app.url_map.iter_rules():
+        if rule.rule.startswith("/connector/v1") or rule.arguments or rule.endpoint == "static":
+            continue
+        for method in sorted((rule.methods or set()) & {"GET", "POST", "PUT", "DELETE"}):
+            guarded = getattr(app.view_functions[rule.endpoint], "sekisho_permission", None)
+            if guarded is None:
+                continue
+            url = f"{BASE}{rule.rule}"
+            signed = request_signature.signature_headers(
+                method,
+                url,
+                b"",
+                program.key,
+                program.key_id,
+                request_signature.CONNECTOR,
+                utc_now(),
+            )
+            answer = program.client.open(rule.rule, method=method, headers=signed, base_url=BASE)
+            assert answer.status_code in (302, 400, 401, 403), (method, rule.rule)
+            tried += 1
+    assert tried > 50
+
+
+def test_what_another_connector_reported_cannot_be_touched(
+    program: Program, app: Flask, context: Context
+) -> None:
+    program.post("/partnerships", batch(phone(guid="G1")))
+    other = Program(app, context)
+    other.pair()
+    now = utc_now()
+    said = messages.Applied(
+        mailbox="corp.test/Users/ada", device_id="ADA1", access="block", at=now, error="x"
+    )
+    assert other.post("/applied", messages.AppliedBatch(applied=(said,))).status_code == 204
+    synced = messages.Synced(mailbox="corp.test/Users/ada", device_id="ADA1", last_sync_at=now)
+    assert other.post("/synced", messages.SyncedBatch(at=now, synced=(synced,))).status_code == 204
+    renamed = phone(guid="G1", mailbox="corp.test/Users/eve")
+    assert other.post("/partnerships", batch(renamed)).status_code == 204
+
+    with context.database.reading() as session:
+        rows = {row.mailbox: row for row in session.query(Partnership)}
+    assert set(rows) == {"corp.test/Users/ada", "corp.test/Users/eve"}
+    row = rows["corp.test/Users/ada"]
+    assert (row.applied, row.last_sync_at) == ("", None)
+
+
 texts = st.text(min_size=1, max_size=64).filter(lambda text: "\x00" not in text)
 odd_phones = st.builds(
     messages.Partnership,
@@ -234,7 +287,10 @@ quick = hypothesis_settings(
 
 
 @quick
-@given(st.sampled_from(["/pairings", "/partnerships", "/applied", "/status"]), bodies)
+@given(
+    st.sampled_from(["/pairings", "/partnerships", "/applied", "/status", "/synced", "/wipes"]),
+    bodies,
+)
 def test_no_body_breaks_the_server(program: Program, path: str, body: bytes) -> None:
     answer = program.send("POST", path, body)
 
