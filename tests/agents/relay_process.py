@@ -29,6 +29,8 @@ class RelayProcess:
     ca_certificate: str
     restart: Callable[[], None]
     """Kills it in the middle of whatever it does, and starts it again on its old folder."""
+    plain_url: str = ""
+    """What is there without TLS."""
 
 
 @contextmanager
@@ -71,6 +73,7 @@ def running(folder: Path, office: Keys) -> Iterator[RelayProcess]:
             link_certificate,
             office.ca_certificate(),
             restart,
+            f"http://localhost:{plain}",
         )
     finally:
         process.terminate()
