@@ -165,6 +165,7 @@ RULES = {
     "no_usb_debugging": _l("USB debugging is off"),
     "no_unknown_sources": _l("Unknown sources are forbidden"),
     "minimum_os": _l("System is new enough"),
+    "os_age": _l("System version is not too old"),
     "minimum_patch": _l("Security patch is of the asked level"),
     "patch_age": _l("Security patch is new enough"),
     "no_malicious_app": _l("No malicious app"),

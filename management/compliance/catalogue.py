@@ -28,10 +28,12 @@ def _asks_verdict(verdict: Verdict) -> Callable[[AskedPolicy], str | None]:
     return lambda asked: wish if verdict in asked.requirements.forbidden_verdicts else None
 
 
-def _asks_version(asked: AskedPolicy) -> str | None:
-    if not asked.requirements.minimum_os_version.get(asked.platform):
-        return None
-    return wish_name("minimum_os_version", asked.platform)
+def _asks_of_platform(field: str) -> Callable[[AskedPolicy], str | None]:
+    def wish(asked: AskedPolicy) -> str | None:
+        given = getattr(asked.requirements, field).get(asked.platform)
+        return wish_name(field, asked.platform) if given else None
+
+    return wish
 
 
 def _is_flag(value: Any) -> bool:
@@ -204,12 +206,23 @@ CRITERIA: tuple[Criterion, ...] = (
         Rule.MINIMUM_OS,
         FactKind.OS_VERSION,
         "minimum_os_version",
-        _asks_version,
+        _asks_of_platform("minimum_os_version"),
         _is_text,
         criteria.minimum_os,
         "it never said its system version",
         "Update the system to {} or later.",
         "If the maker offers no such version for the model, replace the device.",
+    ),
+    Criterion(
+        Rule.OS_AGE,
+        FactKind.OS_VERSION,
+        "maximum_os_age",
+        _asks_of_platform("maximum_os_age"),
+        _is_text,
+        criteria.os_age,
+        "it never said its system version",
+        "Update the system to the newest version.",
+        "If the maker offers no newer version for the model, replace the device.",
     ),
     Criterion(
         Rule.MINIMUM_PATCH,

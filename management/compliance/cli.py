@@ -13,9 +13,9 @@ from management.compliance.explaining import Explanation
 from management.compliance.explaining import explain as explained
 from management.compliance.judgement import write_consequence, write_undecided, write_violation
 from management.context import open_context
+from management.devices.rules import write_fact
 from management.listing.queries import list_devices
 from management.listing.rules import DeviceFilter
-from management.devices.rules import write_fact
 from runtime.clock import utc_now
 from runtime.errors import NotFoundError, RefusedError
 

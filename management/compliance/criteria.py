@@ -5,7 +5,6 @@ depends on time it holds until just before an instant that `next_changes` names,
 that instant on.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -13,6 +12,7 @@ from typing import Any
 
 from contracts.scan import Verdict
 from management.compliance.judgement import AskedPolicy
+from management.compliance.versions import published_on, version_key
 from management.devices.rules import EnrolmentState, Fact, FactKind, Facts
 from management.policies.rules import wish_name
 
@@ -62,6 +62,11 @@ def next_changes(facts: Facts, asked: AskedPolicy) -> Iterator[datetime]:
     age = asked.requirements.maximum_patch_age
     if age is not None and (fact := facts.get(FactKind.SECURITY_PATCH)) is not None:
         day = patch_day(fact.value)
+        if day is not None:
+            yield later(_midnight(day), age)
+    age = asked.requirements.maximum_os_age.get(asked.platform)
+    if age is not None and (fact := facts.get(FactKind.OS_VERSION)) is not None:
+        day = published_on(asked.platform, fact.value)
         if day is not None:
             yield later(_midnight(day), age)
 
@@ -127,6 +132,16 @@ def minimum_os(fact: Fact, asked: AskedPolicy, now: datetime) -> Breach | None:
     return Breach(f"system version {fact.value}, asked {wanted}", fact.said_at, (wanted,))
 
 
+def os_age(fact: Fact, asked: AskedPolicy, now: datetime) -> Breach | None:
+    """Ask for a system version that was published lately."""
+    age = asked.requirements.maximum_os_age[asked.platform]
+    day = published_on(asked.platform, fact.value)
+    if day is None or now < (due := later(_midnight(day), age)):
+        return None
+    because = f"system version {fact.value} is of {day}, at most {age.days} days old asked"
+    return Breach(because, due)
+
+
 def minimum_patch(fact: Fact, asked: AskedPolicy, now: datetime) -> Breach | None:
     """Ask for a security patch level not older than a day."""
     wanted, day = asked.requirements.minimum_patch_level, patch_day(fact.value)
@@ -186,15 +201,6 @@ def listed(names: Iterable[str]) -> str:
     every = [name[:80] for name in names]
     rest = f", … +{len(every) - NAMED}" if len(every) > NAMED else ""
     return ", ".join(every[:NAMED]) + rest
-
-
-def version_key(version: str) -> tuple[int, ...]:
-    """Return a dotted version as numbers for comparing; a part that begins with no digit is 0."""
-    found = (re.match(r"[0-9]{1,9}", part) for part in version.split(".")[:8])
-    parts = [int(match.group()) if match else 0 for match in found]
-    while parts and parts[-1] == 0:
-        parts.pop()
-    return tuple(parts)
 
 
 def patch_day(said: Any) -> date | None:

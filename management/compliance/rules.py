@@ -22,7 +22,6 @@ from management.compliance.criteria import (
     last_heard,
     later,
     next_changes,
-    version_key,
 )
 from management.compliance.judgement import (
     AskedPolicy,
@@ -40,6 +39,7 @@ from management.compliance.judgement import (
     write_violation,
 )
 from management.compliance.reporters import can_say
+from management.compliance.versions import version_key
 from management.devices.rules import Fact, FactKind, Facts, read_facts, write_fact
 from management.policies.rules import Requirements, wish_name
 from management.policies.treatment import Counts

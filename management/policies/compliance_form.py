@@ -56,6 +56,7 @@ def read_form(form: MultiDict[str, str]) -> tuple[Requirements, dict[str, str]]:
         maximum_silence=_whole_days(form, "maximum_silence", errors) or timedelta(days=3),
         inactive_after=_whole_days(form, "inactive_after", errors) or timedelta(days=30),
         maximum_patch_age=_whole_days(form, "maximum_patch_age", errors, optional=True),
+        maximum_os_age=_ages(form, errors),
         minimum_patch_level=_date(form, "minimum_patch_level", errors),
         minimum_os_version=_versions(form, errors),
         forbidden_verdicts=tuple(
@@ -153,6 +154,12 @@ def _versions(form: MultiDict[str, str], errors: dict[str, str]) -> dict[str, st
         elif text:
             found[platform] = text
     return found
+
+
+def _ages(form: MultiDict[str, str], errors: dict[str, str]) -> dict[str, timedelta]:
+    names = {platform: f"maximum_{platform}_age" for platform in PLATFORMS}
+    found = {key: _whole_days(form, name, errors, optional=True) for key, name in names.items()}
+    return {platform: age for platform, age in found.items() if age is not None}
 
 
 def _packages(form: MultiDict[str, str], name: str, errors: dict[str, str]) -> tuple[str, ...]:

@@ -77,6 +77,9 @@ class Criteria:
     no_unknown_sources: bool = False
     minimum_android_version: Version | None = None
     minimum_ios_version: Version | None = None
+    maximum_android_age_seconds: Seconds | None = None
+    """How long ago the system version may have been published."""
+    maximum_ios_age_seconds: Seconds | None = None
     minimum_patch_level: Level | None = None
     """The oldest security patch level (Android)."""
     maximum_patch_age_seconds: Seconds | None = None
@@ -108,6 +111,10 @@ def read_criteria(criteria: Criteria) -> Requirements:
         "android": criteria.minimum_android_version,
         "ios": criteria.minimum_ios_version,
     }
+    ages = {
+        "android": criteria.maximum_android_age_seconds,
+        "ios": criteria.maximum_ios_age_seconds,
+    }
     age, level = criteria.maximum_patch_age_seconds, criteria.minimum_patch_level
     try:
         return Requirements(
@@ -116,6 +123,7 @@ def read_criteria(criteria: Criteria) -> Requirements:
             maximum_patch_age=None if age is None else timedelta(seconds=age),
             minimum_patch_level=None if level is None else date.fromisoformat(level),
             minimum_os_version={name: version for name, version in versions.items() if version},
+            maximum_os_age={name: timedelta(seconds=age) for name, age in ages.items() if age},
             treatments={rule: _treatment(form) for rule, form in criteria.treatments.items()},
             **{name: getattr(criteria, name) for name in _SAME},
         )
@@ -130,13 +138,19 @@ def write_criteria(fields: Mapping[str, Any]) -> Criteria:
     return Criteria(
         maximum_silence_seconds=int(asked.maximum_silence.total_seconds()),
         inactive_after_seconds=int(asked.inactive_after.total_seconds()),
-        maximum_patch_age_seconds=None if age is None else int(age.total_seconds()),
+        maximum_patch_age_seconds=_seconds(age),
+        maximum_android_age_seconds=_seconds(asked.maximum_os_age.get("android")),
+        maximum_ios_age_seconds=_seconds(asked.maximum_os_age.get("ios")),
         minimum_patch_level=None if level is None else level.isoformat(),
         minimum_android_version=asked.minimum_os_version.get("android"),
         minimum_ios_version=asked.minimum_os_version.get("ios"),
         treatments={rule: _shown(one) for rule, one in asked.treatments.items()},
         **{name: getattr(asked, name) for name in _SAME},
     )
+
+
+def _seconds(age: timedelta | None) -> int | None:
+    return None if age is None else int(age.total_seconds())
 
 
 def _treatment(form: TreatmentForm) -> Treatment:

@@ -32,6 +32,8 @@ class Requirements:
     no_unknown_sources: bool = False
     minimum_os_version: dict[str, str] = field(default_factory=dict)
     """Platform (``android``, ``ios``) -> dotted version."""
+    maximum_os_age: dict[str, timedelta] = field(default_factory=dict)
+    """Platform -> how long ago its system version may have been published."""
     minimum_patch_level: date | None = None
     maximum_patch_age: timedelta | None = None
     forbidden_verdicts: tuple[Verdict, ...] = (Verdict.MALICIOUS,)

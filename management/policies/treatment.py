@@ -24,6 +24,7 @@ class Rule(StrEnum):
     NO_USB_DEBUGGING = "no_usb_debugging"
     NO_UNKNOWN_SOURCES = "no_unknown_sources"
     MINIMUM_OS = "minimum_os"
+    OS_AGE = "os_age"
     MINIMUM_PATCH = "minimum_patch"
     PATCH_AGE = "patch_age"
     NO_MALICIOUS_APP = "no_malicious_app"
@@ -136,6 +137,7 @@ STANDARD: dict[Rule, Treatment] = {
     Rule.NO_USB_DEBUGGING: _usual(Severity.MEDIUM, *_TELL_AND_BLOCK),
     Rule.NO_UNKNOWN_SOURCES: _usual(Severity.MEDIUM, *_TELL_AND_BLOCK),
     Rule.MINIMUM_OS: _usual(Severity.MEDIUM, *_TELL_AND_BLOCK),
+    Rule.OS_AGE: _usual(Severity.MEDIUM, *_TELL_AND_BLOCK),
     Rule.MINIMUM_PATCH: _usual(Severity.MEDIUM, *_TELL_AND_BLOCK),
     Rule.PATCH_AGE: _usual(Severity.MEDIUM, *_TELL_AND_BLOCK),
     Rule.NO_MALICIOUS_APP: _usual(Severity.CRITICAL, *_ALARM),

@@ -173,5 +173,20 @@ def test_what_the_api_leaves_out_is_what_a_policy_leaves_out() -> None:
         "inactive_after_seconds",
         "minimum_android_version",
         "minimum_ios_version",
+        "maximum_android_age_seconds",
+        "maximum_ios_age_seconds",
         "maximum_patch_age_seconds",
     }
+
+
+def test_the_age_of_a_system_version_is_asked_by_platform(
+    console: ConsoleClient, policy_id: UUID, read: Session
+) -> None:
+    address = f"/policies/{policy_id}"
+    assert console.post(address, data=FORM | {"maximum_ios_age": "400"}).status_code == 302
+    assert stored(read, policy_id).maximum_os_age == {"ios": timedelta(days=400)}
+    assert "iOS 400 days" in console.get(address).text
+    assert 'value="400"' in console.get(f"{address}/edit").text
+    wrong = console.post(address, data=FORM | {"maximum_ios_age": "old"})
+    assert wrong.status_code == 422
+    assert "Enter a number of days" in wrong.text

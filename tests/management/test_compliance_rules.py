@@ -147,6 +147,7 @@ requirements = st.builds(
     minimum_os_version=st.dictionaries(
         st.sampled_from(["android", "ios"]), st.from_regex(r"\A[1-9]\d?(\.\d{1,2}){0,2}\Z")
     ),
+    maximum_os_age=st.dictionaries(st.sampled_from(["android", "ios"]), durations),
     minimum_patch_level=st.none() | st.dates(datetime(2025, 1, 1).date()),
     maximum_patch_age=st.none() | durations,
     forbidden_verdicts=st.lists(st.sampled_from(list(Verdict)), unique=True).map(tuple),
@@ -228,7 +229,7 @@ def test_time_and_silence_hide_no_violation(
     before, after = judge(known, asked, now), judge(known, asked, now + passed)
 
     assert rules(before) <= rules(after)
-    assert rules(after) - rules(before) <= {Rule.IN_CONTACT, Rule.PATCH_AGE}
+    assert rules(after) - rules(before) <= {Rule.IN_CONTACT, Rule.OS_AGE, Rule.PATCH_AGE}
     assert set(before.consequences) <= set(after.consequences)
     assert is_no_healthier(after, before)
 
@@ -282,8 +283,9 @@ GOOD: dict[FactKind, Any] = {
 def test_a_new_violation_makes_no_device_healthier(
     known: Facts, asked: AskedPolicy, now: datetime, kind: FactKind, said_at: datetime
 ) -> None:
-    age = asked.requirements.maximum_patch_age
-    assume(age is None or age < timedelta(days=9000))  # else the oldest patch is new enough
+    ages = [asked.requirements.maximum_patch_age, *asked.requirements.maximum_os_age.values()]
+    oldest = timedelta(days=9000)  # else the oldest patch or system is new enough
+    assume(all(age is None or age < oldest for age in ages))
     worse = {**known, kind: Fact(BAD[kind], _source(known, kind), said_at)}
 
     assert is_no_healthier(judge(worse, asked, now), judge(known, asked, now))
@@ -382,7 +384,8 @@ def test_violations_survive_being_stored(known: Facts, asked: AskedPolicy, now: 
 @often
 @given(requirements)
 def test_requirements_survive_being_stored(asked: Requirements) -> None:
-    if timedelta.max not in (asked.maximum_silence, asked.inactive_after, asked.maximum_patch_age):
+    ages = (asked.maximum_patch_age, *asked.maximum_os_age.values())
+    if timedelta.max not in (asked.maximum_silence, asked.inactive_after, *ages):
         assert read_requirements(write_requirements(asked)) == asked
 
 
