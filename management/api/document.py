@@ -125,7 +125,7 @@ def _described(
         "responses": _responses(route, schemas),
     }
     if described.body is FileBody:
-        binary = {"schema": {"type": "string", "format": "binary"}}
+        binary = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
         content["requestBody"] = {
             "required": True,
             "content": {"application/octet-stream": binary},

@@ -14,7 +14,7 @@ from management.apps.rules import Approved, wrong_approval
 from management.audit import service as audit
 from management.keys import Keys
 from management.work.service import enqueue
-from runtime.errors import MalformedMessageError, NotFoundError, RefusedError
+from runtime.errors import NotFoundError, RefusedError
 
 RECHECK = "apps.recheck"
 CLOCK = "clock"
@@ -34,13 +34,18 @@ def approve(
 ) -> AppApproval:
     """Answer for an app (or for the signer of an app) until *ends_at*.
 
-    *sha256* is the app's. MalformedMessageError says what is not right; RefusedError when it is
-    approved already, or has no known signer.
+    *sha256* is the app's. RefusedError says what is not right with reason or end, that it is
+    approved already, or that it has no known signer.
     """
     if wrong := wrong_approval(reason, ends_at, now):
-        raise MalformedMessageError(" ".join(wrong.values()))
+        raise RefusedError(" ".join(wrong.values()))
     app = get_known(session, sha256)
     value = app.sha256 if kind is Approved.HASH else app.proven_signer
+    if not value and app.misleading:
+        raise RefusedError(
+            "Its file is built so that its signer need not have seen all of it. Approve this very "
+            "file alone, if it is right all the same."
+        )
     if not value:
         raise RefusedError(
             "Nobody here read who signed this app: devices only claim it. Approve the app alone, "

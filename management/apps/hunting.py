@@ -18,10 +18,11 @@ from management.apps.rules import (
     Basis,
     Reputation,
     Turned,
+    is_misleading,
     is_same_judgement,
     reputation,
 )
-from management.apps.verdicts import keep_judgement, say, still_the_same
+from management.apps.verdicts import keep_judgement, lock_rows, say, still_the_same
 
 BATCH = 500
 
@@ -110,16 +111,23 @@ def judge(judge: Judge, known: Known) -> Judged:
     return Judged(known, reputation(known.sha256, fields), fields)
 
 
-def keep(session: Session, judged: Sequence[Judged], version: str, now: datetime) -> int:
-    """Store what set *version* said of a batch; return how many verdicts changed.
+def keep(
+    session: Session, judged: Sequence[Judged], version: str, now: datetime
+) -> tuple[int, list[str]]:
+    """Store what set *version* said of a batch; return how many verdicts changed, and what is left.
 
-    Apps that were judged by it meanwhile, or whose file must be read, stay as they are.
+    Apps that were judged by it meanwhile, or whose file must be read, stay as they are. Those that
+    somebody changes at this moment are left for later: waiting for a check-in that in turn waits
+    for another row of the batch would end one of the two.
     """
-    told = [one for one in judged if not one.unread]
+    hashes = [one.known.sha256 for one in judged if not one.unread]
+    ours = lock_rows(session, hashes, skip_locked=True)
+    told = [one for one in judged if not one.unread and one.known.sha256 in ours]
     same = [one.known for one in told if one.is_same()]
     ids = [known.verdict_id for known in same if known.verdict_id is not None]
     still_the_same(session, [known.sha256 for known in same], ids, version, now)
-    return sum(_keep_news(session, one, version, now) for one in told if not one.is_same())
+    changed = sum(_keep_news(session, one, version, now) for one in told if not one.is_same())
+    return changed, [sha256 for sha256 in hashes if sha256 not in ours]
 
 
 def _keep_news(session: Session, one: Judged, version: str, now: datetime) -> bool:
@@ -168,7 +176,8 @@ def as_turned(session: Session, news: Sequence[Judged]) -> list[Turned]:
 
 
 def _proven_signer(one: Judged) -> str:
-    return one.known.signer_sha256 if one.known.result is not None else ""
+    result = one.fields or one.known.result
+    return "" if result is None or is_misleading(result) else one.known.signer_sha256
 
 
 def judge_version(one: Judged) -> str:

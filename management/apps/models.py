@@ -51,6 +51,8 @@ class App(Base):
     judged_at: Mapped[datetime | None]
     verdict_id: Mapped[int | None] = mapped_column(BigInteger)
     """Its current `AppVerdict`, when its file was read."""
+    misleading: Mapped[bool] = mapped_column(default=False)
+    """Whether its file is built so that its signer need not have seen all of it."""
     recheck: Mapped[bool] = mapped_column(default=False)
     """The devices that hold it must be looked at again."""
     recheck_after: Mapped[UUID | None]
@@ -58,8 +60,8 @@ class App(Base):
 
     @property
     def proven_signer(self) -> str:
-        """Who signed it, if its file proved that; empty for what only a device claims."""
-        return self.signer_sha256 if self.basis == Basis.FILE else ""
+        """Who signed all of it, if its file proved that; empty for what only a device claims."""
+        return self.signer_sha256 if self.basis == Basis.FILE and not self.misleading else ""
 
 
 class StoredApp(Base):

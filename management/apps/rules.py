@@ -17,6 +17,8 @@ LARGEST_UPLOAD_BYTES = LARGEST_APP_BYTES + 64 * 1024
 BLAMELESS = frozenset({Verdict.CLEAN})
 """No fact about a device follows from these; what could not be read is never among them."""
 _SEVERITIES = ("note", "low", "medium", "high")
+_GRAVE = ("medium", "high")
+MISLEADING = "evasive-container"
 RATINGS = ("privacy", "vulnerable")
 """Categories of findings that rate honest apps too."""
 LONGEST_APPROVAL = timedelta(days=731)
@@ -65,6 +67,17 @@ def reputation(sha256: str, result: Mapping[str, Any]) -> Reputation:
         result["pattern_version"],
         gravest.get("rule", ""),
         gravest.get("family", ""),
+    )
+
+
+def is_misleading(result: Mapping[str, Any]) -> bool:
+    """Whether the file of a stored result is built so that its signer need not have seen all of it.
+
+    Byte code in front of an archive (CVE-2017-13156) runs although nobody signed it.
+    """
+    return any(
+        one.get("category") == MISLEADING and one["severity"] in _GRAVE
+        for one in result.get("findings", ())
     )
 
 

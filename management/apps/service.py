@@ -28,7 +28,7 @@ from management.apps.rules import (
     shown_name,
 )
 from management.apps.uploads import Received
-from management.apps.verdicts import know
+from management.apps.verdicts import know, lock_rows
 from management.audit import service as audit
 from management.compliance.service import rejudge
 from management.devices.fact_log import record_facts
@@ -154,6 +154,7 @@ def _count_holding(
     held = {app.sha256: app for app in said.values()}
     seen = {sha256: _seen(held[sha256]) for sha256 in held.keys() - before}
     rows = know(session, seen, now)
+    lock_rows(session, held.keys() ^ before)
     for sha256, fields in seen.items():
         _doubt(rows[sha256], fields)
     for hashes, step in ((sorted(seen), 1), (sorted(before - held.keys()), -1)):

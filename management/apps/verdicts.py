@@ -12,8 +12,14 @@ from sqlalchemy.orm import Session
 from contracts import codec
 from contracts.scan import ScanResult
 from management.apps.models import App, AppFeatures, AppVerdict
-from management.apps.queries import known_rows
-from management.apps.rules import Basis, Reputation, is_same_judgement, reputation
+from management.apps.queries import BATCH, known_rows
+from management.apps.rules import (
+    Basis,
+    Reputation,
+    is_misleading,
+    is_same_judgement,
+    reputation,
+)
 from management.database import locked
 
 
@@ -82,7 +88,7 @@ def keep_judgement(session: Session, row: App, fields: dict[str, Any], now: date
         before.verdict, before.package = fields["verdict"], fields["package"]
     before.last_version = version
     session.flush()
-    row.verdict_id = before.id
+    row.verdict_id, row.misleading = before.id, is_misleading(fields)
     say(row, reputation(row.sha256, fields), Basis.FILE, version, now)
     return changed
 
@@ -124,6 +130,20 @@ def still_the_same(
         .values(last_version=version)
         .execution_options(synchronize_session=False)
     )
+
+
+def lock_rows(session: Session, hashes: Iterable[str], **how: Any) -> set[str]:
+    """Let nobody else change the rows of these apps until the commit; return the hashes got.
+
+    Always in the order of the hashes, so that two who do this never wait for each other;
+    *how* is for `locked` (``skip_locked``: leave out what somebody else changes now).
+    """
+    wanted = sorted({*hashes})
+    found: set[str] = set()
+    for start in range(0, len(wanted), BATCH):
+        some = select(App.sha256).where(App.sha256.in_(wanted[start : start + BATCH]))
+        found.update(session.scalars(locked(some.order_by(App.sha256), App, **how)))
+    return found
 
 
 def next_recheck(session: Session) -> App | None:

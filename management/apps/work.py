@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from contracts.scan import ScanResult
 from management.apps import analysis, approvals, hunting, queries, service, verdicts
 from management.apps.approvals import RECHECK
+from management.apps.hunting import BATCH
 from management.apps.rejudging import Judge
 from management.apps.rules import Basis
 from management.apps.uploads import file_of
@@ -25,6 +26,8 @@ from scanner.isolation import scan_file
 Progress = Callable[[str], None]
 DEVICES = 100
 """Looked at again in one transaction."""
+BUSY_SECONDS = 0.2
+"""Until apps that somebody changes are tried again."""
 LONGEST_SECONDS = 1800
 """Then the work queues itself again: a job has an hour."""
 
@@ -80,23 +83,30 @@ def retro_hunt(context: Context, payload: dict[str, Any], progress: Progress) ->
 def _hunt_kept(context: Context, judge: Judge, hunt: _Hunt, progress: Progress) -> bool:
     """Judge from what is kept; False when the set is no longer the active one."""
     last, seen = "", 0
+    left: list[str] = []
     with context.database.reading() as session:
         total = queries.count_apps(session)
     while True:
         with context.database.reading() as session:
             known = hunting.known_after(session, last)
+            if not known and left:  # in use before; now they come last
+                known, left = hunting.known_of(session, left[:BATCH]), left[BATCH:]
         if not known:
             return True
-        last, seen = known[-1].sha256, seen + len(known)
+        last, seen = max(last, known[-1].sha256), seen + len(known)
         waiting = [row for row in known if row.pattern_version != hunt.version]
         judged = [hunting.judge(judge, row) for row in waiting]
         with context.database.transaction("judge apps again") as session:
             if active_set(session).version != hunt.version:
                 progress("Another pattern set became active; it judges the apps itself.")
                 return False
-            hunt.changed += hunting.keep(session, judged, hunt.version, utc_now())
-        hunt.judged += sum(not one.unread for one in judged)
+            changed, busy = hunting.keep(session, judged, hunt.version, utc_now())
+        hunt.changed, left = hunt.changed + changed, [*left, *busy]
+        hunt.judged += sum(not one.unread for one in judged) - len(busy)
+        seen -= len(busy)
         progress(f"Judged {seen} of {total} known apps again; {hunt.changed} changed.")
+        if len(busy) == len(known):
+            time.sleep(BUSY_SECONDS)
 
 
 def _hunt_files(context: Context, folder: Path, hunt: _Hunt, progress: Progress) -> bool:

@@ -18,7 +18,7 @@ from management.apps import uploads
 from management.apps.queries import find_known
 from management.collecting import service
 from management.collecting.models import AppRequest
-from management.collecting.queries import is_any_open, list_on_their_way
+from management.collecting.queries import announced_bytes, is_any_open, list_on_their_way
 from management.collecting.rules import RequestState
 from management.context import Context
 from management.relays.link_client import LinkClient
@@ -51,8 +51,8 @@ def fetch_files(context: Context, link: LinkClient, relay_id: UUID) -> None:
         link.forget_upload(upload_id)
     end = time.monotonic() + SECONDS
     for row in requests:
-        if row.state == RequestState.SENT and row.size_bytes and row.id in held:
-            _fetch(context, link, row, row.size_bytes, held[row.id], end)
+        if row.state == RequestState.SENT and row.size_bytes:
+            _fetch(context, link, row, row.size_bytes, held.get(row.id, ()), end)
 
 
 def _expect(context: Context, link: LinkClient, row: AppRequest, relay_id: UUID) -> None:
@@ -74,10 +74,16 @@ def _fetch(
 ) -> None:
     path = _unfinished(context, row.id)
     here, key = _whole_parts(path, size), read_key(row.key)
+    if not {*range(here, part_count(size))} <= {*held}:
+        _start_again(context, link, row, path)
+        return
+    if problem := _no_room(context, row, size):
+        _give_up(context, link, row, path, problem)
+        return
     try:
         with path.open("ab") as file:
             for number in range(here, part_count(size)):
-                if number not in held or time.monotonic() > end:
+                if time.monotonic() > end:
                     return
                 file.write(open_part(key, row.id, number, link.upload_part(row.id, number)))
                 file.flush()
@@ -85,6 +91,25 @@ def _fetch(
         _give_up(context, link, row, path, str(error))
         return
     _take(context, link, row, path)
+
+
+def _start_again(context: Context, link: LinkClient, row: AppRequest, path: Path) -> None:
+    """Ask the device anew: it left all parts with the relay, which lost some of them."""
+    path.unlink(missing_ok=True)
+    with context.database.transaction("ask for a lost file again") as session:
+        service.ask_again(session, context, row.id, utc_now())
+    link.forget_upload(row.id)
+
+
+def _no_room(context: Context, row: AppRequest, size: int) -> str:
+    """Return why a file of this size is not fetched; what is fetched half counts as whole."""
+    try:
+        with context.database.reading() as session:
+            others = announced_bytes(session, row.id)
+            room = apps.room_for_upload(session, context.settings.uploads_bytes - others)
+    except RefusedError as error:
+        return str(error)
+    return "" if size <= room else f"The file has {size} bytes, there is room for {room} only."
 
 
 def _take(context: Context, link: LinkClient, row: AppRequest, path: Path) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from management.apps.models import DeviceApp
 from management.collecting.models import AppRequest, CollectingSettings
-from management.collecting.rules import OPEN
+from management.collecting.rules import OPEN, RequestState
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
 
@@ -54,6 +54,14 @@ def list_on_their_way(session: Session, relay_id: UUID) -> Sequence[AppRequest]:
         .limit(200)
     )
     return session.scalars(wanted).all()
+
+
+def announced_bytes(session: Session, besides: UUID) -> int:
+    """Return how much room the files on their way here take, but for one request."""
+    wanted = select(func.coalesce(func.sum(AppRequest.size_bytes), 0)).where(
+        AppRequest.state == RequestState.SENT, AppRequest.id != besides
+    )
+    return session.scalar(wanted) or 0
 
 
 def list_expired(session: Session, now: datetime) -> Sequence[AppRequest]:

@@ -40,6 +40,34 @@ def ask_for(
             "No device that may be asked holds this app. Devices that belong to their users are "
             "not asked unless the settings of apps say so."
         )
+    row = _order(session, context, device, sha256, by, now, now + VALID_FOR)
+    details = {"device_id": str(device.id), "name": app.name or app.package}
+    audit.record(
+        session, context.keys, by, "app.ask_for", sha256, address=address, details=details, now=now
+    )
+    return row
+
+
+def ask_again(session: Session, context: Context, upload_id: UUID, now: datetime) -> None:
+    """Ask the same device once more until the same time: a relay lost what it had sent."""
+    row = session.get(AppRequest, upload_id)
+    device = session.get(Device, row.device_id) if row else None
+    if row is None or device is None or row.state != RequestState.SENT:
+        return
+    end(row, RequestState.FAILED, "The communication server lost it; the device sends anew.", now)
+    session.flush()
+    _order(session, context, device, row.sha256, row.requested_by, now, row.expires_at)
+
+
+def _order(
+    session: Session,
+    context: Context,
+    device: Device,
+    sha256: str,
+    by: str,
+    now: datetime,
+    expires_at: datetime,
+) -> AppRequest:
     row = AppRequest(
         id=uuid4(),
         sha256=sha256,
@@ -47,21 +75,14 @@ def ask_for(
         state=RequestState.ORDERED.value,
         requested_by=by,
         requested_at=now,
-        expires_at=now + VALID_FOR,
+        expires_at=expires_at,
     )
     session.add(row)
     session.flush()
     body = UploadApp(
-        upload_id=row.id,
-        sha256=sha256,
-        largest_bytes=LARGEST_FILE_BYTES,
-        expires_at=row.expires_at,
+        upload_id=row.id, sha256=sha256, largest_bytes=LARGEST_FILE_BYTES, expires_at=expires_at
     )
     send_order(session, context.keys, context.signer, device, body, now)
-    details = {"device_id": str(device.id), "name": app.name or app.package}
-    audit.record(
-        session, context.keys, by, "app.ask_for", sha256, address=address, details=details, now=now
-    )
     return row
 
 

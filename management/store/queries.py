@@ -128,7 +128,7 @@ def bad_on_offer(session: Session) -> list[tuple[UUID, str, str, str]]:
         .where(
             StoreVersion.current,
             StoreEntry.withdrawn_at.is_(None),
-            App.verdict.in_(("malicious", "suspicious")),
+            App.verdict.in_(("malicious", "suspicious", "unscannable")),
         )
     )
     return [

@@ -29,7 +29,7 @@ from management.store.rules import (
     read_link,
 )
 from management.work.service import enqueue
-from runtime.errors import MalformedMessageError, RefusedError
+from runtime.errors import RefusedError
 
 SPREAD = "store.spread"
 
@@ -78,11 +78,11 @@ def add_link(
     """Point devices to an app on Google Play or in the App Store."""
     found = read_link(link)
     if found is None:
-        raise MalformedMessageError(
+        raise RefusedError(
             "Enter an address on play.google.com or apps.apple.com, a package or a number."
         )
     if not name.strip():
-        raise MalformedMessageError("Enter the name that users see.")
+        raise RefusedError("Enter the name that users see.")
     kind, value = found
     if find_entry(session, kind, value) is not None:
         raise RefusedError("The store has this entry already.")

@@ -7,6 +7,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -23,7 +24,9 @@ from management.apps.models import App, StoredApp
 from management.check_in import visit
 from management.check_in.visit import visit_all
 from management.collecting import service as collecting
+from management.collecting.fetching import _no_room
 from management.collecting.models import AppRequest
+from management.collecting.queries import announced_bytes
 from management.commands.queries import get_command
 from management.commands.service import queue_command
 from management.context import Context
@@ -289,6 +292,50 @@ def test_a_relay_that_forgot_what_to_expect_is_told_again(site: Site, large_app:
     site.meet(phone, times=3)
 
     assert request(site, upload_id).state == "done"
+
+
+def test_a_device_sends_anew_what_a_relay_lost(site: Site, large_app: Path) -> None:
+    phone = site.phone()
+    sha256 = unknown_app(site, phone, large_app)
+    upload_id = ask(site, sha256)
+    visit_all(site.context)
+    phone.check_in()
+    for part in (site.relay.folder / "uploads" / str(upload_id)).glob("0*"):
+        part.unlink()
+
+    site.meet(phone, times=4)
+
+    lost = request(site, upload_id)
+    assert (lost.state, "lost it" in lost.detail) == ("failed", True)
+    with site.reading() as session:
+        anew = session.scalars(select(AppRequest).where(AppRequest.id != upload_id)).one()
+        assert (anew.state, anew.requested_by) == ("done", "keeper")
+        assert anew.expires_at == lost.expires_at
+        assert queries.get_known(session, sha256).stored
+    assert list((site.relay.folder / "uploads").iterdir()) == []
+
+
+def test_files_on_their_way_have_no_more_room_than_the_quota(site: Site, large_app: Path) -> None:
+    phone = site.phone()
+    upload_id = ask(site, unknown_app(site, phone, large_app))
+    with site.context.database.transaction("test") as session:
+        other = AppRequest(
+            sha256="0" * 64,
+            device_id=phone.device_id,
+            state="sent",
+            requested_by="keeper",
+            requested_at=utc_now(),
+            expires_at=utc_now() + timedelta(days=1),
+            size_bytes=site.context.settings.uploads_bytes - 1_000_000,
+            key="k" * 43,
+        )
+        session.add(other)
+        session.flush()
+        assert announced_bytes(session, other.id) == 0
+
+    problem = _no_room(site.context, request(site, upload_id), large_app.stat().st_size)
+
+    assert problem.endswith("there is room for 1000000 only.")
 
 
 def test_a_relay_without_room_for_the_store_still_gives_what_devices_sent(

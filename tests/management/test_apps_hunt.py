@@ -41,7 +41,7 @@ from management.updates.queries import active_folder, active_set, patterns_folde
 from management.work.models import Job
 from patterns import pattern_set
 from runtime.clock import utc_now
-from runtime.errors import MalformedMessageError, RefusedError
+from runtime.errors import RefusedError
 from scanner.isolation import scan_file
 from tests.management.clients import ConsoleClient, api_client, signed_in_client
 from tests.management.fleets import START, add_device
@@ -355,9 +355,9 @@ def test_a_scan_with_a_set_that_was_replaced_meanwhile_is_repeated(
 
 def test_what_is_not_right_with_an_approval_is_said(ready: Context) -> None:
     sha256 = store(ready, bad_archive())
-    with pytest.raises(MalformedMessageError, match="past"):
+    with pytest.raises(RefusedError, match="past"):
         approve(ready, sha256, days=-1)
-    with pytest.raises(MalformedMessageError, match="two years"):
+    with pytest.raises(RefusedError, match="two years"):
         approve(ready, sha256, days=1000)
     with pytest.raises(RefusedError, match="devices only claim it"):
         approve(ready, sha256, Approved.SIGNER)

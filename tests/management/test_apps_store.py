@@ -94,12 +94,13 @@ def test_what_a_device_reports_is_no_scan_that_lets_an_app_be_published(
     assert published(ready) == []
 
 
+@pytest.mark.parametrize("verdict", ["malicious", "suspicious", "unscannable"])
 def test_an_app_that_turns_bad_is_withdrawn_by_itself(
-    ready: Context, console: ConsoleClient, real: str
+    ready: Context, console: ConsoleClient, real: str, verdict: str
 ) -> None:
     console.post(f"/store/publish/{real}", data=TARGETS)
     with ready.database.transaction("test") as session:
-        session.get_one(App, real).verdict = "malicious"
+        session.get_one(App, real).verdict = verdict
 
     work.spread(ready, {}, print)
 
@@ -128,7 +129,7 @@ def test_links_lead_to_the_two_stores_only(ready: Context, console: ConsoleClien
     assert console.post("/store/links", data=good).status_code == 303
     assert console.post("/store/links", data=good).status_code == 409
     bad = {**form, "link": "https://play.google.com.evil.example/store/apps/details?id=a.b"}
-    assert console.post("/store/links", data=bad).status_code == 400
+    assert console.post("/store/links", data=bad).status_code == 409
     assert [one.entry.kind for one in published(ready)] == ["google_play"]
 
 
