@@ -105,7 +105,7 @@ class Fleet:
 
     def place_of(self, number: int) -> tuple[UUID, UUID, Variant]:
         """Return group, policy and kind of device *number*."""
-        place = number * 7 % len(self.groups)
+        place = number // VARIANTS * 7 % len(self.groups)
         kind = number * 31 % VARIANTS
         android = self.made[self.standard][kind].platform == "android"
         policy = self.policies[place] if android else self.standard

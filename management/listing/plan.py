@@ -7,19 +7,21 @@ that the list in the order of names soon meets some (`listing.scan`).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from management.devices.models import Device
 from management.listing.models import DeviceListing, DeviceTally, DeviceToken, SystemTally
-from management.listing.rules import DeviceFilter, asked_words, behind
+from management.listing.rules import CAP, DeviceFilter, asked_words, behind
 from management.policies.models import Group
 
 FEW = 5_000
 """Most rows that a search word may lead to and still be the way."""
-DRIVE = 20_000
+CUT = 2_000
+"""Rows that are looked at where a word leads to more than `FEW`."""
+DRIVE = CAP
 CHUNK = 1_000
 """Values in one statement; SQL Server takes 2,100."""
 _OF_BOTH = ("platform", "enrolment")
@@ -49,6 +51,8 @@ class Plan:
     """How many devices there are, when tallies alone say it."""
     driver: tuple[Any, Sequence[int]] | None
     """The column and all values by which the devices are few; None: no part leaves few."""
+    cut: bool
+    """Whether the driver holds only the first of many rows: what it finds is not all."""
 
     @property
     def is_driven(self) -> bool:
@@ -82,54 +86,76 @@ def has_word(column: Any, word: str) -> ColumnElement[bool]:
     return found
 
 
-def make_plan(session: Session, wanted: DeviceFilter) -> Plan:
-    """Return the short way to the devices of a filter."""
+def make_plan(session: Session, wanted: DeviceFilter, bounded: bool = False) -> Plan:
+    """Return the short way to the devices of a filter.
+
+    *bounded*: where every word and every part leads to many, the first rows that one word leads to
+    are enough (`Plan.cut`); else such a plan is not driven.
+    """
     words = asked_words(wanted.text)
     shapes, systems = _of_devices(wanted), _of_systems(wanted)
     if systems is not None and shapes is not None and not _needs_devices(wanted):
         shapes = None  # the versions' tally knows system and enrolment too
-    numbers = [
-        (_sum(session, tally, asked), column, tally, asked)
+    parts = [
+        _Part(_sum(session, tally, asked), column, tally, asked)
         for tally, column, asked in (
             (DeviceTally, DeviceListing.shape, shapes),
             (SystemTally, DeviceListing.system, systems),
         )
         if asked is not None
     ]
-    searched = bool(words or wanted.owner_address or (wanted.text and not words))
-    exact = None if searched or len(numbers) > 1 else _exact(session, numbers)
-    driver = _searched(session, wanted, words) or _driver(session, numbers)
+    driver, cut = _driver(session, parts, _ways(session, wanted, words), bounded)
+    if wanted.text.strip() and not words:
+        driver = DeviceListing.id, []  # only signs: nothing begins with them
+    searched = bool(wanted.text.strip() or wanted.owner_address)
     return Plan(
         words=words,
         owner=wanted.owner_address,
         shapes=shapes,
         systems=systems,
-        exact=exact,
+        exact=None if searched or len(parts) > 1 else _exact(session, parts),
         driver=driver,
+        cut=cut,
     )
 
 
-def _exact(session: Session, numbers: list[Any]) -> int:
-    return int(numbers[0][0]) if numbers else _sum(session, SystemTally, [])
+class _Part(NamedTuple):
+    """A part of a filter that a tally knows: how many devices it leaves."""
+
+    number: int
+    column: Any
+    tally: Any
+    asked: Conditions
 
 
-def _driver(session: Session, numbers: list[Any]) -> tuple[Any, Sequence[int]] | None:
-    if not numbers:
-        return None
-    number, column, tally, asked = min(numbers, key=lambda one: one[0])
-    if number > DRIVE:
-        return None
-    shapes = (
-        select(tally.shape).where(*asked).group_by(tally.shape).having(func.sum(tally.number) > 0)
-    )
-    return column, session.scalars(shapes).all()
+def _exact(session: Session, parts: list[_Part]) -> int:
+    return parts[0].number if parts else _sum(session, SystemTally, [])
 
 
-def _searched(
-    session: Session, wanted: DeviceFilter, words: Sequence[str]
-) -> tuple[Any, Sequence[int]] | None:
-    if wanted.text.strip() and not words:
-        return DeviceListing.id, []  # only signs: nothing begins with them
+def _driver(
+    session: Session, parts: list[_Part], ways: list[tuple[int, Any]], bounded: bool
+) -> tuple[tuple[Any, Sequence[int]] | None, bool]:
+    """Return the shortest way, and whether it was cut."""
+    found, way = min(ways, key=lambda one: one[0], default=(FEW + 1, cast(Any, None)))
+    least = min(parts, key=lambda one: one.number, default=None)
+    if least is not None and least.number <= min(DRIVE, found):
+        return (least.column, _shapes(session, least)), False
+    if found <= FEW:
+        return (DeviceListing.id, session.scalars(way.distinct()).all()), False
+    if least is not None and least.number <= DRIVE:
+        return (least.column, _shapes(session, least)), False
+    if way is None or not bounded:
+        return None, False
+    return (DeviceListing.id, session.scalars(way.distinct().limit(CUT)).all()), True
+
+
+def _shapes(session: Session, part: _Part) -> Sequence[int]:
+    wanted = select(part.tally.shape).where(*part.asked).group_by(part.tally.shape)
+    return session.scalars(wanted.having(func.sum(part.tally.number) > 0)).all()
+
+
+def _ways(session: Session, wanted: DeviceFilter, words: Sequence[str]) -> list[tuple[int, Any]]:
+    """Return for each word, and the owner, how many rows it leads to at most `FEW` + 1, and how."""
     ways = [_begins_with(word) for word in words]
     if wanted.owner_address:
         ways.append(
@@ -137,11 +163,7 @@ def _searched(
             .join(Device, Device.id == DeviceListing.device_id)
             .where(Device.owner_address == wanted.owner_address)
         )
-    counted = [(_capped(session, way), way) for way in ways]
-    number, way = min(counted, key=lambda one: one[0], default=(FEW + 1, None))
-    if way is None or number > FEW:
-        return None
-    return DeviceListing.id, session.scalars(way.distinct()).all()
+    return [(_capped(session, way), way) for way in ways]
 
 
 def _begins_with(word: str) -> Select[int]:

@@ -51,6 +51,8 @@ class Page:
     """Whether other sorts than by name are offered: there are at most `rules.CAP`."""
     sort: str
     """The sort that was used."""
+    cut: bool
+    """Whether only the first of very many that a search found were looked at."""
 
 
 def look(
@@ -61,17 +63,18 @@ def look(
     limit: int = PAGE,
 ) -> Page:
     """Return a page in bounded time: it may hold fewer rows than there are, and says so."""
-    plan, limit = make_plan(session, wanted), min(limit, MOST)
-    count = _counted(session, plan)
+    plan, limit = make_plan(session, wanted, bounded=True), min(limit, MOST)
+    whole = _fitting(session, plan) if plan.is_driven and plan.exact is None else None
+    count = _counted(session, plan) if whole is None else Count(len(whole), plan.cut)
     sortable = not count.more and count.number <= CAP
     sort = sort if sortable else "name"
     if sort != "name":
         places, more = _sorted(session, plan, sort, after, limit)
-    elif plan.is_driven:
-        places, more = _driven(session, plan, after, limit)
+    elif whole is not None:
+        places, more = _cut([one for one in whole if after is None or one > after], limit)
     else:
-        places, more = scan(session, plan, after, limit)
-    return Page(_load(session, places), more, count, sortable, sort)
+        places, more = (_driven if plan.is_driven else scan)(session, plan, after, limit)
+    return Page(_load(session, places), more, count, sortable, sort, plan.cut)
 
 
 def list_devices(
@@ -111,7 +114,7 @@ def count_devices(session: Session, wanted: DeviceFilter | None = None) -> int:
 
 def count_some(session: Session, wanted: DeviceFilter) -> Count:
     """Return how many devices the filter finds, counted for a bounded time."""
-    return _counted(session, make_plan(session, wanted))
+    return _counted(session, make_plan(session, wanted, bounded=True))
 
 
 def count_states(session: Session) -> dict[str, int]:
@@ -179,10 +182,19 @@ def count_fleet(session: Session) -> Numbers:
 def _counted(session: Session, plan: Plan) -> Count:
     if plan.exact is not None:
         return Count(plan.exact)
-    if not plan.is_driven:
-        return count_stretch(session, plan)
-    ways = (select(func.count()).where(*way) for way in plan.ways())
-    return Count(sum(session.scalar(way) or 0 for way in ways))
+    if plan.is_driven:
+        return Count(len(_fitting(session, plan)), plan.cut)
+    return count_stretch(session, plan)
+
+
+def _fitting(session: Session, plan: Plan) -> list[Place]:
+    """Return all that a driven plan finds: at most `CAP`."""
+    name, row_id = DeviceListing.name, DeviceListing.id
+    return sorted(
+        Place(*row)
+        for way in plan.ways()
+        for row in session.execute(select(name, row_id).where(*way))
+    )
 
 
 def _driven(

@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from management.listing.models import DeviceListing, DeviceTally
+from management.listing.models import DeviceListing, DeviceTally, SystemTally
 from management.listing.plan import Conditions, Place, Plan, behind_place
 from management.listing.rules import Count
 
-STRETCH = 20_000
-"""Rows that are looked at in one turn; with search words, whose text must be read, a quarter."""
-TURNS = 4
+STRETCH = 10_000
+"""Rows that are looked at in one turn; with search words, whose text must be read, fewer."""
+TURNS = 6
 FIRST = 1_000
 _NAME, _ID = DeviceListing.name, DeviceListing.id
 
@@ -33,8 +33,8 @@ def scan(
         if len(found) > limit:
             return found[:limit], found[limit - 1]
         at = _end(session, at, length)
-        if at is not None and turn == 1 and plan.shapes is not None:
-            at = _next(session, plan.shapes, at)
+        if at is not None and not found:
+            at = _jump(session, plan, at)
         if at is None:
             return found, None
     return found, at
@@ -81,14 +81,28 @@ def _end(session: Session, after: Place | None, length: int) -> Place | None:
     return found[0] if found else None
 
 
-def _next(session: Session, shapes: Conditions, at: Place) -> Place | None:
-    """Return where the first device of one of these shapes stands, at or behind *at*."""
-    wanted = select(DeviceTally.shape).where(*shapes).distinct().subquery()
-    first = (
+def _jump(session: Session, plan: Plan, at: Place) -> Place | None:
+    """Return where at the earliest the next device can stand; None: there is none any more."""
+    asked = (
+        (DeviceListing.shape, DeviceTally, plan.shapes),
+        (DeviceListing.system, SystemTally, plan.systems),
+    )
+    for column, tally, conditions in asked:
+        if conditions is not None:
+            name = session.scalar(_first(column, tally, conditions, at))
+            if name is None:
+                return None
+            at = max(at, Place(name, 0))
+    return at
+
+
+def _first(column: Any, tally: Any, conditions: Conditions, at: Place) -> Any:
+    """Return the first name at or behind *at* of a device that has one of these shapes."""
+    wanted = select(tally.shape).where(*conditions).distinct().subquery()
+    name = (
         select(func.min(DeviceListing.name))
-        .where(DeviceListing.shape == wanted.c.shape, DeviceListing.name >= at.value)
+        .where(column == wanted.c.shape, DeviceListing.name >= at.value)
         .scalar_subquery()
     )
-    firsts = select(first.label("name")).select_from(wanted).subquery()
-    name = session.scalar(select(func.min(firsts.c.name)))
-    return None if name is None else max(at, Place(name, 0))
+    names = select(name.label("name")).select_from(wanted).subquery()
+    return select(func.min(names.c.name))

@@ -96,6 +96,8 @@ def _pages(fleet: Fleet) -> list[str]:
     return [
         "/",
         "/devices",
+        "/devices?rule=not_rooted&enrolment=enrolled&q=xperia",
+        "/devices?q=nobody",
         f"/devices/{fleet.devices[0]}",
         f"/devices/{fleet.devices[0]}/log",
         "/commands",
@@ -228,4 +230,43 @@ def test_theme_and_language_are_chosen_and_stay(
     visit.open("/devices")
     expect(page.locator("html")).to_have_attribute("lang", "ja")
     expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+    assert visit.complaints == []
+
+
+def test_filters_change_list_count_file_and_address_together(
+    chromium: Browser, address: str, cookie: str, fleet: Fleet
+) -> None:
+    visit = _visit(chromium, address, cookie, "light", "en")
+    page = visit.page
+    visit.open("/devices")
+    expect(page.locator("#sk-count")).to_have_text("60 devices")
+    page.locator("#f-platform").select_option("ios")
+    expect(page.locator("#sk-count")).to_have_text("15 devices")
+    page.locator("#f-q").fill("ipad")
+    expect(page.locator("#sk-count")).to_have_text("7 devices")
+    expect(page.locator("#sk-rows tr")).to_have_count(7)
+    assert "platform=ios" in page.url
+    assert "q=ipad" in page.url
+    file = page.get_by_role("link", name="CSV file").get_attribute("href") or ""
+    assert "platform=ios" in file
+    assert "q=ipad" in file
+    page.go_back()
+    expect(page.locator("#sk-count")).to_have_text("15 devices")
+    assert visit.complaints == []
+
+
+def test_a_view_is_saved_and_leads_back_to_its_filter(
+    chromium: Browser, address: str, cookie: str, fleet: Fleet
+) -> None:
+    visit = _visit(chromium, address, cookie, "dark", "ja")
+    page = visit.page
+    visit.open("/devices?platform=ios")
+    page.get_by_role("button", name="ビューとして保存").click()
+    page.locator("#f-view").fill("営業の iPad")
+    page.locator("#sk-save").get_by_role("button", name="保存", exact=True).click()
+    page.wait_for_load_state("networkidle")
+    visit.open("/devices")
+    page.get_by_role("link", name="営業の iPad").click()
+    expect(page.locator("#sk-count")).to_have_text("15 台")
+    assert visit.serious() == []
     assert visit.complaints == []
