@@ -18,6 +18,7 @@ from contracts import codec
 from contracts.connector import Access, Applied, AppliedBatch, Door, WantedAccess
 from exchange_connector.access_rules import Lists
 from exchange_connector.backends.cmdlets import Mailbox
+from exchange_connector.wipe_book import WIPE_TABLE, WipeBook
 from runtime.process import crash_point
 
 Pair = tuple[str, str]
@@ -39,10 +40,6 @@ CREATE TABLE IF NOT EXISTS result (seq INTEGER PRIMARY KEY AUTOINCREMENT, body B
 CREATE TABLE IF NOT EXISTS mailbox (
     name TEXT PRIMARY KEY, guid TEXT NOT NULL, address TEXT NOT NULL, doors TEXT NOT NULL,
     asked_at TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS wipe (
-    command_id TEXT PRIMARY KEY, guid TEXT NOT NULL, state TEXT NOT NULL, at TEXT NOT NULL,
-    detail TEXT NOT NULL, told INTEGER NOT NULL
 );
 """
 NOTHING = WantedAccess(issue=0, paused=False, cycle_seconds=60, wanted=())
@@ -69,8 +66,10 @@ class Spool:
         self._db = sqlite3.connect(path, isolation_level=None, timeout=30)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_TABLES)
+        self._db.executescript(_TABLES + WIPE_TABLE)
         path.chmod(0o600)
+
+        self.wipes = WipeBook(self._db, self._transaction)
 
     def close(self) -> None:
         """Close the file."""
@@ -227,46 +226,6 @@ class Spool:
         """Remember that *mailbox* was asked for statistics."""
         self._db.execute(
             "UPDATE mailbox SET asked_at = ? WHERE name = ?", (at.isoformat(), mailbox)
-        )
-
-    # --- wipes ---
-
-    def wipe_state(self, command_id: str) -> str:
-        """Return how far a wipe is, or nothing when it is new."""
-        row = self._db.execute(
-            "SELECT state FROM wipe WHERE command_id = ?", (command_id,)
-        ).fetchone()
-        return "" if row is None else str(row[0])
-
-    def keep_wipe(
-        self, command_id: str, guid: str, state: str, at: datetime, detail: str = ""
-    ) -> None:
-        """Write down how far a wipe is; *state* ``begun`` stands before the effect."""
-        with self._transaction("keep a wipe"):
-            self._db.execute(
-                "INSERT OR REPLACE INTO wipe VALUES (?, ?, ?, ?, ?, 0)",
-                (command_id, guid, state, at.isoformat(), detail[:4000]),
-            )
-
-    def wipes_to_follow(self) -> list[tuple[str, str]]:
-        """Return (command id, guid) of the wipes that no phone has acknowledged yet."""
-        rows = self._db.execute("SELECT command_id, guid FROM wipe WHERE state = 'done'")
-        return [(command_id, guid) for command_id, guid in rows]
-
-    def wipes_to_tell(self) -> list[tuple[str, str, datetime, str]]:
-        """Return (command id, state, when, detail) that management has not heard."""
-        rows = self._db.execute(
-            "SELECT command_id, state, at, detail FROM wipe WHERE told = 0 AND state <> 'begun'"
-        )
-        return [
-            (command_id, state, datetime.fromisoformat(at), detail)
-            for command_id, state, at, detail in rows
-        ]
-
-    def note_wipe_told(self, command_id: str, state: str) -> None:
-        """Remember that management heard this state."""
-        self._db.execute(
-            "UPDATE wipe SET told = 1 WHERE command_id = ? AND state = ?", (command_id, state)
         )
 
     # --- the session ---

@@ -58,37 +58,37 @@ class Wiping:
         try:
             self._check(exchange, target)
             if not (begun_before and exchange.wipe_times(target.guid)[0]):
-                self.spool.keep_wipe(command_id, target.guid, "begun", now)
+                self.spool.wipes.keep(command_id, target.guid, "begun", now)
                 exchange.wipe(target.guid, target.account_only)
         except RefusedError as error:
             log.warning("%s: not wiped: %s", target.mailbox, error)
-            self.spool.keep_wipe(command_id, target.guid, "failed", now, str(error))
+            self.spool.wipes.keep(command_id, target.guid, "failed", now, str(error))
             return
         kind = "company account" if target.account_only else "whole phone"
         log.warning("%s: wipe of %s ordered (%s)", target.mailbox, target.device_id, kind)
-        self.spool.keep_wipe(command_id, target.guid, "done", now)
+        self.spool.wipes.keep(command_id, target.guid, "done", now)
 
     def follow(self, exchange: Exchange) -> None:
         """Look whether the phones obeyed."""
-        for command_id, guid in self.spool.wipes_to_follow():
+        for command_id, guid in self.spool.wipes.to_follow():
             try:
                 _, obeyed_at = exchange.wipe_times(guid)
             except RefusedError as error:
                 log.info("A wipe cannot be followed: %s", error)
                 continue
             if obeyed_at is not None:
-                self.spool.keep_wipe(command_id, guid, "acknowledged", obeyed_at)
+                self.spool.wipes.keep(command_id, guid, "acknowledged", obeyed_at)
 
     def tell(self, management: ManagementClient) -> None:
         """Report every state that management has not heard."""
-        for command_id, state, at, detail in self.spool.wipes_to_tell():
+        for command_id, state, at, detail in self.spool.wipes.to_tell():
             management.report_wipe(
                 WipeReport(command_id=UUID(command_id), state=state, at=at, detail=detail)  # type: ignore[arg-type]
             )
-            self.spool.note_wipe_told(command_id, state)
+            self.spool.wipes.note_told(command_id, state)
 
     def _state(self, target: Target) -> str:
-        return self.spool.wipe_state(str(target.command_id))
+        return self.spool.wipes.state(str(target.command_id))
 
     def _check(self, exchange: Exchange, target: Target) -> None:
         """Raise RefusedError unless Exchange shows exactly the one partnership that is meant."""
@@ -132,7 +132,7 @@ class Wiping:
             raise RefusedError("Its arguments are not those of a wipe through the mail server.")
         if order.aud != self.connector_id or said["connector"] != str(self.connector_id):
             raise RefusedError("It is meant for another connector.")
-        if body.expires_at <= now and not self.spool.wipe_state(str(body.command_id)):
+        if body.expires_at <= now and not self.spool.wipes.state(str(body.command_id)):
             raise RefusedError("It came too late.")
         return Target(
             body.command_id,

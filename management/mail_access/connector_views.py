@@ -10,7 +10,7 @@ from management.access import Permission, requires
 from management.mail_access import by_hand, queries, words
 from management.mail_access import connectors as pairing
 from management.mail_access.pages import bp, by
-from management.mail_access.rules import connector_state
+from management.mail_access.states import connector_state
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
 

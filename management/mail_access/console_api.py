@@ -9,11 +9,14 @@ from flask import Blueprint
 
 from management.access import Permission
 from management.api.operations import Limit, Place, Words, operation
-from management.mail_access import queries
-from management.mail_access.models import Partnership
-from management.mail_access.queries import Filter
+from management.mail_access import listing, queries
+from management.mail_access.connectors import read_status
+from management.mail_access.listing import Filter
+from management.mail_access.models import Connector, Partnership
+from management.mail_access.states import connector_state
 from management.paging import number_cursor, write_cursor
 from management.web import reading
+from runtime.clock import utc_now
 
 bp = Blueprint("mail_access_api", __name__, url_prefix="/api/v1")
 
@@ -23,6 +26,7 @@ class PartnershipQuery:
     """Which partnerships are wanted."""
 
     wanted: Literal["", "allow", "block", "leave"] = ""
+    only: Literal["", "held", "failed", "overridden", "exception", "grace", "doors"] = ""
     text: Words = ""
     """Part of the mailbox, address, DeviceId or model."""
     after: Place = ""
@@ -50,6 +54,18 @@ class PartnershipAnswer:
     applied: str
     applied_at: datetime | None
     applied_error: str
+    match: str
+    """`sure`, `by_hand`, `unsure`, `proposed`, `none` or `unmatched`."""
+    overridden_at: datetime | None
+    """Since when somebody's change at the mail server stands against what is wanted."""
+    exception: str
+    exception_because: str
+    exception_until: datetime | None
+    open_doors: tuple[str, ...] | None
+    """Ways to the user's mailbox that are open; null: not read yet."""
+    last_sync_at: datetime | None
+    next_due_at: datetime | None
+    """When time alone changes what is wanted: a grace or an exception ends."""
     seen_at: datetime
 
 
@@ -74,6 +90,12 @@ class ConnectorAnswer:
     problem: str
     waiting: int
     """Changes not applied yet."""
+    state: str
+    """`normal`, `waiting`, `warning` (over 5 minutes), `disconnected` (over 9) or `disabled`."""
+    undone: bool
+    """It took back what it did and enforces nothing."""
+    missing_rights: tuple[str, ...]
+    """Cmdlets that its account may not run as needed, and which role gives them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +109,9 @@ class Connectors:
 def list_partnerships(query: PartnershipQuery) -> PartnershipPage:
     """List mail partnerships with what is wanted for each and why."""
     after = number_cursor(query.after) if query.after else 0
-    wanted = Filter(text=query.text, wanted=query.wanted)
+    wanted = Filter(text=query.text, wanted=query.wanted, only=query.only)
     with reading() as session:
-        found = queries.list_partnerships(session, wanted, after, query.limit + 1)
+        found = listing.list_partnerships(session, wanted, after, query.limit + 1)
     shown = [row for row, _name in found[: query.limit]]
     return PartnershipPage(
         items=tuple(_answer(row) for row in shown),
@@ -100,6 +122,7 @@ def list_partnerships(query: PartnershipQuery) -> PartnershipPage:
 @operation(bp, "/mail-access/connectors", Permission.VIEW)
 def list_connectors() -> Connectors:
     """List the paired Exchange connectors."""
+    now = utc_now()
     with reading() as session:
         found = queries.list_connectors(session)
     return Connectors(
@@ -113,10 +136,19 @@ def list_connectors() -> Connectors:
                 disabled_at=row.disabled_at,
                 problem=row.problem,
                 waiting=row.waiting,
+                state=connector_state(row.disabled_at, row.contact_at, now),
+                undone=row.undo_at is not None or bool(row.status.get("undone")),
+                missing_rights=_missing(row),
             )
             for row in found
         )
     )
+
+
+def _missing(row: Connector) -> tuple[str, ...]:
+    said = read_status(row)
+    rights = said.rights if said else ()
+    return tuple(f"{right.cmdlet}: {right.missing}" for right in rights if right.missing)
 
 
 def _answer(row: Partnership) -> PartnershipAnswer:
@@ -136,5 +168,13 @@ def _answer(row: Partnership) -> PartnershipAnswer:
         applied=row.applied,
         applied_at=row.applied_at,
         applied_error=row.applied_error,
+        match=row.match,
+        overridden_at=row.overridden_at,
+        exception=row.exception,
+        exception_because=row.exception_because,
+        exception_until=row.exception_until,
+        open_doors=None if row.open_doors is None else tuple(row.open_doors.split()),
+        last_sync_at=row.last_sync_at,
+        next_due_at=row.next_due_at,
         seen_at=row.seen_at,
     )

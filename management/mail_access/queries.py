@@ -1,21 +1,20 @@
 """Reads connectors, partnerships and everything a decision about them rests on."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar, cast
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Select, func, or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
 from contracts.connector import BATCH, Access, Wanted
 from management.database import locked
 from management.devices.models import Device
-from management.devices.rules import EnrolmentState
 from management.mail_access.models import Connector, MailDecision, MailWipe, Partnership
-from management.mail_access.rules import MailSettings, Pause, WipeState
+from management.mail_access.rules import MailSettings, Pause
+from management.mail_access.states import WipeState
 from management.safety import queries as safety
 from runtime.errors import NotFoundError
 
@@ -25,20 +24,6 @@ KEEP_GONE = timedelta(days=30)
 CHUNK = 500
 _SETTINGS = TypeAdapter(MailSettings)
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """Which partnerships a list shows."""
-
-    text: str = ""
-    """Part of the mailbox, address, DeviceId or model."""
-    wanted: str = ""
-    match: str = ""
-    only: str = ""
-    """``held``, ``failed``, ``overridden``, ``exception``, ``grace`` or ``doors``."""
-    connector: str = ""
-    with_gone: bool = False
 
 
 def read_mail_settings(session: Session) -> MailSettings:
@@ -228,20 +213,6 @@ def get_partnership(session: Session, partnership_id: int) -> Partnership:
     return found
 
 
-def list_partnerships(
-    session: Session, shown: Filter, after: int = 0, limit: int = 50
-) -> list[tuple[Partnership, str]]:
-    """Return at most *limit* partnerships with the matched device's name, id above *after*."""
-    wanted = (
-        select(Partnership, func.coalesce(Device.name, ""))
-        .outerjoin(Device, Device.id == Partnership.device_id)
-        .where(Partnership.id > after)
-        .order_by(Partnership.id)
-        .limit(limit)
-    )
-    return [(row, name) for row, name in session.execute(_filtered(wanted, shown))]
-
-
 def list_device_partnerships(session: Session, device_id: UUID) -> list[Partnership]:
     """Return the partnerships matched to one device, for its page."""
     wanted = select(Partnership).where(Partnership.device_id == device_id)
@@ -255,75 +226,10 @@ def find_device_name(session: Session, device_id: UUID | None) -> str:
     return session.scalar(select(Device.name).where(Device.id == device_id)) or ""
 
 
-def list_candidates(session: Session, row: Partnership, limit: int = 20) -> list[Device]:
-    """Return the enrolled devices that a person may match to *row*: of its user, or of its id."""
-    names = {row.user_address.casefold(), row.mailbox.rsplit("/", 1)[-1].casefold()} - {""}
-    local_parts = {name.partition("@")[0] for name in names}
-    owner = func.lower(Device.owner_address)
-    wanted = select(Device).where(
-        Device.enrolment_state == EnrolmentState.ENROLLED,
-        or_(
-            Device.exchange_device_id == row.exchange_device_id,
-            owner.in_(names),
-            *(owner.startswith(part + "@", autoescape=True) for part in sorted(local_parts)),
-        ),
-    )
-    return list(session.scalars(wanted.order_by(Device.name).limit(limit)))
-
-
 def list_history(session: Session, partnership_id: int, limit: int = 100) -> list[MailDecision]:
     """Return the latest changes of one partnership, newest first."""
     wanted = select(MailDecision).where(MailDecision.partnership_id == partnership_id)
     return list(session.scalars(wanted.order_by(MailDecision.id.desc()).limit(limit)))
-
-
-def count_wanted(session: Session) -> dict[str, int]:
-    """Return how many live partnerships are wanted ``allow``, ``block`` and ``leave``."""
-    rows = session.execute(
-        select(Partnership.wanted, func.count())
-        .where(Partnership.gone_at.is_(None))
-        .group_by(Partnership.wanted)
-    )
-    return {"allow": 0, "block": 0, "leave": 0} | {row[0]: row[1] for row in rows}
-
-
-def _filtered(wanted: Select[Partnership, str], shown: Filter) -> Select[Partnership, str]:
-    if shown.text:
-        columns = (
-            Partnership.mailbox,
-            Partnership.user_address,
-            Partnership.exchange_device_id,
-            Partnership.device_model,
-        )
-        text = shown.text.strip()
-        wanted = wanted.where(or_(*(column.icontains(text, autoescape=True) for column in columns)))
-    if shown.wanted:
-        wanted = wanted.where(Partnership.wanted == shown.wanted)
-    if shown.match:
-        wanted = wanted.where(Partnership.match == shown.match)
-    if shown.only in _ONLY:
-        wanted = wanted.where(_ONLY[shown.only])
-    if (connector_id := _read_id(shown.connector)) is not None:
-        wanted = wanted.where(Partnership.connector_id == connector_id)
-    return wanted if shown.with_gone else wanted.where(Partnership.gone_at.is_(None))
-
-
-_ONLY: dict[str, ColumnElement[bool]] = {
-    "held": Partnership.held_at.is_not(None),
-    "failed": (Partnership.applied_error != "") & Partnership.overridden_at.is_(None),
-    "overridden": Partnership.overridden_at.is_not(None),
-    "exception": Partnership.exception != "",
-    "grace": (Partnership.wanted != "block") & Partnership.next_due_at.is_not(None),
-    "doors": (Partnership.wanted == "block") & Partnership.open_doors.contains(" "),
-}
-"""``doors``: blocked here, while more than one other way to the mailbox is open."""
-
-
-def _read_id(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def chunks(items: Collection[T]) -> Iterator[Sequence[T]]:

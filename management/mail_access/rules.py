@@ -15,8 +15,6 @@ from contracts.connector import Access, WhenSilent
 from management.compliance.judgement import Judgement, Rule, State
 from management.mail_access.matching import Match
 
-WARNING_AFTER = timedelta(minutes=5)
-DISCONNECTED_AFTER = timedelta(minutes=9)
 BRAKE_PERIOD = timedelta(hours=1)
 
 
@@ -52,17 +50,6 @@ class By:
 
     name: str
     address: str = ""
-
-
-class ConnectorState(StrEnum):
-    """How a connector stands."""
-
-    NORMAL = "normal"
-    WAITING = "waiting"
-    """Paired, and has not called yet."""
-    WARNING = "warning"
-    DISCONNECTED = "disconnected"
-    DISABLED = "disabled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,38 +296,6 @@ def room_for_blocks(recent: int, partnerships: int, settings: MailSettings) -> i
     """
     share = -(-partnerships * settings.block_limit_percent // 100)
     return max(0, max(settings.block_limit, share) - recent)
-
-
-class WipeState(StrEnum):
-    """How far a wipe through the mail server is."""
-
-    QUEUED = "queued"
-    """Waits for the signer, or for the connector."""
-    DONE = "done"
-    """The mail server took the order; the phone obeys at its next synchronisation."""
-    ACKNOWLEDGED = "acknowledged"
-    FAILED = "failed"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the connector has still to be told."""
-        return self is WipeState.QUEUED
-
-
-def connector_state(
-    disabled_at: datetime | None, contact_at: datetime | None, now: datetime
-) -> ConnectorState:
-    """Return how a connector stands that called last at *contact_at*."""
-    if disabled_at is not None:
-        return ConnectorState.DISABLED
-    if contact_at is None:
-        return ConnectorState.WAITING
-    silent = now - contact_at
-    if silent > DISCONNECTED_AFTER:
-        return ConnectorState.DISCONNECTED
-    return ConnectorState.WARNING if silent > WARNING_AFTER else ConnectorState.NORMAL
 
 
 def _moment(moment: datetime) -> str:

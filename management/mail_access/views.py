@@ -15,6 +15,7 @@ from management.mail_access import (
     by_hand,
     connector_views,
     decisions,
+    listing,
     phone_views,
     queries,
     settings_views,
@@ -37,10 +38,10 @@ def index() -> ResponseReturnValue:
     """List partnerships; every filter is in the address."""
     wanted, after = read_filter(request.args), request.args.get("after")
     with reading() as session:
-        found = queries.list_partnerships(
+        found = listing.list_partnerships(
             session, wanted, number_cursor(after) if after else 0, PAGE + 1
         )
-        counts = queries.count_wanted(session)
+        counts = listing.count_wanted(session)
         held = queries.list_held(session)
         connectors = queries.list_connectors(session)
         settings = queries.read_mail_settings(session)
@@ -61,9 +62,9 @@ def index() -> ResponseReturnValue:
     )
 
 
-def read_filter(said: MultiDict[str, str]) -> queries.Filter:
+def read_filter(said: MultiDict[str, str]) -> listing.Filter:
     """Return the filter that an address asks for."""
-    return queries.Filter(
+    return listing.Filter(
         text=said.get("q", "")[:200],
         wanted=said.get("wanted", ""),
         match=said.get("match", ""),
@@ -85,7 +86,7 @@ def show(partnership_id: int) -> ResponseReturnValue:
     with reading() as session:
         row = queries.get_partnership(session, partnership_id)
         history = queries.list_history(session, partnership_id)
-        candidates = queries.list_candidates(session, row)
+        candidates = listing.list_candidates(session, row)
         connector = queries.get_connector(session, row.connector_id)
         name = queries.find_device_name(session, row.device_id)
         wipes = wiping.list_wipes(session, row.id)

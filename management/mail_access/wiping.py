@@ -20,7 +20,8 @@ from management.context import Context
 from management.keys import Keys
 from management.mail_access import queries
 from management.mail_access.models import Connector, MailDecision, MailWipe, Partnership
-from management.mail_access.rules import By, WipeState
+from management.mail_access.rules import By
+from management.mail_access.states import WipeState
 from management.safety.queries import get_enforcement
 from management.signer_messages import MOST_ORDERS
 from management.work.service import enqueue

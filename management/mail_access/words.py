@@ -9,7 +9,8 @@ from flask_babel import lazy_gettext as _l
 from contracts.certificates import fingerprint
 from management.keys import CONSOLE_CERTIFICATE, Keys
 from management.mail_access.matching import Match
-from management.mail_access.rules import AllowedStates, AutomaticFor, ConnectorState, WipeState
+from management.mail_access.rules import AllowedStates, AutomaticFor
+from management.mail_access.states import ConnectorState, WipeState
 from management.settings import Settings
 from management.words import Word
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from management.context import Context
 from management.mail_access.queries import list_connectors
-from management.mail_access.rules import ConnectorState, connector_state
+from management.mail_access.states import ConnectorState, connector_state
 from management.relays.queries import list_used
 from management.updates import queries as updates
 from management.updates.rules import RunState

@@ -6,7 +6,7 @@ import pytest
 
 from exchange_connector.access_rules import BLOCKED_BY_OTHERS, OVERRIDDEN
 from management.mail_access import by_hand, connectors, decisions, queries
-from management.mail_access.rules import ConnectorState, connector_state
+from management.mail_access.states import ConnectorState, connector_state
 from management.safety import service as safety
 from runtime.clock import utc_now
 from runtime.errors import ConfigurationError, ForbiddenError, UnauthenticatedError

@@ -29,18 +29,17 @@ from management.mail_access.matching import (
 from management.mail_access.rules import (
     AllowedStates,
     AutomaticFor,
-    ConnectorState,
     Decision,
     Exempt,
     MailSettings,
     MatchedDevice,
     Pause,
     Standing,
-    connector_state,
     decide,
     grace_start,
     room_for_blocks,
 )
+from management.mail_access.states import ConnectorState, connector_state
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ROOT = Violation(
