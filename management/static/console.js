@@ -20,6 +20,10 @@ if (root.dataset.skTheme === "auto") {
 
 const rows = () => [...document.querySelectorAll(".sk-rows tr")].filter((row) => row.querySelector("a"));
 
+// What is typed is searched for at once; leaving the field must not fetch the same rows again,
+// because the row that has the focus would be replaced.
+document.querySelector("[data-sk-search]")?.addEventListener("change", (event) => event.stopPropagation());
+
 function step(direction) {
   const all = rows();
   if (!all.length) return;
