@@ -143,6 +143,26 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "app_claim",
+        sa.Column("sha256", sa.Unicode(length=64), nullable=False),
+        sa.Column("package", sa.Unicode(length=255), nullable=False),
+        sa.Column("signer_sha256", sa.Unicode(length=64), nullable=False),
+        sa.Column("name", sa.Unicode(length=255), nullable=False),
+        sa.Column("verdict", sa.Unicode(length=20), nullable=False),
+        sa.Column("rule", sa.Unicode(length=255), nullable=False),
+        sa.Column("family", sa.Unicode(length=255), nullable=False),
+        sa.Column("pattern_version", sa.Unicode(length=50), nullable=False),
+        sa.Column("since_version", sa.Unicode(length=50), nullable=False),
+        sa.PrimaryKeyConstraint("sha256", "package", "signer_sha256", name=op.f("pk_app_claim")),
+    )
+    with op.batch_alter_table("app_claim", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_app_claim_pattern_version_sha256"),
+            ["pattern_version", "sha256"],
+            unique=False,
+        )
+
+    op.create_table(
         "app_features",
         sa.Column("sha256", sa.Unicode(length=64), nullable=False),
         sa.Column("pattern_version", sa.Unicode(length=50), nullable=False),
@@ -1777,6 +1797,10 @@ def downgrade() -> None:
 
     op.drop_table("app_verdict")
     op.drop_table("app_features")
+    with op.batch_alter_table("app_claim", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_app_claim_pattern_version_sha256"))
+
+    op.drop_table("app_claim")
     with op.batch_alter_table("app_approval", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_app_approval_kind_value_ended_at"))
         batch_op.drop_index(batch_op.f("ix_app_approval_ended_at_ends_at"))
