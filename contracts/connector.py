@@ -17,6 +17,8 @@ Door = Literal["activesync", "imap", "pop", "ews", "owa", "mapi"]
 WhenSilent = Literal["hold", "open"]
 """What a connector does that hears nothing from management: ``hold`` keeps every block (fail
 closed), ``open`` takes the blocks back (fail open)."""
+LogLevel = Literal["error", "warning", "info", "debug", "trace"]
+"""``trace`` also shows what the libraries for HTTP and remote PowerShell say."""
 DeviceId = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -126,6 +128,9 @@ class WantedAccess:
     when_silent: WhenSilent = "hold"
     silent_hours: Annotated[int, Field(ge=1, le=8760)] = 24
     """So long without management before ``when_silent`` acts."""
+    log_level: LogLevel = "info"
+    log_level_until: Instant | None = None
+    """Until when that level holds; then it is the usual one again."""
     wipes: Annotated[tuple[Compact, ...], Field(max_length=BATCH)] = ()
     """Signed `contracts.agent.Order`s of a wipe, whose arguments are those of `WIPE_ARGUMENTS`."""
 

@@ -11,6 +11,7 @@ from threading import Event
 from prometheus_client import Counter, Gauge
 
 from contracts import keys as jwk
+from contracts.connector import WantedAccess
 from exchange_connector import configuration
 from exchange_connector.management_client import ManagementClient
 from exchange_connector.outcome import Outcome
@@ -94,6 +95,7 @@ class Loop:
         self.said.tell(outcome)
         _measure(outcome, self.passed_at - begun)
         self._back_off(outcome)
+        log_as_told(self.spool.wanted()[0], self.settings.log_level, utc_now())
         self.hears = not outcome.management_problem
         if outcome.unfinished and not outcome.exchange_problem:
             return 0.0
@@ -150,6 +152,16 @@ def _measure(outcome: Outcome, seconds: float) -> None:
         EXCHANGE_UP.set(not outcome.exchange_problem)
     if outcome.discovered is not None:
         PARTNERSHIPS.set(outcome.discovered)
+
+
+def log_as_told(wanted: WantedAccess, usual: str, now: datetime) -> None:
+    """Log as management asked, while its hour lasts; else as the settings say."""
+    until = wanted.log_level_until
+    told = wanted.log_level if until is not None and now < until else ""
+    logging.getLogger().setLevel({"trace": "DEBUG", "": usual.upper()}.get(told, told.upper()))
+    for library in ("pypsrp", "httpx", "httpcore", "urllib3"):
+        level = logging.DEBUG if told == "trace" else logging.WARNING
+        logging.getLogger(library).setLevel(level)
 
 
 def open_sync(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
+from uuid import NAMESPACE_URL, uuid5
 
 from contracts import connector as messages
 from contracts import keys as jwk
@@ -101,6 +102,8 @@ def _partnership(phone: Phone) -> messages.Partnership:
         mailbox=phone["mailbox"],
         user_address=phone["user_address"],
         device_id=phone["device_id"],
+        guid=str(uuid5(NAMESPACE_URL, f"{phone['mailbox']}/{phone['device_id']}")),
+        open_doors=("activesync", "ews", "owa", "mapi"),
         device_type=phone["device_type"],
         device_model=phone["device_model"],
         access_state=phone["state"],

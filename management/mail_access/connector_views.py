@@ -1,11 +1,13 @@
 """The pages of connectors: how they stand, pairing, letting in or not, undoing."""
 
+from typing import cast, get_args
 from uuid import UUID
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from contracts.connector import LogLevel
 from management.access import Permission, requires
 from management.mail_access import by_hand, queries, words
 from management.mail_access import connectors as pairing
@@ -13,6 +15,7 @@ from management.mail_access.pages import bp, by
 from management.mail_access.states import connector_state
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
+from runtime.errors import MalformedMessageError
 
 
 @bp.get("/connectors")
@@ -22,10 +25,17 @@ def connectors() -> ResponseReturnValue:
     now = utc_now()
     with reading() as session:
         found = [
-            (row, connector_state(row.disabled_at, row.contact_at, now), pairing.read_status(row))
+            (
+                row,
+                connector_state(row.disabled_at, row.contact_at, now),
+                pairing.read_status(row),
+                pairing.log_level_of(row, now),
+            )
             for row in queries.list_connectors(session)
         ]
-    return render_template("mail_access/connectors.html", connectors=found, mail=words)
+    return render_template(
+        "mail_access/connectors.html", connectors=found, levels=get_args(LogLevel), mail=words
+    )
 
 
 @bp.post("/connectors/code")
@@ -73,6 +83,21 @@ def undo(connector_id: UUID) -> ResponseReturnValue:
         flash(_("Within a minute everything is taken back. Entries of others stay."))
     else:
         flash(_("The connector allows and blocks again."))
+    return redirect(url_for("mail_access.connectors"))
+
+
+@bp.post("/connectors/<uuid:connector_id>/log-level")
+@requires(Permission.MANAGE_MAIL_ACCESS)
+def log_level(connector_id: UUID) -> ResponseReturnValue:
+    """Let the connector log more or less for an hour."""
+    said = request.form.get("level", "")
+    if said not in get_args(LogLevel):
+        raise MalformedMessageError(_("Choose a log level."))
+    with transaction("change a connector's log level") as session:
+        pairing.change_log_level(
+            session, context().keys, connector_id, cast(LogLevel, said), by(), utc_now()
+        )
+    flash(_("The log level holds for an hour, then it is info again."))
     return redirect(url_for("mail_access.connectors"))
 
 

@@ -4,6 +4,7 @@ import json
 from datetime import datetime, timedelta
 from hashlib import sha256
 from secrets import choice
+from typing import cast
 from uuid import UUID
 
 from sqlalchemy import delete, select, update
@@ -31,6 +32,8 @@ from runtime.errors import ForbiddenError, RefusedError, UnauthenticatedError
 CODE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 CODE_LENGTH = 16
 CODE_VALID = timedelta(minutes=15)
+LOG_LEVEL_HOLDS = timedelta(hours=1)
+USUAL_LEVEL: messages.LogLevel = "info"
 
 
 def make_pairing_code(session: Session, keys: Keys, by: By, now: datetime) -> str:
@@ -141,6 +144,30 @@ def disable_connector(
     connector.disabled_at = connector.disabled_at or now
     subject = f"{connector.name} {connector.id}"
     record(session, keys, by.name, "connector.disable", subject, reason, by.address, now=now)
+
+
+def change_log_level(
+    session: Session,
+    keys: Keys,
+    connector_id: UUID,
+    level: messages.LogLevel,
+    by: By,
+    now: datetime,
+) -> None:
+    """Let a connector log more or less for an hour."""
+    connector = queries.get_connector(session, connector_id)
+    connector.log_level = level
+    connector.log_level_until = None if level == USUAL_LEVEL else now + LOG_LEVEL_HOLDS
+    subject = f"{connector.name} {connector.id}"
+    record(session, keys, by.name, "connector.log_level", subject, level, by.address, now=now)
+
+
+def log_level_of(connector: Connector, now: datetime) -> messages.LogLevel:
+    """Return the level that holds now."""
+    until = connector.log_level_until
+    if until is None or until <= now:
+        return USUAL_LEVEL
+    return cast(messages.LogLevel, connector.log_level)
 
 
 def delete_connector(

@@ -30,6 +30,8 @@ class Connector(Base):
     """When it last reported everything the mail server knows."""
     undo_at: Mapped[datetime | None]
     """Since when it takes back what it did and does nothing more, by an administrator's word."""
+    log_level: Mapped[str] = mapped_column(Unicode(10), default="info")
+    log_level_until: Mapped[datetime | None]
     status: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """The last `contracts.connector.ConnectorStatus` as JSON."""
 

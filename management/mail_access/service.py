@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from contracts import connector as messages
 from management.audit.service import record
 from management.keys import Keys
-from management.mail_access import queries, telling
+from management.mail_access import connectors, queries, telling
 from management.mail_access.decisions import decide_due, decide_rows
 from management.mail_access.matching import Match
 from management.mail_access.models import (
@@ -196,6 +196,8 @@ def wanted_access(
         when_silent=settings.when_silent or "hold",
         silent_hours=settings.silent_hours,
         wipes=queries.list_wipe_tokens(session, connector.id, now),
+        log_level=connectors.log_level_of(connector, now),
+        log_level_until=connector.log_level_until,
     )
 
 

@@ -1,5 +1,6 @@
 """Undoing, silence of management, and what goes wrong at Exchange."""
 
+import logging
 from datetime import timedelta
 from threading import Event
 
@@ -7,10 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from exchange_connector.cli import exchange_connector
-from exchange_connector.loop import Loop
+from exchange_connector.loop import Loop, log_as_told
 from exchange_connector.settings import Settings
 from exchange_connector.sync import Look
-from management.mail_access import by_hand
+from management.mail_access import by_hand, connectors
 from management.mail_access.connectors import read_status
 from management.mail_access.queries import list_connectors
 from management.safety import service as safety
@@ -193,3 +194,23 @@ def test_throttling_is_counted_and_backs_off(bed: Bed) -> None:
     first = len(bed.exchange.calls)
     loop.step()
     assert len(bed.exchange.calls) == first
+
+
+def test_the_log_level_of_the_console_holds_for_an_hour(bed: Bed) -> None:
+    paired = bed.pair()
+    now = utc_now()
+    with bed.context.database.transaction("test") as session:
+        connectors.change_log_level(
+            session, bed.context.keys, paired.connector_id, "debug", BY, now
+        )
+    bed.run_pass(look=Look.NOT)
+    assert bed.spool
+    wanted, _ = bed.spool.wanted()
+    root, before = logging.getLogger(), logging.getLogger().level
+    try:
+        log_as_told(wanted, "INFO", now + timedelta(minutes=59))
+        assert root.level == logging.DEBUG
+        log_as_told(wanted, "INFO", now + timedelta(minutes=61))
+        assert root.level == logging.INFO
+    finally:
+        root.setLevel(before)

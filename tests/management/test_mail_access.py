@@ -493,6 +493,9 @@ def test_connectors_show_rights_counters_and_can_be_undone_and_deleted(
     assert "Clear-MobileDevice" in page
 
     path = f"/mail-access/connectors/{connector.id}"
+    assert console.post(f"{path}/log-level", data={"level": "loud"}).status_code == 400
+    console.post(f"{path}/log-level", data={"level": "debug"})
+    assert '"debug" selected' in console.get("/mail-access/connectors").text
     assert console.post(f"{path}/undo", data={"reason": ""}).status_code == 409
     console.post(f"{path}/undo", data={"reason": "trouble"})
     assert "Undone: enforces nothing" in console.get("/mail-access/connectors").text
