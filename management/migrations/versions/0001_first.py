@@ -275,6 +275,8 @@ def upgrade() -> None:
         sa.Column("issue", sa.Integer(), nullable=False),
         sa.Column("passed_at", UtcDateTime(), nullable=True),
         sa.Column("undo_at", UtcDateTime(), nullable=True),
+        sa.Column("log_level", sa.Unicode(length=10), nullable=False),
+        sa.Column("log_level_until", UtcDateTime(), nullable=True),
         sa.Column("status", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_connector")),
     )
