@@ -64,6 +64,30 @@ class App(Base):
         return self.signer_sha256 if self.basis == Basis.FILE and not self.misleading else ""
 
 
+class AppClaim(Base):
+    """What some device says of an app, and what follows from that alone.
+
+    It counts for the devices that say the very same, and for no other.
+    """
+
+    __tablename__ = "app_claim"
+    __table_args__ = (Index(None, "pattern_version", "sha256"),)
+
+    sha256: Mapped[str] = mapped_column(Unicode(64), primary_key=True)
+    package: Mapped[str] = mapped_column(primary_key=True)
+    signer_sha256: Mapped[str] = mapped_column(Unicode(64), primary_key=True)
+    """Empty: it does not say."""
+    name: Mapped[str]
+    """As the first device said."""
+    verdict: Mapped[str] = mapped_column(Unicode(20), default="")
+    rule: Mapped[str] = mapped_column(default="")
+    family: Mapped[str] = mapped_column(default="")
+    pattern_version: Mapped[str] = mapped_column(Unicode(50), default="")
+    """The set that judged it last."""
+    since_version: Mapped[str] = mapped_column(Unicode(50), default="")
+    """The set since which verdict, rule and family are these."""
+
+
 class StoredApp(Base):
     """A file of an app; it lies in the data folder under its SHA-256."""
 

@@ -1,6 +1,6 @@
 """Reads known apps, what was judged of them, and which devices hold them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -8,13 +8,16 @@ from uuid import UUID
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from management.apps.models import App, AppVerdict, DeviceApp, StoredApp
-from management.apps.rules import Reputation
+from contracts.agent import InstalledApp
+from management.apps.models import App, AppClaim, AppVerdict, DeviceApp, StoredApp
+from management.apps.rules import Basis, Reputation
 from management.devices.models import Device
 from management.work.models import Job
 from runtime.errors import NotFoundError
 
 BATCH = 500
+Claim = tuple[str, str, str]
+"""Hash, package and signer of an app as a device says."""
 MOST = 500
 
 
@@ -151,16 +154,47 @@ def list_device_apps(
     """Return the apps on a device with what is known of each, by package."""
     wanted = select(DeviceApp).where(DeviceApp.device_id == device_id).order_by(DeviceApp.package)
     apps = session.scalars(wanted).all()
-    known = reputations(session, {app.sha256 for app in apps})
-    return [(app, known.get(app.sha256)) for app in apps]
+    known = words_on(session, apps)
+    return [(app, known.get(claim_of(app))) for app in apps]
 
 
-def reputations(session: Session, hashes: Iterable[str]) -> dict[str, Reputation]:
-    """Return the current verdicts about those of *hashes* that were ever judged."""
-    found: dict[str, Reputation] = {}
-    for row in known_rows(session, hashes):
-        if row.verdict:
-            found[row.sha256] = reputation_of(row)
+def words_on(session: Session, held: Sequence[InstalledApp | DeviceApp]) -> dict[Claim, Reputation]:
+    """Return what is said of apps that devices hold, for each claim of a device.
+
+    What the file of an app says counts for all; else what the device itself claims of it does.
+    """
+    rows = {row.sha256: row for row in known_rows(session, {app.sha256 for app in held})}
+    read = {sha256: row for sha256, row in rows.items() if row.basis != Basis.REPORT}
+    claimed = list_claims(session, {app.sha256 for app in held} - _judged(read))
+    found: dict[Claim, Reputation] = {}
+    for app in held:
+        claim, row = claim_of(app), read.get(app.sha256)
+        if row is not None and row.verdict:
+            found[claim] = reputation_of(row)
+        elif (said := claimed.get(claim)) is not None and said.verdict:
+            found[claim] = Reputation(
+                said.sha256, said.verdict, said.since_version, said.rule, said.family
+            )
+    return found
+
+
+def _judged(rows: Mapping[str, App]) -> set[str]:
+    return {sha256 for sha256, row in rows.items() if row.verdict}
+
+
+def claim_of(app: InstalledApp | DeviceApp) -> Claim:
+    """Return what a device says of an app, as far as rules ask for it."""
+    return app.sha256, app.package, app.signer_sha256 or ""
+
+
+def list_claims(session: Session, hashes: Iterable[str]) -> dict[Claim, AppClaim]:
+    """Return everything that devices ever claimed of these hashes."""
+    wanted = sorted(set(hashes))
+    found: dict[Claim, AppClaim] = {}
+    for start in range(0, len(wanted), BATCH):
+        some = select(AppClaim).where(AppClaim.sha256.in_(wanted[start : start + BATCH]))
+        for row in session.scalars(some):
+            found[row.sha256, row.package, row.signer_sha256] = row
     return found
 
 

@@ -9,15 +9,18 @@ from sqlalchemy.orm import Session
 
 from contracts.agent import Apps, InstalledApp
 from management.apps.approvals import approved_hashes
+from management.apps.claims import keep_claims
 from management.apps.models import App, DeviceApp, StoredApp
 from management.apps.queries import (
     BATCH,
+    Claim,
+    claim_of,
     find_app,
     find_scan,
     get_app,
     get_known,
     known_rows,
-    reputation_of,
+    words_on,
 )
 from management.apps.rules import (
     LARGEST_APP_BYTES,
@@ -140,6 +143,8 @@ def record_inventory(
         _keep(session, device.id, known.get(app.package), app, said_at)
     session.flush()
     _count_holding(session, held_before, said, now)
+    if keep_claims(session, list(said.values())):
+        enqueue(session, LOOK_UP, f"{LOOK_UP}:{uuid4()}", {}, now=now)
     facts = {
         FactKind.PACKAGES: Fact(packages(said.values()), source, said_at),
         FactKind.BAD_APPS: Fact(_bad_apps(session, said.values()), SCANNER, said_at),
@@ -205,10 +210,11 @@ def refresh_bad_apps(session: Session, device_ids: Iterable[UUID], now: datetime
         some = select(DeviceApp).where(DeviceApp.device_id.in_(wanted[start : start + BATCH]))
         for row in session.scalars(some):
             held[row.device_id].append(row)
-    known, approved = _word_on(session, [row for rows in held.values() for row in rows])
+    every = [row for rows in held.values() for row in rows]
+    words, approved = words_on(session, every), _approved(session, every)
     changed = []
     for device_id, rows in held.items():
-        value = bad_apps(((row.sha256, row.package, row.name) for row in rows), known, approved)
+        value = bad_apps(_shown(rows), _of_holder(rows, words), approved)
         fact = Fact(value, SCANNER, now)
         if record_facts(session, device_id, {FactKind.BAD_APPS: fact}, now):
             changed.append(device_id)
@@ -218,17 +224,26 @@ def refresh_bad_apps(session: Session, device_ids: Iterable[UUID], now: datetime
 
 def _bad_apps(session: Session, apps: Iterable[InstalledApp]) -> list[dict[str, str]]:
     held = list(apps)
-    known, approved = _word_on(session, held)
-    return bad_apps(((app.sha256, app.package, app.name) for app in held), known, approved)
+    return bad_apps(
+        _shown(held), _of_holder(held, words_on(session, held)), _approved(session, held)
+    )
 
 
-def _word_on(
-    session: Session, held: Sequence[InstalledApp | DeviceApp]
-) -> tuple[dict[str, Reputation], set[str]]:
-    """Return the verdicts about apps, and the hashes that somebody answers for."""
-    rows = [row for row in known_rows(session, {app.sha256 for app in held}) if row.verdict]
-    known = {row.sha256: reputation_of(row) for row in rows}
-    return known, approved_hashes(session, {row.sha256: row.proven_signer for row in rows})
+def _shown(held: Sequence[InstalledApp | DeviceApp]) -> list[tuple[str, str, str]]:
+    return [(app.sha256, app.package, app.name) for app in held]
+
+
+def _of_holder(
+    held: Sequence[InstalledApp | DeviceApp], words: Mapping[Claim, Reputation]
+) -> dict[str, Reputation]:
+    """Return hash -> what is said of it, of the apps of one device."""
+    return {app.sha256: words[claim_of(app)] for app in held if claim_of(app) in words}
+
+
+def _approved(session: Session, held: Sequence[InstalledApp | DeviceApp]) -> set[str]:
+    """Return the hashes that somebody answers for."""
+    rows = known_rows(session, {app.sha256 for app in held})
+    return approved_hashes(session, {row.sha256: row.proven_signer for row in rows})
 
 
 def _keep(

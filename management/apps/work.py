@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from contracts.scan import ScanResult
-from management.apps import analysis, approvals, hunting, queries, service, verdicts
+from management.apps import analysis, approvals, claims, hunting, queries, service, verdicts
 from management.apps.approvals import RECHECK
 from management.apps.hunting import BATCH
 from management.apps.rejudging import Judge
@@ -71,7 +71,8 @@ def retro_hunt(context: Context, payload: dict[str, Any], progress: Progress) ->
     with context.database.reading() as session:
         hunt = _Hunt(active_set(session).version)
         folder = active_folder(session, context.settings)
-    if not _hunt_kept(context, Judge(folder), hunt, progress):
+    judge = Judge(folder)
+    if not _hunt_kept(context, judge, hunt, progress) or not _hunt_claims(context, judge):
         return
     hunt.devices.update(_look_again(context, progress, float("inf")))
     if not _hunt_files(context, folder, hunt, progress):
@@ -107,6 +108,16 @@ def _hunt_kept(context: Context, judge: Judge, hunt: _Hunt, progress: Progress) 
         progress(f"Judged {seen} of {total} known apps again; {hunt.changed} changed.")
         if len(busy) == len(known):
             time.sleep(BUSY_SECONDS)
+
+
+def _hunt_claims(context: Context, judge: Judge) -> bool:
+    """Judge what devices claim; False when the set is no longer the active one."""
+    while True:
+        with context.database.transaction("judge claims again") as session:
+            if active_set(session).version != judge.version:
+                return False
+            if not claims.judge_claims(session, judge):
+                return True
 
 
 def _hunt_files(context: Context, folder: Path, hunt: _Hunt, progress: Progress) -> bool:
@@ -194,6 +205,10 @@ def look_up(context: Context, payload: dict[str, Any], progress: Progress) -> No
                     verdicts.say(row, said, Basis.REPORT, judge.version, utc_now())
         with context.database.reading() as session:
             waiting = queries.list_unjudged(session)
+    is_more = True
+    while is_more:
+        with context.database.transaction("look claims up") as session:
+            is_more = bool(claims.judge_claims(session, judge, waiting=""))
     recheck(context, {}, progress)
 
 

@@ -184,6 +184,44 @@ def test_a_lie_of_the_first_reporter_is_not_held_against_others(
     assert bad_apps(ready, honest) == []
 
 
+@pytest.mark.parametrize("first", ["honest", "liar"])
+def test_what_one_device_claims_counts_for_that_device_alone(
+    ready: Context, tmp_path: Path, first: str
+) -> None:
+    go_live(ready, tmp_path, "2099.1.1", NEW_SIGNERS)
+    told = {"honest": bank("b" * 64), "liar": bank("a" * 64)}
+    order = [first, *(who for who in told if who != first)]
+    devices = {}
+    for who in order:
+        devices[who] = holder(ready, told[who])
+        work.look_up(ready, {}, print)
+    third = holder(ready, bank("b" * 64))  # known by now: nothing need be looked up
+
+    assert bad_apps(ready, devices["honest"]) == [("Bank", "malicious", "repackaged_app")]
+    assert bad_apps(ready, third) == bad_apps(ready, devices["honest"])
+    assert bad_apps(ready, devices["liar"]) == []
+    with ready.database.reading() as session:
+        ((_, shown),) = queries.list_device_apps(session, third)
+    assert shown is not None
+    assert shown.verdict == "malicious"
+
+
+def test_a_device_that_says_something_else_of_the_same_file_is_judged_anew(
+    ready: Context, tmp_path: Path
+) -> None:
+    go_live(ready, tmp_path, "2099.1.1", NEW_SIGNERS)
+    device_id = holder(ready, bank("a" * 64))
+    work.look_up(ready, {}, print)
+    with ready.database.transaction("test") as session:
+        device = session.get_one(Device, device_id)
+        apps = Apps(apps=(bank("b" * 64),))
+        service.record_inventory(session, device, apps, "agent", START, START)
+
+    work.look_up(ready, {}, print)
+
+    assert bad_apps(ready, device_id) == [("Bank", "malicious", "repackaged_app")]
+
+
 def test_a_new_set_judges_reported_apps_too_and_the_old_one_takes_it_back(
     ready: Context, tmp_path: Path
 ) -> None:
