@@ -54,7 +54,6 @@ _WORDS = {
         "size": "Size",
         "server": "Server",
         "signer": "Signed with the key",
-        "print": "Management’s key",
         "apple": "iPhone and iPad",
         "apple_text": "They need no package from here. Ask your administrator for an invitation.",
         "other": "日本語",
@@ -79,7 +78,6 @@ _WORDS = {
         "size": "サイズ",
         "server": "サーバー",
         "signer": "署名した鍵",
-        "print": "管理サーバーの鍵",
         "apple": "iPhoneとiPad",
         "apple_text": "ここからのパッケージは不要です。管理者に招待を依頼してください。",
         "other": "English",
@@ -134,10 +132,10 @@ def _code(words: dict[str, str], values: DownloadValues | None) -> str:
 def _details(
     words: dict[str, str], download: Download, values: DownloadValues | None, address: str
 ) -> str:
-    mebibytes = (download.size_bytes or 0) / 1024**2
+    size = download.size_bytes or 0
     rows = [
         ("version", f"{escape(download.version)} ({escape(download.package)})"),
-        ("size", f"{mebibytes:.1f} MiB"),
+        ("size", f"{size / 1024**2:.1f} MiB" if size > 1024**2 else f"{size / 1024:.0f} KiB"),
         ("server", escape(values.relay_url if values else address)),
         ("signer", f"<code>{download.signer_sha256 or '–'}</code>"),
     ]

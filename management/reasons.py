@@ -143,6 +143,27 @@ _SENTENCES = dict(
         _l("The enrolment key was used up already. Ask for a new one."),
         _l("The enrolment key was cancelled. Ask for a new one."),
         _l("This enrolment key asks for your user name and password."),
+        _l("It is not scanned yet. Wait for the verdict."),
+        _l(
+            "Another key signed it than the package that is handed out now: phones would refuse "
+            "the update. Withdraw the old one first if that is meant."
+        ),
+        _l("the file is neither UTF-8 nor Shift_JIS text"),
+        _l("the spreadsheet shortened the number: format its column as text"),
+        _l("the check digit of this IMEI is wrong"),
+        _l("this IMEI is a placeholder"),
+        _l("nothing in this line identifies a device"),
+        _l("Save the file as UTF-8 and upload it again."),
+        _l("Nothing to read is left of this file. Is it an HTML document with text?"),
+        _l("%(column)s: the check digit of this IMEI is wrong"),
+        _l("%(column)s: the spreadsheet shortened the number: format its column as text"),
+        _l("%(column)s: an IMEI has 15 digits, a MEID 14 hexadecimal digits from A0 or 18 digits"),
+        _l("%(column)s: a MAC address has 12 hexadecimal digits, like 00:1A:2B:3C:4D:5E"),
+        _l(
+            "%(column)s: this MAC address is a random one, another in each network; enter that of "
+            "the hardware"
+        ),
+        _l("%(value)s stands in line %(line)s already"),
         _l(
             "User name or password is not right, or this name has to wait after wrong tries. "
             "Wait a quarter of an hour at most and try again."

@@ -95,7 +95,7 @@ JOB_STATES = {
     "waiting": Word("warn", "person-exclamation", _l("Waits for a person")),
 }
 INVITATION_STATES = {
-    "active": Word("info", "hourglass-split", _l("Waiting")),
+    "active": Word("info", "hourglass-split", _l("Active")),
     "used": Word("ok", "check-circle", _l("Used")),
     "expired": Word("warn", "clock-history", _l("Expired")),
     "cancelled": Word("idle", "dash-circle", _l("Cancelled")),

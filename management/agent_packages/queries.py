@@ -43,6 +43,8 @@ def current_package(session: Session) -> AgentPackage | None:
 def why_not(session: Session, row: AgentPackage) -> str:
     """Return why a package may not be handed out."""
     app, why = publishable(session, row.sha256)
+    if not app.verdict:
+        return "It is not scanned yet. Wait for the verdict."
     current = current_package(session)
     before = get_known(session, current.sha256).signer_sha256 if current is not None else ""
     return why_not_released(why, app.signer_sha256, before)

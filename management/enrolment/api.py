@@ -1,4 +1,4 @@
-"""The API's view of invitations."""
+"""The API's view of enrolment keys: invitations, and keys for many devices."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,12 +8,15 @@ from uuid import UUID
 from flask import Blueprint
 from pydantic import Field
 
+from contracts.enrolment_key import typed
+from contracts.types import Instant
 from management.access import Permission, signed_in_name
 from management.api.operations import STRICT, Limit, Place, Whole, Words, operation
 from management.audit.notes import note
-from management.enrolment import queries, service
+from management.enrolment import queries, registrations, service
 from management.enrolment.models import Invitation
 from management.enrolment.queries import Cursor
+from management.enrolment.registrations import Registration
 from management.enrolment.rules import InvitationState
 from management.groups.models import ROOT_GROUP
 from management.paging import time_cursor, write_cursor
@@ -49,15 +52,44 @@ class NewInvitation:
     policy_id: UUID | None = None
     """Left out: the policy of the group."""
     days: Annotated[int, Field(ge=1, le=90), Whole] = 14
+    devices: Annotated[int, Field(ge=1, le=1000), Whole] = 1
+    """How many of the person's devices it lets in."""
+    asks_user: bool = False
+    """User name and password are asked too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey:
+    """A key that is nobody's own, for many devices."""
+
+    __pydantic_config__ = STRICT
+
+    purpose: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+    expires_at: Instant
+    """Three years ahead at most."""
+    key: Annotated[str, Field(max_length=90, pattern=r"^[A-Za-z0-9-]*$")] = ""
+    """Left out: a random one."""
+    devices: Annotated[int, Field(ge=1, le=1_000_000), Whole] | None = None
+    """How many it lets in; null: any number."""
+    group_id: UUID = ROOT_GROUP
+    policy_id: UUID | None = None
+    asks_user: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvitationAnswer:
-    """An invitation without its key."""
+    """An enrolment key's entry, without the key."""
 
     id: UUID
     address: str
+    """Empty: the key is nobody's own."""
     person: str
+    """Who is invited, or what the key is for."""
+    most_devices: int | None
+    """Null: any number."""
+    devices: int
+    """How many it let in."""
+    asks_user: bool
     group_id: UUID
     policy_id: UUID | None
     """Of its own; null: that of the group holds for the device."""
@@ -79,13 +111,34 @@ class InvitationPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvitationMade:
-    """A new invitation with everything a device needs; a secret, as long as it is unused."""
+    """A new key with everything a device needs; a secret, as long as it opens something."""
 
     invitation: InvitationAnswer
     key: str
-    """The enrolment key for typing."""
+    """The bare enrolment key."""
+    typed: str
+    """For typing without a server address: the relay's, the key and the print of our key."""
     link: str
     """Content of the QR code: ``sekisho://enrol?...``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationQuery:
+    """Which registrations are wanted."""
+
+    which: Literal["registered", "awaited", "failed"] = "registered"
+    text: Words = ""
+    """Part of person, address or device."""
+    after: Place = ""
+    limit: Limit = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationPage:
+    """Registrations, newest first."""
+
+    items: tuple[Registration, ...]
+    next: str | None
 
 
 @operation(bp, "/invitations", Permission.VIEW)
@@ -130,10 +183,50 @@ def make_invitation(body: NewInvitation) -> InvitationMade:
             signed_in_name(),
             now,
             body.group_id,
+            body.devices,
+            body.asks_user,
         )
         note(session, "invitation.make", body.address, invitation=str(invitation.id))
-    link = service.qr_content(key, relays[0].devices_url, fingerprint)
-    return InvitationMade(invitation=_answer(invitation, now), key=key, link=link)
+    return _made(invitation, key, relays[0].devices_url, fingerprint, now)
+
+
+@operation(bp, "/enrolment-keys", Permission.INVITE, "POST", 201, (404, 409, 503))
+def make_key(body: NewKey) -> InvitationMade:
+    """Make a key for many devices; it is listed among the invitations."""
+    now = utc_now()
+    fingerprint = str(context().signer.status()["thumbprint"])
+    with transaction("make an enrolment key") as session:
+        relays = list_used(session)
+        if not relays:
+            raise RefusedError("No relay is paired, so no device can enrol.")
+        invitation, key = service.make_key(
+            session,
+            context().keys,
+            body.purpose,
+            body.key,
+            body.policy_id,
+            body.expires_at,
+            signed_in_name(),
+            now,
+            body.group_id,
+            body.devices,
+            body.asks_user,
+        )
+        note(session, "enrolment_key.make", body.purpose, invitation=str(invitation.id))
+    return _made(invitation, key, relays[0].devices_url, fingerprint, now)
+
+
+@operation(bp, "/registrations", Permission.VIEW)
+def list_registrations(query: RegistrationQuery) -> RegistrationPage:
+    """List registered devices, invitations that nobody used, or failed enrolments."""
+    place = Cursor(*time_cursor(query.after)) if query.after else None
+    with reading() as session:
+        found = registrations.LISTS[query.which](session, query.text, place, query.limit + 1)
+    shown = found[: query.limit]
+    more = len(found) > query.limit
+    return RegistrationPage(
+        items=tuple(shown), next=write_cursor(shown[-1].at, shown[-1].id) if more else None
+    )
 
 
 @operation(
@@ -147,11 +240,25 @@ def cancel_invitation(invitation_id: UUID) -> InvitationAnswer:
     return _answer(found, utc_now())
 
 
+def _made(
+    invitation: Invitation, key: str, relay_url: str, fingerprint: str, now: datetime
+) -> InvitationMade:
+    return InvitationMade(
+        invitation=_answer(invitation, now),
+        key=key,
+        typed=typed(key, fingerprint, relay_url),
+        link=service.qr_content(key, relay_url, fingerprint),
+    )
+
+
 def _answer(invitation: Invitation, now: datetime) -> InvitationAnswer:
     return InvitationAnswer(
         id=invitation.id,
         address=invitation.address,
         person=invitation.person,
+        most_devices=invitation.most_devices,
+        devices=invitation.devices,
+        asks_user=invitation.asks_user,
         group_id=invitation.group_id,
         policy_id=invitation.policy_id,
         state=queries.state_of(invitation, now).value,

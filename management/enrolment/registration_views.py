@@ -4,17 +4,12 @@ from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from management.access import Permission, requires
-from management.enrolment import registrations
 from management.enrolment.queries import Cursor
+from management.enrolment.registrations import LISTS
 from management.paging import PAGE, time_cursor, write_cursor
 from management.web import is_fragment, reading
 
 bp = Blueprint("registrations", __name__, url_prefix="/registrations")
-LISTS = {
-    "registered": registrations.list_registered,
-    "awaited": registrations.list_awaited,
-    "failed": registrations.list_failed,
-}
 
 
 @bp.get("")

@@ -95,6 +95,9 @@ def list_failed(
     ]
 
 
+LISTS = {"registered": list_registered, "awaited": list_awaited, "failed": list_failed}
+
+
 def _registered(device: Device, invitation: Invitation | None) -> Registration:
     return Registration(
         id=device.id,

@@ -17,6 +17,7 @@ from management.overview.queries import read_device_page
 from management.overview.service import retire_device
 from management.overview.why_views import picked
 from management.paging import PAGE, number_cursor, write_cursor
+from management.terms.queries import terms_of
 from management.web import is_fragment, reading, transaction
 from runtime.clock import utc_now
 
@@ -27,9 +28,11 @@ def show(device_id: UUID) -> ResponseReturnValue:
     """Show one device: state and reasons, facts, commands, apps, mail, activity, incidents."""
     with reading() as session:
         page = read_device_page(session, device_id)
+        terms = terms_of(session, device_id)
     return render_template(
         "devices/show.html",
         p=page,
+        terms=terms,
         w=page.why,
         picked=picked(page.why.at),
         device=page.device,

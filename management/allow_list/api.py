@@ -1,0 +1,159 @@
+"""The API's view of the allow-list."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from flask import Blueprint
+from pydantic import Field
+
+from management.access import Permission, signed_in_name
+from management.allow_list import queries, rules, service
+from management.allow_list.rules import Identifiers, Unlisted
+from management.api.operations import STRICT, Limit, Place, Words, operation
+from management.audit.notes import note
+from management.paging import read_cursor, write_cursor
+from management.web import reading, transaction
+from runtime.clock import utc_now
+from runtime.errors import MalformedMessageError
+
+bp = Blueprint("allow_list_api", __name__, url_prefix="/api/v1")
+Cell = Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowedQuery:
+    """Which devices of the list are wanted."""
+
+    text: Words = ""
+    after: Place = ""
+    limit: Limit = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAllowed:
+    """A device by at least one of its numbers."""
+
+    __pydantic_config__ = STRICT
+
+    imei_or_meid: Cell = ""
+    wifi_mac: Cell = ""
+    serial: Cell = ""
+    enrolment_id: Cell = ""
+    note: Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowedAnswer:
+    """A device of the list."""
+
+    id: UUID
+    imei_or_meid: str
+    wifi_mac: str
+    serial: str
+    enrolment_id: str
+    note: str
+    added_at: datetime
+    added_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowedPage:
+    """Devices of the list, and what becomes of others."""
+
+    items: tuple[AllowedAnswer, ...]
+    next: str | None
+    count: int
+    unlisted: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnlistedSetting:
+    """What becomes of devices that are not on the list."""
+
+    __pydantic_config__ = STRICT
+
+    unlisted: Literal["allowed", "refused", "group"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """How many devices the list has now."""
+
+    count: int
+
+
+@operation(bp, "/allow-list", Permission.VIEW)
+def list_allowed(query: AllowedQuery) -> AllowedPage:
+    """List the devices that may enrol."""
+    with reading() as session:
+        place = _place(query.after)
+        found = queries.list_allowed(session, query.text, place, query.limit + 1)
+        count, unlisted = queries.count_listed(session), queries.unlisted_setting(session)
+    shown = found[: query.limit]
+    return AllowedPage(
+        items=tuple(
+            AllowedAnswer(
+                id=row.id,
+                imei_or_meid=row.imei,
+                wifi_mac=row.wifi_mac,
+                serial=row.serial,
+                enrolment_id=row.enterprise_id,
+                note=row.note,
+                added_at=row.added_at,
+                added_by=row.added_by,
+            )
+            for row in shown
+        ),
+        next=write_cursor(shown[-1].id) if len(found) > query.limit else None,
+        count=count,
+        unlisted=unlisted.value,
+    )
+
+
+@operation(bp, "/allow-list", Permission.INVITE, "POST", 201, (409,))
+def add_allowed(body: NewAllowed) -> Added:
+    """Add one device."""
+    cells = {name: getattr(body, name) for name in rules.COLUMNS}
+    parsed = rules.parse_one(cells)
+    if parsed.bad:
+        raise MalformedMessageError(parsed.bad[0][1])
+    (line,) = parsed.lines
+    with transaction("add to the allow-list") as session:
+        service.add(session, line.identifiers, line.note, signed_in_name(), utc_now())
+        note(session, "allow_list.add", _shown(line.identifiers))
+        return Added(count=queries.count_listed(session))
+
+
+@operation(bp, "/allow-list/<uuid:row_id>/remove", Permission.INVITE, "POST")
+def remove_allowed(row_id: UUID) -> Added:
+    """Take one device off the list."""
+    with transaction("take off the allow-list") as session:
+        row = service.remove(session, row_id)
+        shown = Identifiers(row.imei, row.wifi_mac, row.serial, row.enterprise_id)
+        note(session, "allow_list.remove", _shown(shown))
+        session.flush()
+        return Added(count=queries.count_listed(session))
+
+
+@operation(bp, "/allow-list/setting", Permission.CHANGE_SETTINGS, "PUT")
+def set_unlisted(body: UnlistedSetting) -> UnlistedSetting:
+    """Set what becomes of devices that are not on the list."""
+    with transaction("set the allow-list") as session:
+        service.choose(session, Unlisted(body.unlisted), signed_in_name(), utc_now())
+        note(session, "allow_list.choose", body.unlisted)
+    return body
+
+
+def _place(word: str) -> UUID | None:
+    if not word:
+        return None
+    try:
+        return UUID(read_cursor(word, 1)[0])
+    except ValueError:
+        raise MalformedMessageError("There is no such place in the list.") from None
+
+
+def _shown(one: Identifiers) -> str:
+    return one.imei or one.serial or one.wifi_mac or one.enterprise_id
