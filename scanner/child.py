@@ -29,6 +29,8 @@ from scanner.scan import scan
 IDLE_SECONDS = 120
 REQUEST_BYTES = 4096
 READY = b"ready"
+GARBAGE = 50_000
+"""Objects made between two garbage collections of a copy, which makes few circles of them."""
 FAILED = 70
 """Exit status of a copy that could not even answer."""
 _CODECS = ("ascii", "latin-1", "utf-8", "utf-16-be", "utf-16-le")
@@ -80,6 +82,7 @@ class Server:
         self._poll.register(self._woken, select.POLLIN)
         gc.collect()
         gc.freeze()  # so that a copy's garbage collection touches no shared memory
+        gc.set_threshold(GARBAGE)
         self._control.send(READY)
         is_asked = True
         while is_asked or self._copies:

@@ -106,7 +106,7 @@ class Walk:
 
     def _run(self, frame: Frame) -> None:
         units, size = frame.units, len(frame.units)
-        marks = bytearray(size)
+        marks, handle, lengths = bytearray(size), HANDLERS, LENGTHS
         seen: dict[int, list[frozenset[int]]] = {}
         waiting = [(0, frame.registers, 1)]
         handlers = [*code_file.catch_places(frame.file, frame.method.code_at, len(frame.units))]
@@ -126,10 +126,10 @@ class Walk:
                 marks[at] = turn
                 steps += 1
                 code = units[at] & 0xFF
-                length = LENGTHS[code]
+                length = lengths[code]
                 if at + length > size:
                     break
-                HANDLERS[code](self, frame, at)
+                handle[code](self, frame, at)
                 if FIRST_BRANCH <= code <= LAST_BRANCH:
                     targets, goes_on = branch_targets(units, at)
                     if wide and targets:
