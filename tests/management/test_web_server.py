@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from management.access import Role
-from management.administrators.service import add_administrator, begin_session
+from management.administrators.service import add_administrator, begin_session, make_token
 from management.database import Database
 from management.keys import prepare
 from management.migrations.run import upgrade
@@ -188,3 +188,35 @@ def test_an_upload_larger_than_any_other_body_arrives_from_who_may_upload(
     stored = home / "uploads" / f"{hashlib.sha256(content).hexdigest()}.apk"
     assert stored.stat().st_size == len(content)
     database.close()
+
+
+def test_a_program_uploads_a_large_file_with_its_token(
+    home: Path, server: tuple[str, "subprocess.Popen[bytes]"]
+) -> None:
+    base, _ = server
+    trusting = ssl.create_default_context(cafile=str(home / "keys" / "ca.pem"))
+    _until(lambda: _answers(base, trusting))
+    database, now = Database(f"sqlite:///{home}/sekisho.db"), utc_now()
+    tokens = {}
+    with database.transaction("make administrators") as session:
+        for role in (Role.ADMINISTRATOR, Role.READ_ONLY):
+            someone = add_administrator(session, role.value, role, now)
+            tokens[role] = make_token(session, someone, "test", now)
+    database.close()
+    content = os.urandom(1024 * 1024) * 8
+
+    with httpx.Client(verify=trusting, timeout=60) as client:
+        sent = {
+            role: client.post(
+                f"{base}/api/v1/apps?file_name=large.apk",
+                headers={"Authorization": f"Bearer {token}"},
+                content=content,
+            )
+            for role, token in tokens.items()
+        }
+
+    assert sent[Role.ADMINISTRATOR].status_code == 202, sent[Role.ADMINISTRATOR].text
+    assert sent[Role.ADMINISTRATOR].json()["size_bytes"] == len(content)
+    assert sent[Role.READ_ONLY].status_code in (403, 413)
+    stored = home / "uploads" / f"{hashlib.sha256(content).hexdigest()}.apk"
+    assert stored.stat().st_size == len(content)
