@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from contracts.connector import Access, Applied, Wanted
 from exchange_connector.access_rules import Lists, Plan, mailboxes_to_visit, plan
-from exchange_connector.backends.cmdlets import BULK, Exchange, Mailbox
+from exchange_connector.backends.cmdlets import BULK, Exchange, Mailbox, ThrottledError
 from exchange_connector.outcome import Outcome
 from exchange_connector.retries import Retries
 from exchange_connector.spool import Known, Pair, Spool
@@ -120,8 +120,10 @@ class Enforcer:
             return changed
         except RefusedError as error:
             self._note_failure(box, str(error))
+        except ThrottledError:
+            raise
         except UnavailableError:
-            self.retries.failed(box.name, utc_now())
+            self.retries.failed(box.name, utc_now(), broke=True)
             raise
         except Exception as error:
             log.exception("%s: an unexpected error", box.name)

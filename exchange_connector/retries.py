@@ -11,6 +11,8 @@ LONGEST = timedelta(hours=1)
 class _Failure:
     attempts: int
     again_at: datetime
+    broke: bool
+    """The session ended with it, so the others waited too."""
 
 
 class Retries:
@@ -25,20 +27,24 @@ class Retries:
         failure = self._failures.get(mailbox)
         return failure is None or now >= failure.again_at
 
-    def failed(self, mailbox: str, now: datetime) -> None:
-        """Wait twice as long as the last time."""
+    def failed(self, mailbox: str, now: datetime, broke: bool = False) -> None:
+        """Wait twice as long as the last time; *broke*: the whole session ended with it."""
         before = self._failures.get(mailbox)
         attempts = before.attempts + 1 if before else 1
         wait = min(FIRST * 2 ** min(attempts - 1, 10), LONGEST)
-        self._failures[mailbox] = _Failure(attempts, now + wait)
+        self._failures[mailbox] = _Failure(attempts, now + wait, broke)
 
     def worked(self, mailbox: str) -> None:
         """Forget the failures of *mailbox*."""
         self._failures.pop(mailbox, None)
 
     def retry_now(self) -> None:
-        """Try everything again at once: what is wanted has changed."""
-        self._failures.clear()
+        """Try again at once what failed alone: what is wanted has changed.
+
+        What broke a session waits on: where decisions change each minute it would starve all that
+        come after it.
+        """
+        self._failures = {name: one for name, one in self._failures.items() if one.broke}
 
     def is_news(self, pair: tuple[str, str], access: str, error: str) -> bool:
         """Tell whether this error was not the last thing told of *pair*; remember it."""

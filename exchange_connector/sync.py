@@ -84,7 +84,7 @@ class Sync:
         """
         outcome = Outcome()
         self._refresh(outcome)
-        if outcome.may_act and act:
+        if (outcome.may_act or self._spool.is_undone()) and act:
             begun = time.monotonic()
             try:
                 self._at_exchange(look, outcome)

@@ -78,6 +78,19 @@ def test_undo_beside_exchange_works_without_management_until_resume(bed: Bed) ->
     assert ("ada", "ADA1") in bed.exchange.blocked()
 
 
+def test_undo_beside_exchange_also_works_for_a_disabled_connector(bed: Bed) -> None:
+    two_blocked(bed)
+    connector_id = bed.partnership("ADA1").connector_id
+    with bed.context.database.transaction("test") as session:
+        connectors.disable_connector(
+            session, bed.context.keys, connector_id, BY, "trouble", utc_now()
+        )
+    bed.close()
+    done = CliRunner(env={"SEKISHO_HOME": str(bed.home)}).invoke(exchange_connector, ["undo"])
+    assert done.exception is None, done.output
+    assert only_foreign_is_left(bed)
+
+
 @pytest.mark.parametrize(("chosen", "stays"), [("hold", True), ("open", False)])
 def test_after_long_silence_it_does_what_was_chosen(bed: Bed, chosen: str, stays: bool) -> None:
     two_blocked(bed)
@@ -102,11 +115,13 @@ def test_after_long_silence_it_does_what_was_chosen(bed: Bed, chosen: str, stays
 def test_one_poisonous_mailbox_costs_one_pass_and_not_all(bed: Bed) -> None:
     for name in ("ada", "bob", "cyd"):
         bed.exchange.add_phone(name, f"{name}1")
-        bed.enrol(f"{name}@corp.test", f"{name}1")
+        cyd = bed.enrol(f"{name}@corp.test", f"{name}1")
     bed.pair()
     bed.exchange.faults.poisonous.add("ada")
 
-    for _ in range(3):
+    bed.run_pass()
+    for rooted in (True, False):  # decisions change, which tries again whatever failed alone
+        bed.say(cyd, rooted=rooted)
         bed.run_pass()
     assert bed.exchange.allowed() == {("bob", "bob1"), ("cyd", "cyd1")}
     bed.exchange.faults.poisonous.clear()
