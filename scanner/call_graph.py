@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from scanner.code_file import Method
 from scanner.flow import USER_ACTS
+from scanner.frames import Budget
 from scanner.program import Program, Reference
 
 MAXIMUM_SITES = 400
@@ -18,8 +19,8 @@ MAXIMUM_METHODS = 4_000
 class CallGraph:
     """The calls of one program, backwards."""
 
-    def __init__(self, program: Program) -> None:
-        self._program = program
+    def __init__(self, program: Program, budget: Budget) -> None:
+        self._program, self._budget = program, budget
         self._families: dict[str, list[str]] = {}
 
     def towards(
@@ -40,6 +41,7 @@ class CallGraph:
         kinds: set[str] = set()
         for method in methods:
             family = self._family(method.owner)
+            self._budget.spend(len(family))
             for owner in family:
                 rows += self._program.rows_of(method._replace(owner=owner))
             if not method.name.startswith("<"):

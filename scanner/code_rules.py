@@ -32,7 +32,7 @@ class CodeSearch:
         self._program = program
         self._budget = budget
         self._noted = _noted(program, references)
-        self._starts = Starts(program, references)
+        self._starts = Starts(program, references, budget)
         self._walks: dict[tuple[object, int, bool], Walk] = {}
 
     def evidence(self, clause: Clause, classes: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ import struct
 import sys
 from array import array
 from bisect import bisect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import compress
 
@@ -26,6 +26,8 @@ KINDS = bytes(_KIND)
 MAXIMUM_SEARCHES = 64
 """Of single rows in one file."""
 MAXIMUM_HITS = 20_000
+MAXIMUM_STEPS = 400_000
+"""Taken to search for methods around instructions; then all methods are listed once."""
 ALL = sys.maxsize
 _WINDOW = 2048
 _SHORTEST = 1 << 14
@@ -33,7 +35,7 @@ _SHORTEST = 1 << 14
 _CODE, _CLASS_DATA = 0x2001, 0x2000
 Found = tuple[int, int, int]
 """Offset of the code, row of the class, index of the method."""
-CodesOf = Callable[[int], Iterable[tuple[int, int]]]
+CodesOf = Callable[[int], Sequence[tuple[int, int]]]
 """Row of a class -> index and offset of the code of each of its methods."""
 
 
@@ -50,6 +52,9 @@ class CodeSites:
         self._classes = sorted(zip((place for (place,) in table), range(rows), strict=True))
         self._known: dict[int, Found | None] = {}
         self._searches, self._hits = MAXIMUM_SEARCHES, MAXIMUM_HITS
+        is_odd = self._start < _SHORTEST or self._classes_start >= self._classes_end
+        self._steps = 0 if is_odd else MAXIMUM_STEPS
+        self._last: Found | None = None
 
     def users(self, kind: int, rows: Iterable[int], most: int = ALL) -> set[Found]:
         """Return the methods whose code names one of *rows*; it stops when they are over *most*."""
@@ -85,11 +90,17 @@ class CodeSites:
 
     def _method_around(self, site: int) -> Found | None:
         """Return the method with the instruction at *site*; None: no method has one there."""
-        if self._every is not None:
-            number = bisect(self._every, (site,)) - 1
-            return self._if_inside(self._every[number], site) if number >= 0 else None
+        if self._last is None or self._if_inside(self._last, site) is None:
+            self._last = self._search_before(site) if self._steps > 0 else None
+            if self._steps <= 0:
+                number = bisect(self._every, (site, sys.maxsize)) - 1
+                self._last = self._every[number] if number >= 0 else None
+        return self._last and self._if_inside(self._last, site)
+
+    def _search_before(self, site: int) -> Found | None:
+        """Return the method that begins last before *site*, if that takes not too many steps."""
         high = (site - 16) & ~3  # Android aligns methods to four
-        while high >= self._start:
+        while high >= self._start and self._steps > 0:
             low = max(high - _WINDOW, self._start + -self._start % 4)
             words = struct.unpack_from(f"<{(high - low) // 4 + 4}I", self._data, low)
             for number in range(len(words) - 4, -1, -1):
@@ -97,7 +108,8 @@ class CodeSites:
                 if self._may_begin(low + 4 * number, registers, outs, units):
                     found = self._method_at(low + 4 * number)
                     if found is not None:
-                        return self._if_inside(found, site)
+                        return found
+            self._steps -= len(words)
             high = low - 4
         return None
 
@@ -113,10 +125,8 @@ class CodeSites:
         return found if found[0] + 16 <= site < found[0] + 16 + 2 * units else None
 
     @cached_property
-    def _every(self) -> list[Found] | None:
+    def _every(self) -> list[Found]:
         """All methods, sorted, for a file in which they cannot be searched for."""
-        if self._start >= _SHORTEST and self._classes_start < self._classes_end:
-            return None
         rows = range(len(self._classes))
         return sorted((code, row, index) for row in rows for index, code in self._codes_of(row))
 
@@ -129,12 +139,16 @@ class CodeSites:
     def _naming(self, code: int) -> Iterator[Found]:
         """Yield the methods that the table of classes gives code at *code*."""
         needle = bytes((code & 0x7F | 0x80, code >> 7 & 0x7F | 0x80))
+        self._steps -= (self._classes_end - self._classes_start) // 256
         at = self._data.find(needle, self._classes_start, self._classes_end)
-        while at >= 0:
+        while at >= 0 and self._steps > 0:
+            self._steps -= 1
             place = bisect(self._classes, (at, len(self._data))) - 1
             if place >= 0 and self._data[at + 2] & 0x7F == code >> 14 & 0x7F:
                 row = self._classes[place][1]
-                yield from ((code, row, i) for i, given in self._codes_of(row) if given == code)
+                codes = self._codes_of(row)
+                self._steps -= len(codes)
+                yield from ((code, row, i) for i, given in codes if given == code)
             at = self._data.find(needle, at + 1, self._classes_end)
 
 

@@ -12,12 +12,15 @@ from scanner.behaviour_rules import alternatives
 from scanner.call_graph import CallGraph
 from scanner.code_file import Method
 from scanner.constant_rules import Constants
+from scanner.frames import Budget
 from scanner.program import Program, Reference
 
 FEW = 24
 """Places from which walking is cheaper than asking the call graph about them."""
 MOST_LOOKED_AT = 16
 """Methods that are examined for the numbers that they pass on."""
+METHODS_A_STEP = 64
+"""Listing what a class inherits costs, too."""
 CALLERS = 2
 """How many calls up a clause without a place to start looks."""
 _FIRST = ("<clinit>", "<init>", "attachBaseContext", "onCreate", "onServiceConnected")
@@ -35,10 +38,11 @@ class Start(NamedTuple):
 class Starts:
     """Where clauses start in one program."""
 
-    def __init__(self, program: Program, references: Mapping[str, Sequence[Reference]]) -> None:
-        self._program = program
-        self._references = references
-        self._graph = CallGraph(program)
+    def __init__(
+        self, program: Program, references: Mapping[str, Sequence[Reference]], budget: Budget
+    ) -> None:
+        self._program, self._references, self._budget = program, references, budget
+        self._graph = CallGraph(program, budget)
         self._constants = Constants(program)
 
     def of(self, clause: Clause, classes: Sequence[str]) -> list[Start]:
@@ -115,6 +119,7 @@ class Starts:
         """Return what runs in objects of a class: its methods and those of its own ancestors."""
         found: dict[tuple[str, str], Method] = {}
         for ancestor in self._program.line(kind):
+            self._budget.spend(len(ancestor.methods) // METHODS_A_STEP)
             for key, method in ancestor.methods.items():
                 if not names or method.name in names:
                     found.setdefault(key, method)

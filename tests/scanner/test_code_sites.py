@@ -1,5 +1,6 @@
 """The search of single rows finds what the copy of all instructions finds."""
 
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from scanner import code_sites
 from scanner.code_file import CodeFile, Method
+from scanner.code_sites import INVOKES, CodeSites
 from tests.scanner.corpus import real_apk, second_real_apk
 
 
@@ -71,3 +73,25 @@ def test_counting_stops_above_the_number_asked_for() -> None:
 
     assert file.count_users(rows, (), number) == number > 3
     assert file.count_users(rows, (), 2) > 2
+
+
+def test_instructions_without_methods_around_them_cost_no_search_each() -> None:
+    calls = bytes.fromhex("6e1005000000") * 400_000
+    data = bytearray(b"dex\n035\0" + bytes(0x4000) + bytes(32) + bytes(4) + calls)
+    code_map = struct.pack("<I", 2) + struct.pack("<HHII", 0x2000, 0, 1, 0x4010)
+    data += code_map + struct.pack("<HHII", 0x2001, 0, 1, 0x4030)
+    struct.pack_into("<I", data, 0x34, len(data) - 28)
+
+    sites = CodeSites(bytes(data), (1, 0x4010), lambda _: [(7, 0x4010)])
+
+    assert sites.users(INVOKES, [5]) == set()
+
+
+def test_where_the_search_takes_too_long_all_methods_are_listed() -> None:
+    file = CodeFile("classes.dex", _code(real_apk()))
+    rows = range(500, 520)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(code_sites, "MAXIMUM_STEPS", 2_000)
+        listed = CodeFile("classes.dex", file.data).users(rows, rows, rows)
+
+    assert listed == file.users(rows, rows, rows) != []
