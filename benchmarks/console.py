@@ -6,6 +6,7 @@ byte, of one browser at a time. ``SEKISHO_BENCH_DEVICES`` makes the fleet smalle
 ``SEKISHO_BENCH_DATABASES`` (``sqlite,postgresql``) chooses.
 """
 
+import gc
 import http.client
 import os
 import random
@@ -75,6 +76,8 @@ def _measured(name: str, url: URL, home: Path, devices: int) -> Iterator[dict[st
     app = create_app(context)
     app.test_client_class = ConsoleClient
     cookie = _cookie(app, context)
+    gc.collect()
+    gc.freeze()  # as `management.web_server` does
     with https(app, context, home) as address:
         ask = _asker(address, cookie)
         for case, paths in _cases(context).items():

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from io import BytesIO
 
 import segno
+from babel import dates
 from flask import g, request
 from flask_babel import (
-    format_date,
     format_decimal,
     format_percent,
-    format_time,
     format_timedelta,
+    get_locale,
     get_timezone,
     gettext,
     ngettext,
@@ -51,7 +52,15 @@ def zone() -> str:
 def moment(at: datetime) -> str:
     """Return an instant in the visitor's zone, to the minute, with the zone's name."""
     local = at.astimezone(get_timezone())
-    return f"{format_date(at, 'medium')} {format_time(at, 'short')} {local.tzname()}"
+    minute = local.replace(tzinfo=None, second=0, microsecond=0)
+    return f"{_minute(minute, str(get_locale()))} {local.tzname()}"
+
+
+@lru_cache(maxsize=4096)
+def _minute(local: datetime, locale: str) -> str:
+    """Return a minute in words; a list writes a hundred, and many are the same."""
+    day = dates.format_date(local, "medium", locale=locale)
+    return f"{day} {dates.format_time(local, 'short', locale=locale)}"
 
 
 def ago(at: datetime) -> str:

@@ -1,5 +1,6 @@
 """Serves the console: granian, one worker, TLS from the data folder; see `web_front`."""
 
+import gc
 import multiprocessing
 import os
 import resource
@@ -81,7 +82,10 @@ def application() -> object:
         with app.request_context(environ):
             return sessions.may(Permission.MANAGE_APPS)
 
-    return WebFront(app, may_upload, loaded.home)
+    front = WebFront(app, may_upload, loaded.home)
+    gc.collect()
+    gc.freeze()  # what was imported stays: looking through it again would hold a page up for 70 ms
+    return front
 
 
 def _allow_connections() -> None:
