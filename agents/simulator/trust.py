@@ -26,7 +26,7 @@ class Invitation:
 
 def read_code(text: str, server: str = "") -> Invitation:
     """Return what an enrolment code says: a link, or a typed key with or without its server."""
-    if text.strip().lower().startswith("sekisho:"):
+    if "://" in text:
         return read_qr(text)
     typed = enrolment_key.read_typed(text)
     if bool(typed.relay_url) == bool(server):
