@@ -113,8 +113,6 @@ class Keep:
 
     def features(self, evidence: Evidence, inner: Iterable["OneApp"]) -> dict[str, Any]:
         """Return all features, for the answer, with those of the apps inside."""
-        if not self.values["is_app"]:
-            self.findings(evidence)
         return {
             **self.values,
             "apps": [one.keep.inner() for one in inner],

@@ -54,6 +54,7 @@ class _Scan:
         """Scan the file itself."""
         if not looks_like_archive(data):
             self._plain(data)
+            self._app.keep.findings(self._evidence)
             return
         self._archive(data, Archive(data, "", self._evidence), self._app, "", 0)
         self._judge()
@@ -191,13 +192,9 @@ class _Scan:
     def _judge(self) -> None:
         whole = self._app
         if not whole.has_manifest:
-            self._splits = [one for one in self._inner if one.outer is whole and one.has_manifest]
-            if not self._splits:
-                self._evidence.skip(
-                    "The file is no Android package: it has no AndroidManifest.xml."
-                )
-                return
-            unite(whole, self._splits, self._evidence)
+            members = [one for one in self._inner if one.outer is whole and one.has_manifest]
+            if unite(whole, members, self._evidence):
+                self._splits = members
         inner = [one for one in self._inner if one.manifest and one not in self._splits]
         for one in inner[MOST_JUDGED:]:
             self._evidence.skip(f"{one.place}: the file holds more apps than are judged.")
@@ -205,6 +202,7 @@ class _Scan:
         judged = [whole, *self._judged]
         for app in judged:
             app.look()
+        whole.keep.values["asked"] = judged[-1].keep.values["asked"]  # of all the same
         whole.keep.findings(self._evidence)
         for app in judged:
             app.judge()

@@ -12,21 +12,24 @@ from scanner.one_app import OneApp
 NAMES_SHOWN = 5
 
 
-def unite(whole: OneApp, members: Sequence[OneApp], evidence: Evidence) -> None:
+def unite(whole: OneApp, members: Sequence[OneApp], evidence: Evidence) -> bool:
     """Make *whole*, which has no manifest, the app that *members* are together.
 
-    What cannot be one app is noted as skipped.
+    False when they are none; that is noted as skipped, and each of them is judged alone.
     """
+    if not members:
+        evidence.skip("The file is no Android package: it has no AndroidManifest.xml.")
+        return False
     readable = [one for one in members if one.manifest is not None]
     packages = dict.fromkeys(one.manifest.package for one in readable if one.manifest)
     if len(packages) > 1:
         names = ", ".join([*packages][:NAMES_SHOWN])
         evidence.skip(f"The file holds {len(packages)} apps ({names}): scan each of them alone.")
-        return
+        return False
     base = next((one for one in readable if one.manifest and not one.manifest.split), None)
     if base is None or base.manifest is None:
         evidence.skip("The file holds parts of an app without its base, so nobody can install it.")
-        return
+        return False
     merged = _merged(base.manifest, [one.manifest for one in readable if one.manifest])
     whole.stand_for(base, merged)
     for one in readable:
@@ -34,6 +37,7 @@ def unite(whole: OneApp, members: Sequence[OneApp], evidence: Evidence) -> None:
         for trait in one.keep.values["traits"]:
             whole.keep.trait(trait)
         _same_signer(base, one, evidence)
+    return True
 
 
 def _merged(base: Manifest, all_of_them: Iterable[Manifest]) -> Manifest:

@@ -220,6 +220,16 @@ def test_what_is_no_set_of_one_app_is_never_clean(
     assert verdict(result) is Verdict.UNSCANNABLE
 
 
+def test_each_of_several_apps_is_judged_alone(scan_here: Scan) -> None:
+    apps = {"a.apk": signed(HONEST), "b.apk": signed(replace(SPY.sample, package="org.example.b"))}
+
+    result = scan_here(archive(apps))
+
+    assert places(result, "sms_forwarder")[0].startswith("b.apk!/classes.dex at 0x")
+    assert (result["package"], result["splits"]) == ("", [])
+    assert verdict(result) is Verdict.SUSPICIOUS
+
+
 def test_a_split_whose_manifest_cannot_be_read_is_never_clean(scan_here: Scan) -> None:
     broken = archive({"AndroidManifest.xml": b"\x03\x00\x08\x00" + b"\xff" * 40})
 
@@ -247,7 +257,7 @@ def test_an_app_that_the_base_of_a_set_carries_is_judged(scan_here: Scan) -> Non
         carrying({"assets/plugin.apk": signed(SPY.sample)}),
         carrying({"assets/m.apk": signed(replace(HONEST, package=TRUSTED))}),
         a_set(BASE, courier=REST),
-        archive({"a.apk": signed(SPY.sample), "b.apk": signed(HONEST)}),
+        archive({"a.apk": signed(replace(SPY.sample, package="org.b")), "b.apk": signed(HONEST)}),
     ],
     ids=["spy inside", "copy inside", "spread over splits", "two apps"],
 )
