@@ -40,6 +40,14 @@ def current_package(session: Session) -> AgentPackage | None:
     return session.scalars(select(AgentPackage).where(AgentPackage.current)).first()
 
 
+def offered_package(session: Session) -> AgentPackage | None:
+    """Return the package that is handed out, unless its verdict turned bad meanwhile."""
+    current = current_package(session)
+    if current is None or publishable(session, current.sha256)[1]:
+        return None
+    return current
+
+
 def why_not(session: Session, row: AgentPackage) -> str:
     """Return why a package may not be handed out."""
     app, why = publishable(session, row.sha256)

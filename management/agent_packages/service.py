@@ -14,6 +14,7 @@ from management.agent_packages.queries import (
     current_package,
     get_package,
     offered_key,
+    offered_package,
     why_not,
 )
 from management.agent_packages.rules import tag_of
@@ -98,7 +99,7 @@ def wanted_download(
     session: Session, context: Context, relay: Relay, now: datetime
 ) -> tuple[Download, DownloadValues | None]:
     """Return what a relay's page should say, not signed yet, and the values to be signed."""
-    current = current_package(session)
+    current = offered_package(session)
     if current is None:
         return Download(tag="nothing"), None
     app = get_known(session, current.sha256)
@@ -117,7 +118,7 @@ def wanted_download(
 
 def tell(session: Session, context: Context, after: UUID, limit: int, now: datetime) -> UUID:
     """Announce the package to some devices behind *after*; return the last, or *after*."""
-    current = current_package(session)
+    current = offered_package(session)
     if current is None:
         return after
     app = get_known(session, current.sha256)

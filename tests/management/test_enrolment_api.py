@@ -129,6 +129,10 @@ def test_a_package_is_handed_out_only_when_it_is_clean_and_of_the_same_maker(
     with context.database.reading() as session:
         assert packages.agent_files(session).keys() == {hashes[0]}
         assert apps.get_known(session, hashes[0]).version == "1.0"
+        assert packages.offered_package(session) is not None
+    with context.database.transaction("let it turn bad") as session:
+        apps.get_known(session, hashes[0]).verdict = "malicious"
+        assert packages.offered_package(session) is None
     console.post("/agent-package/withdraw")
     assert console.post(f"/agent-package/{hashes[1]}/release").status_code == 303
 
