@@ -32,6 +32,7 @@ _TITLES = {
     "package_installation": "Apps are installed",
 }
 _PROGRAM = "scanner.deep_child"
+_OF_A_SET = "It is a set of split packages: unpack it and let each package be analysed alone."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,9 @@ def deepen(path: Path, result: ScanResult, limits: Limits = DEEP) -> ScanResult:
     with open_file(path) as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != result.sha256:
             raise RefusedError(f"{path} is not the file that was scanned.")
+        if result.splits:
+            note = _note("deep_analysis_gap", "file", _OF_A_SET, "Not analysed")
+            return replace(result, findings=(*result.findings, note))
         try:
             said = _checked(ask_child(file, limits, _PROGRAM))
         except FailedError as error:

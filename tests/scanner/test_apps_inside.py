@@ -15,6 +15,7 @@ from patterns.opened import OpenSet
 from scanner import judgement_rules
 from scanner.again import judge_again
 from scanner.cli import scan as command
+from scanner.deep_analysis import deepen
 from scanner.evidence import Finding
 from scanner.isolation import scan_file
 from scanner.scan import MOST_JUDGED
@@ -279,7 +280,10 @@ def test_a_set_is_scanned_in_the_child_and_by_the_command(shipped: Path, tmp_pat
 
     result = scan_file(path, shipped)
     said = CliRunner().invoke(command, ["--json", "--patterns", str(shipped), str(path)])
+    deep = deepen(path, result)
 
     assert (result.verdict, result.splits) == (Verdict.SUSPICIOUS, ("base.apk", "courier.apk"))
     assert said.exit_code == 1
     assert json.loads(said.stdout)["splits"] == ["base.apk", "courier.apk"]
+    assert deep.findings[-1].rule == "deep_analysis_gap"
+    assert "split packages" in deep.findings[-1].evidence
