@@ -1,7 +1,9 @@
 """Every certificate, CA, address and port changes under a running fleet, and no device is lost."""
 
 import itertools
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +15,7 @@ from sqlalchemy import update
 from agents.simulator.device import SimulatedDevice
 from agents.simulator.relay_client import UnreachableError
 from agents.simulator.visit import Timing
-from contracts.agent import DeviceDescription
+from contracts.agent import CommandKind, DeviceDescription
 from management.relays import changes, tls
 from management.relays.models import Relay, RelayListing
 from management.relays.queries import list_relays
@@ -187,3 +189,39 @@ def test_a_relay_that_lost_its_disk_gets_its_certificate_again(
 
     assert relay_row(hq).tls_shown == before
     Fleet(hq, tmp_path, 1)
+
+
+def test_a_relay_set_back_to_a_backup_loses_and_repeats_nothing(
+    hq: Headquarters, tmp_path: Path
+) -> None:
+    """What it forgot it gets again; what it gives again counts once."""
+    fleet = Fleet(hq, tmp_path, 2)
+    fleet.reports(*fleet.phones)
+    for phone in fleet.phones:
+        phone.set(os_version="in the backup")
+        phone.check_in()
+    _back_up(hq.relay.folder, tmp_path / "backup.db")
+    hq.visit()
+    fleet.reports(*fleet.phones)
+    late = fleet._enrolled(tmp_path / "late")
+    lock = hq.command(late.device_id, CommandKind.LOCK)
+
+    for name in ("mailbox.db-wal", "mailbox.db-shm"):
+        (hq.relay.folder / name).unlink(missing_ok=True)
+    (tmp_path / "backup.db").replace(hq.relay.folder / "mailbox.db")
+    hq.relay.restart()
+    hq.visit()
+    hq.visit()
+
+    fleet.reports(*fleet.phones, late)
+    late.check_in()
+    hq.visit()
+    assert hq.state_of(lock) == "done"
+
+
+def _back_up(folder: Path, path: Path) -> None:
+    with (
+        closing(sqlite3.connect(folder / "mailbox.db")) as live,
+        closing(sqlite3.connect(path)) as kept,
+    ):
+        live.backup(kept)
