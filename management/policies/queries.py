@@ -103,9 +103,10 @@ def wishes(session: Session, version: PolicyVersion) -> tuple[Requirements, dict
     known = session.info.setdefault("wishes", {})
     key = version.policy_id, version.version, version.created_at
     if key not in known:
-        known[key] = _wishes(session, version)
-    found: tuple[Requirements, dict[str, datetime]] = known[key]
-    return found
+        held = version, get_policy(session, version.policy_id)  # else each would be read again
+        known[key] = *_wishes(session, version), held
+    requirements, since, _ = known[key]
+    return requirements, since
 
 
 def _wishes(session: Session, version: PolicyVersion) -> tuple[Requirements, dict[str, datetime]]:
