@@ -21,7 +21,7 @@ MANAGEMENT = "management"
 
 Platform = Literal["android", "ios"]
 TermsNumber = Annotated[int, Field(ge=1, le=1_000_000)]
-TermsHtml = Annotated[str, Field(max_length=200_000)]
+TermsHtml = Annotated[str, Field(max_length=64_000)]
 """Sanitised by management: no script, no picture, no foreign address."""
 ManagementMode = Literal["", "device_owner", "work_profile", "agent", "supervised", "user"]
 """How far management reaches: Android as device owner, in a work profile or as a plain agent;

@@ -51,7 +51,18 @@ class Identifiers:
     @property
     def known(self) -> bool:
         """Whether anything identifies the device."""
-        return bool(self.imei or self.wifi_mac or self.serial or self.enterprise_id)
+        return bool(self.marks)
+
+    @property
+    def marks(self) -> frozenset[tuple[str, str]]:
+        """Each that is known, with its name."""
+        said = {
+            "imei": self.imei,
+            "wifi_mac": self.wifi_mac,
+            "serial": self.serial,
+            "enterprise_id": self.enterprise_id,
+        }
+        return frozenset(pair for pair in said.items() if pair[1])
 
 
 @dataclass(frozen=True, slots=True)

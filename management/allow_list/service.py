@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from contracts.agent import DeviceDescription
 from management.allow_list.models import AllowedDevice, AllowListSetting
-from management.allow_list.queries import is_listed, unlisted_setting
+from management.allow_list.queries import everything, is_listed, unlisted_setting
 from management.allow_list.rules import Identifiers, Line, Unlisted, refusal, told
 from runtime.errors import NotFoundError, RefusedError
 
@@ -55,7 +55,8 @@ def import_lines(
     """Add the lines to the list, or put them in its place; return (added, known before)."""
     if replace:
         session.execute(delete(AllowedDevice))
-    new = [line for line in lines if replace or not is_listed(session, line.identifiers)]
+    known = {mark for one, _ in everything(session) for mark in one.marks}
+    new = [line for line in lines if known.isdisjoint(line.identifiers.marks)]
     for start in range(0, len(new), CHUNK):
         rows = [_row(line, by, now) for line in new[start : start + CHUNK]]
         session.execute(insert(AllowedDevice), rows)

@@ -24,7 +24,7 @@ class NewTerms:
 
     __pydantic_config__ = STRICT
 
-    html: Annotated[str, Field(min_length=1, max_length=200_000, pattern=r"^[^\x00]*$")]
+    html: Annotated[str, Field(min_length=1, max_length=64_000, pattern=r"^[^\x00]*$")]
     title: Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")] = ""
     ask_again: bool = False
     """Devices that are enrolled are asked too."""

@@ -10,7 +10,8 @@ from hashlib import sha256
 
 import nh3
 
-LARGEST_BYTES = 200_000
+LARGEST_BYTES = 64_000
+"""Each device that is asked again gets a sealed copy of its own."""
 _TAGS = {
     *("h1", "h2", "h3", "h4", "h5", "h6", "p", "br", "hr", "div", "span", "section"),
     *("ul", "ol", "li", "dl", "dt", "dd", "blockquote", "pre", "code"),
