@@ -15,6 +15,7 @@ from management.apps import analysis, approvals, candidates, pages, queries, rul
 from management.apps.models import App
 from management.apps.queries import Wanted
 from management.apps.rules import LARGEST_APP_BYTES, LARGEST_UPLOAD_BYTES
+from management.audit.notes import note
 from management.devices.queries import get_device
 from management.paging import PAGE, read_cursor, write_cursor
 from management.updates.queries import active_folder
@@ -148,6 +149,7 @@ def scan_again(sha256: str) -> ResponseReturnValue:
     """Queue another scan."""
     with transaction("request a scan") as session:
         service.request_scan(session, sha256, utc_now())
+        note(session, "app.scan", sha256)
     return redirect(url_for("apps.show", sha256=sha256), 303)
 
 
