@@ -17,10 +17,10 @@ from management.context import Context
 from management.database import Database
 from management.devices.models import Device, DeviceFacts, DeviceJudgement
 from management.devices.rules import EnrolmentState, Fact, FactKind
-from management.devices.service import end_enrolment, record_facts
+from management.devices.service import end_enrolment, record_contact, record_facts
 from management.groups.models import ROOT_GROUP
 from management.groups.service import create_group, move_device
-from management.listing import plan, queries, scan, service, work
+from management.listing import plan, queries, scan, service, upkeep, work
 from management.listing.export import as_csv, harmless
 from management.listing.models import DeviceListing, DeviceTally, DeviceToken, SystemTally
 from management.listing.rules import DeviceFilter
@@ -205,6 +205,22 @@ def test_what_is_rolled_back_was_never_counted(database: Database) -> None:
         raise ZeroDivisionError
 
     agrees(database)
+
+
+def test_a_report_that_changes_nothing_shown_leaves_the_list_alone(database: Database) -> None:
+    (one,) = fleet(database, 1)
+    now = START + HOUR * 5000
+    with database.transaction("contact") as session:
+        device = session.get_one(Device, one)
+        record_contact(session, device, now, timedelta(days=1), now)
+        record_facts(session, one, {FactKind.ROAMING: Fact(True, "agent", now)}, now)
+
+        assert upkeep.CHANGED not in session.info
+        device.owner_name = "Grace Hopper"
+        session.flush()
+        assert session.info[upkeep.CHANGED] == {one}
+    with database.reading() as session:
+        assert paged(session, DeviceFilter(text="hopper")) == [one]
 
 
 def test_a_move_to_another_group_shows_in_list_and_counts(database: Database) -> None:
