@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pydantic import AwareDatetime
 
-from contracts import agent, connector, link, scan
+from contracts import agent, connector, link, relay_pairing, scan
 
-MODULES = (agent, connector, link, scan)
+MODULES = (agent, connector, link, relay_pairing, scan)
 TOP_LEVEL = tuple(
     kind
     for module in MODULES
@@ -102,4 +102,7 @@ def _bounded(hint: Any, bounds: dict[str, Any]) -> SearchStrategy[Any]:
     if hint is str:
         longest = min(bounds.get("max_length", 40), 300)
         return st.text(_TEXT, min_size=bounds.get("min_length", 0), max_size=longest)
+    if get_origin(hint) is tuple:
+        least = bounds.get("min_length", 0)
+        return st.lists(_of(get_args(hint)[0]), min_size=least, max_size=3).map(tuple)
     return _of(hint)
