@@ -80,6 +80,7 @@ def _forged(stage: Stage) -> None:
 
 @clause("7/replayed", "An order that was taken is refused when it comes again: replayed.")
 def _replayed(stage: Stage) -> None:
+    stage.until_held(stage.leave(Receipt()))
     _refused(stage, stage.mailbox[-1][2], "replayed")
 
 

@@ -85,6 +85,16 @@ class Stage(Office):
         start = len(self.seen)
         self.until(lambda: self.count("/poll", start) >= count, "The agent did not poll")
 
+    def until_held(self, seq: int) -> None:
+        """Wait until a poll says that the device holds order *seq* of this epoch."""
+        place = {f"after={seq}", f"epoch={self.epoch}"}
+
+        def named() -> bool:
+            last = [one.asked.target.partition("?")[2] for one in self.to("/poll")[-3:]]
+            return any(place <= set(query.split("&")) for query in last)
+
+        self.until(named, f"No poll named order {seq} of epoch {self.epoch}")
+
     def count(self, path: str, start: int = 0) -> int:
         """Return how many requests to a route came since request number *start*."""
         return len(self.to(path, start))
