@@ -1,7 +1,6 @@
 """The API's view of communication servers."""
 
 import base64
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -9,7 +8,6 @@ from uuid import UUID
 
 from flask import Blueprint
 from pydantic import Field
-from sqlalchemy.orm import Session
 
 from contracts.types import Name
 from management.access import Permission
@@ -17,8 +15,7 @@ from management.api.operations import STRICT, Limit, Place, Reason, Whole, opera
 from management.paging import number_cursor, write_cursor
 from management.relays import edge, queries
 from management.relays.changes import Places, places_of
-from management.relays.models import Relay
-from management.relays.queries import Waiting
+from management.relays.queries import Standing
 from management.web import context, reading
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError
@@ -149,14 +146,17 @@ class IncidentPage:
 def list_relays() -> Relays:
     """List the communication servers and how they stand."""
     with reading() as session:
-        return Relays(items=_answers(session, queries.list_relays(session)))
+        found = queries.list_standing(session, _digest(), utc_now())
+    return Relays(items=tuple(_answer(one) for one in found))
 
 
 @operation(bp, "/relays/<uuid:relay_id>", Permission.VIEW, refusals=(404,))
 def get_relay(relay_id: UUID) -> RelayAnswer:
     """Get one communication server and how it stands."""
     with reading() as session:
-        return _answers(session, [queries.get_relay(session, relay_id)])[0]
+        queries.get_relay(session, relay_id)
+        found = queries.list_standing(session, _digest(), utc_now())
+    return next(_answer(one) for one in found if one.relay.id == relay_id)
 
 
 @operation(bp, "/relays", Permission.MANAGE_RELAYS, "POST", status=201, refusals=(403, 409, 503))
@@ -221,14 +221,12 @@ def _decoded(text: str) -> bytes:
         raise MalformedMessageError("pfx: this is no base64.") from None
 
 
-def _answers(session: Session, relays: Sequence[Relay]) -> tuple[RelayAnswer, ...]:
-    digest = timedelta(seconds=context().settings.digest_seconds)
-    behind = queries.list_behind(session)
-    silent = queries.list_silent(session, digest, utc_now())
-    return tuple(_answer(row, behind.get(row.id), silent.get(row.id)) for row in relays)
+def _digest() -> timedelta:
+    return timedelta(seconds=context().settings.digest_seconds)
 
 
-def _answer(row: Relay, behind: Waiting | None, silent: Waiting | None) -> RelayAnswer:
+def _answer(standing: Standing) -> RelayAnswer:
+    row, behind, silent = standing.relay, standing.behind, standing.silent
     places = places_of(row)
     return RelayAnswer(
         id=row.id,

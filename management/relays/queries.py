@@ -147,6 +147,24 @@ def list_behind(session: Session) -> dict[UUID, Waiting]:
     return {relay_id: Waiting(count, since) for relay_id, count, since in found}
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A relay, what its list of devices lacks, and which of its devices are silent."""
+
+    relay: Relay
+    behind: Waiting | None
+    silent: Waiting | None
+
+
+def list_standing(session: Session, digest: timedelta, now: datetime) -> Sequence[Standing]:
+    """Return how each relay stands, by name."""
+    behind, silent = list_behind(session), list_silent(session, digest, now)
+    return [
+        Standing(relay, behind.get(relay.id), silent.get(relay.id))
+        for relay in list_relays(session)
+    ]
+
+
 def list_silent(session: Session, digest: timedelta, now: datetime) -> dict[UUID, Waiting]:
     """Return for relays how many of their devices sent nothing signed for two digests' time."""
     found = session.execute(
