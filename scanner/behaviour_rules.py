@@ -34,7 +34,7 @@ def answer_to(rule: Rule, facts: Facts, ask: Ask | None = None) -> Answer:
 
     *ask* reads code; without it only stored answers are used.
     """
-    held = [*asked_for(rule["library"], facts.libraries)]
+    held = [*asked_for(rule["library"], facts.libraries)] if rule["library"] else []
     if _is_excluded(rule, facts) or (rule["library"] and not held):
         return _NO
     evidence, unknown = _traits(rule, facts)

@@ -28,7 +28,10 @@ class Judge:
         self._rules = open_data(str(folder))
         self.version = self._rules.version
         self._lists_hashes = any(rule["kind"] == "sha256" for rule in self._rules.lists)
-        self._musts = [(frozenset(_musts(rule)), rule) for rule in self._rules.behaviours]
+        self._musts = [
+            (frozenset(_musts(rule)), frozenset(one["name"] for one in rule["library"]), rule)
+            for rule in self._rules.behaviours
+        ]
 
     def again(
         self, features: Mapping[str, Any] | None, result: Mapping[str, Any]
@@ -73,7 +76,12 @@ class Judge:
             for component in app["components"]:
                 told.add(component[GUARD])
                 told.update(component[ACTIONS])
-        possible = [rule for musts, rule in self._musts if musts <= told]
+        held = features["libraries"].keys()
+        possible = [
+            rule
+            for musts, libraries, rule in self._musts
+            if musts <= told and (not libraries or libraries & held)
+        ]
         return self._rules._replace(behaviours=possible)
 
     def reported(
