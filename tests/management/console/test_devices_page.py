@@ -18,9 +18,9 @@ from management.audit.models import AuditEntry
 from management.commands.models import CommandBatch, CommandBatchDevice
 from management.context import Context
 from management.devices.models import Device
-from management.listing import queries
+from management.listing import plan
 from management.listing.address import own_query, read_filter, write_filter
-from management.listing.rules import Count, DeviceFilter
+from management.listing.rules import DeviceFilter
 from runtime.clock import utc_now
 from tests.management.clients import ConsoleClient, api_client, signed_in_client
 from tests.management.fleet import Fleet
@@ -183,11 +183,16 @@ def test_nobody_gets_the_file_without_signing_in(visitor: ConsoleClient, fleet: 
 def test_many_devices_are_counted_up_to_a_point_and_say_so(
     console: ConsoleClient, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "_counted", lambda session, plan: Count(10_000, more=True))
+    monkeypatch.setattr(plan, "FEW", 1)
+    monkeypatch.setattr(plan, "CUT", 2)
     page = console.get("/devices?q=xperia").text
-    assert "10,000+ devices" in page
+    assert "2+ devices" in page
+    assert len(listed(page)) == 2
+    assert "these are the first that were found" in page
     assert "Other orders up to 10,000 devices." in page
     assert 'value="contact"' not in page
+    file = console.get("/devices/devices.csv?q=xperia").get_data(as_text=True)
+    assert len(file.strip().splitlines()) == 1 + 5
 
 
 def test_an_empty_list_has_a_next_step(console: ConsoleClient, fleet: Fleet) -> None:
