@@ -23,8 +23,9 @@ class Board:
         self._mailbox = mailbox
         self._lock = threading.Lock()
         self._states = bytearray(1)
-        self._devices: dict[int, UUID] = {}
-        self._slots: dict[UUID, int] = {}
+        self._ids = bytearray(16)
+        """Sixteen bytes for each slot; with the next table 150 bytes a device."""
+        self._slots: dict[bytes, int] = {}
         self._highest: dict[int, Position] = {}
         self._beats: dict[int, int] = {}
         self._live: dict[int, float] = {}
@@ -32,7 +33,7 @@ class Board:
         """Since the start."""
         self.on_orders: Callable[[int], None] = lambda slot: None
         """Called with the slot for which something new waits."""
-        for slot, device, active in mailbox.slots():
+        for slot, device, active in mailbox.each_slot():
             self._place(slot, device, active)
         self.read_orders(mailbox.recipients())
 
@@ -42,7 +43,7 @@ class Board:
 
     def device(self, slot: int) -> UUID:
         """Return who has the slot."""
-        return self._devices[slot]
+        return UUID(bytes=bytes(self._ids[16 * slot : 16 * slot + 16]))
 
     def waits(self, slot: int, position: Position) -> bool:
         """Return whether an order above *position* waits."""
@@ -62,7 +63,7 @@ class Board:
         with self._lock:
             now = time.time()
             live = {slot: end for slot, end in self._live.items() if end > now}
-            slots = [slot for device in devices if (slot := self._slots.get(device)) is not None]
+            slots = [slot for device in devices if (slot := self._slots.get(device.bytes))]
             live |= dict.fromkeys(slots[: max(0, MOST_LIVE - len(live))], until)
             self._live = live
 
@@ -80,23 +81,25 @@ class Board:
         for device in devices:
             with self._lock:
                 known = self._mailbox.find_device(device)
-                old = self._slots.get(device)
+                old = self._slots.get(device.bytes)
                 if old is not None and (known is None or known.slot != old):
                     self._states[old] = 0
                     self._highest.pop(old, None)
                 if known is not None:
-                    self._place(known.slot, device, known.active)
+                    self._place(known.slot, device.bytes, known.active)
 
-    def _place(self, slot: int, device: UUID, active: bool) -> None:
-        if missing := slot + 1 - len(self._states):
-            self._states.extend(bytes(max(0, missing)))
-        self._devices[slot], self._slots[device] = device, slot
+    def _place(self, slot: int, device: bytes, active: bool) -> None:
+        if (missing := slot + 1 - len(self._states)) > 0:
+            self._states.extend(bytes(missing))
+            self._ids.extend(bytes(16 * missing))
+        self._ids[16 * slot : 16 * slot + 16] = device
+        self._slots[device] = slot
         self._states[slot] = OPEN if active else CLOSED
 
     def read_orders(self, recipients: Iterable[UUID]) -> None:
         """Follow a change of the orders that wait for *recipients*."""
         for recipient in set(recipients):
-            slot = self._slots.get(recipient)
+            slot = self._slots.get(recipient.bytes)
             if slot is not None and self._follow(slot, recipient):
                 self.on_orders(slot)
 

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -52,6 +52,12 @@ class Register(Store):
         """Return (slot, device, active) of every device."""
         rows = self._read("SELECT slot, device_id, active FROM device")
         return [(slot, UUID(bytes=device), bool(active)) for slot, device, active in rows]
+
+    def each_slot(self) -> Iterator[tuple[int, bytes, bool]]:
+        """Yield (slot, device, active) of every device, without holding them all in memory."""
+        found = self._writer.execute("SELECT slot, device_id, active FROM device")
+        for slot, device, active in found:
+            yield slot, device, bool(active)
 
     def use_nonce(self, key_id: str, nonce: str, until: datetime) -> None:
         """Raise UnauthenticatedError when this request was carried out before."""
