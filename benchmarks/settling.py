@@ -19,8 +19,8 @@ from benchmarks._million import NOW, fill
 from contracts import keys
 from management.compliance.work import spread_policy
 from management.context import Context, open_context
-from management.listing.queries import count_states
 from management.keys import prepare
+from management.listing.queries import count_states
 from management.overview.queries import read_dashboard
 from management.policies.queries import current_version
 from management.policies.rules import Requirements
