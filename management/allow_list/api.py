@@ -16,7 +16,7 @@ from management.audit.notes import note
 from management.paging import read_cursor, write_cursor
 from management.web import reading, transaction
 from runtime.clock import utc_now
-from runtime.errors import MalformedMessageError
+from runtime.errors import MalformedMessageError, RefusedError
 
 bp = Blueprint("allow_list_api", __name__, url_prefix="/api/v1")
 Cell = Annotated[str, Field(max_length=64, pattern=r"^[^\x00]*$")]
@@ -118,7 +118,7 @@ def add_allowed(body: NewAllowed) -> Added:
     cells = {name: getattr(body, name) for name in rules.COLUMNS}
     parsed = rules.parse_one(cells)
     if parsed.bad:
-        raise MalformedMessageError(parsed.bad[0][1])
+        raise RefusedError(parsed.bad[0][1])
     (line,) = parsed.lines
     with transaction("add to the allow-list") as session:
         service.add(session, line.identifiers, line.note, signed_in_name(), utc_now())

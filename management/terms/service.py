@@ -15,7 +15,7 @@ from management.terms import rules
 from management.terms.models import DeviceTerms, TermsVersion
 from management.terms.queries import current_terms, not_asked
 from management.work.service import enqueue
-from runtime.errors import MalformedMessageError, RefusedError
+from runtime.errors import RefusedError
 
 ASK = "terms.ask"
 
@@ -25,15 +25,15 @@ def publish(
 ) -> TermsVersion:
     """Let a new version hold; with *ask_again* devices that are enrolled are asked too.
 
-    MalformedMessageError when the upload has no text, RefusedError when it is what holds already.
+    RefusedError when the upload has no text, or is what holds already.
     """
     try:
         text = uploaded.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise MalformedMessageError("Save the file as UTF-8 and upload it again.") from None
+        raise RefusedError("Save the file as UTF-8 and upload it again.") from None
     clean = rules.sanitised(text.replace("\0", ""))
     if why := rules.problem(uploaded, clean):
-        raise MalformedMessageError(why)
+        raise RefusedError(why)
     before = current_terms(session)
     if before is not None and before.sha256 == rules.hashed(clean):
         raise RefusedError(f"This is what holds already, as version {before.version}.")

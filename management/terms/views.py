@@ -9,7 +9,7 @@ from management.audit.notes import note
 from management.terms import queries, rules, service
 from management.web import reading, transaction
 from runtime.clock import utc_now
-from runtime.errors import MalformedMessageError, RefusedError
+from runtime.errors import RefusedError
 
 bp = Blueprint("terms", __name__, url_prefix="/terms-of-use")
 FRAME = (
@@ -62,7 +62,7 @@ def publish() -> ResponseReturnValue:
                 utc_now(),
             )
             note(session, "terms.publish", made.version, sha256=made.sha256, again=made.ask_again)
-    except (MalformedMessageError, RefusedError) as error:
+    except RefusedError as error:
         return _page(str(error)), 422
     flash(_("Version %(version)s holds now.", version=made.version))
     return redirect(url_for("terms.index"), 303)

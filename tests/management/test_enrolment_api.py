@@ -72,7 +72,7 @@ def test_the_allow_list_is_kept_by_programs(owner: ConsoleClient, desk: Office) 
     good = owner.post("/api/v1/allow-list", json={"imei_or_meid": "490154203237518"})
     assert good.get_json() == {"count": 1}
     bad = owner.post("/api/v1/allow-list", json={"imei_or_meid": "490154203237519"})
-    assert bad.status_code == 400
+    assert bad.status_code == 409
     assert "check digit" in bad.get_json()["detail"]
     owner.put("/api/v1/allow-list/setting", json={"unlisted": "refused"})
     page = owner.get("/api/v1/allow-list").get_json()
@@ -87,7 +87,7 @@ def test_terms_are_published_by_programs(owner: ConsoleClient, desk: Office) -> 
     assert made.get_json()["version"] == 1
     assert owner.get("/api/v1/terms-of-use").get_json()["current"] == 1
     assert (
-        owner.post("/api/v1/terms-of-use", json={"html": "<script>x</script>"}).status_code == 400
+        owner.post("/api/v1/terms-of-use", json={"html": "<script>x</script>"}).status_code == 409
     )
 
 
