@@ -96,9 +96,7 @@ class Signer:
         token = envelope.sign(codec.write(order), envelope.ORDER, self._keys.key)
         return {"token": token, "why": "", "text": ""}
 
-    def _about_pause(
-        self, body: messages.Pause | messages.Resume, asker: Asker
-    ) -> dict[str, Any]:
+    def _about_pause(self, body: messages.Pause | messages.Resume, asker: Asker) -> dict[str, Any]:
         if isinstance(body, messages.Resume):
             return self._resume(body, asker)
         return self._set_pause(body.because or "no reason given")

@@ -23,5 +23,3 @@ def tag_of(download: Download, relay_url: str, key: str, order_key: dict[str, st
     said = [relay_url, key, order_key, download.sha256, download.size_bytes, download.version]
     said += [download.package, download.signer_sha256]
     return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-
-

@@ -24,10 +24,10 @@ from management.compliance.service import due, judge_due, rejudge
 from management.context import Context
 from management.database import Database
 from management.devices.queries import get_device, get_facts
-from management.listing.queries import count_states
 from management.devices.replay import rebuild_facts
 from management.devices.rules import Fact, FactKind
 from management.devices.service import record_facts
+from management.listing.queries import count_states
 from management.mail_access.rules import MailSettings
 from management.mail_access.service import change_settings
 from management.policies.queries import current_version

@@ -18,6 +18,7 @@ from management.commands.rules import (
     may_follow,
     wrong_arguments,
 )
+from management.commands.steps import step
 from management.context import Context
 from management.devices.queries import get_device
 from management.enrolment.service import retire
@@ -242,7 +243,7 @@ class CommandLife(RuleBasedStateMachine):
         self.before = CommandState(self.command.state)
         now = self.start + timedelta(seconds=seconds)
         if may_follow(self.before, following) and following is not CommandState.QUEUED:
-            service.step(self.command, following, now, "")
+            step(self.command, following, now, "")
 
     @invariant()
     def times_are_in_order(self) -> None:

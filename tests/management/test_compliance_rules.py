@@ -11,7 +11,7 @@ from contracts.scan import Verdict
 from management.apps.rules import Reputation
 from management.apps.rules import bad_apps as bad_apps_of
 from management.compliance.catalogue import CRITERIA
-from management.compliance.criteria import next_changes, version_key
+from management.compliance.criteria import next_changes
 from management.compliance.judgement import (
     AskedPolicy,
     Finding,
@@ -26,6 +26,7 @@ from management.compliance.judgement import (
 )
 from management.compliance.reporters import CAN_SAY
 from management.compliance.rules import TRANSIENT, judge, kept_since
+from management.compliance.versions import version_key
 from management.devices.rules import EnrolmentState, Fact, FactKind, read_facts, write_fact
 from management.policies.rules import (
     Requirements,

@@ -30,7 +30,7 @@ from management.dry_run.export import as_csv
 from management.dry_run.fleet import judge_chunk
 from management.dry_run.models import DryRun, DryRunDevice
 from management.dry_run.queries import Wanted, get_run
-from management.dry_run.rules import Candidate, read_tally
+from management.dry_run.rules import WORK, Candidate, read_tally
 from management.dry_run.trial import Trial
 from management.mail_access.models import Connector, Partnership
 from management.policies.rules import Requirements
@@ -198,7 +198,7 @@ def test_it_changes_nothing(context: Context) -> None:
     def everything() -> list[Any]:
         with context.database.reading() as session:
             judged = session.scalars(select(DeviceJudgement).order_by(DeviceJudgement.device_id))
-            jobs = session.scalars(select(Job.kind).where(Job.kind != service.WORK))
+            jobs = session.scalars(select(Job.kind).where(Job.kind != WORK))
             return [
                 [(row.device_id, row.state, row.violations, row.judged_at) for row in judged],
                 sorted(jobs),

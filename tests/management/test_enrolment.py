@@ -7,15 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
+from contracts.enrolment_key import ALPHABET, plain
 from management.context import Context
 from management.enrolment import queries, service
 from management.enrolment.rules import (
-    ALPHABET,
     InvitationState,
     invitation_state,
     key_hash,
     new_key,
-    plain,
     refusal,
 )
 from management.policies.service import ensure_default_policy

@@ -16,13 +16,13 @@ from management.compliance.service import rejudge
 from management.context import Context
 from management.database import Database
 from management.devices.models import Device
-from management.listing.queries import count_devices, list_devices
-from management.listing.rules import DeviceFilter
 from management.groups import rules, service
 from management.groups.models import ROOT_GROUP, UNAUTHORIZED_GROUP, Group
 from management.groups.queries import read_tree
 from management.groups.rules import Node, Tree, below, line, ordered, refusal
 from management.handlers import find_handler
+from management.listing.queries import count_devices, list_devices
+from management.listing.rules import DeviceFilter
 from management.policies.inheritance import Link
 from management.policies.queries import current_version, list_versions
 from management.policies.rules import Requirements
