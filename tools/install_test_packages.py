@@ -11,6 +11,8 @@ PACKAGES = {
     "postgresql": "tests on a real PostgreSQL",
     "chromium": "browser tests",
     "fonts-noto-cjk": "Japanese in browser tests",
+    "nftables": "relays behind a firewall, in networks of their own",
+    "iproute2": "relays behind a firewall, in networks of their own",
     "jose": "signatures and encryption against another implementation",
     "aapt": "building APKs",
     "android-framework-res": "building APKs",
