@@ -6,7 +6,7 @@ are read, answers written and the OpenAPI document made from them, so the three 
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache, wraps
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -111,6 +111,9 @@ def _read_query(kind: type) -> Any:
     twice = sorted(name for name, values in request.args.lists() if len(values) > 1)
     if twice:
         raise MalformedMessageError(f"Given more than once: {', '.join(twice)}.")
+    # A misspelt filter must not select everything.
+    if strange := sorted(set(request.args) - {field.name for field in fields(kind)}):
+        raise MalformedMessageError(f"Not known here: {', '.join(strange)}.")
     return _checked(lambda: adapter(kind).validate_strings(request.args.to_dict()))
 
 

@@ -85,13 +85,16 @@ class RelayPlaces:
     link_port: Annotated[int, Field(ge=1, le=65_535), Whole]
 
 
+BASE64 = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayCertificateFile:
     """A ``.pfx``/``.p12`` file with key and chain; neither: a private one of the built-in CA."""
 
     __pydantic_config__ = STRICT
 
-    pfx: Annotated[str, Field(max_length=140_000, pattern=r"^[A-Za-z0-9+/]*={0,2}$")] = ""
+    pfx: Annotated[str, Field(max_length=140_000, pattern=BASE64)] = ""
     """Base64."""
     password: Annotated[str, Field(max_length=1000)] = ""
 

@@ -187,3 +187,8 @@ def _probe(operation: Any, mode: GenerationMode, headers: dict[str, str]) -> Non
         case.call_and_validate(headers=headers, base_url=BASE)
 
     probe()
+
+
+def test_a_misspelt_filter_is_refused_and_named(owner: ConsoleClient) -> None:
+    answer = owner.get("/api/v1/devices?stat=healthy")
+    assert (answer.status_code, "Not known here: stat." in answer.text) == (400, True)

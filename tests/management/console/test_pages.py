@@ -193,7 +193,9 @@ def test_an_invitation_shows_code_link_and_key_until_it_is_cancelled(
     address = f"/invitations/{fleet.invitation_id}"
     page = console.get(address).text
     assert "sekisho://enrol?relay=https%3A%2F%2Fmdm.example.org%3A4343&amp;key=" in page
-    assert re.search(r'id="key">[0-9A-Z]{4}(-[0-9A-Z]{4}){6}<', page)
+    typed = r"[0-9A-Z]{4}(-[0-9A-Z]{4}){6}\.[0-9A-Z]{4}(-[0-9A-Z]{4}){6}<"
+    assert re.search(f'id="key">{typed}', page)
+    assert re.search(f'id="alone">mdm.example.org/{typed}', page)
 
     console.post(f"{address}/cancel")
     assert "sekisho://enrol" not in console.get(address).text
