@@ -109,9 +109,10 @@ def _update(console: ConsoleClient, context: Context) -> UpdateRun:
 def _active(context: Context) -> str:
     """Return the active version after checking that it is the only one and whole on disk."""
     with context.database.reading() as session:
+        # One statement: on PostgreSQL the next would see what was committed in between.
         rows = session.scalars(select(InstalledPatternSet)).all()
-        assert [row.version for row in rows if row.active] == [queries.active_set(session).version]
-        folder = queries.active_folder(session, context.settings)
+        (active,) = [row.version for row in rows if row.active]
+        folder = queries.patterns_folder(context.settings) / active
     manifest = pattern_set.check_folder(folder)
     assert manifest.version == folder.name
     return manifest.version
