@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 
 ALONE = "alone"
 STAGES: tuple[tuple[str, dict[str, str], list[str]], ...] = (
-    ("on SQLite", {}, ["-n", "2", "-m", f"not {ALONE} and not soak", "tests"]),
+    # Three at once on two cores: many of these tests wait for processes and agents.
+    ("on SQLite", {}, ["-n", "3", "-m", f"not {ALONE} and not soak", "tests"]),
     (
         "on PostgreSQL",
         {"TEST_DATABASE_URL": "postgresql"},
