@@ -64,6 +64,16 @@ def holds(walk: Walk) -> None:
         database.close()
 
 
+def audit_problems(home: Path) -> list[str]:
+    """Return what is wrong with the audit trail in a data folder where nothing runs."""
+    database = Database(sqlite_url(home / "sekisho.db"))
+    try:
+        with database.reading() as session:
+            return verify(session, Keys(home / "keys"))
+    finally:
+        database.close()
+
+
 def _phone(session: Session, walk: Walk) -> None:
     """One device for one invitation; every report it was told is stored arrived, once."""
     state = walk.phone.state
