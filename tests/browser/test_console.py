@@ -116,6 +116,7 @@ def _pages(fleet: Fleet) -> list[str]:
         "/relays",
         "/audit",
         "/safety",
+        "/verification",
         "/administrators",
         "/account",
         "/devices/00000000-0000-4000-8000-000000000000",
