@@ -3,15 +3,19 @@
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from runtime.errors import NotFoundError
 
 PAGE = 50
+Part = str | int | datetime | UUID
+Row = TypeVar("Row")
 
 
-def write_cursor(*parts: str | int | datetime | UUID) -> str:
+def write_cursor(*parts: Part) -> str:
     """Return *parts* (sort value and id of the last row) as one word."""
     text = json.dumps([str(part) for part in parts], separators=(",", ":"))
     return urlsafe_b64encode(text.encode()).decode().rstrip("=")
@@ -31,6 +35,17 @@ def read_cursor(word: str, count: int) -> list[str]:
     ):
         raise _broken()
     return parts
+
+
+def cut(
+    found: Sequence[Row], limit: int, place: Callable[[Row], tuple[Part, ...]]
+) -> tuple[Sequence[Row], str | None]:
+    """Return the rows to show of *found*, which asked for one more, and the cursor of the rest.
+
+    *place* gives sort value and id of a row; None: nothing follows.
+    """
+    shown = found[:limit]
+    return shown, write_cursor(*place(shown[-1])) if len(found) > limit else None
 
 
 def time_cursor(word: str) -> tuple[datetime, UUID]:

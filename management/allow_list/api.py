@@ -13,7 +13,7 @@ from management.allow_list import queries, rules, service
 from management.allow_list.rules import Identifiers, Unlisted
 from management.api.operations import STRICT, Limit, Place, Words, operation
 from management.audit.notes import note
-from management.paging import read_cursor, write_cursor
+from management.paging import cut, read_cursor
 from management.web import reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError, RefusedError
@@ -91,7 +91,7 @@ def list_allowed(query: AllowedQuery) -> AllowedPage:
         place = _place(query.after)
         found = queries.list_allowed(session, query.text, place, query.limit + 1)
         count, unlisted = queries.count_listed(session), queries.unlisted_setting(session)
-    shown = found[: query.limit]
+    shown, following = cut(found, query.limit, lambda row: (row.id,))
     return AllowedPage(
         items=tuple(
             AllowedAnswer(
@@ -106,7 +106,7 @@ def list_allowed(query: AllowedQuery) -> AllowedPage:
             )
             for row in shown
         ),
-        next=write_cursor(shown[-1].id) if len(found) > query.limit else None,
+        next=following,
         count=count,
         unlisted=unlisted.value,
     )

@@ -12,7 +12,7 @@ from management.api.operations import Limit, Place, Words, operation
 from management.apps import queries
 from management.apps.models import App
 from management.apps.queries import Wanted
-from management.paging import read_cursor, write_cursor
+from management.paging import cut, read_cursor
 from management.web import reading
 from runtime.errors import NotFoundError
 
@@ -92,11 +92,10 @@ def list_apps(query: AppQuery) -> AppPage:
     )
     with reading() as session:
         found = queries.list_apps(session, wanted, after, query.limit + 1)
-    shown = found[: query.limit]
-    last = shown[-1] if len(found) > query.limit else None
+    shown, following = cut(found, query.limit, lambda row: (row.first_seen_at, row.sha256))
     return AppPage(
         items=tuple(_summary(row) for row in shown),
-        next=write_cursor(last.first_seen_at, last.sha256) if last else None,
+        next=following,
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime
 from management.access import Permission
 from management.api.operations import Limit, Place, Words, operation
 from management.audit import queries
-from management.paging import number_cursor, write_cursor
+from management.paging import cut, number_cursor
 from management.web import reading
 
 bp = Blueprint("audit_api", __name__, url_prefix="/api/v1")
@@ -68,7 +68,7 @@ def list_audit_entries(query: AuditQuery) -> AuditPage:
             query.since,
             query.until,
         )
-    shown = found[: query.limit]
+    shown, following = cut(found, query.limit, lambda row: (row.seq,))
     return AuditPage(
         items=tuple(
             AuditAnswer(
@@ -84,5 +84,5 @@ def list_audit_entries(query: AuditQuery) -> AuditPage:
             )
             for row in shown
         ),
-        next=write_cursor(shown[-1].seq) if len(found) > query.limit else None,
+        next=following,
     )

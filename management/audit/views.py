@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from management.access import Permission, requires
 from management.audit import checkpoints, queries, service
 from management.audit.notes import note
-from management.paging import PAGE, number_cursor, write_cursor
+from management.paging import PAGE, cut, number_cursor
 from management.web import context, is_fragment, reading, transaction
 from runtime.errors import MalformedMessageError
 
@@ -32,11 +32,9 @@ def index() -> ResponseReturnValue:
             since=since,
             until=until + timedelta(days=1) if until else None,
         )
-    shown = found[:PAGE]
-    more = ""
-    if len(found) > PAGE:
-        kept = {name: value for name, value in request.args.items() if name != "after" and value}
-        more = url_for("audit.index", **kept, after=write_cursor(shown[-1].seq))  # type: ignore[arg-type]
+    shown, following = cut(found, PAGE, lambda row: (row.seq,))
+    kept = {name: value for name, value in request.args.items() if name != "after" and value}
+    more = url_for("audit.index", **kept, after=following) if following else ""  # type: ignore[arg-type]
     if is_fragment():
         return render_template("audit/rows.html", entries=shown, more=more)
     with reading() as session:

@@ -18,7 +18,7 @@ from management.commands.models import Command
 from management.commands.queries import Cursor
 from management.commands.rules import DESTRUCTIVE
 from management.devices.queries import get_device
-from management.paging import time_cursor, write_cursor
+from management.paging import cut, time_cursor
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import ForbiddenError
@@ -117,11 +117,10 @@ def list_commands(query: CommandQuery) -> CommandPage:
             query.requested_by,
             query.batch_id,
         )
-    shown = found[: query.limit]
-    more = len(found) > query.limit
+    shown, following = cut(found, query.limit, lambda row: (row.queued_at, row.id))
     return CommandPage(
         items=tuple(_answer(row) for row in shown),
-        next=write_cursor(shown[-1].queued_at, shown[-1].id) if more else None,
+        next=following,
     )
 
 

@@ -20,7 +20,7 @@ from management.devices.models import Device
 from management.devices.queries import get_device
 from management.listing.address import NAMES, read_filter
 from management.listing.queries import count_devices
-from management.paging import PAGE, time_cursor, write_cursor
+from management.paging import PAGE, cut, time_cursor
 from management.web import is_fragment, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError
@@ -78,11 +78,8 @@ def show(batch_id: UUID) -> ResponseReturnValue:
         names = {row.device_id: get_device(session, row.device_id).name for row in found}
         counts = queries.count_states(session, [batch_id])[batch_id]
         waiting = queries.count_batch_waiting(session, batch_id)
-    shown = found[:PAGE]
-    more = ""
-    if len(found) > PAGE:
-        after = write_cursor(shown[-1].queued_at, shown[-1].id)
-        more = url_for("bulk.show", batch_id=batch_id, after=after)
+    shown, following = cut(found, PAGE, lambda row: (row.queued_at, row.id))
+    more = url_for("bulk.show", batch_id=batch_id, after=following) if following else ""
     return render_template(
         _page(batch.confirmed_at is not None),
         batch=batch,

@@ -15,7 +15,7 @@ from management.commands.models import Command
 from management.commands.queries import Cursor
 from management.commands.rules import ARGUMENTS, DESTRUCTIVE, OPEN
 from management.devices.queries import get_device
-from management.paging import PAGE, time_cursor, write_cursor
+from management.paging import PAGE, cut, time_cursor
 from management.web import context, is_fragment, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import ForbiddenError, RefusedError
@@ -38,14 +38,11 @@ def index() -> ResponseReturnValue:
         found = queries.list_commands(
             session, None, kept["state"], kept["waiting"], place, PAGE + 1, by
         )
-        shown = found[:PAGE]
+        shown, following = cut(found, PAGE, lambda row: (row.queued_at, row.id))
         names = {row.device_id: get_device(session, row.device_id).name for row in shown}
         batches = [] if is_fragment() else queries.list_batches(session, by, 10)
         counts = queries.count_states(session, [batch.id for batch in batches])
-    more = ""
-    if len(found) > PAGE:
-        after = write_cursor(shown[-1].queued_at, shown[-1].id)
-        more = url_for("commands.index", **kept, after=after)  # type: ignore[arg-type]
+    more = url_for("commands.index", **kept, after=following) if following else ""  # type: ignore[arg-type]
     page = "commands/rows.html" if is_fragment() else "commands/index.html"
     return render_template(
         page, commands=shown, names=names, kept=kept, more=more, batches=batches, counts=counts

@@ -14,7 +14,7 @@ from management.audit.notes import note
 from management.consequences import freezes, queries
 from management.consequences.queries import Told
 from management.consequences.rules import Frozen
-from management.paging import number_cursor, write_cursor
+from management.paging import cut, number_cursor
 from management.web import reading, transaction
 from runtime.clock import utc_now
 
@@ -108,11 +108,8 @@ def list_consequences(query: ConsequenceQuery) -> ConsequencePage:
         found = queries.list_carried_out(
             session, query.kind, query.device_id, query.unseen, place, query.limit + 1
         )
-    shown = found[: query.limit]
-    more = len(found) > query.limit
-    return ConsequencePage(
-        items=tuple(map(_answer, shown)), next=write_cursor(shown[-1].row.id) if more else None
-    )
+    shown, following = cut(found, query.limit, lambda row: (row.row.id,))
+    return ConsequencePage(items=tuple(map(_answer, shown)), next=following)
 
 
 @operation(bp, "/freezes", Permission.VIEW)

@@ -15,7 +15,7 @@ from management.dry_run import queries, service
 from management.dry_run.models import DryRun
 from management.dry_run.queries import Named, Wanted
 from management.dry_run.rules import read_tally
-from management.paging import read_cursor, write_cursor
+from management.paging import cut, read_cursor
 from management.policies.criteria_api import Criteria, read_criteria
 from management.web import reading, transaction
 from runtime.clock import utc_now
@@ -147,11 +147,10 @@ def list_dry_run_devices(run_id: UUID, query: DryRunDevices) -> ChangedDevicePag
         queries.get_run(session, run_id)
         place = _place(query.after)
         found = queries.list_devices(session, run_id, wanted, place, query.limit + 1)
-    shown = found[: query.limit]
-    more = len(found) > query.limit
+    shown, following = cut(found, query.limit, lambda row: (row.found.device_id,))
     return ChangedDevicePage(
         items=tuple(map(_device, shown)),
-        next=write_cursor(shown[-1].found.device_id) if more else None,
+        next=following,
     )
 
 

@@ -19,7 +19,7 @@ from management.enrolment.queries import Cursor
 from management.enrolment.registrations import Registration
 from management.enrolment.rules import InvitationState
 from management.groups.models import ROOT_GROUP
-from management.paging import time_cursor, write_cursor
+from management.paging import cut, time_cursor
 from management.relays.queries import list_used
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
@@ -149,11 +149,10 @@ def list_invitations(query: InvitationQuery) -> InvitationPage:
     state = InvitationState(query.state) if query.state else None
     with reading() as session:
         found = queries.list_invitations(session, now, state, query.text, place, query.limit + 1)
-    shown = found[: query.limit]
-    more = len(found) > query.limit
+    shown, following = cut(found, query.limit, lambda row: (row.created_at, row.id))
     return InvitationPage(
         items=tuple(_answer(row, now) for row in shown),
-        next=write_cursor(shown[-1].created_at, shown[-1].id) if more else None,
+        next=following,
     )
 
 
@@ -222,11 +221,8 @@ def list_registrations(query: RegistrationQuery) -> RegistrationPage:
     place = Cursor(*time_cursor(query.after)) if query.after else None
     with reading() as session:
         found = registrations.LISTS[query.which](session, query.text, place, query.limit + 1)
-    shown = found[: query.limit]
-    more = len(found) > query.limit
-    return RegistrationPage(
-        items=tuple(shown), next=write_cursor(shown[-1].at, shown[-1].id) if more else None
-    )
+    shown, following = cut(found, query.limit, lambda row: (row.at, row.id))
+    return RegistrationPage(items=tuple(shown), next=following)
 
 
 @operation(

@@ -17,7 +17,7 @@ from management.enrolment.rules import LONGEST, InvitationState
 from management.groups.models import ROOT_GROUP
 from management.groups.queries import read_tree
 from management.groups.rules import full_name, ordered
-from management.paging import PAGE, time_cursor, write_cursor
+from management.paging import PAGE, cut, time_cursor
 from management.policies.queries import get_policy, list_policies
 from management.relays.queries import list_used
 from management.web import context, is_fragment, reading, transaction
@@ -42,11 +42,8 @@ def index() -> ResponseReturnValue:
         place = Cursor(*time_cursor(after)) if after else None
         found = queries.list_invitations(session, now, wanted, text, place, PAGE + 1)
         refused = [] if is_fragment() else queries.list_attempts(session, refused=True, limit=10)
-    shown = found[:PAGE]
-    more = ""
-    if len(found) > PAGE:
-        word = write_cursor(shown[-1].created_at, shown[-1].id)
-        more = url_for("enrolment.index", q=text, state=state, after=word)
+    shown, following = cut(found, PAGE, lambda row: (row.created_at, row.id))
+    more = url_for("enrolment.index", q=text, state=state, after=following) if following else ""
     page = "enrolment/rows.html" if is_fragment() else "enrolment/index.html"
     states = {row.id: queries.state_of(row, now).value for row in shown}
     return render_template(

@@ -13,7 +13,7 @@ from management.api.operations import STRICT, Limit, Place, Words, operation
 from management.audit.notes import note
 from management.enrolment_users import queries, service
 from management.enrolment_users.models import EnrolmentUser
-from management.paging import name_cursor, write_cursor
+from management.paging import cut, name_cursor
 from management.web import reading, transaction
 from runtime.clock import utc_now
 
@@ -81,11 +81,10 @@ def list_users(query: UserQuery) -> UserPage:
     place = name_cursor(query.after) if query.after else None
     with reading() as session:
         found = queries.list_users(session, query.text, place, query.limit + 1)
-    shown = found[: query.limit]
-    more = len(found) > query.limit
+    shown, following = cut(found, query.limit, lambda row: (row.name, row.id))
     return UserPage(
         items=tuple(_answer(user) for user in shown),
-        next=write_cursor(shown[-1].name, shown[-1].id) if more else None,
+        next=following,
     )
 
 

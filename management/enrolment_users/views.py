@@ -11,7 +11,7 @@ from management.audit.notes import note
 from management.enrolment_users import queries, service
 from management.groups.queries import read_tree
 from management.groups.rules import full_name, ordered
-from management.paging import PAGE, name_cursor, write_cursor
+from management.paging import PAGE, cut, name_cursor
 from management.web import is_fragment, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import RefusedError
@@ -88,10 +88,8 @@ def _page(errors: dict[str, str]) -> ResponseReturnValue:
         place = name_cursor(after) if after else None
         found = queries.list_users(session, text, place, PAGE + 1)
         tree = read_tree(session)
-    shown, more = found[:PAGE], ""
-    if len(found) > PAGE:
-        word = write_cursor(shown[-1].name, shown[-1].id)
-        more = url_for("enrolment_users.index", q=text, after=word)
+    shown, following = cut(found, PAGE, lambda row: (row.name, row.id))
+    more = url_for("enrolment_users.index", q=text, after=following) if following else ""
     names = {node.id: full_name(tree, node.id) for _depth, node in ordered(tree)}
     page = "enrolment/user_rows.html" if is_fragment() else "enrolment/users.html"
     answer = render_template(

@@ -14,7 +14,7 @@ from management.mail_access.connectors import read_status
 from management.mail_access.listing import Filter
 from management.mail_access.models import Connector, Partnership
 from management.mail_access.states import connector_state
-from management.paging import number_cursor, write_cursor
+from management.paging import cut, number_cursor
 from management.web import reading
 from runtime.clock import utc_now
 
@@ -112,10 +112,10 @@ def list_partnerships(query: PartnershipQuery) -> PartnershipPage:
     wanted = Filter(text=query.text, wanted=query.wanted, only=query.only)
     with reading() as session:
         found = listing.list_partnerships(session, wanted, after, query.limit + 1)
-    shown = [row for row, _name in found[: query.limit]]
+    shown, following = cut([row for row, _name in found], query.limit, lambda row: (row.id,))
     return PartnershipPage(
         items=tuple(_answer(row) for row in shown),
-        next=write_cursor(shown[-1].id) if len(found) > query.limit else None,
+        next=following,
     )
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from contracts.types import Name
 from management.access import Permission
 from management.api.operations import STRICT, Limit, Place, Reason, Whole, operation
-from management.paging import number_cursor, write_cursor
+from management.paging import cut, number_cursor
 from management.relays import edge, queries
 from management.relays.changes import Places, places_of
 from management.relays.queries import Standing
@@ -264,7 +264,7 @@ def list_relay_incidents(query: IncidentQuery) -> IncidentPage:
     before = number_cursor(query.after) if query.after else None
     with reading() as session:
         found = queries.list_incidents(session, before_id=before, limit=query.limit + 1)
-    shown = found[: query.limit]
+    shown, following = cut(found, query.limit, lambda row: (row.id,))
     return IncidentPage(
         items=tuple(
             IncidentAnswer(
@@ -278,5 +278,5 @@ def list_relay_incidents(query: IncidentQuery) -> IncidentPage:
             )
             for row in shown
         ),
-        next=write_cursor(shown[-1].id) if len(found) > query.limit else None,
+        next=following,
     )

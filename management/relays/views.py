@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from management.access import Permission, requires
-from management.paging import PAGE, number_cursor, write_cursor
+from management.paging import PAGE, cut, number_cursor
 from management.relays import changes, edge, queries, tls
 from management.web import context, is_fragment, reading
 from runtime.clock import utc_now
@@ -33,8 +33,7 @@ def index() -> ResponseReturnValue:
         found = queries.list_incidents(
             session, before_id=number_cursor(before) if before else None, limit=PAGE + 1
         )
-    incidents = found[:PAGE]
-    place = write_cursor(incidents[-1].id) if len(found) > PAGE else ""
+    incidents, place = cut(found, PAGE, lambda row: (row.id,))
     page = "relays/incident_rows.html" if is_fragment() else "relays/index.html"
     return render_template(
         page,
