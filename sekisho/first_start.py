@@ -10,7 +10,7 @@ from management.administrators import service as administrator_service
 from management.context import Context, open_context
 from management.keys import Keys
 from management.keys import prepare as prepare_keys
-from management.migrations.run import upgrade
+from management.migrations import release
 from management.policies import service as policies
 from management.relays import service as relays
 from management.settings import Settings
@@ -34,7 +34,7 @@ def prepare(settings: Settings, now: datetime) -> Prepared:
     names = server_names(settings)
     prepare_keys(settings.home / "keys", now, names)
     context = open_context(settings)
-    upgrade(context.database.engine.url)
+    _upgrade(context)
     link_certificate = ""
     if settings.local_relay:
         link_certificate = _local_relay(settings, context.keys, names, now)
@@ -45,6 +45,15 @@ def prepare(settings: Settings, now: datetime) -> Prepared:
         devices=devices_url(settings) if settings.local_relay else "",
         setup_link=link,
     )
+
+
+def _upgrade(context: Context) -> None:
+    with context.database.engine.connect() as connection:
+        found = release.found_in(connection)
+    if found != release.head():
+        from management.migrations.run import upgrade  # Alembic, which most starts do not need
+
+        upgrade(context.database.engine.url)
 
 
 def server_names(settings: Settings) -> list[str]:

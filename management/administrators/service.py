@@ -5,11 +5,10 @@ from hashlib import sha256
 from secrets import token_urlsafe
 from uuid import UUID
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from management import passwords
 from management.access import Role
 from management.administrators import queries, rules
 from management.administrators.models import (
@@ -22,9 +21,7 @@ from management.administrators.models import (
 from management.signer_client import SignerClient
 from runtime.errors import RefusedError
 
-_HASHER = PasswordHasher()
 NO_PASSWORD = "none"  # noqa: S105  (no argon2 hash: nothing matches it)
-_DUMMY = _HASHER.hash(token_urlsafe())
 TOKEN_LIVES = timedelta(days=365)
 
 
@@ -113,7 +110,7 @@ def use_link(
         administrator = queries.get_administrator(session, link_owner(link))
     else:
         administrator = add_administrator(session, name, Role.OWNER, now, link_owner(link))
-    administrator.password_hash = _HASHER.hash(password)
+    administrator.password_hash = passwords.hashed(password)
     session.flush()
     return administrator
 
@@ -172,7 +169,7 @@ def _keep_an_owner(session: Session, leaving: Administrator) -> None:
 
 def change_password(administrator: Administrator, password: str) -> None:
     """Set a new password; rules.password_problem was asked before."""
-    administrator.password_hash = _HASHER.hash(password)
+    administrator.password_hash = passwords.hashed(password)
 
 
 # --- sign-in ---
@@ -180,13 +177,10 @@ def change_password(administrator: Administrator, password: str) -> None:
 
 def password_matches(administrator: Administrator | None, password: str) -> bool:
     """Compare; for nobody, or without a password, as slow as for somebody, and False."""
-    known = administrator is not None and administrator.password_hash != NO_PASSWORD
-    stored = administrator.password_hash if administrator is not None and known else _DUMMY
-    try:
-        _HASHER.verify(stored, password[: rules.LONGEST_PASSWORD])
-    except (VerificationError, InvalidHashError):
-        return False
-    return known
+    stored = administrator.password_hash if administrator is not None else NO_PASSWORD
+    return passwords.matches(
+        None if stored == NO_PASSWORD else stored, password[: rules.LONGEST_PASSWORD]
+    )
 
 
 def wait_for(session: Session, name: str, address: str, now: datetime) -> timedelta:

@@ -7,11 +7,10 @@ from datetime import datetime
 from secrets import token_urlsafe
 from uuid import UUID
 
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
+from management import passwords
 from management.administrators.rules import LONGEST_PASSWORD, normal_name, password_problem
 from management.enrolment_users.models import EnrolmentUser, UserTry
 from management.enrolment_users.queries import find_user, get_user
@@ -19,8 +18,6 @@ from management.enrolment_users.rules import FORGET_FAILURES_AFTER, Proven, name
 from management.groups.queries import get_group
 from runtime.errors import RefusedError
 
-_HASHER = PasswordHasher()  # argon2id with the library's present parameters
-_DUMMY = _HASHER.hash(token_urlsafe())
 _PROBLEMS = {
     "short": "A password has at least 12 characters.",
     "long": "A password has at most 200 characters.",
@@ -117,12 +114,8 @@ def _note_failure(session: Session, tries: UserTry | None, name: str, now: datet
 def _hashed(password: str, name: str) -> str:
     if problem := password_problem(password, name):
         raise RefusedError(_PROBLEMS[problem])
-    return _HASHER.hash(password)
+    return passwords.hashed(password)
 
 
 def _matches(user: EnrolmentUser | None, password: str) -> bool:
-    try:
-        _HASHER.verify(user.password_hash if user else _DUMMY, password[:LONGEST_PASSWORD])
-    except (VerificationError, InvalidHashError):
-        return False
-    return user is not None
+    return passwords.matches(user.password_hash if user else None, password[:LONGEST_PASSWORD])
