@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from importlib import import_module
+from typing import Any
 
 from flask import Flask, Response, abort, g, request, send_from_directory, url_for
 from flask.typing import ResponseReturnValue
@@ -134,9 +135,14 @@ def create_app(context: Context) -> Flask:
     app.after_request(_with_headers)
     _words_for_templates(app, assets.version())
     app.add_url_rule("/static/<version>/<path:name>", "static", _static)
-    for module in VIEWS:
-        app.register_blueprint(import_module(module).bp)
+    for part in load():
+        app.register_blueprint(part.bp)
     return app
+
+
+def load() -> list[Any]:
+    """Import every part of the console and return the modules."""
+    return [import_module(module) for module in VIEWS]
 
 
 def _prove_who_asks() -> None:

@@ -1,11 +1,9 @@
 """Serves the console: granian, one worker, TLS from the data folder; see `web_front`."""
 
 import gc
-import multiprocessing
 import os
 import resource
 import socket
-import sys
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
@@ -14,32 +12,28 @@ from granian.http import HTTP1Settings
 from management import settings
 from management.settings import Settings
 from runtime import logs
-from runtime.errors import ConfigurationError, SekishoError
+from runtime.errors import ConfigurationError
 from runtime.process import die_with_parent
 
 CONNECTIONS = 4096
 """At the same time; slow ones and idle ones too."""
 PARENT = "SEKISHO_WEB_PARENT"
 """Tells the worker whose child it must be."""
-CONFIGURATION = 78  # EX_CONFIG
 
 
 def serve(loaded: Settings) -> None:
     """Serve until SIGTERM or SIGINT. ConfigurationError when it cannot even start.
 
-    What may be wrong is looked for in a child that ends, so that this process, which only watches
-    the worker, stays small.
+    The code is loaded here, before the worker is forked: both share its memory, and a worker that
+    died is replaced quickly.
     """
     certificate, key = (loaded.home / "keys" / f"console.{end}" for end in ("pem", "key"))
     for path in (certificate, key):
         if not path.exists():
             raise ConfigurationError(f"{path} is missing; `sekisho set-up` issues it.")
     _check_port(loaded)
-    check = multiprocessing.get_context("fork").Process(target=_check)
-    check.start()
-    check.join()
-    if check.exitcode:
-        sys.exit(check.exitcode)
+    _check(loaded)
+    _load()
     os.environ[PARENT] = str(os.getpid())
     Granian(
         "management.web_server:application",
@@ -94,15 +88,28 @@ def _allow_connections() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _check() -> None:
-    from management.context import open_context
+def _check(loaded: Settings) -> None:
+    """Raise ConfigurationError unless keys and database are there and of this release."""
+    from management.context import database_url
+    from management.database import Database
+    from management.keys import Keys
     from management.migrations.release import require_current
 
+    Keys(loaded.home / "keys")
+    database = Database(database_url(loaded))
     try:
-        require_current(open_context(settings.load()).database)
-    except SekishoError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(CONFIGURATION if isinstance(error, ConfigurationError) else 1)
+        require_current(database)
+    finally:
+        database.close()  # no connection may be shared with the worker
+
+
+def _load() -> None:
+    from management import app, tables
+
+    tables.load()
+    app.load()
+    gc.collect()
+    gc.freeze()
 
 
 def _check_port(loaded: Settings) -> None:

@@ -15,12 +15,15 @@ from runtime.process import die_with_parent
 
 log = logging.getLogger(__name__)
 LONGEST_PROGRESS = 1000
+YIELDS = 5
+"""Background work gives way to pages, check-ins and other processes that start."""
 _here: dict[str, Any] = {}
 
 
 def start(settings: Settings, parent: int, reports: Connection) -> None:
     """Prepare this process; its first report is its process id."""
     die_with_parent(parent)
+    os.nice(YIELDS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, also on Ctrl-C
     logs.start("worker", settings.log_level)
     _here["context"], _here["reports"] = open_context(settings), reports
