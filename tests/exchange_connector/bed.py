@@ -253,7 +253,7 @@ class Bed:
                 **os.environ,
                 "SEKISHO_HOME": str(self.home),
                 "SEKISHO_CONNECTOR_HEALTH_PORT": str(health_port),
-                "SEKISHO_CONNECTOR_DISCOVERY_SECONDS": "1",
+                "SEKISHO_CONNECTOR_DISCOVERY_SECONDS": "0.001",
                 **environment,
             },
             stderr=subprocess.PIPE,
