@@ -20,6 +20,8 @@ closed), ``open`` takes the blocks back (fail open)."""
 LogLevel = Literal["error", "warning", "info", "debug", "trace"]
 """``trace`` also shows what the libraries for HTTP and remote PowerShell say."""
 DeviceId = Annotated[str, Field(min_length=1, max_length=64)]
+Kind = Literal["exchange", "gate"]
+"""``exchange`` gives a mail server orders; ``gate`` stands between phones and a mail server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class PairingRequest:
     key: Jwk
     name: Name
     version: Short
+    kind: Kind = "exchange"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +112,24 @@ class Wanted:
     because: Text
     since: Instant | None = None
     """When this was decided; a later one of the same access ends "overridden in Exchange"."""
+    certificate: Short = ""
+    """Serial number (hexadecimal) of the matched device's certificate, for gates that ask."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessMark:
+    """Answer of ``GET /connector/v1/mark``: changes whenever the answer of ``/access`` may."""
+
+    v: int = 1
+    mark: Name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedAccess:
-    """Answer of ``GET /connector/v1/access``: everything the connector should hold."""
+    """Answer of ``GET /connector/v1/access``: everything the connector should hold.
+
+    With ``?since=INSTANT`` it is not ``whole``: only what was decided since then, ``leave`` too.
+    """
 
     v: int = 1
     issue: int
@@ -131,6 +147,9 @@ class WantedAccess:
     log_level: LogLevel = "info"
     log_level_until: Instant | None = None
     """Until when that level holds; then it is the usual one again."""
+    whole: bool = True
+    at: Instant | None = None
+    """Management's time of this answer."""
     wipes: Annotated[tuple[Compact, ...], Field(max_length=BATCH)] = ()
     """Signed `contracts.agent.Order`s of a wipe, whose arguments are those of `WIPE_ARGUMENTS`."""
 
@@ -209,3 +228,9 @@ class ConnectorStatus:
     undone: bool = False
     """Everything was taken back and nothing is enforced until it is told to go on."""
     rights: tuple[Right, ...] = ()
+    open_requests: int = 0
+    """At a gate: requests under way, most of them waiting for new mail."""
+    refused: int = 0
+    """At a gate: requests that were refused since the process started."""
+    cut: int = 0
+    """At a gate: requests that were ended because a decision changed."""

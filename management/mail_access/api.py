@@ -6,7 +6,7 @@ that key's thumbprint. A nonce works once. Errors are RFC 9457 problem+json.
 """
 
 from collections import deque
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from threading import Lock
 from uuid import UUID
@@ -23,12 +23,14 @@ from management.mail_access import connectors, queries, service, wiping
 from management.web import context, reading, transaction, visitor_address
 from management.web_errors import problem
 from runtime.clock import utc_now
-from runtime.errors import RefusedError, UnauthenticatedError
+from runtime.errors import MalformedMessageError, RefusedError, UnauthenticatedError
 
 bp = Blueprint("connector_api", __name__, url_prefix="/connector/v1")
 """Exempt from CSRF protection and sessions: a signature, not a cookie, says who asks."""
 
 SIGNED = "every connector request carries a signature, which the view itself checks"
+DECISIONS_TAKE = timedelta(minutes=2)
+"""A decision bears the time at which its work began; it may wait so long to be stored."""
 FAILED_PAIRINGS = 10
 """Wrong codes a minute, of whomever, before this process stops listening to more of them."""
 
@@ -96,16 +98,46 @@ def partnerships() -> ResponseReturnValue:
 @bp.get("/access")
 @public(SIGNED)
 def access() -> ResponseReturnValue:
-    """Answer `WantedAccess`; 304 when ``If-None-Match`` names what the connector has already."""
+    """Answer `WantedAccess`; 304 when ``If-None-Match`` names what the connector has already.
+
+    ``?since=INSTANT`` asks only for what was decided since then (empty: for everything); such an
+    answer carries its time, from which the next one may go on.
+    """
     now = utc_now()
     caller = _caller(now)
     seconds = context().settings.connector_seconds
+    since, says_when = _since(request.args.get("since", "")), "since" in request.args
     with transaction("answer wanted access") as session:
         connector = connectors.note_call(session, caller, now)
-        body = codec.write(service.wanted_access(session, connector, seconds, now))
+        found = service.wanted_access(session, connector, seconds, now, since, says_when)
+        body = codec.write(found)
     answer = Response(body, mimetype="application/json")
     answer.set_etag(sha256(body).hexdigest()[:32])
     return answer.make_conditional(request)
+
+
+def _since(said: str) -> datetime | None:
+    """Return the instant that a gate names, less what a decision may take to be stored."""
+    if not said:
+        return None
+    try:
+        since = datetime.fromisoformat(said)
+    except ValueError:
+        raise MalformedMessageError("since is no instant.") from None
+    if since.tzinfo is None:
+        raise MalformedMessageError("since names no time zone.")
+    return since - DECISIONS_TAKE
+
+
+@bp.get("/mark")
+@public(SIGNED)
+def mark() -> Response:
+    """Answer `AccessMark`. Reads only, so a signature that comes twice does no harm here."""
+    now = utc_now()
+    caller = UUID(_signature(_find_key, now).key_id)
+    with reading() as session:
+        found = service.access_mark(session, caller, now)
+    return _json(messages.AccessMark(mark=found), 200)
 
 
 @bp.post("/applied")

@@ -76,6 +76,7 @@ def pair(
         )
     connector = Connector(
         name=asked.name[:100],
+        kind=asked.kind,
         key=jwk.public_jwk(jwk.read_public(asked.key)),
         paired_at=now,
         version=asked.version[:50],
@@ -111,18 +112,23 @@ def note_call(session: Session, connector_id: UUID, now: datetime) -> Connector:
     ForbiddenError when it is disabled.
     """
     (connector,) = (row for row in queries.lock_connectors(session) if row.id == connector_id)
+    require_enabled(connector)
+    connector.contact_at = now
+    return connector
+
+
+def require_enabled(connector: Connector) -> None:
+    """Raise ForbiddenError when the connector is disabled."""
     if connector.disabled_at is not None:
         raise ForbiddenError(
             f"The connector {connector.name} is disabled. Enable it in the console under Mail "
             "access, Connectors."
         )
-    connector.contact_at = now
-    return connector
 
 
 def take_status(connector: Connector, status: messages.ConnectorStatus) -> None:
     """Store how the connector says it stands."""
-    unreachable = "" if status.exchange_reachable else "Exchange cannot be reached."
+    unreachable = "" if status.exchange_reachable else "The mail server cannot be reached."
     connector.version = status.version[:50]
     connector.problem = status.problem or unreachable
     connector.waiting = status.waiting

@@ -17,6 +17,8 @@ class Connector(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str] = mapped_column(Unicode(100))
+    kind: Mapped[str] = mapped_column(Unicode(20), default="exchange")
+    """`contracts.connector.Kind`."""
     key: Mapped[dict[str, Any]]
     paired_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from contracts.connector import BATCH, Access, Wanted
 from management.database import locked
 from management.devices.models import Device
+from management.mail_access.matching import Match
 from management.mail_access.models import Connector, MailDecision, MailWipe, Partnership
 from management.mail_access.rules import MailSettings, Pause
 from management.mail_access.states import WipeState
@@ -73,8 +74,15 @@ def list_connectors(session: Session) -> list[Connector]:
     return list(session.scalars(select(Connector).order_by(Connector.name, Connector.paired_at)))
 
 
-def list_wanted(session: Session, connector_id: UUID, now: datetime) -> tuple[Wanted, ...]:
-    """Return what this connector should hold; what is left alone is not in it."""
+def list_wanted(
+    session: Session, connector_id: UUID, now: datetime, since: datetime | None = None
+) -> tuple[Wanted, ...]:
+    """Return what this connector should hold; what is left alone is not in it.
+
+    With *since*: only what was decided from then on, and that includes what is left alone.
+    """
+    fresh = Partnership.wanted != "leave" if since is None else Partnership.wanted_since >= since
+    managed = Partnership.match.in_((Match.SURE, Match.BY_HAND))
     rows = session.execute(
         select(
             Partnership.mailbox,
@@ -82,12 +90,10 @@ def list_wanted(session: Session, connector_id: UUID, now: datetime) -> tuple[Wa
             Partnership.wanted,
             Partnership.wanted_because,
             Partnership.wanted_since,
+            Device.certificate_serial,
         )
-        .where(
-            Partnership.connector_id == connector_id,
-            Partnership.wanted != "leave",
-            _not_long_gone(now),
-        )
+        .outerjoin(Device, (Device.id == Partnership.device_id) & managed)
+        .where(Partnership.connector_id == connector_id, fresh, _not_long_gone(now))
         .order_by(Partnership.id)
     )
     return tuple(
@@ -96,9 +102,10 @@ def list_wanted(session: Session, connector_id: UUID, now: datetime) -> tuple[Wa
             device_id=device_id,
             access=cast(Access, wanted),
             because=because,
-            since=since,
+            since=decided_at,
+            certificate=certificate or "",
         )
-        for mailbox, device_id, wanted, because, since in rows
+        for mailbox, device_id, wanted, because, decided_at, certificate in rows
     )
 
 

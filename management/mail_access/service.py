@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from uuid import uuid4
+from hashlib import sha256
+from uuid import UUID, uuid4
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -179,9 +180,17 @@ def take_synced(session: Session, connector: Connector, batch: messages.SyncedBa
 
 
 def wanted_access(
-    session: Session, connector: Connector, cycle_seconds: int, now: datetime
+    session: Session,
+    connector: Connector,
+    cycle_seconds: int,
+    now: datetime,
+    since: datetime | None = None,
+    says_when: bool = False,
 ) -> messages.WantedAccess:
-    """Return everything this connector should hold, after deciding what fell due."""
+    """Return everything this connector should hold, after deciding what fell due.
+
+    With *since*: only what was decided from then on. *says_when*: the answer carries its time.
+    """
     decide_due(session, now)
     session.refresh(connector)
     pause = queries.find_pause(session)
@@ -191,7 +200,9 @@ def wanted_access(
         paused=pause is not None,
         paused_because=pause.sentence() if pause else "",
         cycle_seconds=cycle_seconds,
-        wanted=queries.list_wanted(session, connector.id, now),
+        wanted=queries.list_wanted(session, connector.id, now, since),
+        whole=since is None,
+        at=now if says_when else None,
         undo=connector.undo_at is not None,
         when_silent=settings.when_silent or "hold",
         silent_hours=settings.silent_hours,
@@ -199,6 +210,27 @@ def wanted_access(
         log_level=connectors.log_level_of(connector, now),
         log_level_until=connector.log_level_until,
     )
+
+
+def access_mark(session: Session, connector_id: UUID, now: datetime) -> str:
+    """Return a text that changes whenever what this connector should hold may have changed.
+
+    It costs three small reads and writes nothing, so a gate may ask for it twice a second.
+    ForbiddenError when the connector is disabled.
+    """
+    connector = queries.get_connector(session, connector_id)
+    connectors.require_enabled(connector)
+    pause = queries.find_pause(session)
+    settings = queries.read_mail_settings(session)
+    parts = (
+        connector.issue,
+        connector.undo_at,
+        pause.since if pause else None,
+        settings.when_silent,
+        settings.silent_hours,
+        connectors.log_level_of(connector, now),
+    )
+    return sha256(repr(parts).encode()).hexdigest()[:32]
 
 
 def take_applied(
