@@ -26,8 +26,6 @@ def upgrade() -> None:
         sa.Column("theme", sa.Unicode(length=5), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("disabled_at", UtcDateTime(), nullable=True),
-        sa.Column("failed_sign_ins", sa.Integer(), nullable=False),
-        sa.Column("locked_until", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_administrator")),
         sa.UniqueConstraint("name", name=op.f("uq_administrator_name")),
     )
@@ -265,6 +263,7 @@ def upgrade() -> None:
         "connector",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.Unicode(length=100), nullable=False),
+        sa.Column("kind", sa.Unicode(length=20), nullable=False),
         sa.Column("key", sa.JSON(), nullable=False),
         sa.Column("paired_at", UtcDateTime(), nullable=False),
         sa.Column("disabled_at", UtcDateTime(), nullable=True),
@@ -392,6 +391,7 @@ def upgrade() -> None:
         sa.Column("key", sa.Unicode(length=200), nullable=False),
         sa.Column("payload", sa.JSON(), nullable=False),
         sa.Column("state", sa.Unicode(length=20), nullable=False),
+        sa.Column("asked_by", sa.Unicode(length=255), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("maximum_attempts", sa.Integer(), nullable=False),
@@ -402,11 +402,19 @@ def upgrade() -> None:
         sa.Column("started_at", UtcDateTime(), nullable=True),
         sa.Column("finished_at", UtcDateTime(), nullable=True),
         sa.Column("progress", sa.Unicode(length=1000), nullable=False),
+        sa.Column("done", sa.Integer(), nullable=True),
+        sa.Column("total", sa.Integer(), nullable=True),
+        sa.Column("lines", sa.Integer(), nullable=False),
+        sa.Column("cancelled_by", sa.Unicode(length=255), nullable=False),
         sa.Column("error", sa.Unicode(length=4000), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_job")),
         sa.UniqueConstraint("key", name=op.f("uq_job_key")),
     )
     with op.batch_alter_table("job", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_job_asked_by_queued_at"), ["asked_by", "queued_at"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_job_queued_at_id"), ["queued_at", "id"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_job_state_run_after_priority"),
             ["state", "run_after", "priority"],
@@ -529,12 +537,15 @@ def upgrade() -> None:
     )
     op.create_table(
         "sign_in_failure",
-        sa.Column("address", sa.Unicode(length=64), nullable=False),
+        sa.Column("key", sa.Unicode(length=64), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("last_at", UtcDateTime(), nullable=False),
         sa.Column("locked_until", UtcDateTime(), nullable=True),
-        sa.PrimaryKeyConstraint("address", name=op.f("pk_sign_in_failure")),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_sign_in_failure")),
     )
+    with op.batch_alter_table("sign_in_failure", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_sign_in_failure_last_at"), ["last_at"], unique=False)
+
     op.create_table(
         "store_entry",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -653,6 +664,17 @@ def upgrade() -> None:
         sa.Column("changed_by", sa.Unicode(length=255), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_update_source")),
     )
+    op.create_table(
+        "used_challenge",
+        sa.Column("challenge_hash", sa.Unicode(length=64), nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("challenge_hash", name=op.f("pk_used_challenge")),
+    )
+    with op.batch_alter_table("used_challenge", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_used_challenge_expires_at"), ["expires_at"], unique=False
+        )
+
     op.create_table(
         "admin_session",
         sa.Column("id_hash", sa.Unicode(length=64), nullable=False),
@@ -795,6 +817,18 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_dry_run_asked_at"), ["asked_at"], unique=False)
 
     op.create_table(
+        "job_line",
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("text", sa.Unicode(length=1000), nullable=False),
+        sa.Column("values", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["job_id"], ["job.id"], name=op.f("fk_job_line_job_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("job_id", "number", name=op.f("pk_job_line")),
+    )
+    op.create_table(
         "one_time_link",
         sa.Column("token_hash", sa.Unicode(length=64), nullable=False),
         sa.Column("purpose", sa.Unicode(length=20), nullable=False),
@@ -835,6 +869,27 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             batch_op.f("ix_outbound_message_handed_at"), ["handed_at"], unique=False
+        )
+
+    op.create_table(
+        "passkey",
+        sa.Column("id_hash", sa.Unicode(length=64), nullable=False),
+        sa.Column("administrator_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Unicode(length=100), nullable=False),
+        sa.Column("credential_id", sa.UnicodeText(), nullable=False),
+        sa.Column("public_key", sa.UnicodeText(), nullable=False),
+        sa.Column("counter", sa.BigInteger(), nullable=False),
+        sa.Column("synced", sa.Boolean(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("used_at", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["administrator_id"], ["administrator.id"], name=op.f("fk_passkey_administrator_id")
+        ),
+        sa.PrimaryKeyConstraint("id_hash", name=op.f("pk_passkey")),
+    )
+    with op.batch_alter_table("passkey", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_passkey_administrator_id"), ["administrator_id"], unique=False
         )
 
     op.create_table(
@@ -1675,6 +1730,10 @@ def downgrade() -> None:
 
     op.drop_table("relay_incident")
     op.drop_table("policy_version")
+    with op.batch_alter_table("passkey", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_passkey_administrator_id"))
+
+    op.drop_table("passkey")
     with op.batch_alter_table("outbound_message", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_outbound_message_handed_at"))
         batch_op.drop_index(batch_op.f("ix_outbound_message_discarded_at"))
@@ -1682,6 +1741,7 @@ def downgrade() -> None:
 
     op.drop_table("outbound_message")
     op.drop_table("one_time_link")
+    op.drop_table("job_line")
     with op.batch_alter_table("dry_run", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_dry_run_asked_at"))
 
@@ -1714,6 +1774,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_admin_session_administrator_id"))
 
     op.drop_table("admin_session")
+    with op.batch_alter_table("used_challenge", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_used_challenge_expires_at"))
+
+    op.drop_table("used_challenge")
     op.drop_table("update_source")
     with op.batch_alter_table("update_run", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_update_run_started_at"))
@@ -1736,6 +1800,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_store_entry_kind_package"))
 
     op.drop_table("store_entry")
+    with op.batch_alter_table("sign_in_failure", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_sign_in_failure_last_at"))
+
     op.drop_table("sign_in_failure")
     op.drop_table("setting")
     op.drop_table("set_trial")
@@ -1756,6 +1823,8 @@ def downgrade() -> None:
     op.drop_table("live_device")
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_job_state_run_after_priority"))
+        batch_op.drop_index(batch_op.f("ix_job_queued_at_id"))
+        batch_op.drop_index(batch_op.f("ix_job_asked_by_queued_at"))
 
     op.drop_table("job")
     op.drop_table("installed_pattern_set")
