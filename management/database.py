@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 Wanted = TypeVar("Wanted", bound=Select[Any])
 WRITES = "sekisho_writes"
 BUSY_SECONDS = 30
+BEHALF = "sekisho_behalf"
+"""In ``Session.info``: the administrator for whom a transaction runs; empty: nobody's."""
 GAVE_WAY = ("40001", "40P01")
 """SQLSTATE of a transaction that was ended in favour of another: SQL Server, PostgreSQL."""
 
@@ -91,6 +93,8 @@ class Database:
     def __init__(self, url: str | URL) -> None:
         """Connect to *url* (sqlite, postgresql+psycopg or mssql+pyodbc)."""
         self.engine: Engine = _engine(make_url(url))
+        self.behalf = ""
+        """For whom this process works, unless a transaction says otherwise."""
 
     @contextmanager
     def transaction(self, name: str) -> Iterator[Session]:
@@ -100,6 +104,7 @@ class Database:
         Raises UnavailableError, nothing changed, when it gave way to another (deadlock).
         """
         with _giving_way(name), Session(self.engine, expire_on_commit=False) as session:
+            session.info[BEHALF] = self.behalf
             _connect(session, {WRITES: True})
             yield session
             session.flush()

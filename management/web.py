@@ -1,12 +1,16 @@
 """What every view works with."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import cast
 
 from flask import current_app, request
 from sqlalchemy.orm import Session
 
+from management.access import Identity, who_asks
 from management.context import Context
+from management.database import BEHALF
+from management.limits import LIMIT, Limit
 
 
 def context() -> Context:
@@ -14,14 +18,43 @@ def context() -> Context:
     return cast(Context, current_app.extensions["sekisho"])
 
 
-def transaction(name: str) -> AbstractContextManager[Session]:
-    """Open the request's one transaction that writes; *name* says what it does."""
-    return context().database.transaction(name)
+@contextmanager
+def transaction(name: str) -> Iterator[Session]:
+    """Open the request's one transaction that writes; *name* says what it does.
+
+    Work that it queues runs on behalf of who asks.
+    """
+    identity = who_asks()
+    with context().database.transaction(name) as session:
+        session.info[BEHALF] = identity.name if identity else ""
+        keep_to_groups(session, identity, reads_only=False)
+        yield session
 
 
 def reading() -> AbstractContextManager[Session]:
     """Open a transaction that only reads."""
-    return context().database.reading()
+    return reader()()
+
+
+def reader() -> Callable[[], AbstractContextManager[Session]]:
+    """Return what opens `reading` transactions for who asks, also after the request: files are
+    sent while they are read.
+    """
+    database, identity = context().database, who_asks()
+
+    @contextmanager
+    def open_reading() -> Iterator[Session]:
+        with database.reading() as session:
+            keep_to_groups(session, identity, reads_only=True)
+            yield session
+
+    return open_reading
+
+
+def keep_to_groups(session: Session, identity: Identity | None, reads_only: bool) -> None:
+    """Let *session* see only what an administrator sees who is limited to groups."""
+    if identity is not None and identity.groups is not None:
+        session.info[LIMIT] = Limit(identity.groups, identity.name, reads_only)
 
 
 def visitor_address() -> str:

@@ -9,7 +9,8 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
 from concurrent.futures.process import BrokenProcessPool
@@ -26,11 +27,14 @@ from management import worker_child
 from management.context import Context
 from management.work import queries, service
 from management.work.models import Job
+from management.work.rules import Said
 from runtime.clock import utc_now
 from runtime.errors import SekishoError
 
 LOOK_SECONDS = 0.5
 BEAT_SECONDS = 15.0
+MOST_UNREAD = 200
+"""Lines of a job that are kept between two looks."""
 IDLE_SECONDS = 60.0
 LONGEST_SECONDS = 3600.0
 STOP_SECONDS = 8.0
@@ -38,7 +42,7 @@ FINISHED = Counter("sekisho_jobs_finished", "Jobs that ended.", ["kind", "result
 DURATION = Histogram("sekisho_job_seconds", "How long jobs ran.", ["kind"])
 log = logging.getLogger(__name__)
 
-RunJob = Callable[[str, dict[str, Any]], str]
+RunJob = Callable[[str, dict[str, Any], str], str]
 
 
 def is_dead(owner: str) -> bool:
@@ -108,7 +112,7 @@ class Worker(Thread):
         while True:
             with suppress(StillRunning):
                 return future.result(timeout=0.5)
-            now, progress = time.monotonic(), self.child.progress()
+            now, said = time.monotonic(), self.child.said()
             if self.stopping.is_set() and stop_at == float("inf"):
                 stop_at = now + STOP_SECONDS
             if now > stop_at:
@@ -118,22 +122,28 @@ class Worker(Thread):
             if now - began > LONGEST_SECONDS:
                 self.child.end()
                 return f"It ran longer than {LONGEST_SECONDS / 60:.0f} minutes and was stopped."
-            if progress is not None or now - beaten > BEAT_SECONDS:
-                beaten = now
-                if not self._beat(job, progress):
-                    self.child.end()
-                    return None
+            is_time = bool(said) or now - beaten > BEAT_SECONDS
+            if not (self._beat(job, said) if is_time else self._is_held(job)):
+                self.child.end()  # cancelled, or another worker's by now
+                return None
+            beaten = now if is_time else beaten
 
-    def _beat(self, job: Job, progress: str | None) -> bool:
+    def _is_held(self, job: Job) -> bool:
+        with self.context.database.reading() as session:
+            return queries.is_held(session, job.id, self.owner)
+
+    def _beat(self, job: Job, said: Sequence[str]) -> bool:
         with self.context.database.transaction("job heartbeat") as session:
-            return service.heartbeat(session, job.id, self.owner, progress=progress)
+            return service.heartbeat(session, job.id, self.owner, said=said)
 
     def _give_back(self, job: Job) -> None:
         with self.context.database.transaction("give job back") as session:
             service.give_back(session, job.id, self.owner)
 
     def _write_down(self, job_id: UUID, error: str, died: bool) -> None:
+        said = self.child.said()
         with self.context.database.transaction("finish job") as session:
+            service.heartbeat(session, job_id, self.owner, said=said)
             if error:
                 service.fail(session, job_id, self.owner, error, died=died)
             else:
@@ -155,7 +165,7 @@ class Child:
         self.used_at = time.monotonic()
         if self.pool is not None:
             try:
-                return self.pool.submit(self.run_job, job.kind, job.payload)
+                return self.pool.submit(self.run_job, job.kind, job.payload, job.asked_by)
             except BrokenProcessPool:  # it died while it had nothing to do: not this job's fault
                 self.end()
         self.reports, theirs = multiprocessing.get_context("spawn").Pipe(duplex=False)
@@ -166,21 +176,21 @@ class Child:
             initargs=(self.context.settings, os.getpid(), theirs),
         )
         try:
-            return self.pool.submit(self.run_job, job.kind, job.payload)
+            return self.pool.submit(self.run_job, job.kind, job.payload, job.asked_by)
         finally:
             theirs.close()  # the child has its own; so its death ends the pipe
 
-    def progress(self) -> str | None:
-        """Return the newest word of the process since the last call."""
-        newest = None
+    def said(self) -> list[Said]:
+        """Return the newest lines of the process since the last call."""
+        lines: deque[Said] = deque(maxlen=MOST_UNREAD)
         with suppress(EOFError, OSError):
             while self.reports is not None and self.reports.poll():
                 word = self.reports.recv_bytes().decode("utf-8", "replace")
                 if self.pid is None:
                     self.pid = int(word)
                 else:
-                    newest = word
-        return newest
+                    lines.append(Said.from_json(word))
+        return list(lines)
 
     def rest(self) -> None:
         """Let the process go when there was no work for a while."""
@@ -191,7 +201,7 @@ class Child:
         """End the process now, whatever it does."""
         if self.pool is None:
             return
-        self.progress()
+        self.said()
         if self.pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)

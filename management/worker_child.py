@@ -9,12 +9,12 @@ from typing import Any
 from management.context import Context, open_context
 from management.handlers import find_handler
 from management.settings import Settings
+from management.work.rules import Said
 from runtime import logs
 from runtime.errors import SekishoError
 from runtime.process import die_with_parent
 
 log = logging.getLogger(__name__)
-LONGEST_PROGRESS = 1000
 YIELDS = 5
 """Background work gives way to pages, check-ins and other processes that start."""
 _here: dict[str, Any] = {}
@@ -33,9 +33,10 @@ def start(settings: Settings, parent: int, reports: Connection) -> None:
         os._exit(0)
 
 
-def run(kind: str, payload: dict[str, Any]) -> str:
-    """Do one job; return an empty text, or in a sentence why it failed."""
+def run(kind: str, payload: dict[str, Any], asked_by: str = "") -> str:
+    """Do one job for *asked_by*; return an empty text, or in a sentence why it failed."""
     context: Context = _here["context"]
+    context.database.behalf = asked_by
     try:
         find_handler(kind)(context, payload, _progress)
     except SekishoError as error:
@@ -49,4 +50,5 @@ def run(kind: str, payload: dict[str, Any]) -> str:
 
 def _progress(sentence: str) -> None:
     """Tell the parent, which writes it down: this process may hold the write lock itself."""
-    _here["reports"].send_bytes(sentence[:LONGEST_PROGRESS].encode("utf-8", "replace"))
+    line = sentence if isinstance(sentence, Said) else Said(sentence)
+    _here["reports"].send_bytes(line.to_json().encode("utf-8", "replace"))

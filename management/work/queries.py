@@ -1,13 +1,15 @@
 """Reads the job table."""
 
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from management.work.models import Job
-from management.work.rules import JobState
+from management.work.models import Job, JobLine
+from management.work.rules import JobState, Seen
 from runtime.errors import NotFoundError
 
 
@@ -34,6 +36,69 @@ def has_expired(session: Session, now: datetime) -> bool:
     """Tell whether some worker went silent; asking takes no lock."""
     lost = select(Job.id).where(Job.state == JobState.RUNNING, Job.lease_until < now).limit(1)
     return session.scalars(lost).first() is not None
+
+
+def is_held(session: Session, job_id: UUID, owner: str) -> bool:
+    """Tell whether the job still runs under *owner*; asking takes no lock."""
+    held = select(Job.id).where(
+        Job.id == job_id, Job.lease_owner == owner, Job.state == JobState.RUNNING
+    )
+    return session.scalars(held).first() is not None
+
+
+def list_lines(session: Session, job_id: UUID, limit: int) -> list[JobLine]:
+    """Return the newest lines of a job's log, the oldest of them first."""
+    newest = select(JobLine).where(JobLine.job_id == job_id).order_by(JobLine.number.desc())
+    return list(session.scalars(newest.limit(limit)))[::-1]
+
+
+def newest_lines(session: Session, jobs: Iterable[Job]) -> dict[UUID, JobLine]:
+    """Return the last line of each of *jobs* that said something."""
+    ids = [job.id for job in jobs if job.lines]
+    found = session.scalars(
+        select(JobLine)
+        .join(Job, JobLine.job_id == Job.id)
+        .where(Job.id.in_(ids), JobLine.number == Job.lines)
+    )
+    return {line.job_id: line for line in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a list of jobs shows."""
+
+    asked_by: str = ""
+    """Only those of this administrator; empty: all."""
+    upkeep: bool = False
+    """The server's own work too."""
+    state: str = ""
+    kind: str = ""
+
+
+def list_page(
+    session: Session, wanted: Wanted, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Job]:
+    """Return jobs, the newest first, those behind *after*."""
+    found = select(Job).order_by(Job.queued_at.desc(), Job.id.desc()).limit(limit)
+    if wanted.asked_by:
+        found = found.where(Job.asked_by == wanted.asked_by)
+    elif not wanted.upkeep:
+        found = found.where((Job.asked_by != "") | (Job.state == JobState.FAILED))
+    if wanted.state:
+        found = found.where(Job.state == wanted.state)
+    if wanted.kind:
+        found = found.where(Job.kind == wanted.kind)
+    if after is not None:
+        at, job_id = after
+        found = found.where(Job.queued_at <= at, (Job.queued_at < at) | (Job.id < job_id))
+    return list(session.scalars(found))
+
+
+def list_seen(session: Session, ids: Collection[UUID]) -> list[Seen]:
+    """Return how the jobs stand now, in one statement; those that are gone are missing."""
+    columns = (Job.id, Job.state, Job.done, Job.total, Job.lines)
+    found = session.execute(select(*columns).where(Job.id.in_(ids)))
+    return [Seen(*row) for row in found]
 
 
 def count_states(session: Session) -> dict[str, int]:

@@ -4,7 +4,7 @@ The table is the truth: a worker that dies loses its lease and the job runs agai
 bear being run twice. An outside queue (dramatiq) would only deliver ids to `claim_one`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,16 +13,24 @@ from sqlalchemy import ColumnElement, CursorResult, Update, delete, select, upda
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from management.database import locked
-from management.work.models import Job
+from management.database import BEHALF, locked
+from management.work.models import Job, JobLine
 from management.work.queries import find_by_key, get_job
-from management.work.rules import JobState, wait_after_death, wait_before_retry
+from management.work.rules import (
+    GOING_ON,
+    JobState,
+    Said,
+    wait_after_death,
+    wait_before_retry,
+)
 from runtime.clock import utc_now
 from runtime.errors import RefusedError
 
 LEASE = timedelta(seconds=60)
 KEEP_DONE = timedelta(days=7)
 KEEP_FAILED = timedelta(days=90)
+MOST_LINES = 200
+"""Of a job's log; older ones are forgotten."""
 READ_PAST = "WITH (UPDLOCK, READPAST, ROWLOCK, READCOMMITTEDLOCK)"
 """SQL Server's SKIP LOCKED; SQLAlchemy drops the standard words there without telling."""
 
@@ -49,6 +57,7 @@ def enqueue(
         key=key,
         payload=payload or {},
         state=JobState.QUEUED,
+        asked_by=session.info.get(BEHALF, ""),
         priority=priority,
         run_after=run_after or now,
         queued_at=now,
@@ -102,14 +111,20 @@ def heartbeat(
     job_id: UUID,
     owner: str,
     now: datetime | None = None,
-    progress: str | None = None,
+    said: Sequence[str] = (),
     lease: timedelta = LEASE,
 ) -> bool:
-    """Keep the lease, and store *progress* if given; False when the lease is somebody else's."""
-    values: dict[str, Any] = {"lease_until": (now or utc_now()) + lease}
-    if progress is not None:
-        values["progress"] = progress[:1000]
-    return _changed(session, update(Job).where(_held(job_id, owner)).values(values))
+    """Keep the lease and the lines that the job *said*; False when it is not *owner*'s any more."""
+    now = now or utc_now()
+    lines = [one if isinstance(one, Said) else Said(one) for one in said[-MOST_LINES:]]
+    values: dict[str, Any] = {"lease_until": now + lease, "lines": Job.lines + len(lines)}
+    if lines:
+        values |= {"progress": str(lines[-1]), **_how_far(lines)}
+    if not _changed(session, update(Job).where(_held(job_id, owner)).values(values)):
+        return False
+    if lines:
+        _write_lines(session, job_id, lines, now)
+    return True
 
 
 def finish(session: Session, job_id: UUID, owner: str, now: datetime | None = None) -> bool:
@@ -189,10 +204,25 @@ def return_held_by_dead(
 def retry(session: Session, job_id: UUID, now: datetime | None = None) -> Job:
     """Give a failed job a new set of attempts; RefusedError when it has not failed."""
     job = get_job(session, job_id)
-    if job.state != JobState.FAILED:
-        raise RefusedError("Only a failed job can be tried again.")
+    if job.state not in (JobState.FAILED, JobState.CANCELLED):
+        raise RefusedError("Only a job that failed or was stopped can be tried again.")
     job.state, job.attempts, job.finished_at = JobState.QUEUED, 0, None
+    job.cancelled_by = ""
     job.run_after = now or utc_now()
+    return job
+
+
+def cancel(session: Session, job_id: UUID, by: str, now: datetime | None = None) -> Job:
+    """Stop a job; whoever does it sees within a second that it lost the lease, and ends.
+
+    RefusedError when it is over.
+    """
+    wanted = locked(select(Job).where(Job.id == job_id), Job)
+    job = session.scalars(wanted).first() or get_job(session, job_id)
+    if job.state not in GOING_ON:
+        raise RefusedError("The job is over already.")
+    job.state, job.finished_at = JobState.CANCELLED, now or utc_now()
+    job.cancelled_by, job.lease_owner, job.lease_until = by[:255], "", None
     return job
 
 
@@ -200,7 +230,11 @@ def forget_old(session: Session, now: datetime | None = None) -> int:
     """Delete jobs done a week ago and jobs failed 90 days ago; return how many."""
     now = now or utc_now()
     number = 0
-    for state, keep in ((JobState.DONE, KEEP_DONE), (JobState.FAILED, KEEP_FAILED)):
+    for state, keep in (
+        (JobState.DONE, KEEP_DONE),
+        (JobState.CANCELLED, KEEP_DONE),
+        (JobState.FAILED, KEEP_FAILED),
+    ):
         old = (Job.state == state) & (Job.finished_at < now - keep)
         number += _count(session, delete(Job).where(old))
     return number
@@ -217,6 +251,8 @@ def _take(owner: str, now: datetime, lease: timedelta) -> Update:
         lease_until=now + lease,
         started_at=now,
         progress="",
+        done=None,
+        total=None,
     )
 
 
@@ -225,6 +261,24 @@ def _taken(session: Session, statement: Any) -> Job | None:
         statement, execution_options={"synchronize_session": False}
     ).scalar_one_or_none()
     return None if job_id is None else session.get(Job, job_id, populate_existing=True)
+
+
+def _how_far(lines: Sequence[Said]) -> dict[str, Any]:
+    """Return the newest numbers that the lines say."""
+    told: dict[str, Any] = {}
+    for line in lines:
+        told |= {name: line.values[name] for name in ("done", "total") if name in line.values}
+    return told
+
+
+def _write_lines(session: Session, job_id: UUID, lines: Sequence[Said], now: datetime) -> None:
+    last = session.execute(select(Job.lines).where(Job.id == job_id)).scalar_one()
+    for number, line in enumerate(lines, last - len(lines) + 1):
+        session.add(
+            JobLine(job_id=job_id, number=number, at=now, text=line.text[:1000], gaps=line.values)
+        )
+    old = (JobLine.job_id == job_id) & (JobLine.number <= last - MOST_LINES)
+    session.execute(delete(JobLine).where(old))
 
 
 def _held(job_id: UUID, owner: str) -> ColumnElement[bool]:

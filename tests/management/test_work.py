@@ -24,6 +24,7 @@ from management.work.rules import (
     FIRST_WAIT_AFTER_DEATH,
     LONGEST_WAIT,
     JobState,
+    said,
     wait_after_death,
     wait_before_retry,
 )
@@ -78,7 +79,7 @@ def test_a_heartbeat_keeps_the_lease_and_tells_progress(session: Session) -> Non
     job = service.claim(session, "w", NOW)
     assert job is not None
     later = NOW + timedelta(seconds=50)
-    assert service.heartbeat(session, job.id, "w", later, "half way")
+    assert service.heartbeat(session, job.id, "w", later, ["half way"])
     assert not service.heartbeat(session, job.id, "somebody else", later)
     session.refresh(job)
     assert (job.lease_until, job.progress) == (later + LEASE, "half way")
@@ -140,7 +141,13 @@ def test_a_job_that_always_fails_ends_as_a_dead_letter_which_can_be_tried_again(
         now += timedelta(hours=2)
     (dead,) = queries.list_jobs(session, state="failed")
     assert (dead.error, dead.attempts) == ("broken 4", 5)
-    assert queries.count_states(session) == {"queued": 0, "running": 0, "done": 0, "failed": 1}
+    assert queries.count_states(session) == {
+        "queued": 0,
+        "running": 0,
+        "done": 0,
+        "failed": 1,
+        "cancelled": 0,
+    }
     assert service.claim(session, "w", now) is None
 
     service.retry(session, dead.id, now)
@@ -284,3 +291,43 @@ def test_a_killed_claimers_job_runs_again(context: Context) -> None:
         taken = service.claim(session, "other", utc_now() + FIRST_WAIT)
     assert taken is not None
     assert taken.attempts == 2
+
+
+def test_a_cancelled_job_is_its_workers_no_more_and_can_be_tried_again(session: Session) -> None:
+    job = service.enqueue(session, "scan", "a", now=NOW)
+    assert job is not None
+    assert service.claim(session, "w", NOW) is not None
+    service.cancel(session, job.id, "keeper", NOW)
+
+    assert (job.state, job.cancelled_by, job.finished_at) == ("cancelled", "keeper", NOW)
+    assert not queries.is_held(session, job.id, "w")
+    assert not service.heartbeat(session, job.id, "w", NOW, ["too late"])
+    assert not service.finish(session, job.id, "w", NOW)
+    with pytest.raises(RefusedError, match="over already"):
+        service.cancel(session, job.id, "keeper", NOW)
+    assert service.retry(session, job.id, NOW).state == "queued"
+    assert job.cancelled_by == ""
+
+
+def test_a_job_keeps_its_newest_lines_and_how_far_it_is(session: Session) -> None:
+    job = service.enqueue(session, "scan", "a", now=NOW)
+    assert job is not None
+    service.claim(session, "w", NOW)
+    for start in range(0, 250, 50):
+        lines = [said("%(done)s of %(total)s", done=n, total=250) for n in range(start, start + 50)]
+        assert service.heartbeat(session, job.id, "w", NOW, lines)
+    session.refresh(job)
+
+    assert (job.done, job.total, job.lines, job.progress) == (249, 250, 250, "249 of 250")
+    kept = queries.list_lines(session, job.id, 1000)
+    assert [line.number for line in kept] == list(range(51, 251))
+    assert (kept[-1].text, kept[-1].gaps) == (
+        "%(done)s of %(total)s",
+        {"done": 249, "total": 250},
+    )
+    assert queries.newest_lines(session, [job])[job.id].number == 250
+    (seen,) = queries.list_seen(session, [job.id])
+    assert (seen.state, seen.done, seen.lines) == ("running", 249, 250)
+    service.finish(session, job.id, "w", NOW)
+    assert service.forget_old(session, NOW + timedelta(days=8)) == 1
+    assert queries.list_lines(session, job.id, 10) == []

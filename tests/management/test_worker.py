@@ -78,7 +78,7 @@ def test_a_job_is_done_in_another_process_with_its_progress(context: Context, st
     with context.database.reading() as session:
         written_by = int(read_setting(session, "trial", "0"))
     assert written_by not in (0, os.getpid())
-    assert _job(context, key).progress in ("半分", "all written")
+    assert _job(context, key).progress == "all written"
 
 
 def test_a_killed_child_costs_one_attempt_and_the_job_is_done(
@@ -99,7 +99,7 @@ def test_a_child_that_died_while_it_had_nothing_to_do_costs_no_attempt(
     worker = start()
     first = _queue(context, "fail")
     _until(lambda: _job(context, first).error)
-    worker.child.progress()
+    worker.child.said()
     pid = worker.child.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -212,3 +212,20 @@ def test_a_worker_is_known_dead_only_on_this_machine_and_when_its_process_is_gon
     assert not is_dead(f"{here}:{os.getppid()}:0")
     assert not is_dead(f"elsewhere:{ended.pid}:0")
     assert not is_dead("")
+
+
+def test_a_cancelled_job_ends_its_process_and_the_next_one_runs(
+    context: Context, start: Start, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    key = _queue(context, "sleep", mark=str(mark), seconds=600)
+    start()
+    _until(mark.exists)
+    _until(lambda: mark.read_text())
+    with context.database.transaction("cancel") as session:
+        service.cancel(session, _job(context, key).id, "keeper")
+    _until(lambda: _gone(int(mark.read_text())))
+    following = _queue(context, "write", name="following")
+    _until(lambda: _job(context, following).state == "done")
+    assert _job(context, key).state == "cancelled"
+    assert _job(context, key).attempts == 1

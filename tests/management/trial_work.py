@@ -14,11 +14,11 @@ from runtime.clock import utc_now
 from runtime.errors import UnavailableError
 
 
-def run(kind: str, payload: dict[str, Any]) -> str:
+def run(kind: str, payload: dict[str, Any], asked_by: str) -> str:
     """Do a job in the child as always, with the kinds below known."""
     for name in ("write", "kill_once", "kill_always", "fail", "break_", "sleep"):
         HANDLERS[f"trial.{name}"] = f"{__name__}:{name}"
-    return worker_child.run(kind, payload)
+    return worker_child.run(kind, payload, asked_by)
 
 
 def write(context: Context, payload: dict[str, Any], progress: Progress) -> None:
