@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("theme", sa.Unicode(length=5), nullable=False),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("disabled_at", UtcDateTime(), nullable=True),
+        sa.Column("uses_codes", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_administrator")),
         sa.UniqueConstraint("name", name=op.f("uq_administrator_name")),
     )
@@ -215,6 +216,7 @@ def upgrade() -> None:
         sa.Column("actor", sa.Unicode(length=255), nullable=False),
         sa.Column("action", sa.Unicode(length=100), nullable=False),
         sa.Column("subject", sa.Unicode(length=255), nullable=False),
+        sa.Column("subject_id", sa.Uuid(), nullable=True),
         sa.Column("reason", sa.Unicode(length=1000), nullable=False),
         sa.Column("address", sa.Unicode(length=64), nullable=False),
         sa.Column("details", sa.JSON(), nullable=False),
@@ -225,6 +227,7 @@ def upgrade() -> None:
     with op.batch_alter_table("audit_entry", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_audit_entry_action"), ["action"], unique=False)
         batch_op.create_index(batch_op.f("ix_audit_entry_at"), ["at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_audit_entry_subject_id"), ["subject_id"], unique=False)
 
     op.create_table(
         "collecting_settings",
@@ -315,6 +318,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_device_tally")),
     )
     with op.batch_alter_table("device_tally", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_device_tally_group_id"), ["group_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_device_tally_shape"), ["shape"], unique=False)
 
     op.create_table(
@@ -596,12 +600,14 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("platform", sa.Unicode(length=20), nullable=False),
         sa.Column("enrolment", sa.Unicode(length=20), nullable=False),
+        sa.Column("group_id", sa.Uuid(), nullable=False),
         sa.Column("os", sa.Unicode(length=10), nullable=False),
         sa.Column("patch", sa.Unicode(length=10), nullable=False),
         sa.Column("patterns", sa.Unicode(length=40), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_system_tally")),
     )
     with op.batch_alter_table("system_tally", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_system_tally_group_id"), ["group_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_system_tally_shape"), ["shape"], unique=False)
 
     op.create_table(
@@ -822,7 +828,7 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("at", UtcDateTime(), nullable=False),
         sa.Column("text", sa.Unicode(length=1000), nullable=False),
-        sa.Column("values", sa.JSON(), nullable=False),
+        sa.Column("gaps", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(
             ["job_id"], ["job.id"], name=op.f("fk_job_line_job_id"), ondelete="CASCADE"
         ),
@@ -1188,6 +1194,18 @@ def upgrade() -> None:
             batch_op.f("ix_device_app_sha256_device_id"), ["sha256", "device_id"], unique=False
         )
 
+    op.create_table(
+        "device_attestation",
+        sa.Column("device_id", sa.Uuid(), nullable=False),
+        sa.Column("key_thumbprint", sa.Unicode(length=64), nullable=False),
+        sa.Column("challenge", sa.Unicode(length=64), nullable=False),
+        sa.Column("asked_at", UtcDateTime(), nullable=True),
+        sa.Column("answered_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["device.id"], name=op.f("fk_device_attestation_device_id")
+        ),
+        sa.PrimaryKeyConstraint("device_id", name=op.f("pk_device_attestation")),
+    )
     op.create_table(
         "device_facts",
         sa.Column("device_id", sa.Uuid(), nullable=False),
@@ -1679,6 +1697,7 @@ def downgrade() -> None:
 
     op.drop_table("device_judgement")
     op.drop_table("device_facts")
+    op.drop_table("device_attestation")
     with op.batch_alter_table("device_app", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_device_app_sha256_device_id"))
 
@@ -1788,6 +1807,7 @@ def downgrade() -> None:
     op.drop_table("terms_version")
     with op.batch_alter_table("system_tally", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_system_tally_shape"))
+        batch_op.drop_index(batch_op.f("ix_system_tally_group_id"))
 
     op.drop_table("system_tally")
     with op.batch_alter_table("stored_app", schema=None) as batch_op:
@@ -1840,6 +1860,7 @@ def downgrade() -> None:
     op.drop_table("enforcement")
     with op.batch_alter_table("device_tally", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_device_tally_shape"))
+        batch_op.drop_index(batch_op.f("ix_device_tally_group_id"))
 
     op.drop_table("device_tally")
     with op.batch_alter_table("device_poll", schema=None) as batch_op:
@@ -1855,6 +1876,7 @@ def downgrade() -> None:
     op.drop_table("command_batch")
     op.drop_table("collecting_settings")
     with op.batch_alter_table("audit_entry", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_audit_entry_subject_id"))
         batch_op.drop_index(batch_op.f("ix_audit_entry_at"))
         batch_op.drop_index(batch_op.f("ix_audit_entry_action"))
 
