@@ -13,7 +13,7 @@ from management import settings
 from management.settings import Settings
 from runtime import logs
 from runtime.errors import ConfigurationError
-from runtime.process import die_with_parent
+from runtime.process import die_with_parent, wait_for_start
 
 CONNECTIONS = 4096
 """At the same time; slow ones and idle ones too."""
@@ -24,16 +24,17 @@ PARENT = "SEKISHO_WEB_PARENT"
 def serve(loaded: Settings) -> None:
     """Serve until SIGTERM or SIGINT. ConfigurationError when it cannot even start.
 
-    The code is loaded here, before the worker is forked: both share its memory, and a worker that
-    died is replaced quickly.
+    The code is loaded here, while the data folder may still be prepared, and before the worker is
+    forked: both share its memory, and a worker that died is replaced quickly.
     """
+    _check_port(loaded)
+    _load()
+    wait_for_start()
     certificate, key = (loaded.home / "keys" / f"console.{end}" for end in ("pem", "key"))
     for path in (certificate, key):
         if not path.exists():
             raise ConfigurationError(f"{path} is missing; `sekisho set-up` issues it.")
-    _check_port(loaded)
     _check(loaded)
-    _load()
     os.environ[PARENT] = str(os.getpid())
     Granian(
         "management.web_server:application",

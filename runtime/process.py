@@ -3,8 +3,13 @@
 import ctypes
 import os
 import signal
+import sys
 from pathlib import Path
 
+SUPERVISED = "SEKISHO_SUPERVISED"
+"""The process id of the supervisor whose child we are."""
+HELD = "SEKISHO_HELD"
+"""Says that the supervisor prepares the data folder still."""
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -18,6 +23,15 @@ def die_with_parent(parent: int | None = None) -> None:
     gone = os.getppid() == 1 if parent is None else os.getppid() != parent
     if gone:  # before the kernel knew
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wait_for_start() -> None:
+    """Wait until the supervisor has prepared the data folder, when it started us ahead of that.
+
+    Held processes have a pipe as standard input; the supervisor closes it.
+    """
+    if os.environ.pop(HELD, ""):
+        sys.stdin.read()
 
 
 def crash_point(name: str) -> None:

@@ -18,7 +18,7 @@ from runtime.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from runtime.process import die_with_parent
+from runtime.process import SUPERVISED, die_with_parent
 
 YOUNG_OBJECTS = 20_000
 """So many new objects between two looks of the garbage collector: 700 costs a start a tenth."""
@@ -85,7 +85,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; the exit status says what kind of thing went wrong."""
     gc.set_threshold(YOUNG_OBJECTS)
-    if supervisor := os.environ.get("SEKISHO_SUPERVISED"):
+    if supervisor := os.environ.get(SUPERVISED):
         die_with_parent(int(supervisor))
     try:
         sys.exit(cli(standalone_mode=False))

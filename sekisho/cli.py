@@ -51,12 +51,17 @@ def run_everything(when_ready: Callable[[], None] = lambda: None) -> int:
     _alone(loaded.home)
     _share(loaded)
     click.echo("Preparing the data folder ...", err=True)
-    prepared = _prepare()
     supervisor = Supervisor(
         parts(loaded),
         loaded.home / "logs",
         lambda sentence: click.echo(sentence, err=True),
     )
+    supervisor.start_ahead()
+    try:
+        prepared = _prepare()
+    except ConfigurationError:
+        supervisor.stop()
+        raise
 
     def ready() -> None:
         click.echo(_welcome("Sekisho is running.", prepared))
@@ -74,7 +79,7 @@ def parts(settings: "Settings") -> tuple[Part, ...]:
     relay, connector = communication_settings.load(), connector_settings.load()
     return (
         Part("signer", ("management", "signer"), _local(settings.signer_health_port)),
-        Part("management", ("management", "web"), _local(settings.port, "https")),
+        Part("management", ("management", "web"), _local(settings.port, "https"), ahead=True),
         Part("jobs", ("management", "jobs"), _local(settings.jobs_health_port)),
         Part(
             "communication",

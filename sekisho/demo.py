@@ -6,6 +6,8 @@ import sys
 
 import click
 
+from runtime.process import SUPERVISED
+
 HOME = "var-demo"
 SETTINGS = {
     "SEKISHO_HOME": HOME,
@@ -35,7 +37,7 @@ def demo() -> None:
 def _start_world() -> None:
     """Fill the console and keep its world moving, in a process that ends with this one."""
     click.echo("The demonstration fills the console; this takes a few minutes the first time.")
-    environment = {**os.environ, "SEKISHO_SUPERVISED": str(os.getpid())}
+    environment = {**os.environ, SUPERVISED: str(os.getpid())}
     subprocess.Popen([sys.executable, "-m", "sekisho", "demo-world"], env=environment)
 
 

@@ -5,7 +5,17 @@ import click
 from agents.simulator import cli as phones
 
 
-@click.group(invoke_without_command=True)
+class _Group(click.Group):
+    """`sekisho simulate --devices 20 ...` is `sekisho simulate fleet --devices 20 ...`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = ("--fill", "--help")
+        if args and args[0].startswith("--") and args[0].partition("=")[0] not in own:
+            args = ["fleet", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Group, invoke_without_command=True)
 @click.option(
     "--fill",
     "devices",
@@ -14,7 +24,10 @@ from agents.simulator import cli as phones
 )
 @click.pass_context
 def simulate(context: click.Context, devices: int | None) -> None:
-    """Be a phone: enrol, check in, break rules. Each --state folder is one device."""
+    """Be phones. `fleet` (also without this word) runs many at once.
+
+    The other commands are one phone: enrol, check in, break rules; each --state folder is one.
+    """
     if devices is not None:
         _fill(devices)
     elif context.invoked_subcommand is None:

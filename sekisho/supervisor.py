@@ -13,6 +13,8 @@ from pathlib import Path
 from threading import Event
 from typing import IO
 
+from runtime.process import HELD, SUPERVISED
+
 CONFIGURATION_ERROR = 78  # EX_CONFIG: restarting does not help
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 LIVED_LONG = 5.0
@@ -31,6 +33,9 @@ class Part:
     """Address of its /healthz."""
     wanted: Callable[[], bool] = lambda: True
     """Whether it should run now (the connector only once it is paired)."""
+    ahead: bool = False
+    """Whether it may load its code while the data folder is still being prepared; it then waits
+    with `runtime.process.wait_for_start`."""
 
 
 @dataclass(slots=True)
@@ -56,11 +61,19 @@ class Supervisor:
         self.say = say
         self.stopping = Event()
 
+    def start_ahead(self) -> None:
+        """Let parts that take long to load begin with that; `run` lets them go on."""
+        self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for child in self.children:
+            if child.part.ahead:
+                self._start(child, held=True)
+
     def run(self, ready: Callable[[], None]) -> int:
         """Run until SIGTERM or SIGINT; *ready* is called once all answer. Returns a status."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stopping.set())
         self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._release()
         announced = False
         status = 0
         while not self.stopping.is_set():
@@ -73,7 +86,7 @@ class Supervisor:
                 announced = True
                 ready()
             self.stopping.wait(0.2)
-        self._stop()
+        self.stop()
         return status
 
     def _look_after(self, child: Child) -> None:
@@ -97,7 +110,12 @@ class Supervisor:
         why = f"signal {-code}" if code < 0 else f"exit status {code}"
         self.say(f"{child.part.name} ended ({why}); it starts again in {child.pause:g} s.")
 
-    def _start(self, child: Child) -> None:
+    def _release(self) -> None:
+        for child in self.children:
+            if child.process is not None and child.process.stdin is not None:
+                child.process.stdin.close()
+
+    def _start(self, child: Child, held: bool = False) -> None:
         path = self._log_path(child)
         if path.exists() and path.stat().st_size > LARGEST_LOG_BYTES:
             path.replace(path.with_suffix(".log.1"))
@@ -106,10 +124,10 @@ class Supervisor:
         child.log = path.open("ab")
         child.process = subprocess.Popen(
             [sys.executable, "-m", "sekisho", *child.part.words],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if held else subprocess.DEVNULL,
             stdout=child.log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "SEKISHO_SUPERVISED": str(os.getpid())},
+            env={**os.environ, SUPERVISED: str(os.getpid())} | ({HELD: "1"} if held else {}),
             start_new_session=True,  # Ctrl-C reaches us alone; we stop them in order
         )
         child.started_at = time.monotonic()
@@ -135,7 +153,8 @@ class Supervisor:
         except OSError:
             return False
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """End every process that runs, the last one started first."""
         for child in reversed(self.children):
             if child.process is not None:
                 child.process.terminate()
