@@ -10,10 +10,12 @@ from typing import Any, Literal
 
 import click
 
-from agents.simulator import apk, phone
+from agents.simulator import apk, attesting, phone
 from agents.simulator import show as shown
 from agents.simulator.device import CheckIn, SimulatedDevice
+from agents.simulator.fleet_cli import fleet
 from contracts.agent import DeviceDescription, InstalledApp
+from contracts.attestation import BootState
 from runtime.errors import SekishoError
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -29,7 +31,10 @@ state_option = click.option(
 
 @click.group()
 def simulate() -> None:
-    """Be a phone: enrol, check in, break rules. Each --state folder is one device."""
+    """Be phones: one (each --state folder is a device), or a whole fleet."""
+
+
+simulate.add_command(fleet)
 
 
 @simulate.command()
@@ -168,6 +173,41 @@ def get(device: SimulatedDevice, packages: tuple[str, ...]) -> None:
 def share_apps(device: SimulatedDevice, allowed: str) -> None:
     """Let files of apps on a personal device be sent for scanning, or no longer."""
     device.share_apps(allowed == "yes")
+
+
+@simulate.command()
+@state_option
+@click.option(
+    "--root",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Key and certificate of its maker (PEM), made if missing; see attestation_roots.",
+)
+@click.option(
+    "--boot",
+    type=click.Choice([state.name.lower() for state in BootState]),
+    default="verified",
+    show_default=True,
+    help="What verified boot found.",
+)
+@click.option("--unlocked", is_flag=True, help="The boot loader is unlocked.")
+@click.option("--os-version", default="", help="What runs in truth; else as the phone says.")
+@click.option("--patch", default="", help="Its patch level, YYYY-MM; else as the phone says.")
+def hardware(
+    device: SimulatedDevice, root: Path, boot: str, unlocked: bool, os_version: str, patch: str
+) -> None:
+    """Give the phone secure hardware that proves its key when it enrols, and its system later."""
+    attesting.ensure_root(root)
+    device.set_hardware(
+        attesting.Hardware(
+            root_file=str(root.resolve()),
+            boot_state=boot,
+            is_locked=not unlocked,
+            os_version=os_version,
+            security_patch=patch,
+        )
+    )
+    click.echo("The hardware attests from now on.")
 
 
 @simulate.command()

@@ -12,6 +12,7 @@ from uuid import UUID
 from agents.simulator import enrolment, orders, trust
 from agents.simulator.relay_client import (
     DistrustedError,
+    Heard,
     Identity,
     RelayClient,
     UnreachableError,
@@ -42,6 +43,8 @@ class EnrollingDevice:
     ) -> None:
         self.file = StateFile(folder)
         self.clock, self.wait, self.timing = clock, wait, timing or Timing()
+        self.heard: Heard = lambda *answer: None
+        """Told of each answer of a relay."""
 
     @property
     def state(self) -> DeviceState:
@@ -130,7 +133,7 @@ class EnrollingDevice:
 
     def _first_trust(self, invitation: trust.Invitation) -> tuple[TrustStatement, trust.Invitation]:
         """Ask the one question that TLS cannot protect yet; the fingerprint protects its answer."""
-        relay = RelayClient(invitation.relay_url, None, self.clock)
+        relay = RelayClient(invitation.relay_url, None, self.clock, heard=self.heard)
         try:
             fetched = relay.fetch_trust()
         finally:
@@ -188,7 +191,8 @@ class EnrollingDevice:
         """Yield a connection to the current relay; when it fails, the next one's turn comes."""
         state = self.state
         allowed = trust.certificates(state.known_trust(), state.relay_url)
-        relay = RelayClient(state.relay_url, allowed, self.clock, state.relay_ahead_seconds)
+        ahead = state.relay_ahead_seconds
+        relay = RelayClient(state.relay_url, allowed, self.clock, ahead, self.heard)
         try:
             yield relay
         except UnreachableError as error:

@@ -60,7 +60,16 @@ def profiles(count: int, seed: int) -> list[Profile]:
     return [_profile(place, random.Random(f"{seed}/{place}")) for place in range(count)]  # noqa: S311
 
 
-def _profile(place: int, chance: random.Random) -> Profile:
+def sound_profile(place: int, seed: int) -> Profile:
+    """Return a device without any trouble, the same for the same place, seed and day."""
+    chance = random.Random(f"{seed}/{place}")  # noqa: S311
+    return _profile(place, chance, lambda platform, chance: ({}, True))
+
+
+Trouble = Callable[[str, random.Random], tuple[dict[str, str], bool]]
+
+
+def _profile(place: int, chance: random.Random, trouble_of: Trouble | None = None) -> Profile:
     manufacturer, model, platform = chance.choice(_MODELS)
     number = f"{chance.randrange(16**12):012X}"
     description = DeviceDescription(
@@ -78,8 +87,9 @@ def _profile(place: int, chance: random.Random) -> Profile:
         posture["security_patch"] = (_today() - age).isoformat()
     else:
         posture |= {"security_patch": "unknown", "unknown_sources": "unknown"}
-    trouble, reports = _trouble(platform, chance)
-    apps = tuple(_app(*app) for app in chance.sample(_APPS, chance.randrange(2, len(_APPS) + 1)))
+    trouble, reports = (trouble_of or _trouble)(platform, chance)
+    chosen = chance.sample(_APPS, chance.randrange(2, len(_APPS) + 1))
+    apps = tuple(made_up_app(*app) for app in chosen)
     return Profile(description=description, posture=posture | trouble, apps=apps, reports=reports)
 
 
@@ -87,9 +97,7 @@ def _trouble(platform: str, chance: random.Random) -> tuple[dict[str, str], bool
     """Return what is wrong with a device, and whether it reports at all."""
     if chance.random() < 0.66:
         return {}, True
-    old = {"os_version": "11" if platform == "android" else "16.7"}
-    if platform == "android":
-        old["security_patch"] = (_today() - timedelta(days=600)).isoformat()
+    old = outdated(platform)
     kinds: tuple[dict[str, str], ...] = (
         {"rooted": "true"},
         {"passcode_set": "false"},
@@ -102,7 +110,15 @@ def _trouble(platform: str, chance: random.Random) -> tuple[dict[str, str], bool
     return (chance.choice(kinds), True) if chance.random() < 0.85 else ({}, False)
 
 
-def _app(package: str, name: str, version: str) -> InstalledApp:
+def outdated(platform: str) -> dict[str, str]:
+    """Return the posture of a device that was not updated for long."""
+    if platform == "ios":
+        return {"os_version": "16.7"}
+    patch = (_today() - timedelta(days=600)).isoformat()
+    return {"os_version": "11", "security_patch": patch}
+
+
+def made_up_app(package: str, name: str, version: str) -> InstalledApp:
     """Return a harmless app; its hashes are made up from its name and belong to no file."""
     return InstalledApp(
         package=package,

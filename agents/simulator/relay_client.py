@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -78,6 +79,10 @@ class Identity:
     key_id: UUID
 
 
+Heard = Callable[[str, str, Answer, float], None]
+"""Told of each answer: method, path without query, answer, seconds."""
+
+
 class RelayClient:
     """One relay. *certificates* None: TLS is not verified, for the very first question only."""
 
@@ -87,12 +92,13 @@ class RelayClient:
         certificates: Sequence[str] | None,
         clock: Callable[[], datetime],
         ahead_seconds: float = 0.0,
+        heard: Heard = lambda *answer: None,
     ) -> None:
         self.url = url.rstrip("/")
-        self.clock = clock
+        self.clock, self.heard = clock, heard
         self.ahead_seconds = ahead_seconds
         self._http = httpx.Client(
-            verify=_tls(certificates), timeout=TIMEOUT_SECONDS, trust_env=False
+            verify=tls(certificates), timeout=TIMEOUT_SECONDS, trust_env=False
         )
 
     def close(self) -> None:
@@ -215,14 +221,17 @@ class RelayClient:
             headers={"Accept-Encoding": "identity"} | _content_type(body) | (headers or {}),
             timeout=timeout,
         )
+        began = time.monotonic()
         try:
-            return self._read(self._http.send(request, stream=True))
+            answer = self._read(self._http.send(request, stream=True))
         except httpx.HTTPError as error:
             distrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
             raise (DistrustedError if distrusted else UnreachableError)(
                 f"The relay {self.url} cannot be reached: {error or type(error).__name__}. "
                 "Check the address and the network; it is asked again at the next check-in."
             ) from None
+        self.heard(method, path.partition("?")[0], answer, time.monotonic() - began)
+        return answer
 
     def _read(self, response: httpx.Response) -> Answer:
         body = b""
@@ -240,7 +249,8 @@ def _content_type(body: bytes) -> dict[str, str]:
     return {"Content-Type": "application/json"} if body else {}
 
 
-def _tls(certificates: Sequence[str] | None) -> ssl.SSLContext:
+def tls(certificates: Sequence[str] | None) -> ssl.SSLContext:
+    """Return what verifies a relay by *certificates*; None: nothing is verified."""
     if certificates is None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
