@@ -4,7 +4,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -129,7 +129,11 @@ class Identity:
             found.extend([key] if key else [])
             return key.key if key else None
 
-        signed = self._verify(request, find, request_signature.AGENT)
+        def next_key() -> EllipticCurvePublicKey | None:
+            known = self._mailbox.find_device(found[0].device) if found else None
+            return keys.read_raw_public(known.next_key) if known and known.next_key else None
+
+        signed = self._verify(request, find, request_signature.AGENT, next_key)
         device, known, _ = found[0]
         if not known.active:
             raise ForbiddenError("Management no longer lets this device use its mailbox.")
@@ -191,19 +195,26 @@ class Identity:
         """Raise TooManyError when too many wrong signatures came from there in this minute."""
         self._refused.check(neighbourhood(address), time.time())
 
-    def _verify(self, request: Asked, find: FindKey, tag: str) -> Signed:
+    def _verify(
+        self,
+        request: Asked,
+        find: FindKey,
+        tag: str,
+        next_key: Callable[[], EllipticCurvePublicKey | None] = lambda: None,
+    ) -> Signed:
+        """Return who signed with the key of *find*, or else with *next_key*, if there is one."""
         who = neighbourhood(request.address)
         self._refused.check(who, time.time())
         try:
-            signed = request_signature.verify_request(
-                request.method,
-                "https://relay" + request.target,
-                request.headers,
-                request.body,
-                find,
-                tag,
-                datetime.now(UTC),
-            )
+            try:
+                signed = _verified(request, find, tag)
+            except ClockSkewError:
+                raise
+            except UnauthenticatedError:
+                following = next_key()
+                if following is None:
+                    raise
+                signed = _verified(request, lambda key_id: following, tag)
             self._nonces.use(signed)
         except ClockSkewError:
             raise
@@ -212,6 +223,18 @@ class Identity:
             self._refused.count(who, time.time())
             raise
         return signed
+
+
+def _verified(request: Asked, find: FindKey, tag: str) -> Signed:
+    return request_signature.verify_request(
+        request.method,
+        "https://relay" + request.target,
+        request.headers,
+        request.body,
+        find,
+        tag,
+        datetime.now(UTC),
+    )
 
 
 def nonce_until(signed: Signed) -> datetime:

@@ -21,6 +21,8 @@ class Known:
     slot: int
     signing_key: dict[str, str]
     active: bool
+    next_key: dict[str, str] | None = None
+    """The device may begin to sign with it at any moment."""
 
 
 class Register(Store):
@@ -29,24 +31,28 @@ class Register(Store):
     def put_devices(self, devices: Iterable[KnownDevice], as_of: datetime) -> None:
         """Remember devices; one with a new key gets a new slot, which ends its old tokens."""
         for device in devices:
-            key = json.dumps(device.signing_key, sort_keys=True)
+            key, following = _text(device.signing_key), _text(device.next_signing_key)
             self._writer.execute(
                 "DELETE FROM device WHERE device_id=? AND signing_key != ?",
                 (device.device_id.bytes, key),
             )
             self._writer.execute(
-                "INSERT INTO device (device_id, signing_key, active, as_of) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET active=excluded.active, as_of=excluded.as_of",
-                (device.device_id.bytes, key, device.active, microseconds(as_of)),
+                "INSERT INTO device (device_id, signing_key, active, as_of, next_key)"
+                " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET active=excluded.active,"
+                " as_of=excluded.as_of, next_key=excluded.next_key",
+                (device.device_id.bytes, key, device.active, microseconds(as_of), following),
             )
         self._say("devices_as_of", str(microseconds(as_of)))
 
     def find_device(self, device: UUID) -> Known | None:
         """Return what is known of the device."""
         rows = self._read(
-            "SELECT slot, signing_key, active FROM device WHERE device_id=?", device.bytes
+            "SELECT slot, signing_key, active, next_key FROM device WHERE device_id=?", device.bytes
         )
-        return Known(rows[0][0], json.loads(rows[0][1]), bool(rows[0][2])) if rows else None
+        if not rows:
+            return None
+        slot, key, active, following = rows[0]
+        return Known(slot, json.loads(key), bool(active), following and json.loads(following))
 
     def slots(self) -> list[tuple[int, UUID, bool]]:
         """Return (slot, device, active) of every device."""
@@ -109,3 +115,7 @@ class Register(Store):
             *(microseconds(since), SEEN_BATCH),
         )
         return tuple(Seen(device_id=UUID(bytes=id_), polled_at=instant(at)) for id_, at in rows)
+
+
+def _text(key: dict[str, str] | None) -> str | None:
+    return None if key is None else json.dumps(key, sort_keys=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from runtime.errors import ConfigurationError
 
-VERSION = 1
+VERSION = 2
 TABLES = """
 CREATE TABLE inbound (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -33,7 +33,8 @@ CREATE TABLE device (
     device_id BLOB NOT NULL UNIQUE,
     signing_key TEXT NOT NULL,
     active INTEGER NOT NULL,
-    as_of INTEGER NOT NULL
+    as_of INTEGER NOT NULL,
+    next_key TEXT
 ) STRICT;
 CREATE TABLE enrolment (
     enrolment_id BLOB PRIMARY KEY,
@@ -66,6 +67,10 @@ CREATE TRIGGER outbound_removed AFTER DELETE ON outbound BEGIN
 """
 
 
+UPGRADES = {1: "ALTER TABLE device ADD COLUMN next_key TEXT;"}
+"""What leads from a version to the next one."""
+JOURNAL_BYTES = 16 * 1024 * 1024
+"""A burst may make the log longer; once it is in the file, the log is cut back to this."""
 BUSY_SECONDS = 60.0
 """How long a writer waits for another, such as a backup; the queue before it is bounded."""
 
@@ -77,6 +82,7 @@ def connect(path: Path, cache_kib: int = 1024) -> sqlite3.Connection:
     )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
     connection.execute(f"PRAGMA cache_size = -{cache_kib}")
     return connection
 
@@ -86,7 +92,11 @@ def prepare(connection: sqlite3.Connection) -> None:
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found == 0:
         connection.executescript(f"BEGIN IMMEDIATE;{TABLES}PRAGMA user_version={VERSION};COMMIT;")
-    elif found != VERSION:
+    while found in UPGRADES:
+        step = f"{UPGRADES[found]}PRAGMA user_version={found + 1};"
+        connection.executescript(f"BEGIN IMMEDIATE;{step}COMMIT;")
+        found += 1
+    if found not in (0, VERSION):
         raise ConfigurationError(
             f"The mailbox is of version {found}; this release reads version {VERSION}. "
             "Start the release that wrote it, or remove the file: management sends all again."

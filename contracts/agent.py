@@ -9,6 +9,7 @@ next number, so nothing is lost, repeated or reordered unnoticed. `docs/agent-pr
 from dataclasses import dataclass
 from uuid import UUID
 
+from contracts.attestation import AskAttestation, Attestation
 from contracts.enrolment import (
     DeviceDescription,
     EnrolmentRequest,
@@ -36,6 +37,7 @@ from contracts.orders import (
     TermsHtml,
     UploadApp,
 )
+from contracts.renewal import KeyProof, Renewal, RenewalRefused, Renewed
 from contracts.reports import (
     Apps,
     AppUpload,
@@ -58,7 +60,9 @@ __all__ = [
     "AppUpload",
     "ApplyPolicy",
     "Apps",
+    "AskAttestation",
     "AskTerms",
+    "Attestation",
     "CommandKind",
     "CommandResult",
     "DeviceDescription",
@@ -69,6 +73,7 @@ __all__ = [
     "EnrolmentRequest",
     "Handover",
     "InstalledApp",
+    "KeyProof",
     "Leaving",
     "ManagementMode",
     "NewAgent",
@@ -86,6 +91,9 @@ __all__ = [
     "Receipt",
     "RelayEntry",
     "RelayProblem",
+    "Renewal",
+    "RenewalRefused",
+    "Renewed",
     "Report",
     "ReportItem",
     "ReportPost",

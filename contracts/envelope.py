@@ -24,6 +24,7 @@ TRUST = "sekisho-trust+jws"
 HANDOVER = "sekisho-handover+jws"
 DOWNLOAD = "sekisho-download+jws"
 AUDIT = "sekisho-audit+jws"
+RENEWAL = "sekisho-renewal+jws"
 CONTENT_ENCRYPTION = "A256GCM"
 MAXIMUM_BYTES = 4 * 1024 * 1024
 

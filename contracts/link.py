@@ -80,6 +80,8 @@ class KnownDevice:
     device_id: UUID
     signing_key: Jwk
     active: bool
+    next_signing_key: Jwk | None = None
+    """Opens the mailbox too: the device asked for it and may begin to use it at any moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,10 @@ from uuid import UUID
 
 from pydantic import Field
 
+from contracts.attestation import AskAttestation
 from contracts.enrolment import ManagementMode, TermsNumber
 from contracts.files import FileSize
+from contracts.renewal import RenewalRefused, Renewed
 from contracts.types import Epoch, Instant, Name, Sequence, Sha256, Short, Text
 
 TermsHtml = Annotated[str, Field(max_length=64_000)]
@@ -31,6 +33,8 @@ class CommandKind(StrEnum):
     """Locked behind a message and a telephone number until `UNLOCK`."""
     INSTALL_APP = "install_app"
     REMOVE_APP = "remove_app"
+    RENEW_KEYS = "renew_keys"
+    """Make new keys and ask for a certificate (`contracts.renewal`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +207,9 @@ OrderBody = Annotated[
     | NewPatterns
     | OfferApps
     | UploadApp
+    | AskAttestation
+    | Renewed
+    | RenewalRefused
     | Receipt,
     Field(discriminator="kind"),
 ]

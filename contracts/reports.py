@@ -6,8 +6,10 @@ from uuid import UUID
 
 from pydantic import Field
 
+from contracts.attestation import Attestation
 from contracts.enrolment import TermsNumber
 from contracts.files import FileSize
+from contracts.renewal import Renewal
 from contracts.types import Epoch, Instant, Name, Sequence, Sha256, Short, Text
 
 
@@ -121,7 +123,16 @@ class TermsAnswer:
 
 
 ReportItem = Annotated[
-    Posture | Apps | CommandResult | Digest | RelayProblem | Leaving | AppUpload | TermsAnswer,
+    Posture
+    | Apps
+    | CommandResult
+    | Digest
+    | RelayProblem
+    | Leaving
+    | AppUpload
+    | TermsAnswer
+    | Renewal
+    | Attestation,
     Field(discriminator="kind"),
 ]
 

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
@@ -20,6 +21,16 @@ from management.key_files import SealedFolder, locked, prepare_folder, write_pri
 CONSOLE_CERTIFICATE = "console.pem"
 CONSOLE_KEY = "console.key"
 RENEW_BEFORE = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCertificate:
+    """What the built-in CA issued to a device."""
+
+    pem: str
+    serial: str
+    """Lower-case hexadecimal."""
+    until: datetime
 
 
 class Keys:
@@ -52,13 +63,14 @@ class Keys:
 
     def issue_device_certificate(
         self, device_id: UUID, key: ECKey, now: datetime
-    ) -> tuple[str, str]:
-        """Return (certificate, serial) for a device's signing key: PEM and lower-case hex.
+    ) -> DeviceCertificate:
+        """Return a certificate for a device's signing key.
 
         Subject CN is the device id; only for client authentication; two years.
         """
         issued = certificates.for_device(self._issuer, device_id, jwk.raw_public(key), now)
-        return certificates.pem(issued), f"{issued.serial_number:x}"
+        serial, until = f"{issued.serial_number:x}", issued.not_valid_after_utc
+        return DeviceCertificate(certificates.pem(issued), serial, until)
 
     def issue_server_certificate(self, names: Sequence[str], now: datetime) -> tuple[str, str]:
         """Return (PEM chain, PKCS#8 PEM key) of a fresh TLS key for *names*: DNS names and IPs."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.simulator import phone, rhythm, store
+from agents.simulator.attesting import Hardware
 from agents.simulator.enrolling import EnrollingDevice
 from agents.simulator.files import Files, keep
 from agents.simulator.relay_client import (
@@ -76,6 +77,11 @@ class SimulatedDevice(EnrollingDevice):
         with self.file.changing("terms") as state:
             state.phone.accepts_terms = accepts
 
+    def set_hardware(self, hardware: Hardware | None) -> None:
+        """Give the phone secure hardware, or take it away; a later enrolment proves its key."""
+        with self.file.changing("hardware") as state:
+            state.phone.hardware = hardware
+
     def uninstall(self, package: str) -> InstalledApp:
         """Remove an app; NotFoundError when it is not there."""
         with self.file.changing("uninstall") as state:
@@ -97,6 +103,7 @@ class SimulatedDevice(EnrollingDevice):
             polled = visit.poll(wait_seconds)
             taken, refused = visit.collect() if polled.orders_waiting else (0, 0)
             visit.refresh_trust()
+            visit.renew()
             Files(visit).move()
             sent += visit.report()
             sent += visit.run_commands()

@@ -5,7 +5,9 @@ from uuid import UUID, uuid4
 
 from cryptography import x509
 
+from agents.simulator.attesting import enrolment_chain
 from agents.simulator.orders import RefusedOrderError, learn_time, open_order, order_key
+from agents.simulator.renewing import renew_at
 from agents.simulator.state import Asked, DeviceState, Membership
 from agents.simulator.trust import Invitation
 from contracts import codec, envelope, keys
@@ -44,8 +46,9 @@ def ask(
 ) -> None:
     """Write the enrolment request into *state*; enrolment key and password only inside the JWE."""
     signer = keys.read_private(state.signing_key)
+    enrolment_id = uuid4()
     request = EnrolmentRequest(
-        enrolment_id=uuid4(),
+        enrolment_id=enrolment_id,
         aud="management",
         sent_at=local,
         enrolment_key=invitation.enrolment_key,
@@ -55,6 +58,9 @@ def ask(
         encryption_key=keys.public_jwk(keys.read_private(state.encryption_key)),
         device=description,
         accepted_terms=accepted_terms,
+        attestation=enrolment_chain(
+            state.phone, keys.raw_public(signer), invitation.enrolment_key, enrolment_id
+        ),
     )
     sealed = envelope.seal(
         codec.write(request), envelope.ENROLMENT, signer, keys.read_public(trust.encryption_key)
@@ -100,6 +106,7 @@ def join(state: DeviceState, order: Order, enrolled: Enrolled, local: datetime) 
         policy=enrolled.policy,
         epoch=order.epoch,
         order_seq=order.seq,
+        renew_at=renew_at(enrolled.certificate),
     )
     state.management_ahead_seconds = None
     learn_time(state, order.sent_at, local)

@@ -12,11 +12,12 @@ from typing import Literal
 
 from joserfc.jwk import ECKey
 
-from agents.simulator import trust
+from agents.simulator import attesting, renewing, trust
 from agents.simulator.state import DeviceState, KnownUpload, Membership
 from contracts import codec, envelope, keys
 from contracts.agent import (
     ApplyPolicy,
+    AskAttestation,
     AskTerms,
     CommandResult,
     Enrolled,
@@ -24,7 +25,11 @@ from contracts.agent import (
     NewPatterns,
     OfferApps,
     Order,
+    OrderBody,
     RelayProblem,
+    Renewal,
+    RenewalRefused,
+    Renewed,
     RunCommand,
     TermsAnswer,
     UploadApp,
@@ -66,10 +71,19 @@ def open_order(sealed: str, encryption_key: ECKey, order_key: ECKey) -> Order:
         ) from None
 
 
+def opening_key(state: DeviceState, sealed: str) -> ECKey:
+    """Return the key to open *sealed* with: the former one if it says so, else the present one."""
+    if state.former_encryption_key:
+        former = keys.read_private(state.former_encryption_key)
+        if envelope.recipient_of(sealed) == keys.thumbprint(former):
+            return former
+    return keys.read_private(state.encryption_key)
+
+
 def under_another_key(state: DeviceState, sealed: str) -> bool:
     """Tell whether an order claims another signer than the known one, so that trust is asked."""
     try:
-        token = envelope.decrypt(sealed, keys.read_private(state.encryption_key))
+        token = envelope.decrypt(sealed, opening_key(state, sealed))
         return envelope.claimed_signer(token) != keys.thumbprint(order_key(state))
     except SekishoError:
         return False
@@ -79,7 +93,7 @@ def under_former_key(state: DeviceState, sealed: str) -> bool:
     """Tell whether management wrote an order before its order-signing key changed."""
     for key in trust.former_keys(state.known_trust()):
         try:
-            open_order(sealed, keys.read_private(state.encryption_key), key)
+            open_order(sealed, opening_key(state, sealed), key)
         except RefusedOrderError:
             continue
         return True
@@ -120,7 +134,7 @@ def take(state: DeviceState, membership: Membership, order: Order, local: dateti
     """Let *order*, which passed `check_turn`, change *state*."""
     learn_time(state, order.sent_at, local)
     if order.epoch > membership.epoch and isinstance(order.body, Enrolled):
-        _begin_epoch(state, membership, order.epoch, order.body)
+        _begin_epoch(state, membership, order.epoch, order.body, local)
     membership.order_seq = order.seq
     body, now = order.body, management_time(state, local)
     _forget_acknowledged(state, membership, order.ack, now)
@@ -136,12 +150,25 @@ def take(state: DeviceState, membership: Membership, order: Order, local: dateti
     elif isinstance(body, NewAgent):
         state.new_agent = body
         state.note(now, f"Agent {body.version} is announced.")
-    elif isinstance(body, AskTerms):
+    else:
+        _answer(state, membership, body, now)
+
+
+def _answer(state: DeviceState, membership: Membership, body: OrderBody, now: datetime) -> None:
+    """Let the next report say what an order asks for; and take what was asked for before."""
+    if isinstance(body, AskTerms):
         accepted = state.phone.accepts_terms
         state.pending.append(TermsAnswer(version=body.version, accepted=accepted, at=now))
         state.note(now, f"Terms of use, version {body.version}: {_ANSWERS[accepted]}.")
     elif isinstance(body, UploadApp):
         _accept_upload(state, body)
+    elif isinstance(body, Renewed):
+        renewing.take_answer(state, membership, body, now)
+    elif isinstance(body, RenewalRefused):
+        renewing.take_refusal(state, membership, body, now)
+    elif isinstance(body, AskAttestation):
+        state.pending.append(attesting.answer(state.phone, body))
+        state.note(now, "Asked to prove its system.")
     elif isinstance(body, RunCommand):
         _accept_command(state, body, now)
 
@@ -184,7 +211,7 @@ def _accept_upload(state: DeviceState, asked: UploadApp) -> None:
 
 
 def _begin_epoch(
-    state: DeviceState, membership: Membership, epoch: int, enrolled: Enrolled
+    state: DeviceState, membership: Membership, epoch: int, enrolled: Enrolled, local: datetime
 ) -> None:
     """Count from one again and say everything anew: management may have lost what it knew."""
     membership.epoch, membership.report_seq = epoch, 0
@@ -193,9 +220,10 @@ def _begin_epoch(
     membership.poll_seconds = enrolled.poll_seconds
     membership.digest_seconds = enrolled.digest_seconds
     membership.policy = enrolled.policy
-    kept = [item for report in state.reports for item in report.items]
-    state.pending = [*kept, *state.pending]
+    said = [item for report in state.reports for item in report.items]
+    state.pending = [one for one in (*said, *state.pending) if not isinstance(one, Renewal)]
     state.reports, state.posture_said, state.apps_said = [], None, None
+    renewing.in_new_epoch(state, membership, management_time(state, local))
 
 
 def _forget_acknowledged(

@@ -77,6 +77,8 @@ class Identity:
 
     key: ECKey
     key_id: UUID
+    former: ECKey | None = None
+    """The key before the last renewal, for relays that were not told of it yet."""
 
 
 Heard = Callable[[str, str, Answer, float], None]
@@ -188,6 +190,15 @@ class RelayClient:
         _expect(self._signed("POST", path, sealed, identity), 202)
 
     def _signed(self, method: str, path: str, body: bytes, identity: Identity) -> Answer:
+        """Send a signed request; a relay that does not know the key may know the former one."""
+        answer = self._signed_in_time(method, path, body, identity)
+        if answer.status != 401 or identity.former is None:
+            return answer
+        former = Identity(identity.former, identity.key_id)
+        again = self._signed_in_time(method, path, body, former)
+        return answer if again.status == 401 else again
+
+    def _signed_in_time(self, method: str, path: str, body: bytes, identity: Identity) -> Answer:
         """Send a signed request; when only the clock is wrong, take the relay's and try again."""
         answer = self._send_signed(method, path, body, identity)
         date = answer.headers.get("date", "")

@@ -68,6 +68,17 @@ class Membership:
     """The highest contiguous order taken; the next report's ``ack``."""
     report_seq: int = 0
     """The highest report written."""
+    renew_at: datetime | None = None
+    """When to renew keys and certificate."""
+
+
+@dataclass(kw_only=True)
+class KnownRenewal:
+    """Keys that management was asked to know, and did not say yet that it does."""
+
+    id: UUID
+    signing_key: str
+    encryption_key: str
 
 
 @dataclass(kw_only=True)
@@ -97,6 +108,10 @@ class DeviceState:
     v: int = 1
     signing_key: str
     encryption_key: str
+    former_signing_key: str = ""
+    former_encryption_key: str = ""
+    """The keys before the last renewal; empty: there was none."""
+    renewal: KnownRenewal | None = None
     relay_url: str = ""
     fingerprint: str = ""
     trust: TrustStatement | None = None

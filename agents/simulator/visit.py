@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from agents.simulator import orders, phone, reports, rhythm, store, trust
+from agents.simulator import orders, phone, renewing, reports, rhythm, store, trust
 from agents.simulator.relay_client import Identity, Polled, RelayClient
 from agents.simulator.state import DeviceState, KeptReport, StateFile
 from contracts import keys
@@ -82,7 +82,7 @@ class Visit:
         """Take one order, or note why not."""
         with self.file.changing("order") as state:
             member, local = state.member(), self.clock()
-            encryption_key = keys.read_private(state.encryption_key)
+            encryption_key = orders.opening_key(state, sealed)
             try:
                 order = orders.open_order(sealed, encryption_key, orders.order_key(state))
                 orders.check_turn(order, member)
@@ -96,6 +96,13 @@ class Visit:
                 return False
             orders.take(state, member, order, local)
             return True
+
+    def renew(self) -> None:
+        """Ask for new keys and a certificate in good time."""
+        now = orders.management_time(self.file.read(), self.clock())
+        if renewing.is_due(self.file.read(), now):
+            with self.file.changing("renew") as state:
+                renewing.begin(state, now)
 
     def report(self) -> int:
         """Say all that is to be said, first what no relay seems to hold; return how many."""
@@ -189,7 +196,8 @@ def learn_anew(file: StateFile, url: str, clock: Callable[[], datetime]) -> bool
 
 def identity(state: DeviceState) -> Identity:
     """Return as whom an enrolled device signs its requests."""
-    return Identity(keys.read_private(state.signing_key), state.member().device_id)
+    former = keys.read_private(state.former_signing_key) if state.former_signing_key else None
+    return Identity(keys.read_private(state.signing_key), state.member().device_id, former)
 
 
 def _run(state: DeviceState, command: RunCommand, local: datetime) -> None:
@@ -206,6 +214,9 @@ def _run(state: DeviceState, command: RunCommand, local: datetime) -> None:
 
 
 def _perform(state: DeviceState, command: RunCommand, now: datetime) -> str:
+    if command.command is CommandKind.RENEW_KEYS:
+        renewing.begin(state, now)
+        return "New keys are made, and management is asked for their certificate."
     if command.command is CommandKind.INSTALL_APP:
         return store.install_as_ordered(state, command.arguments)
     return phone.perform(state.phone, command, now)

@@ -9,12 +9,14 @@ from sqlalchemy.orm import Session
 from contracts.agent import (
     Apps,
     AppUpload,
+    Attestation,
     CommandKind,
     CommandResult,
     Digest,
     Leaving,
     Posture,
     RelayProblem,
+    Renewal,
     ReportItem,
     TermsAnswer,
 )
@@ -87,8 +89,8 @@ def take_items(
                 take_word(session, device, item, now)
             case TermsAnswer():
                 take_answer(session, device, item, said_at)
-            case Digest():
-                pass
+            case Digest() | Renewal() | Attestation():
+                pass  # the last two are looked at once the whole report is taken
 
 
 def posture_facts(posture: Posture, said_at: datetime) -> dict[FactKind, Fact]:

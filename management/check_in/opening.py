@@ -13,6 +13,7 @@ from contracts.plain_text import plain_json
 from management.check_in.rules import digest
 from management.devices.models import Device
 from management.devices.queries import lock_device
+from management.enrolment.renewing import SignedBy, keys_of
 from runtime.errors import MalformedMessageError, NotFoundError, TooLargeError, UnauthenticatedError
 
 
@@ -31,19 +32,20 @@ class Opened:
     device: Device
     report: Report
     hashed: str
+    signed_by: SignedBy
 
 
 def open_report(session: Session, item: Inbound, key: ECKey) -> Opened:
     """Return the report in *item* and its device, locked; SuspiciousError says what is wrong."""
     device = _claimed_device(session, item.sender)
-    payload = _verified(item, key, envelope.REPORT, keys.read_public(device.signing_key))
+    by, payload = _by_device(_decrypted(item, key), device)
     try:
         report = codec.read(Report, plain_json(payload))
     except (MalformedMessageError, TooLargeError) as error:
         raise SuspiciousError("unreadable", str(error)) from None
     if report.iss != device.id:
         raise SuspiciousError("foreign", f"It says that device {report.iss} wrote it.")
-    return Opened(device, report, digest(payload))
+    return Opened(device, report, digest(payload), by)
 
 
 def open_request(item: Inbound, key: ECKey) -> EnrolmentRequest:
@@ -56,7 +58,7 @@ def open_request(item: Inbound, key: ECKey) -> EnrolmentRequest:
         keys.read_public(claimed.encryption_key)
     except (MalformedMessageError, TooLargeError) as error:
         raise SuspiciousError("unreadable", str(error)) from None
-    payload = _verified(item, key, envelope.ENROLMENT, signer)
+    payload = _verified(token, envelope.ENROLMENT, signer)
     request = codec.read(EnrolmentRequest, plain_json(payload))
     if request.enrolment_id != item.sender:
         raise SuspiciousError("foreign", f"It belongs to enrolment {request.enrolment_id}.")
@@ -70,9 +72,29 @@ def _claimed_device(session: Session, sender: UUID) -> Device:
         raise SuspiciousError("foreign", "No device with this id ever enrolled.") from None
 
 
-def _verified(item: Inbound, key: ECKey, typ: str, signer: ECKey) -> bytes:
+def _by_device(token: str, device: Device) -> tuple[SignedBy, bytes]:
+    """Return which of the device's keys signed *token*, and what; else SuspiciousError."""
+    why = ""
+    for by, signer in keys_of(device).items():
+        try:
+            return by, _verified(token, envelope.REPORT, keys.read_public(signer))
+        except SuspiciousError as error:
+            if error.problem != "forged":
+                raise
+            why = why or error.detail
+    raise SuspiciousError("forged", why)
+
+
+def _decrypted(item: Inbound, key: ECKey) -> str:
     try:
-        return envelope.open_sealed(item.sealed, typ, signer, key)
+        return envelope.decrypt(item.sealed, key)
+    except (MalformedMessageError, TooLargeError) as error:
+        raise SuspiciousError("unreadable", str(error)) from None
+
+
+def _verified(token: str, typ: str, signer: ECKey) -> bytes:
+    try:
+        return envelope.verify(token, typ, signer)
     except (MalformedMessageError, TooLargeError) as error:
         raise SuspiciousError("unreadable", str(error)) from None
     except UnauthenticatedError as error:

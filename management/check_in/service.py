@@ -8,7 +8,7 @@ is removed here wrongly comes again.
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from contracts.agent import Receipt
 from contracts.link import Inbound
+from management.attestation.service import follow_report
 from management.check_in.items import acknowledge_orders, take_items
 from management.check_in.opening import Opened, SuspiciousError, open_report, open_request
 from management.check_in.rules import Place, place, remember, said_when
@@ -29,6 +30,8 @@ from management.devices.rules import EnrolmentState
 from management.devices.service import record_contact
 from management.enrolment.epochs import STEP
 from management.enrolment.granting import answer_request
+from management.enrolment.renewing import SignedBy, answer_renewals, settle
+from management.policies.rules import Requirements
 from management.relays.models import OutboundMessage
 from management.relays.service import ORDER, move_mailbox, record_incident, send_order
 from runtime.errors import SekishoError, UnavailableError
@@ -52,8 +55,8 @@ class _Pass:
     heard: dict[UUID, None] = field(default_factory=dict)
     """Devices that said something new, in order."""
     repeated: dict[UUID, None] = field(default_factory=dict)
-    silence: dict[UUID, timedelta] = field(default_factory=dict)
-    """Policy -> the longest silence that it bears."""
+    asked: dict[UUID, Requirements] = field(default_factory=dict)
+    """Policy -> what it asks."""
 
 
 def take(
@@ -113,6 +116,12 @@ def _take_report(session: Session, this: _Pass, item: Inbound) -> None:
             problem,
             words.format(seq=report.seq, epoch=report.epoch, wanted=device.inbound_seq + 1),
         )
+    elif opened.signed_by is SignedBy.FORMER:
+        raise SuspiciousError(
+            "forged",
+            f"Report {report.seq} is signed with the key that the device had before it renewed its "
+            "keys: a copy of it is in use, or the device was set back.",
+        )
     elif device.enrolment_state != EnrolmentState.ENROLLED:
         raise SuspiciousError("foreign", f"It reports although it is {device.enrolment_state}.")
     else:
@@ -130,17 +139,21 @@ def _accept(session: Session, this: _Pass, opened: Opened) -> None:
     device.inbound_seq = report.seq
     device.recent_reports = remember(device.recent_reports, report.seq, opened.hashed)
     move_mailbox(session, device, this.relay_id)
-    record_contact(session, device, said_at, _silence(session, this, device), this.now)
+    silence = _asked(session, this, device).maximum_silence
+    record_contact(session, device, said_at, silence, this.now)
     acknowledge_orders(session, device, report.ack, this.now)
+    settle(session, device, opened.signed_by, report.ack, this.now)
     take_items(session, device, report.items, said_at, this.now)
+    answer_renewals(session, this.context, device, report.items, this.now)
+    attested = _asked(session, this, device).attested
+    follow_report(session, this.context, device, report.items, attested, this.now)
     this.heard[device.id] = None
 
 
-def _silence(session: Session, this: _Pass, device: Device) -> timedelta:
-    if device.policy_id not in this.silence:
-        asked = wish_of(session, device.policy_id).requirements
-        this.silence[device.policy_id] = asked.maximum_silence
-    return this.silence[device.policy_id]
+def _asked(session: Session, this: _Pass, device: Device) -> Requirements:
+    if device.policy_id not in this.asked:
+        this.asked[device.policy_id] = wish_of(session, device.policy_id).requirements
+    return this.asked[device.policy_id]
 
 
 def _receipt(session: Session, this: _Pass, device_id: UUID) -> None:

@@ -175,6 +175,7 @@ def _known(device: Device) -> KnownDevice:
         device_id=device.id,
         signing_key=device.signing_key,
         active=device.enrolment_state == EnrolmentState.ENROLLED,
+        next_signing_key=device.renewal.get("signing_key"),
     )
 
 

@@ -51,9 +51,18 @@ class Device(Base):
     ordered_policy: Mapped[str] = mapped_column(Unicode(64), default="")
     """``POLICY ID/VERSION`` that it was last ordered to apply."""
     certificate_serial: Mapped[str] = mapped_column(Unicode(64))
+    certificate_until: Mapped[datetime | None] = mapped_column(index=True)
+    renewed_at: Mapped[datetime | None]
+    """When the device began to use its present certificate, if not at its enrolment."""
     # The agent protocol's counters, see contracts/agent.py.
     signing_key: Mapped[dict[str, Any]]
     encryption_key: Mapped[dict[str, Any]]
+    key_thumbprint: Mapped[str] = mapped_column(Unicode(43), default="", index=True)
+    """Of `signing_key`."""
+    former_key: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """The signing key before it, or empty: it may repeat reports and say nothing new."""
+    renewal: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """`enrolment.renewing.Pending`: keys that it asked for and did not use yet, or empty."""
     epoch: Mapped[int] = mapped_column(default=1)
     inbound_seq: Mapped[int] = mapped_column(BigInteger, default=0)
     """Highest contiguous report received."""

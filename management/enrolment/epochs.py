@@ -13,7 +13,6 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from contracts import keys
 from contracts.agent import CommandKind
 from management.commands.models import Command
 from management.commands.rules import HELD_BY_PAUSE, OPEN, CommandState, Waiting
@@ -25,6 +24,7 @@ from management.devices.rules import EnrolmentState
 from management.enrolment.answers import welcome
 from management.enrolment.granting import start_counting
 from management.enrolment.queries import enrolment_ids
+from management.enrolment.renewing import certify
 from management.handlers import Progress
 from management.relays.models import OutboundMessage
 from management.relays.service import ORDER
@@ -92,9 +92,7 @@ def begin_epoch(session: Session, context: Context, device: Device, now: datetim
     """Let an enrolled device count from one again; what it has not done is sent once more."""
     start_counting(session, device, device.epoch + STEP, now)
     _forget_at_relay(session, device, now)
-    certificate, device.certificate_serial = context.keys.issue_device_certificate(
-        device.id, keys.read_public(device.signing_key), now
-    )
+    certificate = certify(context, device, now)
     wiped = send_again(session, device, now)
     enrolment_id = next(iter(enrolment_ids(session, device.id)), device.id)
     welcome(session, context, device, enrolment_id, certificate, wiped, now, device.id)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from contracts import keys
 from contracts.agent import EnrolmentRequest
+from management.attestation.service import take_enrolment as take_attestation
 from management.commands.service import send_again
 from management.compliance.service import rejudge
 from management.context import Context
@@ -22,6 +23,7 @@ from management.enrolment.answers import answer_again, refuse, welcome
 from management.enrolment.deciding import Decision, decide
 from management.enrolment.models import EnrolmentAttempt, Invitation
 from management.enrolment.queries import find_by_key, find_device_by_key, was_let_in
+from management.enrolment.renewing import certify, drop
 from management.enrolment.rules import is_used_up
 from management.groups.models import ROOT_GROUP
 from management.groups.queries import policy_in
@@ -91,9 +93,7 @@ def _grant(
     request: EnrolmentRequest,
     now: datetime,
 ) -> None:
-    certificate, device.certificate_serial = context.keys.issue_device_certificate(
-        device.id, keys.read_public(request.signing_key), now
-    )
+    certificate = certify(context, device, now)
     new = device.epoch == 1
     session.add(device)
     session.flush()
@@ -108,6 +108,7 @@ def _grant(
         FactKind.ASKED_POLICY: Fact(str(device.policy_id), invitation.created_by, now),
     }
     record_facts(session, device.id, said, now)
+    take_attestation(session, context.settings, device, request, now)
     announce_device(session, device.id, now)
     wiped = send_again(session, device, now)
     enrolment_id = request.enrolment_id
@@ -148,6 +149,7 @@ def start_counting(session: Session, device: Device, epoch: int, now: datetime) 
     device.epoch = epoch
     device.inbound_seq = device.outbound_seq = device.outbound_ack = device.receipted_seq = 0
     device.recent_reports = {}
+    drop(session, device, now)
     acknowledge(session, device.id, device.epoch, 0, now)
 
 
@@ -178,6 +180,8 @@ def _described(
         "enrolled_at": now,
         "left_at": None,
         "signing_key": keys.public_jwk(keys.read_public(request.signing_key)),
+        "key_thumbprint": keys.thumbprint(keys.read_public(request.signing_key)),
+        "renewed_at": None,
         "encryption_key": keys.public_jwk(keys.read_public(request.encryption_key)),
     }
 

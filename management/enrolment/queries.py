@@ -114,18 +114,12 @@ def refused_before(session: Session, before: datetime, limit: int = 500) -> Sequ
 
 
 def find_device_by_key(session: Session, thumbprint: str) -> Device | None:
-    """Return the device that once enrolled with this signing key, locked until the commit."""
-    wanted = (
-        select(Device)
-        .join(EnrolmentAttempt, EnrolmentAttempt.device_id == Device.id)
-        .where(
-            EnrolmentAttempt.signing_key_thumbprint == thumbprint,
-            EnrolmentAttempt.refused_because == "",
-            EnrolmentAttempt.asked_terms.is_(None),
-        )
-        .limit(1)
-    )
-    return session.scalars(locked(wanted, Device, of=Device)).first()
+    """Return the device whose signing key this is, locked until the commit.
+
+    One that it had before a renewal opens nothing: whoever still has it is not this device.
+    """
+    wanted = select(Device).where(Device.key_thumbprint == thumbprint).limit(1)
+    return session.scalars(locked(wanted, Device)).first()
 
 
 def was_let_in(session: Session, invitation_id: UUID, thumbprint: str) -> bool:

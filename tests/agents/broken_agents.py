@@ -121,9 +121,9 @@ def _leaps(right: Any, state: Any, membership: Any, *given: Any) -> Any:
     return right(state, membership, *given)
 
 
-def _drops(right: Any, state: Any, membership: Any, epoch: int, enrolled: Any) -> None:
+def _drops(right: Any, state: Any, *given: Any) -> None:
     state.reports, state.pending = [], []
-    right(state, membership, epoch, enrolled)
+    right(state, *given)
 
 
 def _first_question(right: Any, self: Any, *given: Any) -> Any:

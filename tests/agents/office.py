@@ -157,13 +157,11 @@ class Office:
         return device
 
     def enrolled(self, device: Admitted, **changes: object) -> Enrolled:
-        certificate, _ = self.own.issue_device_certificate(
-            device.device_id, device.signing_key, utc_now()
-        )
+        issued = self.own.issue_device_certificate(device.device_id, device.signing_key, utc_now())
         enrolled = Enrolled(
             enrolment_id=device.request.enrolment_id,
             device_id=device.device_id,
-            certificate=certificate,
+            certificate=issued.pem,
             ca_certificate=self.own.ca_certificate(),
             poll_seconds=60,
             digest_seconds=3600,

@@ -111,12 +111,13 @@ def test_sealed_texts_come_back_and_altered_ones_do_not(keys: Keys) -> None:
 def test_a_device_certificate_chains_to_the_ca_for_clients_only(keys: Keys) -> None:
     device_id, key = uuid4(), jwk.new_key()
 
-    pem, serial = keys.issue_device_certificate(device_id, key, NOW)
+    issued = keys.issue_device_certificate(device_id, key, NOW)
 
-    leaf = x509.load_pem_x509_certificate(pem.encode())
+    leaf = x509.load_pem_x509_certificate(issued.pem.encode())
     ca = x509.load_pem_x509_certificate(keys.ca_certificate().encode())
     leaf.verify_directly_issued_by(ca)
-    assert f"{leaf.serial_number:x}" == serial
+    assert f"{leaf.serial_number:x}" == issued.serial
+    assert leaf.not_valid_after_utc == issued.until
     names = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     assert [name.value for name in names] == [str(device_id)]
     usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
