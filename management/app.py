@@ -13,7 +13,7 @@ from werkzeug.datastructures import MultiDict
 
 from management import assets, menu, reasons, shown, web_errors, words
 from management.access import Permission, public, who_asks
-from management.administrators import sessions
+from management.administrators import sessions, step_up
 from management.context import Context
 from management.safety import queries as safety
 from management.web import reading
@@ -24,8 +24,12 @@ VIEWS = (
     "management.health",
     "management.mail_access.api",
     "management.mail_access.views",
+    "management.administrators.sign_in_views",
     "management.administrators.views",
+    "management.administrators.role_views",
+    "management.administrators.api",
     "management.administrators.account_views",
+    "management.administrators.passkey_views",
     "management.overview.views",
     "management.overview.device_views",
     "management.overview.why_views",
@@ -53,6 +57,7 @@ VIEWS = (
     "management.relays.views",
     "management.audit.views",
     "management.safety.views",
+    "management.work.views",
     "management.verification.views",
     "management.api.views",
     "management.overview.device_api",
@@ -223,6 +228,7 @@ def _about_the_visitor() -> dict[str, object]:
         "identity": identity,
         "language": shown.language(),
         "theme": shown.theme(),
+        "proved": identity is not None and step_up.is_fresh(),
         "enforcement": None if identity is None else _enforcement(),
         "may": lambda permission: identity is not None and identity.may(Permission(permission)),
     }

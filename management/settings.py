@@ -4,6 +4,7 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -27,6 +28,9 @@ class Settings:
     """Console, API and connectors (HTTPS)."""
     public_name: str = field(default_factory=socket.gethostname)
     """The name under which browsers and devices reach this machine."""
+    console_url: Annotated[str, Field(pattern=r"^(https://[^/?#@\s]+)?$")] = ""
+    """Where browsers reach the console (``https://NAME`` or ``https://NAME:PORT``), which passkeys
+    and links hold for. Empty: ``https://`` with `public_name` and `port`."""
     devices_port: Port = 4343
     """Of the communication server on this machine; goes into QR codes."""
     link_port: Port = 4344
@@ -53,6 +57,13 @@ class Settings:
     """How long a wipe and every bulk command can be taken back before it goes out."""
     fact_days: Annotated[int, Field(ge=1, le=36_500)] = 400
     """So long the past of a device can be replayed; older entries of the log are forgotten."""
+    attestation_days: Annotated[int, Field(ge=1, le=365)] = 7
+    """So often Android devices whose policy asks for it prove their system anew."""
+    attestation_roots: str = ""
+    """File (PEM) of root certificates whose attestation counts beside Google's."""
+    attestation_status: str = ""
+    """File of revoked attestation keys as Google publishes it (JSON). Empty:
+    `attestation-status.json` in the data folder, if it is there."""
     audit_days: Annotated[int, Field(ge=30, le=36_500)] = 1095
     """So long entries of the audit trail are kept; what goes leaves a trace that is checked."""
     audit_file: str = ""
@@ -61,6 +72,14 @@ class Settings:
     """Syslog server that gets them too: ``udp://HOST:PORT`` or ``tcp://HOST:PORT``."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
+
+    @property
+    def console_origin(self) -> str:
+        """Where browsers reach the console, as they write it themselves: RFC 6454."""
+        told = urlsplit(self.console_url or f"https://{self.public_name}:{self.port}")
+        port = "" if told.port in {None, 443} else f":{told.port}"
+        name = told.hostname or ""
+        return f"https://{f'[{name}]' if ':' in name else name}{port}"
 
 
 def load() -> Settings:

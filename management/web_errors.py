@@ -113,9 +113,9 @@ def problem(status: int, detail: str) -> dict[str, object]:
 
 
 def _to_sign_in() -> ResponseReturnValue:
-    target = url_for("administrators.sign_in", next=request.full_path.rstrip("?"))
+    target = url_for("sign_in.show", next=request.full_path.rstrip("?"))
     if "HX-Request" in request.headers:
-        return "", 401, {"HX-Redirect": url_for("administrators.sign_in")}
+        return "", 401, {"HX-Redirect": url_for("sign_in.show")}
     return redirect(target)
 
 

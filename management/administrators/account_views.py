@@ -5,7 +5,8 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from management.access import Permission, public, requires, signed_in, who_asks
-from management.administrators import queries, service, sessions
+from management.administrators import passkeys, queries, rules, service, sessions, step_up
+from management.administrators.passkey_site import site
 from management.administrators.sentences import password_sentence
 from management.audit.notes import note
 from management.shown import LANGUAGES, THEMES, own_path
@@ -48,10 +49,11 @@ def _remember(what: str, value: str, choices: tuple[str, ...]) -> ResponseReturn
 @requires(Permission.VIEW)
 def show() -> ResponseReturnValue:
     """Show one's own account: password, language, theme, sessions, API tokens."""
-    return _account_page({})
+    return account_page({})
 
 
-def _account_page(errors: dict[str, str], token: str = "") -> ResponseReturnValue:
+def account_page(errors: dict[str, str], token: str = "") -> ResponseReturnValue:
+    """Answer the page; *errors*: what is wrong with which field; *token*: shown this once."""
     mine, now = signed_in().administrator_id, utc_now()
     with reading() as session:
         page = render_template(
@@ -63,6 +65,9 @@ def _account_page(errors: dict[str, str], token: str = "") -> ResponseReturnValu
             now=now,
             errors=errors,
             new_token=token,
+            passkeys=passkeys.list_passkeys(session, mine),
+            site=site(),
+            is_address=rules.is_address(site().name),
         )
     return page, 422 if errors else 200
 
@@ -75,10 +80,10 @@ def change_password() -> ResponseReturnValue:
     with transaction("change a password") as session:
         me = queries.get_administrator(session, mine.administrator_id)
         if not service.password_matches(me, request.form.get("old_password", "")):
-            return _account_page({"old_password": _("This is not your password.")})
+            return account_page({"old_password": _("This is not your password.")})
         sentence = password_sentence(request.form.get("password", ""), me.name)
         if sentence:
-            return _account_page({"password": sentence})
+            return account_page({"password": sentence})
         service.change_password(me, request.form["password"])
         service.end_sessions(session, me.id, but=sessions.current_id_hash())
         note(session, "administrator.change_password", me.name)
@@ -90,14 +95,15 @@ def change_password() -> ResponseReturnValue:
 @requires(Permission.VIEW)
 def make_token() -> ResponseReturnValue:
     """Make an API token and show it this once."""
+    step_up.require_fresh()
     name = request.form.get("name", "").strip()
     if not name:
-        return _account_page({"name": _("Say what the token is for.")})
+        return account_page({"name": _("Say what the token is for.")})
     with transaction("make an API token") as session:
         me = queries.get_administrator(session, signed_in().administrator_id)
         token = service.make_token(session, me, name, utc_now())
         note(session, "token.make", name)
-    return _account_page({}, token)
+    return account_page({}, token)
 
 
 @bp.post("/account/tokens/<token_hash>/revoke")

@@ -4,10 +4,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, Unicode
+from sqlalchemy import BigInteger, ForeignKey, Unicode, UnicodeText
 from sqlalchemy.orm import Mapped, mapped_column
 
 from management.database import Base
+
+NO_PASSWORD = "none"  # noqa: S105  (no argon2 hash: nothing matches it)
 
 
 class Administrator(Base):
@@ -20,13 +22,71 @@ class Administrator(Base):
     """What they sign in with, normalised (NFKC, casefold)."""
     password_hash: Mapped[str]
     role: Mapped[str] = mapped_column(Unicode(20))
+    """A built-in `access.Role`, or empty: the custom one."""
+    custom_role_id: Mapped[UUID | None] = mapped_column(ForeignKey("custom_role.id"), index=True)
+    limited: Mapped[bool] = mapped_column(default=False)
+    """Sees only devices of the `AdministratorGroup`s; none of these: no device."""
     language: Mapped[str] = mapped_column(Unicode(5), default="")
     theme: Mapped[str] = mapped_column(Unicode(5), default="")
     """``light``, ``dark``, or empty: as the browser asks."""
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
-    failed_sign_ins: Mapped[int] = mapped_column(default=0)
-    locked_until: Mapped[datetime | None]
+    uses_codes: Mapped[bool] = mapped_column(default=True)
+    """Codes of an authenticator app are a second proof; off only while there are passkeys."""
+
+
+class CustomRole(Base):
+    """A set of permissions that was put together here."""
+
+    __tablename__ = "custom_role"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    name: Mapped[str] = mapped_column(Unicode(100))
+    name_key: Mapped[str] = mapped_column(Unicode(100), unique=True)
+    """`rules.normal_name`: no two roles look the same."""
+    permissions: Mapped[list[Any]]
+    """Values of `access.Permission`, sorted."""
+    changed_at: Mapped[datetime]
+
+
+class AdministratorGroup(Base):
+    """A group whose devices, with those of all groups below it, an administrator sees."""
+
+    __tablename__ = "administrator_group"
+
+    administrator_id: Mapped[UUID] = mapped_column(ForeignKey("administrator.id"), primary_key=True)
+    group_id: Mapped[UUID] = mapped_column(primary_key=True)
+    """No foreign key, so that a group can be deleted: the administrator just sees less."""
+
+
+class Passkey(Base):
+    """A WebAuthn credential; its private key never leaves who made it."""
+
+    __tablename__ = "passkey"
+
+    id_hash: Mapped[str] = mapped_column(Unicode(64), primary_key=True)
+    """SHA-256 of the credential id, which is too long for a key (up to 1023 bytes)."""
+    administrator_id: Mapped[UUID] = mapped_column(ForeignKey("administrator.id"), index=True)
+    name: Mapped[str] = mapped_column(Unicode(100))
+    credential_id: Mapped[str] = mapped_column(UnicodeText)
+    """Base64url."""
+    public_key: Mapped[str] = mapped_column(UnicodeText)
+    """COSE key (RFC 9052), base64url."""
+    counter: Mapped[int] = mapped_column(BigInteger)
+    """Of its last signature; many authenticators always say 0."""
+    synced: Mapped[bool]
+    """Its maker keeps copies, for example in an account at a phone's vendor."""
+    created_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class UsedChallenge(Base):
+    """A question that a passkey answered; it counts once."""
+
+    __tablename__ = "used_challenge"
+
+    challenge_hash: Mapped[str] = mapped_column(Unicode(64), primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class OneTimeLink(Base):
@@ -45,13 +105,14 @@ class OneTimeLink(Base):
 
 
 class SignInFailure(Base):
-    """Failed sign-ins from one address, which make the next one wait."""
+    """Failed sign-ins of one kind, which make the next one wait; see `waiting`."""
 
     __tablename__ = "sign_in_failure"
 
-    address: Mapped[str] = mapped_column(Unicode(64), primary_key=True)
+    key: Mapped[str] = mapped_column(Unicode(64), primary_key=True)
+    """SHA-256 of what they have in common: people type passwords as names."""
     failures: Mapped[int] = mapped_column(default=0)
-    last_at: Mapped[datetime]
+    last_at: Mapped[datetime] = mapped_column(index=True)
     locked_until: Mapped[datetime | None]
 
 

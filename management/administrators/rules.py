@@ -2,6 +2,7 @@
 
 import unicodedata
 from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
 from itertools import pairwise
 
 SHORTEST_PASSWORD = 12
@@ -9,8 +10,13 @@ LONGEST_PASSWORD = 200
 IDLE = timedelta(minutes=30)
 ABSOLUTE = timedelta(hours=10)
 LINK_LIVES = timedelta(hours=24)
+FRESH = timedelta(minutes=10)
+"""So long after a sign-in nobody is asked again who they are."""
 FREE_FAILURES_OF_ACCOUNT = 3
+"""From one address, or in one browser that signed in before."""
 FREE_FAILURES_OF_ADDRESS = 10
+FREE_FAILURES_EVERYWHERE = 100
+"""With one name, from all addresses together."""
 LONGEST_WAIT = timedelta(minutes=15)
 FORGET_FAILURES_AFTER = timedelta(hours=12)
 
@@ -59,9 +65,38 @@ def wait_after(failures: int, free: int) -> timedelta:
     return min(LONGEST_WAIT, timedelta(seconds=5 << min(failures - free, 20)))
 
 
-def is_locked(locked_until: datetime | None, now: datetime) -> bool:
-    """Return whether an account or address still has to wait."""
-    return locked_until is not None and now < locked_until
+def is_told(failures: int) -> bool:
+    """Return whether the audit trail tells of this failure: of the 1st, 2nd, 4th, 8th, …"""
+    return failures & (failures - 1) == 0
+
+
+def place_of(address: str) -> str:
+    """Return whom an address belongs to: of IPv6 the /64, which one customer has at least."""
+    try:
+        told = ip_address(address)
+    except ValueError:
+        return address
+    if told.version == 6:
+        mapped = told.ipv4_mapped
+        return str(mapped or ip_network((told, 64), strict=False))
+    return str(told)
+
+
+def went_back(before: int, now: int) -> bool:
+    """Return whether a passkey's counter did not grow: a copy of it may exist (WebAuthn 6.1.1).
+
+    One that always says 0 does not count.
+    """
+    return (before > 0 or now > 0) and now <= before
+
+
+def is_address(name: str) -> bool:
+    """Return whether *name* is an IP address: passkeys hold for names only."""
+    try:
+        ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def session_holds(created_at: datetime, seen_at: datetime, now: datetime) -> bool:

@@ -5,23 +5,23 @@ from hashlib import sha256
 from secrets import token_urlsafe
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from management import passwords
 from management.access import Role
-from management.administrators import queries, rules
+from management.administrators import passkeys, queries, rules
 from management.administrators.models import (
+    NO_PASSWORD,
     Administrator,
     AdminSession,
     ApiToken,
     OneTimeLink,
-    SignInFailure,
 )
+from management.administrators.roles import keep_an_owner
 from management.signer_client import SignerClient
 from runtime.errors import RefusedError
 
-NO_PASSWORD = "none"  # noqa: S105  (no argon2 hash: nothing matches it)
 TOKEN_LIVES = timedelta(days=365)
 
 
@@ -49,11 +49,11 @@ def make_recovery_link(
 ) -> str:
     """Return a token for a link that sets a new password and code; the old ones end at once.
 
-    So do sessions and API tokens: whoever had the account must not keep a way in.
+    So do passkeys, sessions and API tokens: whoever had the account must not keep a way in.
     """
     administrator.password_hash = NO_PASSWORD
-    administrator.failed_sign_ins, administrator.locked_until = 0, None
-    administrator.disabled_at = None
+    administrator.disabled_at, administrator.uses_codes = None, True
+    passkeys.remove_all(session, administrator.id)
     signer.forget_totp(administrator.id)
     end_sessions(session, administrator.id)
     session.execute(
@@ -134,16 +134,9 @@ def add_administrator(
     return administrator
 
 
-def change_role(session: Session, administrator: Administrator, role: Role) -> None:
-    """Give *administrator* another role; RefusedError when no owner would be left."""
-    if role is not Role.OWNER:
-        _keep_an_owner(session, administrator)
-    administrator.role = role.value
-
-
 def disable(session: Session, administrator: Administrator, now: datetime) -> None:
     """End *administrator*'s access; RefusedError when no owner would be left."""
-    _keep_an_owner(session, administrator)
+    keep_an_owner(session, administrator)
     administrator.disabled_at = now
     end_sessions(session, administrator.id)
 
@@ -151,20 +144,6 @@ def disable(session: Session, administrator: Administrator, now: datetime) -> No
 def enable(administrator: Administrator) -> None:
     """Give access back to a disabled administrator."""
     administrator.disabled_at = None
-
-
-def _keep_an_owner(session: Session, leaving: Administrator) -> None:
-    others = session.scalar(
-        select(func.count())
-        .select_from(Administrator)
-        .where(
-            Administrator.role == Role.OWNER.value,
-            Administrator.disabled_at.is_(None),
-            Administrator.id != leaving.id,
-        )
-    )
-    if leaving.role == Role.OWNER.value and not others:
-        raise RefusedError("This is the only owner. Make somebody else an owner first.")
 
 
 def change_password(administrator: Administrator, password: str) -> None:
@@ -183,52 +162,17 @@ def password_matches(administrator: Administrator | None, password: str) -> bool
     )
 
 
-def wait_for(session: Session, name: str, address: str, now: datetime) -> timedelta:
-    """Return how long *name* or *address* still has to wait; zero: may try."""
-    account = queries.find_administrator(session, name)
-    place = session.get(SignInFailure, address)
-    until = [
-        row.locked_until
-        for row in (account, place)
-        if row is not None and row.locked_until is not None
-    ]
-    return max([timedelta(), *(moment - now for moment in until)])
-
-
-def note_failure(session: Session, name: str, address: str, now: datetime) -> None:
-    """Count a failed sign-in and make the account and the address wait longer each time."""
-    account = queries.find_administrator(session, name)
-    if account is not None:
-        account.failed_sign_ins += 1
-        wait = rules.wait_after(account.failed_sign_ins, rules.FREE_FAILURES_OF_ACCOUNT)
-        account.locked_until = now + wait if wait else None
-    place = session.get(SignInFailure, address)
-    if place is None:
-        place = SignInFailure(address=address, failures=0, last_at=now)
-        session.add(place)
-    if place.last_at + rules.FORGET_FAILURES_AFTER < now:
-        place.failures = 0
-    place.failures, place.last_at = place.failures + 1, now
-    wait = rules.wait_after(place.failures, rules.FREE_FAILURES_OF_ADDRESS)
-    place.locked_until = now + wait if wait else None
-    session.flush()
-
-
 def begin_session(
     session: Session, administrator: Administrator, address: str, now: datetime
 ) -> str:
-    """Return the cookie's random id of a fresh session; failures are forgiven, old rows go."""
-    administrator.failed_sign_ins, administrator.locked_until = 0, None
-    session.execute(delete(SignInFailure).where(SignInFailure.address == address))
+    """Return the cookie's random id of a fresh session; old rows go."""
     session.execute(delete(AdminSession).where(AdminSession.expires_at < now))
-    forgotten = now - rules.FORGET_FAILURES_AFTER
-    session.execute(delete(SignInFailure).where(SignInFailure.last_at < forgotten))
     raw_id = token_urlsafe(32)
     session.add(
         AdminSession(
             id_hash=queries.hash_of(raw_id),
             administrator_id=administrator.id,
-            data={},
+            data={"proved_at": int(now.timestamp())},
             address=address,
             created_at=now,
             seen_at=now,

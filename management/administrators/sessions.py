@@ -11,8 +11,9 @@ from flask.wrappers import Request, Response
 from sqlalchemy.orm import Session
 
 from management.access import Identity, Permission
-from management.administrators import queries
+from management.administrators import known_browsers, queries
 from management.administrators.models import AdminSession
+from management.administrators.roles import identity_of
 from management.context import Context
 from management.web import reading
 from runtime.clock import utc_now
@@ -50,6 +51,7 @@ class ConsoleSessions(SecureCookieSessionInterface):
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Store what changed and send the cookie that belongs to it."""
+        known_browsers.keep(response)
         if (began := g.get("began_session")) is not None:
             response.set_cookie(COOKIE, began, secure=True, httponly=True, samesite="Strict")
             self._drop_visitor(app, response)
@@ -115,7 +117,7 @@ def _find(context: Context, raw_id: str) -> ConsoleSession | None:
             return None
         row, administrator = found
         opened = ConsoleSession(row.data)
-        opened.identity = queries.identity_of(administrator)
+        opened.identity = identity_of(session, administrator)
         opened.theme = administrator.theme
         opened.id_hash, opened.seen_at = row.id_hash, row.seen_at
         return opened
@@ -145,4 +147,4 @@ def _by_token() -> Identity | None:
         owner = queries.find_token_owner(session, token.strip(), utc_now())
         if owner is None:
             raise UnauthenticatedError("This API token is not valid (any more). Make a new one.")
-        return queries.identity_of(owner)
+        return identity_of(session, owner)

@@ -1,97 +1,33 @@
-"""Set-up link, sign-in and sign-out, and the list of administrators."""
+"""Set-up link and the list of administrators."""
 
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from sqlalchemy.orm import Session
 
-from management.access import Permission, Role, public, requires, signed_in, who_asks
-from management.administrators import queries, rules, service, sessions
-from management.administrators.models import Administrator
+from management.access import Permission, Role, public, requires, signed_in
+from management.administrators import (
+    known_browsers,
+    queries,
+    roles,
+    rules,
+    service,
+    sessions,
+    step_up,
+)
+from management.administrators.models import NO_PASSWORD, Administrator
 from management.administrators.sentences import password_sentence
 from management.audit.notes import note
 from management.audit.service import record
-from management.shown import own_path
+from management.groups.queries import read_tree
+from management.groups.rules import Tree, full_name, ordered
 from management.web import context, reading, transaction, visitor_address
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError, RefusedError
 
 bp = Blueprint("administrators", __name__)
-
-# --- signing in and out ---
-
-
-@bp.get("/sign-in")
-@public("nobody is signed in yet")
-def sign_in() -> ResponseReturnValue:
-    """Show the form."""
-    if who_asks() is not None:
-        return redirect(own_path(request.args.get("next", "/")))
-    return render_template("administrators/sign_in.html", next=request.args.get("next", "/"))
-
-
-@bp.post("/sign-in")
-@public("nobody is signed in yet")
-def sign_in_now() -> ResponseReturnValue:
-    """Check name, password and code; begin a session or say how long to wait."""
-    name, address, now = request.form.get("name", "")[:100], visitor_address(), utc_now()
-    with reading() as session:
-        wait = service.wait_for(session, name, address, now)
-        known = queries.find_administrator(session, name)
-        right = service.password_matches(known, request.form.get("password", ""))
-    allowed = right and not wait and known is not None and known.disabled_at is None
-    if not _code_matches(known, allowed):
-        return _failed(name, wait.total_seconds())
-    with transaction("begin a session") as session:
-        assert known is not None
-        owner = queries.get_administrator(session, known.id)
-        raw_id = service.begin_session(session, owner, address, now)
-        record(session, context().keys, owner.name, "session.begin", owner.name, "", address)
-    sessions.begin(raw_id)
-    return redirect(own_path(request.form.get("next", "/")))
-
-
-def _code_matches(known: Administrator | None, allowed: bool) -> bool:
-    """Ask the signer in either case, so that time does not tell whether the password was right."""
-    signer = context().signer
-    if not allowed or known is None:
-        signer.status()
-        return False
-    return signer.check_totp(known.id, request.form.get("code", "").replace(" ", ""))
-
-
-def _failed(name: str, waited: float) -> ResponseReturnValue:
-    address, now = visitor_address(), utc_now()
-    with transaction("note a failed sign-in") as session:
-        if waited <= 0:
-            service.note_failure(session, name, address, now)
-            record(session, context().keys, "visitor", "session.refused", name, "", address)
-        wait = service.wait_for(session, name, address, now).total_seconds()
-    sentence = _("Name, password or code is wrong, or the code was used already.")
-    if wait > 0:
-        sentence += " " + _(
-            "Wait %(seconds)s seconds before the next attempt.", seconds=int(wait) + 1
-        )
-    answer = render_template(
-        "administrators/sign_in.html",
-        problem=sentence,
-        name=name,
-        next=request.form.get("next", "/"),
-    )
-    return answer, 429 if wait > 0 else 401
-
-
-@bp.post("/sign-out")
-@requires(Permission.VIEW)
-def sign_out() -> ResponseReturnValue:
-    """End this browser's session."""
-    with transaction("sign out") as session:
-        service.end_session(session, sessions.current_id_hash())
-        note(session, "session.end", signed_in().name)
-    sessions.end()
-    return redirect(url_for("administrators.sign_in"))
-
 
 # --- one-time links ---
 
@@ -133,6 +69,7 @@ def _finish_setup(token: str, name: str) -> ResponseReturnValue:
         keys = context().keys
         record(session, keys, owner.name, "administrator.set_up", owner.name, "", address)
     sessions.begin(raw_id)
+    known_browsers.remember(keys, owner.id, now)
     return redirect(url_for("overview.dashboard"))
 
 
@@ -187,7 +124,7 @@ def _dead() -> ResponseReturnValue:
 @bp.get("/administrators")
 @requires(Permission.MANAGE_ADMINISTRATORS)
 def index() -> ResponseReturnValue:
-    """List who may work here."""
+    """List who may work here, with which role and for which devices."""
     return _index_page({}, None)
 
 
@@ -195,13 +132,21 @@ def _index_page(
     errors: dict[str, str], link: tuple[str, str] | None, name: str = ""
 ) -> ResponseReturnValue:
     with reading() as session:
+        tree = read_tree(session)
         page = render_template(
             "administrators/index.html",
-            administrators=queries.list_administrators(session),
+            administrators=[
+                (one, roles.role_name(session, one), roles.grant_of(session, one))
+                for one in queries.list_administrators(session)
+            ],
+            roles=roles.list_roles(session),
+            groups=_choices(tree),
+            names=_names(tree),
+            grant=roles.Grant(Role.OPERATOR.value, None),
             errors=errors,
             link=link,
             name=name,
-            no_password=service.NO_PASSWORD,
+            no_password=NO_PASSWORD,
         )
     return page, 422 if errors else 200
 
@@ -210,25 +155,45 @@ def _index_page(
 @requires(Permission.MANAGE_ADMINISTRATORS)
 def add() -> ResponseReturnValue:
     """Add an administrator and show the link with which they set password and code."""
-    name, role = request.form.get("name", "").strip()[:100], _role()
+    step_up.require_fresh()
+    name, grant, by = request.form.get("name", "").strip()[:100], _grant(), signed_in()
     if len(rules.normal_name(name)) < 2:
         return _index_page({"name": _("Enter a name of at least 2 characters.")}, None, name)
     with transaction("add an administrator") as session:
-        added = service.add_administrator(session, name, role, utc_now())
+        added = service.add_administrator(session, name, Role.READ_ONLY, utc_now())
+        roles.set_grant(session, added, grant, by)
         token = service.make_join_link(session, added, utc_now())
-        note(session, "administrator.add", added.name, role=role.value)
+        note(session, "administrator.add", added.name, **roles.told(session, added))
     return _index_page({}, (added.name, _link_of(token)))
+
+
+@bp.get("/administrators/<uuid:administrator_id>")
+@requires(Permission.MANAGE_ADMINISTRATORS)
+def show(administrator_id: UUID) -> ResponseReturnValue:
+    """Show role and groups of one administrator, to be changed."""
+    with reading() as session:
+        person = queries.get_administrator(session, administrator_id)
+        return render_template(
+            "administrators/show.html",
+            person=person,
+            grant=roles.grant_of(session, person),
+            roles=roles.list_roles(session),
+            groups=_choices(read_tree(session)),
+        )
 
 
 @bp.post("/administrators/<uuid:administrator_id>/role")
 @requires(Permission.MANAGE_ADMINISTRATORS)
 def change_role(administrator_id: UUID) -> ResponseReturnValue:
-    """Give somebody another role."""
+    """Give somebody another role and other groups."""
+    step_up.require_fresh()
+    grant, by = _grant(), signed_in()
     with transaction("change a role") as session:
         other = _somebody_else(queries.get_administrator(session, administrator_id))
-        before = other.role
-        service.change_role(session, other, _role())
-        note(session, "administrator.change_role", other.name, before=before, after=other.role)
+        before = roles.told(session, other)
+        roles.change_grant(session, other, grant, by)
+        after = roles.told(session, other)
+        note(session, "administrator.change_role", other.name, before=before, after=after)
     flash(_("The role of %(name)s is changed.", name=other.name))
     return redirect(url_for("administrators.index"))
 
@@ -237,9 +202,10 @@ def change_role(administrator_id: UUID) -> ResponseReturnValue:
 @requires(Permission.MANAGE_ADMINISTRATORS)
 def change_access(administrator_id: UUID) -> ResponseReturnValue:
     """Disable or enable somebody."""
+    step_up.require_fresh()
     enable = request.form.get("enable") == "yes"
     with transaction("change an administrator's access") as session:
-        other = _somebody_else(queries.get_administrator(session, administrator_id))
+        other = _in_my_power(session, administrator_id)
         if enable:
             service.enable(other)
         else:
@@ -253,11 +219,19 @@ def change_access(administrator_id: UUID) -> ResponseReturnValue:
 @requires(Permission.MANAGE_ADMINISTRATORS)
 def recover(administrator_id: UUID) -> ResponseReturnValue:
     """Take somebody's password and code away and show a link for new ones."""
+    step_up.require_fresh()
     with transaction("recover an administrator") as session:
-        other = _somebody_else(queries.get_administrator(session, administrator_id))
+        other = _in_my_power(session, administrator_id)
         token = service.make_recovery_link(session, context().signer, other, utc_now())
         note(session, "administrator.recover", other.name)
     return _index_page({}, (other.name, _link_of(token)))
+
+
+def _in_my_power(session: Session, administrator_id: UUID) -> Administrator:
+    """Return somebody else who holds nothing that whoever asks does not hold."""
+    other = _somebody_else(queries.get_administrator(session, administrator_id))
+    roles.require_held(signed_in(), roles.permissions_of(session, other))
+    return other
 
 
 def _somebody_else(administrator: Administrator) -> Administrator:
@@ -266,12 +240,24 @@ def _somebody_else(administrator: Administrator) -> Administrator:
     return administrator
 
 
-def _role() -> Role:
+def _grant() -> roles.Grant:
+    """Return role and groups that the form chose."""
+    limited = request.form.get("sees", "all") == "groups"
     try:
-        return Role(request.form.get("role", ""))
+        groups = frozenset(UUID(one) for one in request.form.getlist("group"))
     except ValueError:
-        raise MalformedMessageError("There is no such role.") from None
+        raise MalformedMessageError(_("Choose a group.")) from None
+    return roles.Grant(request.form.get("role", ""), groups if limited else None)
+
+
+def _choices(tree: Tree) -> list[tuple[int, UUID, str]]:
+    return [(depth, node.id, node.name) for depth, node in ordered(tree)]
+
+
+def _names(tree: Tree) -> dict[UUID, str]:
+    return {one: full_name(tree, one) for one in tree}
 
 
 def _link_of(token: str) -> str:
-    return url_for("administrators.setup", token=token, _external=True)
+    path = url_for("administrators.setup", token=token)
+    return f"{context().settings.console_origin}{path}"

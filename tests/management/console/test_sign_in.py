@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pyotp
 import pytest
+from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from management.access import Role
-from management.administrators import service
+from management.administrators import known_browsers, rules, service, waiting
 from management.administrators.models import Administrator, AdminSession, SignInFailure
 from management.administrators.sessions import COOKIE
 from management.context import Context
@@ -100,30 +101,107 @@ def test_signing_in_takes_password_and_code_and_each_code_once(
     assert visitor.post("/sign-in", data=form).status_code == 401, "the code was used"
 
 
-def test_failures_make_account_and_address_wait_longer_but_not_for_ever(
-    visitor: ConsoleClient, console: ConsoleClient, session: Session
-) -> None:
-    form = {"name": "keeper", "password": "wrong", "code": "123456"}
-    answers = [visitor.post("/sign-in", data=form).status_code for _ in range(4)]
+def _fail(app: Flask, address: str, name: str = "keeper", times: int = 1) -> list[int]:
+    """Try from *address* in a browser that nobody knows; return the answers' statuses."""
+    stranger = ConsoleClient(app, use_cookies=True)
+    stranger.environ_base["REMOTE_ADDR"] = address
+    form = {"name": name, "password": "wrong", "code": "123456"}
+    return [stranger.post("/sign-in", data=form).status_code for _ in range(times)]
 
-    assert answers == [401, 401, 429, 429]
-    owner = session.scalars(select(Administrator)).one()
-    assert owner.locked_until is not None
-    assert owner.locked_until < utc_now() + timedelta(minutes=15)
-    assert session.scalars(select(SignInFailure)).one().failures == 3, "waiting is not counted"
+
+def test_failures_make_a_name_wait_longer_at_their_address_but_not_for_ever(
+    app: Flask, console: ConsoleClient, session: Session
+) -> None:
+    assert _fail(app, "192.0.2.1", times=4) == [401, 401, 429, 429]
+    rows = session.scalars(select(SignInFailure)).all()
+    until = [row.locked_until for row in rows if row.locked_until]
+    assert len(until) == 1
+    assert until[0] < utc_now() + timedelta(minutes=15)
+    assert max(row.failures for row in rows) == 3, "waiting is not counted"
+    assert _fail(app, "192.0.2.1", "nobody", times=4) == [401, 401, 429, 429], "names look alike"
     assert console.get("/").status_code == 200, "who is signed in stays signed in"
 
 
-def test_failures_of_long_ago_are_forgotten_at_the_next_sign_in(
-    console: ConsoleClient, session: Session
+def test_a_stranger_keeps_nobody_waiting_elsewhere(
+    visitor: ConsoleClient, context: Context, app: Flask
 ) -> None:
-    now, keeper = utc_now(), session.scalars(select(Administrator)).one()
-    service.note_failure(session, "nobody", "2001:db8::1", now - timedelta(hours=13))
-    service.note_failure(session, "nobody", "2001:db8::2", now)
+    secret = _set_up(visitor, context)
+    visitor.post("/sign-out")
+    _fail(app, "192.0.2.1", times=4)
+    form = {"name": "keeper", "password": PASSWORD, "code": _next_code(secret)}
+    assert visitor.post("/sign-in", data=form).status_code == 302
 
-    service.begin_session(session, keeper, "127.0.0.1", now)
 
-    assert session.scalars(select(SignInFailure.address)).all() == ["2001:db8::2"]
+def test_above_the_ceiling_only_known_browsers_and_passkeys_get_in(
+    visitor: ConsoleClient, context: Context, app: Flask, session: Session
+) -> None:
+    secret = _set_up(visitor, context)
+    visitor.post("/sign-out")
+    now = utc_now()
+    for number in range(rules.FREE_FAILURES_EVERYWHERE):
+        waiting.note_failure(session, waiting.Attempt("keeper", f"198.51.100.{number}"), now)
+    session.commit()
+
+    assert _fail(app, "203.0.113.1") == [429], "a browser that nobody knows waits"
+    form = {"name": "keeper", "password": PASSWORD, "code": _next_code(secret)}
+    assert visitor.post("/sign-in", data=form).status_code == 302, "this one is known"
+
+
+def test_a_known_browser_waits_for_its_own_failures_and_proves_nothing_for_others(
+    visitor: ConsoleClient, context: Context, app: Flask
+) -> None:
+    _set_up(visitor, context)
+    visitor.post("/sign-out")
+    form = {"name": "keeper", "password": "wrong", "code": "123456"}
+    answers = [visitor.post("/sign-in", data=form).status_code for _ in range(4)]
+    assert answers == [401, 401, 429, 429]
+    cookie = visitor.get_cookie(known_browsers.COOKIE, "localhost")
+    assert cookie is not None
+    for forged in (cookie.value[:-1] + "0", cookie.value.replace(".", "", 1), "a.b.c.d", "\u00e9."):
+        thief = ConsoleClient(app, use_cookies=True)
+        thief.set_cookie(known_browsers.COOKIE, forged, domain="localhost", secure=True)
+        answers = [thief.post("/sign-in", data=form).status_code for _ in range(4)]
+        assert answers[3] == 429, "counted as a stranger's"
+
+
+def test_failures_of_long_ago_are_forgotten(session: Session, context: Context) -> None:
+    now = utc_now()
+    waiting.note_failure(session, waiting.Attempt("a", "2001:db8::1"), now - timedelta(hours=13))
+    waiting.note_failure(session, waiting.Attempt("a", "2001:db8::2"), now)
+    assert max(row.failures for row in session.scalars(select(SignInFailure))) == 1
+
+
+def test_a_customer_of_ipv6_is_one_address(session: Session, context: Context) -> None:
+    now = utc_now()
+    for host in range(rules.FREE_FAILURES_OF_ADDRESS):
+        attempt = waiting.Attempt(f"name {host}", f"2001:db8::{host:x}")
+        waiting.note_failure(session, attempt, now)
+    assert waiting.wait_for(session, waiting.Attempt("x", "2001:db8::ffff"), now)
+    assert not waiting.wait_for(session, waiting.Attempt("x", "2001:db8:0:1::1"), now)
+
+
+def test_strangers_fill_neither_the_audit_trail_nor_the_table(
+    app: Flask, session: Session, monkeypatch: pytest.MonkeyPatch, console: ConsoleClient
+) -> None:
+    monkeypatch.setattr(waiting, "MOST_KEPT", 100)
+    now = utc_now().replace(minute=30)
+    told = [
+        waiting.note_failure(session, waiting.Attempt(f"name {number}", f"10.0.{number}.1"), now)
+        for number in range(150)
+    ]
+    kept = [one for one in told if one is not None]
+    assert len(kept) <= waiting.MOST_TOLD_AN_HOUR + 3
+    assert {one.subject for one in kept[:20]} == {waiting.UNKNOWN_NAME}, "it may be a password"
+    assert len(session.scalars(select(SignInFailure)).all()) <= 101
+
+
+def test_a_name_that_is_tried_again_and_again_is_told_of_ever_more_rarely(
+    app: Flask, session: Session, console: ConsoleClient
+) -> None:
+    now, attempt = utc_now(), waiting.Attempt("keeper", "192.0.2.1")
+    told = [waiting.note_failure(session, attempt, now) for _ in range(20)]
+    assert [one.failures for one in told if one] == [1, 2, 4, 8, 16]
+    assert {one.subject for one in told if one} == {"keeper"}
 
 
 def test_a_session_ends_when_idle_and_when_signed_out(
@@ -197,7 +275,7 @@ def test_a_new_administrator_joins_with_a_link(
     console: ConsoleClient, visitor: ConsoleClient, session: Session
 ) -> None:
     page = console.post("/administrators", data={"name": "Hanako", "role": "operator"}).text
-    found = re.search(r'id="new-link">https://localhost(/setup\?token=[^<]+)<', page)
+    found = re.search(r'id="new-link">https://localhost:8443(/setup\?token=[^<]+)<', page)
     assert found
     form_page = visitor.get(found[1])
     assert "hanako" in form_page.text

@@ -1,0 +1,83 @@
+"""One's own passkeys on the account page."""
+
+from flask import Blueprint, Response, flash, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from management.access import Permission, requires, signed_in
+from management.administrators import (
+    challenges,
+    passkey_proofs,
+    passkeys,
+    queries,
+    service,
+    sessions,
+)
+from management.administrators.account_views import account_page
+from management.administrators.passkey_site import site
+from management.audit.notes import note
+from management.web import reading, transaction
+from runtime.clock import utc_now
+
+bp = Blueprint("passkeys", __name__, url_prefix="/account/passkeys")
+
+
+@bp.post("/question")
+@requires(Permission.VIEW)
+def ask_for_new() -> ResponseReturnValue:
+    """Answer what a browser needs to make a passkey."""
+    me = signed_in()
+    with reading() as session:
+        known = passkeys.known_ids(session, me.administrator_id)
+    challenge = challenges.ask("register", utc_now())
+    options = passkey_proofs.creation_options(
+        site(), me.administrator_id, me.name, known, challenge
+    )
+    return Response(options, mimetype="application/json")
+
+
+@bp.post("")
+@requires(Permission.VIEW)
+def add() -> ResponseReturnValue:
+    """Keep the passkey that the browser made, once the password was given."""
+    mine, now = signed_in().administrator_id, utc_now()
+    challenge = challenges.take("register", now)
+    name = request.form.get("passkey_name", "").strip() or _("Passkey")
+    with transaction("register a passkey") as session:
+        me = queries.get_administrator(session, mine)
+        if not service.password_matches(me, request.form.get("passkey_password", "")):
+            return account_page({"passkey_password": _("This is not your password.")})
+        said = request.form.get("credential", "")
+        added = passkeys.add(session, site(), mine, name, challenge, said, now)
+        note(session, "passkey.add", added.name, synced=added.synced)
+    flash(_("The passkey %(name)s is registered.", name=added.name))
+    return _back()
+
+
+@bp.post("/<id_hash>/name")
+@requires(Permission.VIEW)
+def rename(id_hash: str) -> ResponseReturnValue:
+    """Give one of one's own passkeys another name."""
+    with transaction("rename a passkey") as session:
+        name = request.form.get("name", "").strip()
+        renamed = passkeys.rename(session, signed_in().administrator_id, id_hash, name)
+        note(session, "passkey.rename", renamed.name)
+    flash(_("Saved."))
+    return _back()
+
+
+@bp.post("/<id_hash>/remove")
+@requires(Permission.VIEW)
+def remove(id_hash: str) -> ResponseReturnValue:
+    """Forget one of one's own passkeys; other browsers are signed out."""
+    with transaction("remove a passkey") as session:
+        me = signed_in()
+        removed = passkeys.remove(session, me.administrator_id, id_hash)
+        service.end_sessions(session, me.administrator_id, but=sessions.current_id_hash())
+        note(session, "passkey.remove", removed.name)
+    flash(_("The passkey %(name)s opens nothing any more.", name=removed.name))
+    return _back()
+
+
+def _back() -> ResponseReturnValue:
+    return redirect(url_for("account.show") + "#passkeys")

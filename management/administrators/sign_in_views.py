@@ -1,0 +1,196 @@
+"""Signing in with password and code, password and passkey, or a passkey alone; signing out."""
+
+from datetime import timedelta
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+
+from management.access import Permission, public, requires, signed_in, who_asks
+from management.administrators import (
+    challenges,
+    known_browsers,
+    passkey_proofs,
+    passkeys,
+    queries,
+    rules,
+    service,
+    sessions,
+    waiting,
+)
+from management.administrators.models import Administrator
+from management.administrators.passkey_site import site
+from management.audit.notes import note
+from management.audit.service import record
+from management.reasons import reason
+from management.shown import own_path
+from management.web import context, reading, transaction, visitor_address
+from runtime.clock import utc_now
+from runtime.errors import MalformedMessageError, RefusedError
+
+bp = Blueprint("sign_in", __name__)
+
+
+@bp.get("/sign-in")
+@public("nobody is signed in yet")
+def show() -> ResponseReturnValue:
+    """Show the form."""
+    if who_asks() is not None:
+        return redirect(own_path(request.args.get("next", "/")))
+    return _page("", request.args.get("next", "/"))
+
+
+def _page(problem: str, following: str) -> str:
+    return render_template(
+        "administrators/sign_in.html",
+        problem=problem,
+        name=request.form.get("name", "")[:100],
+        next=following,
+        site=site(),
+        is_address=rules.is_address(site().name),
+    )
+
+
+@bp.post("/sign-in/passkey")
+@public("nobody is signed in yet; a question tells nothing")
+def ask_for_passkey() -> ResponseReturnValue:
+    """Answer what the browser asks its passkeys; the same for everybody."""
+    options = passkey_proofs.request_options(site(), challenges.ask("sign in", utc_now()))
+    return Response(options, mimetype="application/json")
+
+
+@bp.post("/sign-in")
+@public("nobody is signed in yet")
+def sign_in() -> ResponseReturnValue:
+    """Check the proofs; begin a session or say how long to wait."""
+    if said := request.form.get("credential", ""):
+        return _by_passkey(said)
+    return _by_code()
+
+
+# --- password and code ---
+
+
+def _by_code() -> ResponseReturnValue:
+    now = utc_now()
+    with reading() as session:
+        known = queries.find_administrator(session, _name())
+        attempt = _attempt(known)
+        if waiting.wait_for(session, attempt, now):
+            return _failed(attempt, waited=True)
+        right = service.password_matches(known, request.form.get("password", ""))
+    if not _code_matches(known, right and known is not None and known.disabled_at is None):
+        return _failed(attempt)
+    assert known is not None
+    return _begin(known, attempt, {"by": "password and code"})
+
+
+def _attempt(known: Administrator | None) -> waiting.Attempt:
+    browser = known_browsers.known_as(context().keys, known.id, utc_now()) if known else ""
+    return waiting.Attempt(_name(), visitor_address(), browser)
+
+
+def _code_matches(known: Administrator | None, allowed: bool) -> bool:
+    """Ask the signer in either case, so that time does not tell whether the password was right."""
+    signer = context().signer
+    if not allowed or known is None or not known.uses_codes:
+        signer.status()
+        return False
+    return signer.check_totp(known.id, request.form.get("code", "").replace(" ", ""))
+
+
+# --- passkey ---
+
+
+def _by_passkey(said: str) -> ResponseReturnValue:
+    """Nobody waits here: a passkey cannot be guessed, and checking one costs little."""
+    now = utc_now()
+    try:
+        challenge = challenges.take("sign in", now)
+        with reading() as session:
+            shown = passkeys.check(session, site(), challenge, said)
+            owner = queries.get_administrator(session, shown.passkey.administrator_id)
+        _require_enough(owner, shown.proof)
+        with transaction("use a passkey") as session:
+            refused = passkeys.accept(
+                session, context().keys, shown, challenge, visitor_address(), now
+            )
+    except (RefusedError, MalformedMessageError) as error:
+        return _failed(_attempt(None), why=str(error))
+    attempt = waiting.Attempt(owner.name, visitor_address())
+    if refused:
+        return _failed(attempt, why=refused)
+    return _begin(owner, attempt, {"by": "passkey", "passkey": shown.passkey.name})
+
+
+def _require_enough(owner: Administrator, proof: passkey_proofs.Proof) -> None:
+    """Raise RefusedError unless there are two proofs: the passkey with a PIN or finger, or with
+    the right password.
+    """
+    if owner.disabled_at is not None:
+        raise RefusedError(passkeys.NOT_OURS)
+    if proof.knows_person:
+        return
+    password = request.form.get("password", "")
+    with reading() as session:
+        named = queries.find_administrator(session, _name())
+    mine = named is not None and named.id == owner.id
+    if not password or not mine or not service.password_matches(owner, password):
+        raise RefusedError(passkeys.NOT_ENOUGH)
+
+
+# --- both ---
+
+
+def _begin(
+    owner: Administrator, attempt: waiting.Attempt, how: dict[str, str]
+) -> ResponseReturnValue:
+    now, keys, address = utc_now(), context().keys, visitor_address()
+    with transaction("begin a session") as session:
+        waiting.forgive(session, attempt, now)
+        raw_id = service.begin_session(
+            session, queries.get_administrator(session, owner.id), address, now
+        )
+        record(session, keys, owner.name, "session.begin", owner.name, "", address, how)
+    sessions.begin(raw_id)
+    if not attempt.browser:
+        known_browsers.remember(keys, owner.id, now)
+    return redirect(own_path(request.form.get("next", "/")))
+
+
+def _failed(attempt: waiting.Attempt, waited: bool = False, why: str = "") -> ResponseReturnValue:
+    address, now = visitor_address(), utc_now()
+    with transaction("note a failed sign-in") as session:
+        told = None if waited else waiting.note_failure(session, attempt, now)
+        if told is not None:
+            details = {"failures": told.failures}
+            keys, said = context().keys, told.subject
+            record(session, keys, "visitor", "session.refused", said, "", address, details)
+        wait = waiting.wait_for(session, attempt, now)
+    page = _page(_sentence(why, timedelta() if why else wait), request.form.get("next", "/"))
+    return page, 429 if wait and not why else 401
+
+
+def _sentence(why: str, wait: timedelta) -> str:
+    if why:
+        return reason(why)
+    sentence = _("Name, password or code is wrong, or the code was used already.")
+    if not wait:
+        return sentence
+    seconds = int(wait.total_seconds()) + 1
+    return f"{sentence} " + _("Wait %(seconds)s seconds before the next attempt.", seconds=seconds)
+
+
+def _name() -> str:
+    return request.form.get("name", "")[:100]
+
+
+@bp.post("/sign-out")
+@requires(Permission.VIEW)
+def out() -> ResponseReturnValue:
+    """End this browser's session."""
+    with transaction("sign out") as session:
+        service.end_session(session, sessions.current_id_hash())
+        note(session, "session.end", signed_in().name)
+    sessions.end()
+    return redirect(url_for("sign_in.show"))
