@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from contracts.attestation import Chain
 from contracts.types import Instant, Jwk, Name, Short
 
 Platform = Literal["android", "ios"]
@@ -53,3 +54,5 @@ class EnrolmentRequest:
     device: DeviceDescription
     accepted_terms: TermsNumber | None = None
     """Version of the terms of use that the user accepted on this device."""
+    attestation: Chain = ()
+    """Of the signing key, made with `contracts.attestation.enrolment_challenge`; empty: none."""

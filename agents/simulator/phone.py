@@ -8,6 +8,7 @@ from typing import TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from agents.simulator.attesting import Hardware
 from contracts.agent import CommandKind, DeviceDescription, InstalledApp, Posture, RunCommand
 from runtime.errors import MalformedMessageError, NotFoundError, RefusedError
 
@@ -70,6 +71,8 @@ class Phone:
     """Whether the owner of a personal device lets files of apps be sent for scanning."""
     accepts_terms: bool = True
     """Whether the user accepts terms of use that are shown."""
+    hardware: Hardware | None = None
+    """Secure hardware that can vouch for keys and for the system."""
     work_data: bool = True
     latitude: float | None = 35.6812
     longitude: float | None = 139.7671

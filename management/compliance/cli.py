@@ -96,6 +96,15 @@ def as_fields(answer: Explanation) -> dict[str, Any]:
         "stale": [kind.value for kind in judged.stale],
         "next_due_at": judged.next_due_at.isoformat() if judged.next_due_at else None,
         "facts": {kind.value: write_fact(fact) for kind, fact in sorted(answer.facts.items())},
+        "contradictions": [
+            {
+                "fact": one.kind.value,
+                "said": write_fact(one.said),
+                "proved": write_fact(one.proved),
+                "counts": "proved" if one.is_settled else "said",
+            }
+            for one in answer.contradictions
+        ],
     }
 
 
@@ -114,6 +123,7 @@ def as_text(fields: dict[str, Any]) -> str:
             for one in fields["undecided"]
         ),
         *_following(fields["consequences"], fields["at"]),
+        *(_contradiction(one) for one in fields["contradictions"]),
         "Facts:",
         *(_fact_line(kind, said) for kind, said in fields["facts"].items()),
     ]
@@ -145,6 +155,14 @@ def _following(consequences: list[dict[str, Any]], at: str) -> list[str]:
         f"{_minute(one['due_at'])}"
         for one in consequences
     ]
+
+
+def _contradiction(one: dict[str, Any]) -> str:
+    said, proved = one["said"]["value"], one["proved"]["value"]
+    return (
+        f"Contradiction: the device says {one['fact']} {json.dumps(said)}, its hardware proved "
+        f"{json.dumps(proved)} ({_minute(one['proved']['said_at'])}); {one['counts']} counts"
+    )
 
 
 def _fact_line(kind: str, said: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from management.compliance.attested import Contradiction, contradictions, settled
 from management.compliance.judgement import AskedPolicy, Finding, Judgement, Rule, Violation
 from management.compliance.models import DeviceJudgement
 from management.compliance.queries import for_device, wish_by
@@ -52,6 +53,8 @@ class Explanation:
     """Of the pattern set that was active; empty before the first."""
     facts: Mapping[FactKind, Fact]
     checks: tuple[Check, ...]
+    contradictions: tuple[Contradiction, ...]
+    """Where the device says something else than its secure hardware proved."""
     begins_at: datetime
     """What was before is not told."""
     moments: Sequence[datetime]
@@ -82,7 +85,8 @@ def explain(session: Session, device_id: UUID, at: datetime | None, now: datetim
         version=version,
         pattern_version=pattern_version_at(session, moment),
         facts=facts,
-        checks=_checks(facts, asked, judged, moment),
+        checks=_checks(settled(facts), asked, judged, moment),
+        contradictions=contradictions(facts),
         begins_at=log_begins(device),
         moments=list_moments(session, device_id, now, MOMENTS),
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from management.compliance.attested import settled
 from management.compliance.catalogue import (
     ASK_ADMINISTRATOR,
     BEAR_OR_INSTALL,
@@ -82,8 +83,10 @@ def judge(facts: Facts, asked: AskedPolicy, now: datetime) -> Judgement:
     """Return how a device stands at *now*.
 
     Silence is a violation of its own and hides none: what was broken stays broken until the
-    device says otherwise. What the policy asks and nobody ever said is not a pass.
+    device says otherwise. What the policy asks and nobody ever said is not a pass. What secure
+    hardware proved wins over what the device says of itself.
     """
+    facts = settled(facts)
     told = list(answers(facts, asked, now))
     violations = tuple(one for _, one in told if type(one) is Violation)
     state = _state(facts, asked, violations, now)
@@ -123,7 +126,8 @@ def breaks_any(
     criteria: Iterable[Criterion], facts: Facts, asked: AskedPolicy, now: datetime
 ) -> bool:
     """Tell whether `judge` would find any of *criteria* broken."""
-    return any(type(one) is Violation for _, one in answers(facts, asked, now, criteria))
+    told = answers(settled(facts), asked, now, criteria)
+    return any(type(one) is Violation for _, one in told)
 
 
 def _reads(criterion: Criterion, asked: Requirements) -> tuple[Any, ...]:

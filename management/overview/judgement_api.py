@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from flask import Blueprint
@@ -11,6 +11,7 @@ from pydantic import AwareDatetime
 
 from management.access import Permission
 from management.api.operations import operation
+from management.compliance.attested import Contradiction
 from management.compliance.explaining import explain
 from management.compliance.judgement import Judgement
 from management.compliance.queries import get_judgement
@@ -100,6 +101,17 @@ class FactAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContradictionAnswer:
+    """The device says something else than its secure hardware proved."""
+
+    fact: str
+    said: FactAnswer
+    proved: FactAnswer
+    counts: Literal["said", "proved"]
+    """What the judgement rests on: the device's later word holds until it is asked again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainQuery:
     """The instant to look at."""
 
@@ -122,6 +134,7 @@ class ExplanationAnswer:
     rules: tuple[RuleAnswer, ...]
     """Every rule that the policy asks."""
     facts: dict[str, FactAnswer]
+    contradictions: tuple[ContradictionAnswer, ...]
 
 
 @operation(bp, "/devices/<uuid:device_id>/judgement", Permission.VIEW)
@@ -154,6 +167,16 @@ def explain_device(device_id: UUID, query: ExplainQuery) -> ExplanationAnswer:
         ),
         judgement=answer_of(found.judgement),
         facts=_facts(found.facts),
+        contradictions=tuple(map(_contradiction, found.contradictions)),
+    )
+
+
+def _contradiction(one: Contradiction) -> ContradictionAnswer:
+    return ContradictionAnswer(
+        fact=one.kind.value,
+        said=_fact(one.said),
+        proved=_fact(one.proved),
+        counts="proved" if one.is_settled else "said",
     )
 
 
@@ -195,7 +218,8 @@ def answer_of(judgement: Judgement) -> JudgementAnswer:
 
 
 def _facts(facts: Mapping[FactKind, Fact]) -> dict[str, FactAnswer]:
-    return {
-        kind.value: FactAnswer(value=fact.value, source=fact.source, said_at=fact.said_at)
-        for kind, fact in facts.items()
-    }
+    return {kind.value: _fact(fact) for kind, fact in facts.items()}
+
+
+def _fact(fact: Fact) -> FactAnswer:
+    return FactAnswer(value=fact.value, source=fact.source, said_at=fact.said_at)

@@ -1,0 +1,190 @@
+"""Asks secure hardware of Android devices what it knows, and keeps the answers as facts.
+
+A device proves the key that it signs with when it enrols: from then on this key and what the
+hardware says belong together. Later questions are answered with a fresh key, because Android says
+how the device started only of a key that is made at that time.
+"""
+
+import logging
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from secrets import token_bytes
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy.orm import Session
+
+from contracts import keys
+from contracts.agent import AskAttestation, Attestation, EnrolmentRequest, ReportItem
+from contracts.attestation import KeyDescription, enrolment_challenge
+from management.attestation.models import DeviceAttestation
+from management.attestation.rules import Proof, UnprovedError, failing, prove
+from management.attestation.trust import anchors
+from management.compliance.attested import contradictions
+from management.context import Context
+from management.devices.models import Device
+from management.devices.queries import get_facts
+from management.devices.rules import ATTESTATION, Fact, FactKind
+from management.devices.service import record_facts
+from management.relays.service import send_order
+from management.settings import Settings
+from runtime.errors import ConfigurationError
+
+log = logging.getLogger(__name__)
+PATIENCE = timedelta(days=3)
+"""So long a device that reports may take to answer."""
+SOONEST = timedelta(hours=1)
+"""Between two questions, whatever the device says of itself meanwhile."""
+
+
+def take_enrolment(
+    session: Session, settings: Settings, device: Device, request: EnrolmentRequest, now: datetime
+) -> None:
+    """Keep what the hardware says of the key with which a device enrols.
+
+    A key is attested once, when it is made: a device that comes back with it keeps its proof.
+    """
+    row = session.get(DeviceAttestation, device.id)
+    if row is not None:
+        row.challenge = ""
+        if row.key_thumbprint == _thumbprint(device):
+            return
+    if not request.attestation:
+        if row is not None:
+            row.key_thumbprint = ""
+        return
+    challenge = enrolment_challenge(request.enrolment_key, request.enrolment_id)
+    try:
+        proof, because = _proved(settings, request.attestation, challenge, now)
+    except ConfigurationError as error:
+        log.error(str(error))
+        proof, because = None, f"this server cannot check it: {error}"
+    if proof is not None and not _is_own(device, proof.key):
+        proof, because = None, "the attested key is not the one that the device signs with"
+    row = row or DeviceAttestation(device_id=device.id)
+    row.key_thumbprint = _thumbprint(device) if proof else ""
+    row.answered_at = now
+    session.add(row)
+    _record(session, device, proof, because, now)
+
+
+def follow_report(
+    session: Session,
+    context: Context,
+    device: Device,
+    items: Iterable[ReportItem],
+    is_wanted: bool,
+    now: datetime,
+) -> None:
+    """Keep the answers in a report, and ask anew when it is time and the policy wants to know."""
+    for item in items:
+        if isinstance(item, Attestation):
+            take_answer(session, context.settings, device, item, now)
+    if is_wanted and device.platform == "android":
+        ask_if_due(session, context, device, now)
+
+
+def ask_if_due(session: Session, context: Context, device: Device, now: datetime) -> None:
+    """Ask a device that just reported when its proof is old or its own word differs from it.
+
+    Only one that proved its key understands the question. One that does not answer in time has
+    failed: silence about this alone is no oversight of a device that reports.
+    """
+    row = session.get(DeviceAttestation, device.id)
+    if row is None or not row.key_thumbprint:
+        return
+    if row.challenge and row.asked_at is not None:
+        if now >= row.asked_at + PATIENCE:
+            asked = f"{row.asked_at:%Y-%m-%d %H:%M} UTC"
+            _fail(session, device, f"it was asked on {asked} and has not answered", now)
+        return
+    if now >= row.answered_at + _rhythm(session, context.settings, device):
+        row.challenge, row.asked_at = _text(token_bytes(32)), now
+        body = AskAttestation(challenge=row.challenge)
+        send_order(session, context.keys, context.signer, device, body, now)
+
+
+def take_answer(
+    session: Session, settings: Settings, device: Device, said: Attestation, now: datetime
+) -> None:
+    """Keep the answer to the open question; any other is an old one and says nothing."""
+    row = session.get(DeviceAttestation, device.id)
+    if row is None or not row.challenge or said.challenge != row.challenge:
+        log.info("An attestation answers no open question", extra={"device": str(device.id)})
+        return
+    challenge = urlsafe_b64decode(row.challenge + "=")
+    if row.key_thumbprint != _thumbprint(device):
+        proof, because = None, "the key that the device signs with was never attested"
+    elif not said.chain:
+        proof, because = None, f"it could not: {said.because or 'no reason given'}"
+    else:
+        try:
+            proof, because = _proved(settings, said.chain, challenge, now)
+        except ConfigurationError as error:  # ours, not the device's: ask again
+            log.error(str(error))
+            row.challenge, row.answered_at = "", now - _days(settings) + SOONEST
+            return
+    row.challenge, row.answered_at = "", now
+    _record(session, device, proof, because, now)
+
+
+def _proved(
+    settings: Settings, chain: Sequence[str], challenge: bytes, now: datetime
+) -> tuple[Proof | None, str]:
+    try:
+        proof = prove(chain, challenge, anchors(settings), now)
+    except UnprovedError as error:
+        return None, str(error)
+    return proof, failing(proof.described)
+
+
+def _record(
+    session: Session, device: Device, proof: Proof | None, because: str, now: datetime
+) -> None:
+    said = {FactKind.ATTESTATION: Fact(_verdict(because), ATTESTATION, now)}
+    if proof is not None:
+        said[FactKind.ATTESTED] = Fact(_attested(proof.described, now), ATTESTATION, now)
+    record_facts(session, device.id, said, now)
+
+
+def _fail(session: Session, device: Device, because: str, now: datetime) -> None:
+    said = {FactKind.ATTESTATION: Fact(_verdict(because), ATTESTATION, now)}
+    record_facts(session, device.id, said, now)
+
+
+def _verdict(because: str) -> dict[str, object]:
+    return {"passed": not because, "because": because}
+
+
+def _attested(described: KeyDescription, now: datetime) -> dict[str, object]:
+    root = described.root_of_trust
+    return {
+        "at": now.isoformat(),
+        "hardware": described.attestation_level.name.lower(),
+        "boot_state": root.boot_state.name.lower() if root else None,
+        "locked": root.is_locked if root else None,
+        "os_version": described.os_version,
+        "patch_level": described.patch_level,
+    }
+
+
+def _rhythm(session: Session, settings: Settings, device: Device) -> timedelta:
+    """Return how long a proof holds: shortly when the device has said something else since."""
+    found = contradictions(get_facts(session, device.id))
+    return _days(settings) if all(one.is_settled for one in found) else SOONEST
+
+
+def _days(settings: Settings) -> timedelta:
+    return timedelta(days=settings.attestation_days)
+
+
+def _is_own(device: Device, key: ec.EllipticCurvePublicKey) -> bool:
+    return key == keys.read_raw_public(device.signing_key)
+
+
+def _thumbprint(device: Device) -> str:
+    return keys.thumbprint(keys.read_public(device.signing_key))
+
+
+def _text(challenge: bytes) -> str:
+    return urlsafe_b64encode(challenge).decode().rstrip("=")

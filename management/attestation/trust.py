@@ -1,0 +1,66 @@
+"""Reads whose attestation counts: roots of the administrator's own, and what was revoked."""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+
+from cryptography import x509
+
+from management.attestation.rules import GOOGLE_ROOTS, Anchors, UnprovedError, fingerprint
+from management.settings import Settings
+from runtime.errors import ConfigurationError
+
+STATUS_NAME = "attestation-status.json"
+MOST_BYTES = 32 * 1024 * 1024
+
+
+def anchors(settings: Settings) -> Anchors:
+    """Return what counts now; ConfigurationError names a file that cannot be read."""
+    roots = Path(settings.attestation_roots) if settings.attestation_roots else None
+    status = Path(settings.attestation_status or settings.home / STATUS_NAME)
+    if not settings.attestation_status and not status.exists():
+        return Anchors(GOOGLE_ROOTS | _roots(roots, _stamp(roots)))
+    return Anchors(GOOGLE_ROOTS | _roots(roots, _stamp(roots)), _revoked(status, _stamp(status)))
+
+
+def _stamp(path: Path | None) -> tuple[int, int]:
+    """Return what changes with the file, so that it is read once."""
+    if path is None:
+        return 0, 0
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read ({error.strerror}).") from None
+    return found.st_mtime_ns, found.st_size
+
+
+@lru_cache(maxsize=8)
+def _roots(path: Path | None, stamp: tuple[int, int]) -> frozenset[str]:
+    if path is None:
+        return frozenset()
+    try:
+        found = x509.load_pem_x509_certificates(_read(path, stamp))
+        return frozenset(map(fingerprint, found))
+    except (ValueError, UnprovedError):
+        raise ConfigurationError(f"{path} holds no certificates (PEM).") from None
+
+
+@lru_cache(maxsize=8)
+def _revoked(path: Path, stamp: tuple[int, int]) -> frozenset[str]:
+    """Return the serial numbers in a list as Google publishes it; all that stand in it count."""
+    try:
+        entries = json.loads(_read(path, stamp))["entries"]
+        return frozenset(str(serial).lower().lstrip("0") for serial in dict(entries))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise ConfigurationError(
+            f'{path} is no list of revoked attestation keys ({{"entries": {{...}}}}).'
+        ) from None
+
+
+def _read(path: Path, stamp: tuple[int, int]) -> bytes:
+    if stamp[1] > MOST_BYTES:
+        raise ConfigurationError(f"{path} is larger than {MOST_BYTES} bytes.")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read ({error.strerror}).") from None
