@@ -70,6 +70,7 @@ COMMANDS = {
     "lost_mode": Word("warn", "compass", _l("Lost mode")),
     "install_app": Word("info", "download", _l("Install an app")),
     "remove_app": Word("warn", "x-square", _l("Remove an app")),
+    "renew_keys": Word("info", "arrow-clockwise", _l("Renew the keys")),
 }
 VERDICTS = {
     "clean": Word("ok", "check-circle", _l("Clean")),
@@ -90,6 +91,7 @@ JOB_STATES = {
     "running": Word("info", "play-circle", _l("Running")),
     "done": Word("ok", "check-circle", _l("Done")),
     "failed": Word("bad", "x-octagon", _l("Failed")),
+    "cancelled": Word("idle", "dash-circle", _l("Cancelled")),
     "nothing new": Word("ok", "check-circle", _l("Nothing new")),
     "updated": Word("ok", "check-circle", _l("Updated")),
     "waiting": Word("warn", "person-exclamation", _l("Waits for a person")),
@@ -140,6 +142,8 @@ FACTS = {
     "applied_policy": _l("Applied policy"),
     "not_applied": _l("Could not be applied"),
     "attestation": _l("Proof by the hardware"),
+    "attested": _l("What the hardware says"),
+    "owner_account": _l("Account of the owner"),
     "mail_state": _l("Mail server says"),
     "packages": _l("Installed apps"),
     "bad_apps": _l("Apps with a verdict"),
@@ -151,8 +155,20 @@ SOURCES = {
     "enrolment": _l("enrolment"),
     "exchange": _l("Exchange"),
     "directory": _l("directory"),
+    "attestation": _l("secure hardware"),
 }
 """Who said a fact; anybody else is an administrator, named."""
+BOOT_STATES = {
+    "verified": _l("the maker's system, verified"),
+    "self_signed": _l("a system that somebody else signed"),
+    "unverified": _l("a system that was not verified"),
+    "failed": _l("a system that failed verification"),
+}
+ACCOUNT_STATES = {
+    "active": _l("active"),
+    "disabled": _l("disabled"),
+    "left": _l("has left"),
+}
 RULES = {
     "enrolled": _l("Is enrolled"),
     "in_contact": _l("Is in contact"),
@@ -200,8 +216,25 @@ ROLES = {
     "owner": _l("Owner"),
     "administrator": _l("Administrator"),
     "operator": _l("Operator"),
+    "help_desk": _l("Help desk"),
     "read_only": _l("Read only"),
 }
+PERMISSIONS = {
+    "view": _l("See everything but the audit trail"),
+    "send_commands": _l("Send commands that destroy nothing; end enrolments"),
+    "wipe_devices": _l("Order, approve and take back wipes"),
+    "invite": _l("Invite people, make enrolment keys, keep the lists of users and devices"),
+    "change_policies": _l("Change policies and groups, give them to devices"),
+    "manage_apps": _l("Upload, approve and publish apps"),
+    "run_updates": _l("Run updates, activate and roll back pattern sets"),
+    "manage_mail_access": _l("Decide on mail access"),
+    "manage_relays": _l("Pair relays and connectors, replace certificates"),
+    "pause_enforcement": _l("Pause and resume enforcement"),
+    "change_settings": _l("Change settings, run the checks"),
+    "read_audit": _l("Read the audit trail"),
+    "manage_administrators": _l("Manage administrators and roles"),
+}
+"""What each `access.Permission` allows."""
 MAIL_STATES = {
     "allowed": Word("ok", "envelope-check", _l("Allowed")),
     "blocked": Word("bad", "envelope-slash", _l("Blocked")),

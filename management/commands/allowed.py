@@ -11,6 +11,7 @@ _AGENT = frozenset(
         CommandKind.UPDATE_NOW,
         CommandKind.MESSAGE,
         CommandKind.SELECTIVE_WIPE,
+        CommandKind.RENEW_KEYS,
     }
 )
 _APPS = frozenset({CommandKind.INSTALL_APP, CommandKind.REMOVE_APP})

@@ -123,6 +123,9 @@ class DeviceDetails:
     """When it last proved itself with a signed report."""
     polled_at: datetime | None
     """When a relay says it polled; a hint only."""
+    certificate_until: datetime | None
+    renewed_at: datetime | None
+    """When it began to use its present certificate, if not at its enrolment."""
 
 
 @operation(bp, "/devices", Permission.VIEW)
@@ -192,4 +195,6 @@ def _details(device: Device, polled_at: datetime | None) -> DeviceDetails:
         policy_id=device.policy_id,
         contact_at=device.contact_at,
         polled_at=polled_at,
+        certificate_until=device.certificate_until,
+        renewed_at=device.renewed_at,
     )

@@ -11,9 +11,22 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pydantic import AwareDatetime
 
-from contracts import agent, connector, link, relay_pairing, scan
+from contracts import (
+    agent,
+    connector,
+    enrolment,
+    link,
+    orders,
+    relay_pairing,
+    renewal,
+    reports,
+    scan,
+    trust,
+)
 
-MODULES = (agent, connector, link, relay_pairing, scan)
+MODULES = (
+    agent, connector, enrolment, link, orders, relay_pairing, renewal, reports, scan, trust,
+)  # fmt: skip
 TOP_LEVEL = tuple(
     kind
     for module in MODULES
