@@ -16,6 +16,8 @@ from typing import Any
 from contracts.codec import MAXIMUM_BYTES
 from management.app import LARGEST_BODY_BYTES
 from management.apps.rules import LARGEST_UPLOAD_BYTES
+from management.web_streams import Streams
+from management.work.following import FOLLOWED
 from runtime.bodies import Bodies, BodyError, check_length, spool
 from runtime.wsgi import Answer, App, Environ, Scope, call, environ
 
@@ -35,16 +37,21 @@ MayUpload = Callable[[Environ], bool]
 class WebFront:
     """An RSGI application around a WSGI one."""
 
-    def __init__(self, app: App, may_upload: MayUpload, spool_folder: Path) -> None:
+    def __init__(
+        self, app: App, may_upload: MayUpload, spool_folder: Path, streams: Streams
+    ) -> None:
         self._app, self._may_upload, self._folder = app, may_upload, spool_folder
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="web")
         self._bodies = Bodies(BODY_SECONDS)
+        self._streams = streams
         self._working = self._uploads = 0
 
     async def __rsgi__(self, scope: Scope, protocol: Any) -> None:
         """Answer one request."""
         try:
             answer = await self._answer(scope, protocol)
+            if answer is None:
+                return
         except BodyError as refused:
             answer = _problem(refused)
         except Exception:  # the edge: log and go on
@@ -55,7 +62,8 @@ class WebFront:
         else:
             protocol.response_empty(answer.status, answer.headers)
 
-    async def _answer(self, scope: Scope, protocol: Any) -> Answer:
+    async def _answer(self, scope: Scope, protocol: Any) -> Answer | None:
+        """Return the answer to send; None when a stream sent it itself."""
         is_upload = (scope.method, scope.path) in UPLOADS
         if is_upload and await self._work(self._may_upload, environ(scope, b"")):
             return await self._upload(scope, protocol)
@@ -67,7 +75,13 @@ class WebFront:
         except BodyError:
             return await self._say_too_large(scope)
         async with self._bodies.reading(scope, protocol, limit) as body:
-            return await self._call(environ(scope, body))
+            request = environ(scope, body)
+            answer = await self._call(request)
+        followed = request.get(FOLLOWED)
+        if scope.method != "GET" or followed is None or not self._streams.has_room(followed):
+            return answer
+        await self._streams.keep(protocol, answer, followed)
+        return None
 
     async def _say_too_large(self, scope: Scope) -> Answer:
         """Let Flask say so in its own words: it sees the length, and nothing to read."""

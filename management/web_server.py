@@ -4,6 +4,9 @@ import gc
 import os
 import resource
 import socket
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+from uuid import UUID
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
@@ -14,6 +17,9 @@ from management.settings import Settings
 from runtime import logs
 from runtime.errors import ConfigurationError
 from runtime.process import die_with_parent, wait_for_start
+
+if TYPE_CHECKING:
+    from management.work.rules import Seen
 
 CONNECTIONS = 4096
 """At the same time; slow ones and idle ones too."""
@@ -65,19 +71,26 @@ def application() -> object:
     from management.app import create_app
     from management.context import open_context
     from management.web_front import WebFront
+    from management.web_streams import Streams
+    from management.work import queries
     from runtime.wsgi import Environ
 
     die_with_parent(int(os.environ[PARENT]))
     loaded = settings.load()
     logs.start("management", loaded.log_level)
     _allow_connections()
-    app = create_app(open_context(loaded))
+    context = open_context(loaded)
+    app = create_app(context)
 
     def may_upload(environ: Environ) -> bool:
         with app.request_context(environ):
             return sessions.may(Permission.MANAGE_APPS)
 
-    front = WebFront(app, may_upload, loaded.home)
+    def look(jobs: Collection[UUID]) -> "list[Seen]":
+        with context.database.reading() as session:
+            return queries.list_seen(session, jobs)
+
+    front = WebFront(app, may_upload, loaded.home, Streams(look))
     gc.collect()
     gc.freeze()  # what was imported stays: looking through it again would hold a page up for 70 ms
     return front

@@ -25,9 +25,9 @@ from prometheus_client import Counter, Histogram
 
 from management import worker_child
 from management.context import Context
+from management.progress import Said
 from management.work import queries, service
 from management.work.models import Job
-from management.work.rules import Said
 from runtime.clock import utc_now
 from runtime.errors import SekishoError
 

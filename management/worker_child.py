@@ -8,8 +8,8 @@ from typing import Any
 
 from management.context import Context, open_context
 from management.handlers import find_handler
+from management.progress import Said
 from management.settings import Settings
-from management.work.rules import Said
 from runtime import logs
 from runtime.errors import SekishoError
 from runtime.process import die_with_parent

@@ -7,6 +7,7 @@ from uuid import UUID
 from management.agent_packages.service import tell, wanted_download
 from management.context import Context
 from management.handlers import Progress
+from management.progress import said as _l
 from management.relays.link_client import LinkClient
 from management.relays.queries import get_relay
 from runtime.clock import utc_now
@@ -26,7 +27,7 @@ def announce(context: Context, payload: dict[str, Any], progress: Progress) -> N
         if last == after:
             return
         after, told = last, told + BATCH
-        progress(f"Told about {told} devices of the agent package.")
+        progress(_l("Told about %(count)s devices of the agent package.", count=told))
 
 
 def bring_download(context: Context, link: LinkClient, relay_id: UUID, held: str) -> None:

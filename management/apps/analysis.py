@@ -52,6 +52,13 @@ def stored_result(session: Session, sha256: str) -> ScanResult:
     return codec.read(ScanResult, json.dumps(whole), maximum_bytes=MOST_BYTES)
 
 
+def end_analysis(session: Session, sha256: str, problem: str, now: datetime) -> None:
+    """End a deep analysis that found nothing, saying why."""
+    row = session.get(DeepAnalysis, sha256)
+    if row is not None and row.finished_at is None:
+        row.problem, row.finished_at = problem[:1000], now
+
+
 def keep_analysis(
     session: Session, sha256: str, deepened: ScanResult, problem: str, now: datetime
 ) -> None:

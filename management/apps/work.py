@@ -3,9 +3,12 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
+
+from sqlalchemy.orm import Session
 
 from contracts.scan import ScanResult
 from management.apps import analysis, approvals, claims, hunting, queries, service, verdicts
@@ -16,6 +19,7 @@ from management.apps.rules import Basis
 from management.apps.uploads import file_of
 from management.audit import service as audit
 from management.context import Context
+from management.progress import said as _l
 from management.updates.queries import active_folder, active_set
 from management.work.service import enqueue
 from runtime.clock import utc_now
@@ -40,13 +44,22 @@ def scan(context: Context, payload: dict[str, Any], progress: Progress) -> None:
         folder = active_folder(session, context.settings)
     if app is None:
         return
-    progress(f"Scanning {app.file_name}.")
+    progress(_l("Scanning %(name)s.", name=app.file_name))
     result = _scan(context, sha256, folder)
-    progress(f"Scanned {app.file_name} in {result.elapsed_ms} ms: {result.verdict}.")
+    progress(
+        _l(
+            "Scanned %(name)s in %(milliseconds)s ms: %(verdict)s.",
+            name=app.file_name,
+            milliseconds=result.elapsed_ms,
+            verdict=result.verdict,
+        )
+    )
     with context.database.transaction("store a verdict") as session:
         verdicts.keep_result(session, sha256, result, utc_now())
         if active_set(session).version != result.pattern_version:
-            progress("Another pattern set became active meanwhile; the app is scanned once more.")
+            progress(
+                _l("Another pattern set became active meanwhile; the app is scanned once more.")
+            )
             enqueue(session, service.SCAN, f"{service.SCAN}:{sha256}:{uuid4()}", payload)
     recheck(context, {}, progress)
 
@@ -99,13 +112,20 @@ def _hunt_kept(context: Context, judge: Judge, hunt: _Hunt, progress: Progress) 
         judged = [hunting.judge(judge, row) for row in waiting]
         with context.database.transaction("judge apps again") as session:
             if active_set(session).version != hunt.version:
-                progress("Another pattern set became active; it judges the apps itself.")
+                progress(_l("Another pattern set became active; it judges the apps itself."))
                 return False
             changed, busy = hunting.keep(session, judged, hunt.version, utc_now())
         hunt.changed, left = hunt.changed + changed, [*left, *busy]
         hunt.judged += sum(not one.unread for one in judged) - len(busy)
         seen -= len(busy)
-        progress(f"Judged {seen} of {total} known apps again; {hunt.changed} changed.")
+        progress(
+            _l(
+                "Judged %(done)s of %(total)s known apps again; %(changed)s changed.",
+                done=seen,
+                total=total,
+                changed=hunt.changed,
+            )
+        )
         if len(busy) == len(known):
             time.sleep(BUSY_SECONDS)
 
@@ -129,13 +149,20 @@ def _hunt_files(context: Context, folder: Path, hunt: _Hunt, progress: Progress)
         with context.database.reading() as session:
             found = hunting.unread_after(session, last, hunt.version)
             if active_set(session).version != hunt.version:
-                progress("Another pattern set became active; it judges the apps itself.")
+                progress(_l("Another pattern set became active; it judges the apps itself."))
                 return False
         if found is None:
             return True
         last, seen = found, seen + 1
         _read_again(context, found, folder, hunt)
-        progress(f"Read {seen} of {total} files again; {hunt.changed} apps changed.")
+        progress(
+            _l(
+                "Read %(done)s of %(total)s files again; %(changed)s apps changed.",
+                done=seen,
+                total=total,
+                changed=hunt.changed,
+            )
+        )
 
 
 def _read_again(context: Context, sha256: str, folder: Path, hunt: _Hunt) -> None:
@@ -188,7 +215,7 @@ def _look_again(context: Context, progress: Progress, end: float) -> set[UUID]:
             devices = queries.holder_ids(session, row.sha256, row.recheck_after, DEVICES)
             row.recheck, row.recheck_after = bool(devices), devices[-1] if devices else None
             changed.update(service.refresh_bad_apps(session, devices, utc_now()))
-        progress(f"Looked at {len(changed)} changed devices again.")
+        progress(_l("Looked at %(count)s changed devices again.", count=len(changed)))
     return changed
 
 
@@ -220,6 +247,15 @@ def end_approvals(context: Context, payload: dict[str, Any], progress: Progress)
                 return
 
 
+def scan_cancelled(session: Session, payload: dict[str, Any], by: str, now: datetime) -> None:
+    """Do nothing more: the app keeps the verdict it had."""
+
+
+def analysis_cancelled(session: Session, payload: dict[str, Any], by: str, now: datetime) -> None:
+    """End the deep analysis whose work was cancelled."""
+    analysis.end_analysis(session, str(payload["sha256"]), f"{by} cancelled it.", now)
+
+
 def analyse(context: Context, payload: dict[str, Any], progress: Progress) -> None:
     """Look into one stored app slowly and thoroughly; its notes are added to the evidence."""
     sha256 = str(payload["sha256"])
@@ -227,7 +263,7 @@ def analyse(context: Context, payload: dict[str, Any], progress: Progress) -> No
         if queries.find_app(session, sha256) is None:
             return
         result = analysis.stored_result(session, sha256)
-    progress("Analysing the code: this takes minutes.")
+    progress(_l("Analysing the code: this takes minutes."))
     problem = ""
     try:
         result = deepen(file_of(context.settings.home, sha256), result)

@@ -6,6 +6,7 @@ from typing import Any
 from management.audit import checkpoints, queries, service
 from management.context import Context
 from management.handlers import Progress
+from management.progress import said as _l
 from runtime.clock import utc_now
 from runtime.errors import UnavailableError
 
@@ -13,7 +14,11 @@ from runtime.errors import UnavailableError
 def checkpoint(context: Context, payload: dict[str, Any], progress: Progress) -> None:
     """Have the trail's end signed and told to every place outside; a place that failed: again."""
     made = checkpoints.make(context)
-    progress(f"Entry {made.seq} is signed." if made else "Nothing was added since the last one.")
+    progress(
+        _l("Entry %(number)s is signed.", number=made.seq)
+        if made
+        else _l("Nothing was added since the last one.")
+    )
     if problems := checkpoints.hand_out(context):
         raise UnavailableError(" ".join(problems))
 
@@ -25,7 +30,7 @@ def purge(context: Context, payload: dict[str, Any], progress: Progress) -> None
     while _is_due(context, before):
         with context.database.transaction("purge audit trail") as session:
             gone += service.purge(session, context.keys, before, now)
-        progress(f"{gone} entries forgotten.")
+        progress(_l("%(count)s entries are forgotten.", count=gone))
 
 
 def _is_due(context: Context, before: datetime) -> bool:

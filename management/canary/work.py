@@ -7,6 +7,7 @@ from management.canary import service
 from management.canary.queries import list_open
 from management.context import Context
 from management.handlers import Progress
+from management.progress import said as _l
 from runtime.clock import utc_now
 
 CHUNK = 50
@@ -21,7 +22,7 @@ def give(context: Context, payload: dict[str, Any], progress: Progress) -> None:
         if after is None:
             return
         looked_at += CHUNK
-        progress(f"{looked_at} devices are looked at.")
+        progress(_l("%(count)s devices are looked at.", count=looked_at))
 
 
 def give_back(context: Context, payload: dict[str, Any], progress: Progress) -> None:
@@ -33,7 +34,7 @@ def give_back(context: Context, payload: dict[str, Any], progress: Progress) -> 
         if not done:
             return
         number += done
-        progress(f"{number} devices have what holds for them.")
+        progress(_l("%(count)s devices have what holds for them.", count=number))
 
 
 def watch(context: Context) -> None:

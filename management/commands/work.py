@@ -1,13 +1,16 @@
 """Background work on commands."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.orm import Session
+
 from management.commands import bulk, sending, service
-from management.commands.queries import list_expired, list_ready
+from management.commands.queries import get_batch, list_expired, list_ready
 from management.context import Context
 from management.handlers import Progress
+from management.progress import said as _l
 from management.signer_messages import MOST_ORDERS
 from runtime.clock import utc_now
 
@@ -44,6 +47,8 @@ def expire(context: Context, payload: dict[str, Any], progress: Progress) -> Non
 def queue_bulk(context: Context, payload: dict[str, Any], progress: Progress) -> None:
     """Give every device of a confirmed bulk command its command, a chunk at a time."""
     batch_id, done = UUID(payload["batch_id"]), 0
+    with context.database.reading() as session:
+        total = get_batch(session, batch_id).devices
     undo = timedelta(seconds=context.settings.undo_seconds)
     while True:
         with context.database.transaction("queue a bulk command") as session:
@@ -51,4 +56,9 @@ def queue_bulk(context: Context, payload: dict[str, Any], progress: Progress) ->
         if not queued:
             return
         done += queued
-        progress(f"{done} devices")
+        progress(_l("%(done)s of %(total)s devices have their command.", done=done, total=total))
+
+
+def bulk_cancelled(session: Session, payload: dict[str, Any], by: str, now: datetime) -> None:
+    """Take back what a cancelled bulk command has not sent yet."""
+    bulk.cancel(session, UUID(payload["batch_id"]), by, now)

@@ -24,12 +24,15 @@ from management.policies.delivery import document
 from management.policies.models import Policy, PolicyVersion
 from management.policies.queries import current_version, get_policy, get_version
 from management.policies.service import SPREAD
+from management.progress import said as _l
 from management.relays.service import draft_order, keep_order, send_order
 from management.work.service import enqueue
 from runtime.clock import utc_now
 
 Find = Callable[[Session, UUID, UUID], Sequence[UUID]]
 CHUNK = 100
+JUDGED = _l("%(count)s devices are judged.").text
+ORDERED = _l("%(count)s devices are told of the policy.").text
 TURN_SECONDS = 600.0
 """After so long a spread queues its rest anew, so that other work gets its turn."""
 
@@ -42,7 +45,7 @@ def spread_policy(context: Context, payload: dict[str, Any], progress: Progress)
     was. Orders are signed and sealed outside of transactions: nobody waits for the signer.
     """
     policy_id, ends_at = UUID(payload["policy_id"]), time.monotonic() + TURN_SECONDS
-    steps = (("judged", _unjudged, _judge_some), ("ordered", _behind, _order_some))
+    steps = ((JUDGED, _unjudged, _judge_some), (ORDERED, _behind, _order_some))
     for number, (word, find, do) in enumerate(steps):
         if number < int(payload.get("step", 0)):
             continue
@@ -51,7 +54,7 @@ def spread_policy(context: Context, payload: dict[str, Any], progress: Progress)
         while found := _found(context, find, policy_id, after):
             do(context, found)
             after, done = found[-1], done + len(found)
-            progress(f"{done} devices are {word}.")
+            progress(_l(word, count=done))
             if time.monotonic() > ends_at:
                 return _go_on_later(context, policy_id, number, after)
     return None

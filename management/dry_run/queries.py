@@ -11,6 +11,7 @@ from management.database import locked
 from management.devices.models import Device
 from management.dry_run.models import DryRun, DryRunDevice
 from management.dry_run.rules import OPEN, job_key
+from management.work.models import Job
 from management.work.queries import find_by_key
 from management.work.rules import JobState
 from runtime.errors import NotFoundError
@@ -59,6 +60,11 @@ def list_runs(session: Session, limit: int = 20) -> Sequence[DryRun]:
     return session.scalars(
         select(DryRun).order_by(DryRun.asked_at.desc(), DryRun.id).limit(limit)
     ).all()
+
+
+def find_job(session: Session, run_id: UUID) -> Job | None:
+    """Return the work that does a dry run."""
+    return find_by_key(session, job_key(run_id))
 
 
 def list_abandoned(session: Session) -> list[tuple[UUID, str]]:

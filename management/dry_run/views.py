@@ -70,6 +70,7 @@ def show(run_id: UUID) -> ResponseReturnValue:
         groups = [("", ""), *((group.id, group.name) for group in list_groups(session))]
         after = _place(request.args.get("after", ""))
         found = queries.list_devices(session, run_id, wanted, after, PAGE + 1)
+        job = queries.find_job(session, run_id)
     more = write_cursor(found[PAGE - 1].found.device_id) if len(found) > PAGE else ""
     page = "dry_run/rows.html" if is_fragment() else "dry_run/show.html"
     return render_template(
@@ -80,6 +81,7 @@ def show(run_id: UUID) -> ResponseReturnValue:
         is_open=run.state in OPEN,
         tally=read_tally(run.tally),
         share=share_done(run.looked_at, run.total),
+        job=job,
         wanted=wanted,
         found=found[:PAGE],
         more=more,
@@ -92,9 +94,10 @@ def progress(run_id: UUID) -> ResponseReturnValue:
     """Return how far a dry run is, for the page that polls while it goes on."""
     with reading() as session:
         run = queries.get_run(session, run_id)
+        job = queries.find_job(session, run_id)
     if run.state not in OPEN:
         return "", 200, {"HX-Refresh": "true"}
-    return render_template("dry_run/progress.html", **_progress(run))
+    return render_template("dry_run/progress.html", job=job, **_progress(run))
 
 
 @bp.post("/<uuid:run_id>/cancel")

@@ -5,11 +5,13 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from multiprocessing import get_context
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.engine import URL
+from sqlalchemy.orm import Session
 
 from management import tables
 from management.apps.candidates import verdict_changes
@@ -22,6 +24,7 @@ from management.dry_run.queries import list_abandoned, next_end
 from management.dry_run.rules import Candidate, RunState
 from management.dry_run.trial import Trial
 from management.handlers import Progress
+from management.progress import said as _l
 from management.updates.queries import patterns_folder
 from runtime.clock import utc_now
 from runtime.errors import SekishoError
@@ -53,6 +56,11 @@ def run(context: Context, payload: dict[str, Any], progress: Progress) -> None:
             service.end(session, run_id, RunState.FAILED, str(error), utc_now())
 
 
+def cancelled(session: Session, payload: dict[str, Any], by: str, now: datetime) -> None:
+    """End the dry run whose work was cancelled; what it found so far stays."""
+    service.cancel(session, UUID(payload["run_id"]), by, now)
+
+
 def end_abandoned(context: Context) -> None:
     """End the dry runs whose job gave up: an unexpected error, or its process died each time."""
     with context.database.reading() as session:
@@ -70,7 +78,7 @@ def _judge_all(context: Context, found: DryRun, progress: Progress) -> None:
             if not service.keep(session, found.id, chunk, utc_now()):
                 return
         looked_at += chunk.looked_at
-        progress(f"Judged {looked_at} of {found.total} devices.")
+        progress(_l("Judged %(done)s of %(total)s devices.", done=looked_at, total=found.total))
     with context.database.transaction("end dry run") as session:
         service.end(session, found.id, RunState.DONE, "", utc_now())
 
@@ -148,7 +156,8 @@ def _with_verdicts(context: Context, found: DryRun, progress: Progress) -> DryRu
 
     What an administrator approved stays out of it, as it does in earnest.
     """
-    progress(f"Judging the known apps with pattern set {found.pattern_version}.")
+    version = found.pattern_version
+    progress(_l("Judging the known apps with pattern set %(version)s.", version=version))
     folder = patterns_folder(context.settings) / found.pattern_version
     with context.database.reading() as session:
         candidates = {

@@ -10,6 +10,7 @@ from management.context import Context
 from management.devices.models import DeviceJudgement
 from management.handlers import Progress
 from management.listing import service
+from management.progress import said as _l
 
 BATCH = 500
 log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ def fold(context: Context, payload: dict[str, Any], progress: Progress) -> None:
         with context.database.transaction("fold counts") as session:
             done = service.fold(session)
         saved += done
-        progress(f"{saved} rows of counts are folded.")
+        progress(_l("%(count)s rows of counts are folded.", count=saved))
         if not done:
             return
 
@@ -43,9 +44,19 @@ def check(context: Context, payload: dict[str, Any], progress: Progress) -> None
         with context.database.transaction("check the list") as session:
             wrong += service.bring_up(session, ids)
         done, after = done + len(ids), ids[-1]
-        progress(f"{done} devices looked at, {wrong} were listed wrongly.")
+        progress(
+            _l("%(done)s devices looked at, %(wrong)s were listed wrongly.", done=done, wrong=wrong)
+        )
     with context.database.transaction("check counts") as session:
         shapes = service.recount(session)
     if wrong or shapes:
         log.warning("The device list was mended: %s devices, %s counts.", wrong, shapes)
-    progress(f"{done} devices looked at, {wrong} were listed wrongly, {shapes} counts were wrong.")
+    progress(
+        _l(
+            "%(done)s devices looked at, %(wrong)s were listed wrongly, "
+            "%(counts)s counts were wrong.",
+            done=done,
+            wrong=wrong,
+            counts=shapes,
+        )
+    )

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from management.apps.approvals import approved_hashes
 from management.context import Context
+from management.progress import said as _l
 from management.store import queries, service
 from runtime.clock import utc_now
 
@@ -38,7 +39,7 @@ def spread(context: Context, payload: dict[str, Any], progress: Progress) -> Non
         if not devices:
             return
         after = devices[-1].id
-        progress(f"Told {told} devices what the app store offers.")
+        progress(_l("Told %(count)s devices what the app store offers.", count=told))
 
 
 def _withdraw_bad(context: Context) -> None:

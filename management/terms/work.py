@@ -5,6 +5,7 @@ from uuid import UUID
 
 from management.context import Context
 from management.handlers import Progress
+from management.progress import said as _l
 from management.terms.service import ask_some
 from runtime.clock import utc_now
 
@@ -23,4 +24,4 @@ def ask(context: Context, payload: dict[str, Any], progress: Progress) -> None:
         if last == after:
             return
         after, asked = last, asked + BATCH
-        progress(f"Asked about {asked} devices.")
+        progress(_l("Asked about %(count)s devices.", count=asked))

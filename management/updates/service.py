@@ -36,6 +36,7 @@ from management.updates.rules import (
     why_not_taken,
     with_line,
 )
+from management.work.models import Job
 from management.work.queries import find_by_key
 from management.work.rules import JobState
 from management.work.service import enqueue
@@ -184,6 +185,11 @@ def close_abandoned(session: Session, now: datetime) -> None:
     because = f" Its last error: {job.error[:1000]}" if job is not None and job.error else ""
     words = "Interrupted; the pattern set in use stayed as it was. Try again."
     end_run(session, run.id, RunState.FAILED, words + because, now)
+
+
+def find_job(session: Session, run: UpdateRun) -> Job | None:
+    """Return the work that does an attempt."""
+    return find_by_key(session, _job_key(run))
 
 
 def note(session: Session, run_id: UUID, line: str) -> None:

@@ -33,7 +33,8 @@ def progress(run_id: UUID) -> ResponseReturnValue:
         run = queries.get_run(session, run_id)
         if run.state != RunState.RUNNING:
             return "", 200, {"HX-Refresh": "true"}
-        return render_template("updates/progress.html", run=run)
+        job = service.find_job(session, run)
+        return render_template("updates/progress.html", run=run, job=job)
 
 
 @bp.post("/run")
@@ -113,9 +114,11 @@ def discard(chosen: str) -> ResponseReturnValue:
 def _page(problems: dict[str, str], address: str, root: str) -> ResponseReturnValue:
     with reading() as session:
         found = queries.get_overview(session)
+        job = service.find_job(session, found.running) if found.running else None
         page = render_template(
             "updates/index.html",
             found=found,
+            job=job,
             problems=problems,
             address=address or found.source.address,
             root=root,

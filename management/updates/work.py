@@ -3,13 +3,16 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+from sqlalchemy.orm import Session
 
 from contracts.agent import NewPatterns
 from management.context import Context
 from management.handlers import BEFORE_ACTIVATION, resolve
+from management.progress import said as _l
 from management.relays.service import send_order
 from management.updates import service
 from management.updates.queries import (
@@ -80,6 +83,13 @@ def run(context: Context, payload: dict[str, Any], progress: Say) -> None:
         _end(context, run_id, RunState.FAILED, f"{error} The pattern set in use stays active.")
 
 
+def cancelled(session: Session, payload: dict[str, Any], by: str, now: datetime) -> None:
+    """End the attempt whose work was cancelled."""
+    if "run_id" in payload:
+        words = f"{by} cancelled it; the pattern set in use stayed as it was."
+        service.end_run(session, UUID(payload["run_id"]), RunState.FAILED, words, now)
+
+
 def announce(context: Context, payload: dict[str, Any], progress: Say) -> None:
     """Tell the next devices of the new patterns, and queue the rest.
 
@@ -101,7 +111,13 @@ def announce(context: Context, payload: dict[str, Any], progress: Say) -> None:
         body = NewPatterns(pattern_version=version)
         for device in devices:
             send_order(session, context.keys, context.signer, device, body, utc_now())
-    progress(f"Told {len(devices)} devices of pattern set {version}.")
+    progress(
+        _l(
+            "Told %(count)s devices of pattern set %(version)s.",
+            count=len(devices),
+            version=version,
+        )
+    )
 
 
 def _start(context: Context, run_id: UUID) -> _Start | None:

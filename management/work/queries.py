@@ -12,6 +12,9 @@ from management.work.models import Job, JobLine
 from management.work.rules import JobState, Seen
 from runtime.errors import NotFoundError
 
+IN_ONE = 500
+"""Parameters of one statement; SQL Server takes 2,100."""
+
 
 def get_job(session: Session, job_id: UUID) -> Job:
     """Return the job; NotFoundError when it is gone."""
@@ -95,10 +98,14 @@ def list_page(
 
 
 def list_seen(session: Session, ids: Collection[UUID]) -> list[Seen]:
-    """Return how the jobs stand now, in one statement; those that are gone are missing."""
-    columns = (Job.id, Job.state, Job.done, Job.total, Job.lines)
-    found = session.execute(select(*columns).where(Job.id.in_(ids)))
-    return [Seen(*row) for row in found]
+    """Return how the jobs stand now; those that are gone are missing."""
+    columns, wanted = (Job.id, Job.state, Job.done, Job.total, Job.lines), list(ids)
+    parts = (wanted[start : start + IN_ONE] for start in range(0, len(wanted), IN_ONE))
+    return [
+        Seen(*row)
+        for part in parts
+        for row in session.execute(select(*columns).where(Job.id.in_(part)))
+    ]
 
 
 def count_states(session: Session) -> dict[str, int]:

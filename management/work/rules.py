@@ -1,6 +1,5 @@
-"""What a job's state may be, when a failed one is tried again, and what a job says of itself."""
+"""What a job's state may be, and when a failed one is tried again."""
 
-import json
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -9,7 +8,6 @@ from uuid import UUID
 FIRST_WAIT = timedelta(seconds=15)
 LONGEST_WAIT = timedelta(hours=1)
 FIRST_WAIT_AFTER_DEATH = timedelta(seconds=1)
-LONGEST_WORDS = 1000
 
 
 class JobState(StrEnum):
@@ -23,39 +21,6 @@ class JobState(StrEnum):
 
 
 GOING_ON = (JobState.QUEUED, JobState.RUNNING)
-
-
-class Said(str):
-    """An English sentence of a job that remembers its gaps, so that pages can translate it."""
-
-    __slots__ = ("text", "values")
-
-    text: str
-    values: dict[str, str | int]
-
-    def __new__(cls, text: str, **values: str | int) -> "Said":
-        """Return *text* with its gaps ``%(name)s`` filled.
-
-        The numbers ``done`` and ``total`` also make the progress bar.
-        """
-        made = super().__new__(cls, (text % values if values else text)[:LONGEST_WORDS])
-        made.text, made.values = text, values
-        return made
-
-    def to_json(self) -> str:
-        """Return it for a pipe between processes."""
-        return json.dumps([self.text, self.values], ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, fields: str) -> "Said":
-        """Return what `to_json` wrote."""
-        text, values = json.loads(fields)
-        return cls(text, **values)
-
-
-def said(text: str, **values: str | int) -> Said:
-    """Return a job's sentence; import it as ``_l`` for pybabel."""
-    return Said(text, **values)
 
 
 @dataclass(frozen=True, slots=True)

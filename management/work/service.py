@@ -14,12 +14,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from management.database import BEHALF, locked
+from management.progress import Said
 from management.work.models import Job, JobLine
 from management.work.queries import find_by_key, get_job
 from management.work.rules import (
     GOING_ON,
     JobState,
-    Said,
     wait_after_death,
     wait_before_retry,
 )

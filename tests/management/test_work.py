@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from management.context import Context
 from management.database import Database
+from management.progress import said
 from management.work import queries, service
 from management.work.models import Job
 from management.work.rules import (
@@ -24,7 +25,6 @@ from management.work.rules import (
     FIRST_WAIT_AFTER_DEATH,
     LONGEST_WAIT,
     JobState,
-    said,
     wait_after_death,
     wait_before_retry,
 )
