@@ -29,6 +29,11 @@ $(VENV)/.test-ready: $(VENV)/.ready requirements/test.lock
 	$(PIP) --require-hashes --only-binary :all: -r requirements/test.lock
 	touch $@
 
+# Exchange by Kerberos is optional: built (3 minutes) where Debian's libkrb5-dev is, else its test skips.
+$(VENV)/.kerberos-ready: $(VENV)/.test-ready requirements/kerberos.lock
+	if command -v krb5-config >/dev/null && $(PIP) --require-hashes -r requirements/kerberos.lock; \
+	then touch $@; else echo "Kerberos is not built; it needs Debian's libkrb5-dev and gcc"; fi
+
 run: setup ## Set everything up and start the product (Ctrl-C stops it)
 	$(BIN)/sekisho up
 
@@ -45,6 +50,7 @@ check: $(VENV)/.test-ready ## Format, lint, types, import rules, T-SQL, translat
 
 test: $(VENV)/.test-ready ## Install what the tests need, then run them all
 	$(PYTHON) tools/install_test_packages.py
+	$(MAKE) --no-print-directory $(VENV)/.kerberos-ready
 	$(BIN)/python tools/run_tests.py
 
 bench: $(VENV)/.test-ready ## Measure speed and memory (ONLY=name for one)
@@ -57,7 +63,7 @@ migration: setup ## Write the migration for changed tables (NAME="what changes")
 	$(BIN)/sekisho database revision "$(NAME)"
 
 lock: ## Pin the newest allowed versions with hashes (needs uv)
-	cd requirements && for set in run test; do \
+	cd requirements && for set in run test kerberos; do \
 		uv pip compile --quiet --no-header --generate-hashes --python-version 3.11 \
 		--upgrade $$set.in -o $$set.lock; done
 	cd requirements && uv pip compile --quiet --no-header --generate-hashes \

@@ -35,5 +35,9 @@ setup(
         "patterns": ["base/*", "base/**/*"],
     },
     install_requires=Path("requirements/run.in").read_text(encoding="utf-8").split(),
+    # Built with gcc and libkrb5-dev; only the Exchange connector with Kerberos needs it.
+    extras_require={
+        "kerberos": Path("requirements/kerberos.in").read_text(encoding="utf-8").split()
+    },
     entry_points={"console_scripts": ["sekisho = sekisho.__main__:main"]},
 )

@@ -4,21 +4,31 @@ import socket
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from exchange_connector import configuration, loop, pairing, settings
-from exchange_connector.backends import psrp
+from exchange_connector.backends import online, psrp
+from exchange_connector.backends.cmdlets import Tally
+from exchange_connector.backends.online_identity import EXCHANGE_URL, LOGIN_URL
+from exchange_connector.backends.opening import Server, backend
+from exchange_connector.gate.cli import gate
 from exchange_connector.outcome import Outcome
 from exchange_connector.spool import Spool
 from exchange_connector.sync import Look
 from runtime import logs
-from runtime.errors import UnavailableError
+from runtime.errors import ConfigurationError, UnavailableError
+
+LARGEST_CERTIFICATE_BYTES = 100_000
 
 
 @click.group("exchange-connector")
 def exchange_connector() -> None:
     """Cut and give mail at Exchange as management decides."""
+
+
+exchange_connector.add_command(gate)
 
 
 @exchange_connector.command()
@@ -30,52 +40,87 @@ def exchange_connector() -> None:
     default="",
     help="PEM file of the company's CA, when the console shows the company's own certificate.",
 )
-@click.option("--exchange-url", required=True, help="https://NAME/PowerShell of Exchange.")
+@click.option("--exchange-url", default="", help="https://NAME/PowerShell of Exchange.")
 @click.option("--exchange-user", default="", help="Service account; empty with a Kerberos ticket.")
 @click.option(
     "--exchange-auth",
-    type=click.Choice(["basic", "kerberos", "ntlm", "negotiate"]),
+    type=click.Choice(psrp.AUTHENTICATIONS),
     default="basic",
     show_default=True,
 )
 @click.option("--exchange-ca", default="", help="PEM file of the CA that certifies Exchange.")
+@click.option(
+    "--exchange-certificate",
+    default="",
+    help="PEM file of private key and certificate to sign in with; kept sealed.",
+)
+@click.option("--online-tenant", default="", help="Exchange Online: NAME.onmicrosoft.com or id.")
+@click.option("--online-app", default="", help="Exchange Online: the application (client) id.")
+@click.option("--online-login", default=LOGIN_URL, help="Sign-in address, in national clouds.")
 @click.option("--password-stdin", is_flag=True, help="Read the account's password from input.")
 @click.option("--name", default="", help="How the console calls this connector.")
 def pair(
-    management: str,
-    code: str,
-    fingerprint: str,
-    management_ca: str,
-    exchange_url: str,
-    exchange_user: str,
-    exchange_auth: str,
-    exchange_ca: str,
-    password_stdin: bool,
-    name: str,
+    management: str, code: str, fingerprint: str, management_ca: str, name: str, **exchange: Any
 ) -> None:
     """Pair this machine's connector with management, once.
 
     Tries Exchange first. The code is good for 15 minutes and one pairing; it also says which
     certificate authority management must have.
     """
-    server = psrp.Server(
-        url=exchange_url,
-        user=exchange_user,
-        password=_password(password_stdin, exchange_user),
-        auth=exchange_auth,
-        ca_file=str(Path(exchange_ca).absolute()) if exchange_ca else "",
-    )
     wish = pairing.Wish(
         management=management,
         code=code,
         fingerprint=fingerprint,
         management_ca=management_ca,
         name=name or socket.gethostname(),
-        exchange=server,
+        exchange=_server(**exchange),
     )
     paired = pairing.pair(settings.load().folder, wish)
     click.echo(f"Paired as {paired.name} ({paired.connector_id}). Start it with:")
     click.echo("  sekisho exchange-connector run     (sekisho up starts it by itself)")
+
+
+def _server(
+    exchange_url: str,
+    exchange_user: str,
+    exchange_auth: str,
+    exchange_ca: str,
+    exchange_certificate: str,
+    online_tenant: str,
+    online_app: str,
+    online_login: str,
+    password_stdin: bool,
+) -> Server:
+    ca_file = str(Path(exchange_ca).absolute()) if exchange_ca else ""
+    certificate = _read(exchange_certificate) if exchange_certificate else ""
+    if online_tenant:
+        return online.Tenant(
+            tenant=online_tenant,
+            app_id=online_app,
+            certificate=certificate,
+            exchange_url=exchange_url or EXCHANGE_URL,
+            login_url=online_login,
+            ca_file=ca_file,
+        )
+    if not exchange_url:
+        raise click.UsageError("Give --exchange-url, or --online-tenant for Exchange Online.")
+    by_password = exchange_auth != "certificate"
+    return psrp.Server(
+        url=exchange_url,
+        user=exchange_user,
+        password=_password(password_stdin, exchange_user) if by_password else "",
+        auth=exchange_auth,
+        certificate=certificate,
+        ca_file=ca_file,
+    )
+
+
+def _read(path: str) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(LARGEST_CERTIFICATE_BYTES).decode("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read as PEM: {error}") from None
 
 
 def _password(from_input: bool, user: str) -> str:
@@ -103,7 +148,8 @@ def status() -> None:
     overridden = sum(one.overridden for one in spool.known().values())
     click.echo(f"connector    {paired.name} ({paired.connector_id})")
     click.echo(f"management   {paired.management}")
-    click.echo(f"exchange     {paired.exchange_url} as {paired.exchange_user or 'this machine'}")
+    user = paired.exchange_user or paired.app_id or "this machine"
+    click.echo(f"exchange     {paired.exchange_url} as {user}")
     click.echo(f"wanted       issue {wanted.issue}, {len(wanted.wanted)} partnerships")
     click.echo(f"paused       {wanted.paused_because if wanted.paused else 'no'}")
     click.echo(f"undone       {'yes' if spool.is_undone() or wanted.undo else 'no'}")
@@ -163,7 +209,8 @@ def selftest() -> None:
     """
     loaded = settings.load()
     server = configuration.exchange_server(*configuration.load(loaded.folder))
-    with psrp.session(server, loaded.exchange_timeout_seconds) as exchange:
+    opened = backend(server, loaded.exchange_timeout_seconds)
+    with opened.session(lambda name: None, Tally()) as exchange:
         rights = exchange.check_rights()
         for right in rights:
             click.echo(f"{right.cmdlet:28}{right.missing or 'may be used'}")

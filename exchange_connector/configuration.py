@@ -2,7 +2,8 @@
 
 ``connector.toml`` says who we are and where management and Exchange are; ``management-ca.pem`` is
 the only authority whose certificate management may show; ``credentials.sealed`` holds our signing
-key and Exchange's password, encrypted (Fernet) under ``secret.key``, which only we may read.
+key and what we sign in with at Exchange (a password, or the private key of a certificate),
+encrypted (Fernet) under ``secret.key``, which only we may read.
 """
 
 import json
@@ -17,7 +18,8 @@ from joserfc.jwk import ECKey
 from pydantic import TypeAdapter, ValidationError
 
 from contracts import keys as jwk
-from exchange_connector.backends.psrp import Server
+from exchange_connector.backends import online, psrp
+from exchange_connector.backends.opening import Server
 from runtime.errors import ConfigurationError
 
 PAIRED = "connector.toml"
@@ -43,16 +45,22 @@ class Paired:
     exchange_auth: str = "basic"
     exchange_ca: str = ""
     """PEM file of the CA that certifies Exchange; empty: the system's."""
+    tenant: str = ""
+    """Of Exchange Online; empty: Exchange on premises."""
+    app_id: str = ""
+    login_url: str = ""
     order_key: dict[str, str] = field(default_factory=dict)
     """Management's order-signing key (public JWK): only it can order a wipe."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The two secrets."""
+    """The secrets."""
 
     key: ECKey
-    exchange_password: str
+    exchange_password: str = ""
+    certificate: str = ""
+    """PEM of the private key and certificate with which we sign in at Exchange."""
 
 
 _PAIRED = TypeAdapter(Paired)
@@ -72,6 +80,7 @@ def save(folder: Path, paired: Paired, credentials: Credentials, authority: str)
     secrets = {
         "key": jwk.private_json(credentials.key),
         "exchange_password": credentials.exchange_password,
+        "certificate": credentials.certificate,
     }
     sealed = _fernet(folder).encrypt(json.dumps(secrets).encode()).decode()
     _write(folder / CREDENTIALS, sealed)
@@ -93,18 +102,60 @@ def load(folder: Path) -> tuple[Paired, Credentials]:
         ) from None
     except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
         raise ConfigurationError(f"The pairing in {folder} cannot be read: {error}") from None
-    return paired, Credentials(jwk.read_private(secrets["key"]), secrets["exchange_password"])
+    return paired, Credentials(
+        jwk.read_private(secrets["key"]), secrets["exchange_password"], secrets["certificate"]
+    )
 
 
 def exchange_server(paired: Paired, credentials: Credentials) -> Server:
     """Return where Exchange is and how we sign in there."""
-    return Server(
+    if paired.tenant:
+        return online.Tenant(
+            tenant=paired.tenant,
+            app_id=paired.app_id,
+            certificate=credentials.certificate,
+            exchange_url=paired.exchange_url,
+            login_url=paired.login_url,
+            ca_file=paired.exchange_ca,
+        )
+    return psrp.Server(
         url=paired.exchange_url,
         user=paired.exchange_user,
         password=credentials.exchange_password,
         auth=paired.exchange_auth,
+        certificate=credentials.certificate,
         ca_file=paired.exchange_ca,
     )
+
+
+def keep_server(
+    server: Server, connector_id: UUID, name: str, management: str, order_key: dict[str, str]
+) -> tuple[Paired, str, str]:
+    """Return what `exchange_server` reads: the pairing, the password, the certificate."""
+    if isinstance(server, online.Tenant):
+        paired = Paired(
+            connector_id=connector_id,
+            name=name,
+            management=management,
+            order_key=order_key,
+            exchange_url=server.exchange_url,
+            exchange_ca=server.ca_file,
+            tenant=server.tenant,
+            app_id=server.app_id,
+            login_url=server.login_url,
+        )
+        return paired, "", server.certificate
+    paired = Paired(
+        connector_id=connector_id,
+        name=name,
+        management=management,
+        order_key=order_key,
+        exchange_url=server.url,
+        exchange_user=server.user,
+        exchange_auth=server.auth,
+        exchange_ca=server.ca_file,
+    )
+    return paired, server.password, server.certificate
 
 
 def _toml(value: object) -> str:

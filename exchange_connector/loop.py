@@ -13,6 +13,7 @@ from prometheus_client import Counter, Gauge
 from contracts import keys as jwk
 from contracts.connector import WantedAccess
 from exchange_connector import configuration
+from exchange_connector.backends.opening import backend
 from exchange_connector.management_client import ManagementClient
 from exchange_connector.outcome import Outcome
 from exchange_connector.settings import Settings
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 LONGEST_SILENCE_SECONDS = 240
 """Management calls a connector disturbed after 5 minutes of silence."""
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
+LONGEST_WAIT = 3600.0
+"""Exchange is left alone for no longer, whatever it asks for."""
 PAUSE_WHEN_REFUSED = 300.0
 STUCK_AFTER_SECONDS = 900.0
 
@@ -135,9 +138,10 @@ class Loop:
         if outcome.exchange_problem:
             first = PAUSE_WHEN_REFUSED if outcome.exchange_refuses_us else FIRST_PAUSE
             self.pause = min(max(self.pause * 2, first), LONGEST_PAUSE)
-            self.act_at = time.monotonic() + self.pause
+            wait = max(self.pause, min(outcome.wait_seconds, LONGEST_WAIT))
+            self.act_at = time.monotonic() + wait
             if outcome.throttled:
-                self.sync.throttled_seconds += self.pause
+                self.sync.throttled_seconds += wait
         elif outcome.acted:
             self.pause = self.act_at = 0.0
 
@@ -173,14 +177,14 @@ def open_sync(
     """Return what runs passes, as *settings* and the pairing say."""
     paired, credentials = configuration.load(settings.folder)
     ways = Ways(
-        exchange_timeout_seconds=settings.exchange_timeout_seconds,
         settling=timedelta(seconds=settings.settling_seconds),
         statistics_per_pass=settings.statistics_per_pass,
         connector_id=paired.connector_id,
         order_key=jwk.read_public(paired.order_key) if paired.order_key else None,
         stopping=stopping,
     )
-    return Sync(configuration.exchange_server(paired, credentials), management, spool, ways)
+    server = configuration.exchange_server(paired, credentials)
+    return Sync(backend(server, settings.exchange_timeout_seconds), management, spool, ways)
 
 
 def open_management(settings: Settings) -> ManagementClient:

@@ -12,6 +12,8 @@ class Outcome:
     """The password is wrong: asking again soon could lock the account."""
     throttled: bool = False
     """Exchange asked for a pause."""
+    wait_seconds: float = 0.0
+    """So long, if it said so."""
     management_problem: str = ""
     may_act: bool = True
     """False: management knows this connector no longer, or disabled it."""

@@ -22,18 +22,20 @@ from importlib.metadata import version
 from pathlib import Path
 
 import httpx
+from joserfc.jwk import ECKey
 
+from contracts import connector as messages
 from contracts import keys as jwk
 from contracts.certificates import fingerprint
 from exchange_connector import configuration
-from exchange_connector.backends import psrp
+from exchange_connector.backends.opening import Server, try_out
 from exchange_connector.management_client import ManagementClient, translated
 from runtime.errors import ConfigurationError, ForbiddenError, UnavailableError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What the person who pairs said."""
+class Invitation:
+    """What the person who pairs said about management."""
 
     management: str
     code: str
@@ -41,7 +43,23 @@ class Wish:
     fingerprint: str = ""
     management_ca: str = ""
     name: str
-    exchange: psrp.Server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish(Invitation):
+    """And about Exchange."""
+
+    exchange: Server
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What a used code gave."""
+
+    said: messages.Paired
+    key: ECKey
+    authority: str
+    """PEM of the only CA to trust for management."""
 
 
 def pair(folder: Path, wish: Wish) -> configuration.Paired:
@@ -49,33 +67,37 @@ def pair(folder: Path, wish: Wish) -> configuration.Paired:
 
     Exchange is tried first, so that a wrong password uses up no code.
     """
+    require_unpaired(folder)
+    try_out(wish.exchange)
+    joined = join(wish, "exchange")
+    said = joined.said
+    paired, password, certificate = configuration.keep_server(
+        wish.exchange, said.connector_id, wish.name, wish.management, said.order_key or {}
+    )
+    credentials = configuration.Credentials(joined.key, password, certificate)
+    configuration.save(folder, paired, credentials, joined.authority)
+    return paired
+
+
+def require_unpaired(folder: Path) -> None:
+    """Raise ConfigurationError when *folder* holds a pairing."""
     if configuration.is_paired(folder):
         raise ConfigurationError(
             f"{folder} is paired already. Disable that connector in the console and remove "
             f"{configuration.PAIRED} to pair anew."
         )
-    with psrp.session(wish.exchange):
-        pass
+
+
+def join(wish: Invitation, kind: messages.Kind) -> Joined:
+    """Use the code up and return what it gave."""
     secret, authority = _authority(wish)
     key = jwk.new_key()
     with ManagementClient(wish.management, authority, key, jwk.thumbprint(key)) as management:
-        made = management.pair(secret, wish.name, version("sekisho"))
-    paired = configuration.Paired(
-        connector_id=made.connector_id,
-        order_key=made.order_key or {},
-        name=wish.name,
-        management=wish.management,
-        exchange_url=wish.exchange.url,
-        exchange_user=wish.exchange.user,
-        exchange_auth=wish.exchange.auth,
-        exchange_ca=wish.exchange.ca_file,
-    )
-    credentials = configuration.Credentials(key, wish.exchange.password)
-    configuration.save(folder, paired, credentials, authority)
-    return paired
+        said = management.pair(secret, wish.name, version("sekisho"), kind)
+    return Joined(said, key, authority)
 
 
-def _authority(wish: Wish) -> tuple[str, str]:
+def _authority(wish: Invitation) -> tuple[str, str]:
     """Return (secret, PEM of the CA to trust)."""
     secret, _, inside = wish.code.strip().partition(".")
     if wish.management_ca:

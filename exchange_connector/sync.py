@@ -17,8 +17,8 @@ from uuid import UUID
 from joserfc.jwk import ECKey
 
 from contracts.connector import BATCH, ConnectorStatus
-from exchange_connector.backends import psrp
 from exchange_connector.backends.cmdlets import Exchange, Mailbox, Tally, ThrottledError
+from exchange_connector.backends.opening import Backend
 from exchange_connector.discovery import Discovery
 from exchange_connector.enforcement import Enforcer, count_waiting
 from exchange_connector.management_client import ManagementClient
@@ -55,7 +55,6 @@ class Look(IntEnum):
 class Ways:
     """How passes are run, see `settings.Settings`."""
 
-    exchange_timeout_seconds: int = 120
     settling: timedelta = timedelta()
     statistics_per_pass: int = 10
     connector_id: UUID
@@ -67,9 +66,9 @@ class Sync:
     """Runs passes; keeps between them only what may be lost."""
 
     def __init__(
-        self, server: psrp.Server, management: ManagementClient, spool: Spool, ways: Ways
+        self, backend: Backend, management: ManagementClient, spool: Spool, ways: Ways
     ) -> None:
-        self._server, self._management, self._spool = server, management, spool
+        self._backend, self._management, self._spool = backend, management, spool
         self._ways, self._retries = ways, Retries()
         self._enforcer = Enforcer(spool, ways.stopping, ways.settling, self._retries)
         self._discovery = Discovery(spool, management, ways.statistics_per_pass)
@@ -92,6 +91,7 @@ class Sync:
                 outcome.exchange_problem, outcome.exchange_refuses_us = str(error), True
             except ThrottledError as error:
                 outcome.exchange_problem, outcome.throttled = str(error), True
+                outcome.wait_seconds = error.wait_seconds
                 self.throttled_seconds += time.monotonic() - begun
             except (UnavailableError, RefusedError) as error:
                 outcome.exchange_problem = str(error)
@@ -154,7 +154,7 @@ class Sync:
             full_at=self._spool.moment("discovered_at"),
             delta_at=self._spool.moment("delta_at"),
             unreported=self._spool.count_results(),
-            throttled_seconds=int(self.throttled_seconds),
+            throttled_seconds=int(self.throttled_seconds + self.tally.waited_seconds),
             calls=self.tally.calls,
             changes=self.tally.changes,
             undone=self._spool.is_undone() or self._spool.wanted()[0].undo,
@@ -174,9 +174,8 @@ class Sync:
             return
         outcome.acted = True
         if left_over := self._spool.open_session():
-            psrp.close_left_over(self._server, left_over)
-        timeout, remember = self._ways.exchange_timeout_seconds, self._spool.keep_session
-        with psrp.session(self._server, timeout, remember, self.tally) as exchange:
+            self._backend.close_left_over(left_over)
+        with self._backend.session(self._spool.keep_session, self.tally) as exchange:
             for target in wipes:
                 self.wiping.wipe(exchange, target)
             self._enforce(exchange, {}, outcome)

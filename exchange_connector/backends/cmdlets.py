@@ -1,4 +1,4 @@
-"""Exchange's cmdlets, whatever carries them: remote PowerShell today, the REST API of Online later.
+"""Exchange's cmdlets, whatever carries them: remote PowerShell, or the REST API of Online.
 
 A backend gives `Call`: run one cmdlet with parameters and return what it wrote and its errors. It
 raises ThrottledError, UnavailableError and ConfigurationError for what concerns the connection.
@@ -38,6 +38,11 @@ Row = Mapping[str, Any]
 class ThrottledError(UnavailableError):
     """Exchange refuses more calls for now."""
 
+    def __init__(self, text: str, wait_seconds: float = 0.0) -> None:
+        """*wait_seconds*: so long it wants to be left alone, if it says so."""
+        super().__init__(text)
+        self.wait_seconds = wait_seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -76,6 +81,8 @@ class Tally:
 
     calls: int = 0
     changes: int = 0
+    waited_seconds: float = 0.0
+    """Within calls, because Exchange asked for it."""
     rights: tuple[Right, ...] = field(default=())
 
 

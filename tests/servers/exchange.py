@@ -45,6 +45,14 @@ FILTERABLE = {
     "UserDisplayName",
 }
 """By the cmdlet's reference; neither WhenChanged nor LastSuccessSync."""
+ROLE = (
+    "Get-MobileDevice",
+    "Get-MobileDeviceStatistics",
+    "Clear-MobileDevice",
+    "Get-CASMailbox",
+    "Set-CASMailbox",
+)
+"""What the recipe in docs/exchange.md leaves in the service account's role."""
 
 
 @dataclass
@@ -99,6 +107,8 @@ class Faults:
     """The web server answers 503."""
     throttled_calls: int = 0
     """So many of the next cmdlets are refused for their number."""
+    retry_after_seconds: int = 120
+    """So long Online wants to be left alone then."""
     slow_seconds: float = 0
     """Each cmdlet takes so much longer."""
     refused_mailboxes: set[str] = field(default_factory=set)
@@ -196,6 +206,10 @@ class Exchange:
                     )
             self._poison(parameters)
             yield from handle(parameters)
+
+    def cmdlets(self) -> list[str]:
+        """Return the names of the cmdlets that the role holds."""
+        return [name for name in ROLE if name not in self.faults.missing_cmdlets]
 
     def _poison(self, parameters: dict[str, Any]) -> None:
         named = {str(parameters.get(name, "")) for name in ("Identity", "Mailbox")}

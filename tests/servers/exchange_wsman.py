@@ -34,6 +34,7 @@ TRANSFER = "http://schemas.xmlsoap.org/ws/2004/09/transfer/"
 FAULT = "http://schemas.microsoft.com/wbem/wsman/1/wsmanfault"
 MAXIMUM_SHELLS = 3
 FRAGMENT_BYTES = 100_000
+MUTUAL = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual"
 
 Row = tuple[str, dict[str, Any]]
 """Type name and properties of one object that a cmdlet writes."""
@@ -149,7 +150,7 @@ class _State:
     shells: dict[str, _Shell] = field(default_factory=dict)
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
     state: _State
@@ -158,11 +159,13 @@ class _Server(ThreadingHTTPServer):
         """A client that was killed is no news."""
 
 
-class _Answer(BaseHTTPRequestHandler):
+class Answers(BaseHTTPRequestHandler):
+    """Takes a password (Basic) or, over TLS, a certificate by whose common name a user is known."""
+
     protocol_version = "HTTP/1.1"
     wbufsize = -1
     disable_nagle_algorithm = True
-    server: _Server
+    server: Server
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
@@ -171,18 +174,34 @@ class _Answer(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         state = self.server.state
         if state.cmdlets.faults.outage:
-            self._reply(503, "")
+            self.reply(503, b"")
             return
-        user = _user(self.headers.get("Authorization", ""), state.users)
+        said = self.headers.get("Authorization", "")
+        user = self._certified() if said == MUTUAL else _user(said, state.users)
         if user is None:
-            self._reply(401, "", {"WWW-Authenticate": 'Basic realm="exchange"'})
+            self.reply(401, b"", {"WWW-Authenticate": 'Basic realm="exchange"'})
             return
-        self._reply(*_soap(state, body, user))
+        status, answer = soap(state, body, user)
+        self.reply(status, answer.encode())
 
-    def _reply(self, status: int, body: str, extra: Mapping[str, str] | None = None) -> None:
-        content = body.encode()
+    def _certified(self) -> str | None:
+        if not isinstance(self.connection, ssl.SSLSocket):
+            return None
+        shown: Any = self.connection.getpeercert() or {}
+        parts = (part for row in shown.get("subject", ()) for part in row)
+        names = [str(value) for name, value in parts if name == "commonName"]
+        return names[0] if names and names[0] in self.server.state.users else None
+
+    def reply(
+        self,
+        status: int,
+        content: bytes,
+        extra: Mapping[str, str] | None = None,
+        kind: str = "application/soap+xml;charset=UTF-8",
+    ) -> None:
+        """Send an answer."""
         self.send_response(status)
-        self.send_header("Content-Type", "application/soap+xml;charset=UTF-8")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         for name, value in (extra or {}).items():
             self.send_header(name, value)
@@ -198,7 +217,8 @@ def _user(authorization: str, users: Mapping[str, str]) -> str | None:
     return user if users.get(user) == password else None
 
 
-def _soap(state: _State, body: bytes, user: str) -> tuple[int, str]:
+def soap(state: _State, body: bytes, user: str) -> tuple[int, str]:
+    """Return status and envelope of the answer to one envelope."""
     envelope = ET.fromstring(body)
     action = _text(envelope, "s:Header/a:Action")
     try:
@@ -328,13 +348,21 @@ def listening(
     users: Mapping[str, str],
     tls: tuple[str, str] | None = None,
     port: int = 0,
+    client_ca: str = "",
+    answers: type[Answers] = Answers,
 ) -> Iterator[str]:
-    """Listen in threads of this process; yield the URL. *tls*: files of certificate and key."""
-    server = _Server(("127.0.0.1", port), _Answer)
+    """Listen in threads of this process; yield the URL.
+
+    *tls*: files of certificate and key; *client_ca*: of the CA whose certificates sign users in.
+    """
+    server = Server(("127.0.0.1", port), answers)
     server.state = _State(cmdlets, users)
     if tls:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(*tls)
+        if client_ca:
+            context.verify_mode = ssl.CERT_OPTIONAL
+            context.load_verify_locations(client_ca)
         server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
