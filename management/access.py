@@ -16,6 +16,7 @@ Arguments = ParamSpec("Arguments")
 View = Callable[Arguments, ResponseReturnValue]
 
 PERMISSION = "sekisho_permission"
+IN_GROUPS = "sekisho_in_groups"
 PUBLIC = "sekisho_public"
 
 
@@ -39,11 +40,12 @@ class Permission(StrEnum):
 
 
 class Role(StrEnum):
-    """A set of permissions under a name."""
+    """A built-in set of permissions under a name; others are `administrators.models.CustomRole`."""
 
     OWNER = "owner"
     ADMINISTRATOR = "administrator"
     OPERATOR = "operator"
+    HELP_DESK = "help_desk"
     READ_ONLY = "read_only"
 
 
@@ -51,8 +53,22 @@ PERMISSIONS_OF: dict[Role, frozenset[Permission]] = {
     Role.OWNER: frozenset(Permission),
     Role.ADMINISTRATOR: frozenset(Permission) - {Permission.MANAGE_ADMINISTRATORS},
     Role.OPERATOR: frozenset({Permission.VIEW, Permission.SEND_COMMANDS, Permission.INVITE}),
+    Role.HELP_DESK: frozenset({Permission.VIEW, Permission.SEND_COMMANDS}),
     Role.READ_ONLY: frozenset({Permission.VIEW, Permission.READ_AUDIT}),
 }
+
+
+IN_GROUPS_TOO = frozenset(
+    {
+        Permission.VIEW,
+        Permission.SEND_COMMANDS,
+        Permission.WIPE_DEVICES,
+        Permission.INVITE,
+        Permission.CHANGE_POLICIES,
+        Permission.READ_AUDIT,
+    }
+)
+"""What an administrator who is limited to groups can hold; the others are about the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,31 +77,57 @@ class Identity:
 
     administrator_id: UUID
     name: str
-    role: Role
+    role: str
+    """A built-in `Role`, or the name of one that was made here."""
+    permissions: frozenset[Permission]
+    groups: frozenset[UUID] | None = None
+    """The groups whose devices they see, those below them included; None: all devices."""
     language: str = ""
 
     def may(self, permission: Permission) -> bool:
         """Return whether the role holds *permission*."""
-        return permission in PERMISSIONS_OF[self.role]
+        return permission in self.permissions
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether they see the devices of some groups only."""
+        return self.groups is not None
 
 
-def requires(permission: Permission) -> Callable[[View[Arguments]], View[Arguments]]:
-    """Let a view run only for somebody who proved who they are and holds *permission*."""
+def requires(
+    permission: Permission, in_groups: bool = False
+) -> Callable[[View[Arguments]], View[Arguments]]:
+    """Let a view run only for somebody who proved who they are and holds *permission*.
+
+    *in_groups*: an administrator who is limited to groups may use it too, because all that it
+    shows and changes goes through the request's transactions, which keep to those groups
+    (`management.scope`). All other views are for administrators without such a limit.
+    """
 
     def guard(view: View[Arguments]) -> View[Arguments]:
         @wraps(view)
         def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> ResponseReturnValue:
-            if not signed_in().may(permission):
-                raise ForbiddenError(
-                    f"Your role does not include this ({permission.value.replace('_', ' ')}). "
-                    "An owner can change it under Administrators."
-                )
+            _refuse(signed_in(), permission, in_groups)
             return view(*args, **kwargs)
 
         setattr(guarded, PERMISSION, permission)
+        setattr(guarded, IN_GROUPS, in_groups)
         return guarded
 
     return guard
+
+
+def _refuse(identity: Identity, permission: Permission, in_groups: bool) -> None:
+    if not identity.may(permission):
+        raise ForbiddenError(
+            f"Your role does not include this ({permission.value.replace('_', ' ')}). "
+            "An owner can change it under Administrators."
+        )
+    if identity.is_limited and not in_groups:
+        raise ForbiddenError(
+            "This concerns all devices, and your account is limited to groups. "
+            "Ask an administrator without such a limit."
+        )
 
 
 def public(because: str) -> Callable[[View[Arguments]], View[Arguments]]:

@@ -216,7 +216,7 @@ def _words_for_templates(app: Flask, version: str) -> None:
         qr=shown.qr,
         reason=reasons.reason,
         sentence=shown.sentence,
-        has=lambda endpoint: endpoint in app.view_functions,
+        has=menu.is_open,
     )
     app.context_processor(_about_the_visitor)
 

@@ -6,7 +6,7 @@ from flask import current_app, request
 from flask_babel import lazy_gettext as _l
 from flask_babel.speaklater import LazyString
 
-from management.access import Permission, who_asks
+from management.access import IN_GROUPS, Permission, who_asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ MENU = (
     Entry("mail_access.index", _l("Mail access"), "envelope-check"),
     Entry("updates.index", _l("Updates"), "arrow-repeat"),
     Entry("relays.index", _l("Relays"), "hdd-network"),
+    Entry("jobs.index", _l("Jobs"), "list-task"),
     Entry("audit.index", _l("Audit trail"), "journal-text", Permission.READ_AUDIT),
     Entry("safety.index", _l("Safety"), "shield-exclamation"),
     Entry(
@@ -65,6 +66,7 @@ MENU = (
         _l("Administrators"),
         "people",
         Permission.MANAGE_ADMINISTRATORS,
+        also=("roles",),
     ),
 )
 
@@ -75,7 +77,12 @@ def entries() -> list[Entry]:
     return [
         entry
         for entry in MENU
-        if entry.endpoint in current_app.view_functions
-        and identity is not None
-        and identity.may(entry.permission)
+        if identity is not None and identity.may(entry.permission) and is_open(entry.endpoint)
     ]
+
+
+def is_open(endpoint: str) -> bool:
+    """Return whether there is such a page, and no limit to groups keeps out whoever asks."""
+    view, identity = current_app.view_functions.get(endpoint), who_asks()
+    limited = identity is not None and identity.is_limited
+    return view is not None and (not limited or bool(getattr(view, IN_GROUPS, True)))

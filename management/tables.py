@@ -11,3 +11,5 @@ def load() -> None:
         import_module(f"management.{path.parent.name}.models")
     upkeep: Any = import_module("management.listing.upkeep")
     upkeep.begin()
+    scope: Any = import_module("management.scope")
+    scope.begin()

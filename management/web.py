@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import cast
 
-from flask import current_app, request
+from flask import current_app, g, request
 from sqlalchemy.orm import Session
 
 from management.access import Identity, who_asks
@@ -28,6 +28,8 @@ def transaction(name: str) -> Iterator[Session]:
     with context().database.transaction(name) as session:
         session.info[BEHALF] = identity.name if identity else ""
         keep_to_groups(session, identity, reads_only=False)
+        for begun in g.pop("sekisho_on_transaction", ()):
+            begun(session)
         yield session
 
 

@@ -46,7 +46,7 @@ def _remember(what: str, value: str, choices: tuple[str, ...]) -> ResponseReturn
 
 
 @bp.get("/account")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def show() -> ResponseReturnValue:
     """Show one's own account: password, language, theme, sessions, API tokens."""
     return account_page({})
@@ -73,7 +73,7 @@ def account_page(errors: dict[str, str], token: str = "") -> ResponseReturnValue
 
 
 @bp.post("/account/password")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def change_password() -> ResponseReturnValue:
     """Set a new password after the old one was given; other browsers are signed out."""
     mine = signed_in()
@@ -92,7 +92,7 @@ def change_password() -> ResponseReturnValue:
 
 
 @bp.post("/account/tokens")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def make_token() -> ResponseReturnValue:
     """Make an API token and show it this once."""
     step_up.require_fresh()
@@ -107,7 +107,7 @@ def make_token() -> ResponseReturnValue:
 
 
 @bp.post("/account/tokens/<token_hash>/revoke")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def revoke_token(token_hash: str) -> ResponseReturnValue:
     """End one of one's own tokens."""
     with transaction("revoke an API token") as session:
@@ -118,7 +118,7 @@ def revoke_token(token_hash: str) -> ResponseReturnValue:
 
 
 @bp.post("/account/sign-out-others")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def sign_out_others() -> ResponseReturnValue:
     """Sign out every other browser of one's own."""
     with transaction("sign out other browsers") as session:

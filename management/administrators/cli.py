@@ -58,13 +58,15 @@ def recover(name: str) -> None:
 @admin.command("list")
 def list_all() -> None:
     """Print name, role and state of each administrator."""
-    from management.administrators import queries, service
+    from management.administrators import queries, roles
+    from management.administrators.models import NO_PASSWORD
 
     with _opened() as context, context.database.reading() as session:
         for person in queries.list_administrators(session):
-            waiting = person.password_hash == service.NO_PASSWORD
+            waiting = person.password_hash == NO_PASSWORD
             state = "disabled" if person.disabled_at else "has a link" if waiting else "active"
-            click.echo(f"{person.name}\t{person.role}\t{state}\t{person.created_at:%Y-%m-%d}")
+            role = roles.role_name(session, person)
+            click.echo(f"{person.name}\t{role}\t{state}\t{person.created_at:%Y-%m-%d}")
 
 
 @admin.command()

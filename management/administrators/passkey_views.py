@@ -23,7 +23,7 @@ bp = Blueprint("passkeys", __name__, url_prefix="/account/passkeys")
 
 
 @bp.post("/question")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def ask_for_new() -> ResponseReturnValue:
     """Answer what a browser needs to make a passkey."""
     me = signed_in()
@@ -37,7 +37,7 @@ def ask_for_new() -> ResponseReturnValue:
 
 
 @bp.post("")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def add() -> ResponseReturnValue:
     """Keep the passkey that the browser made, once the password was given."""
     mine, now = signed_in().administrator_id, utc_now()
@@ -55,7 +55,7 @@ def add() -> ResponseReturnValue:
 
 
 @bp.post("/<id_hash>/name")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def rename(id_hash: str) -> ResponseReturnValue:
     """Give one of one's own passkeys another name."""
     with transaction("rename a passkey") as session:
@@ -67,7 +67,7 @@ def rename(id_hash: str) -> ResponseReturnValue:
 
 
 @bp.post("/<id_hash>/remove")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def remove(id_hash: str) -> ResponseReturnValue:
     """Forget one of one's own passkeys; other browsers are signed out."""
     with transaction("remove a passkey") as session:

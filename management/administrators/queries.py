@@ -7,7 +7,6 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from management.access import Identity, Role
 from management.administrators import rules
 from management.administrators.models import Administrator, AdminSession, ApiToken, OneTimeLink
 from runtime.errors import NotFoundError
@@ -94,10 +93,3 @@ def find_link(session: Session, token: str, now: datetime) -> OneTimeLink | None
     if found is None or found.used_at is not None or found.expires_at <= now:
         return None
     return found
-
-
-def identity_of(administrator: Administrator) -> Identity:
-    """Return *administrator* as views know them."""
-    return Identity(
-        administrator.id, administrator.name, Role(administrator.role), administrator.language
-    )

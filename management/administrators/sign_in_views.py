@@ -186,7 +186,7 @@ def _name() -> str:
 
 
 @bp.post("/sign-out")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def out() -> ResponseReturnValue:
     """End this browser's session."""
     with transaction("sign out") as session:

@@ -7,17 +7,20 @@ are read, answers written and the OpenAPI document made from them, so the three 
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import cache, wraps
+from functools import wraps
 from typing import Annotated, Any, TypeVar, get_type_hints
 
-from flask import Blueprint, request
+from flask import Blueprint, current_app, request
 from flask.typing import ResponseReturnValue
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from management.access import Permission, requires
+from management.api import conditional, idempotency
+from management.api.conditional import OPERATION, adapter
 from runtime.errors import MalformedMessageError, TooLargeError
 
-OPERATION = "sekisho_operation"
+__all__ = ["OPERATION", "adapter"]
+JSON = "application/json"
 LARGEST_BYTES = 256 * 1024
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,6 +53,9 @@ class FileBody:
 class Operation:
     """What the document says of one operation."""
 
+    function: Callable[..., Any]
+    rule: str
+    method: str
     name: str
     summary: str
     description: str
@@ -68,13 +74,20 @@ def operation(
     method: str = "GET",
     status: int = 200,
     refusals: tuple[int, ...] = (),
+    in_groups: bool = False,
 ) -> Callable[[F], F]:
-    """Serve a function at *rule*; *refusals* are the error statuses beyond the usual ones."""
+    """Serve a function at *rule*; *refusals* are the error statuses beyond the usual ones.
+
+    *in_groups*: see `access.requires`.
+    """
 
     def serve(function: F) -> F:
         hints = get_type_hints(function, include_extras=True)
         summary, _, description = (inspect.getdoc(function) or "").partition("\n\n")
         described = Operation(
+            function=function,
+            rule=f"{bp.url_prefix or ''}{rule}",
+            method=method,
             name=function.__name__,
             summary=" ".join(summary.split()).rstrip("."),
             description=" ".join(description.split()),
@@ -85,7 +98,7 @@ def operation(
             status=status,
             refusals=refusals,
         )
-        view = requires(permission)(_view(function, described))
+        view = requires(permission, in_groups)(_view(described))
         setattr(view, OPERATION, described)
         bp.add_url_rule(rule, function.__name__, view, methods=[method])
         return function
@@ -93,18 +106,48 @@ def operation(
     return serve
 
 
-def _view(function: Callable[..., Any], described: Operation) -> Callable[..., ResponseReturnValue]:
-    @wraps(function)
-    def view(**given: Any) -> ResponseReturnValue:
-        if described.query is not None:
-            given["query"] = _read_query(described.query)
-        if described.body is not None:
-            is_file = described.body is FileBody
-            given["body"] = FileBody() if is_file else _read_body(described.body)
-        answer = adapter(described.answer).dump_json(function(**given))
-        return answer, described.status, {"Content-Type": "application/json"}
+def _view(described: Operation) -> Callable[..., ResponseReturnValue]:
+    @wraps(described.function)
+    def view(**arguments: Any) -> ResponseReturnValue:
+        given = {**arguments, **_read(described)}
+        is_file = described.body is FileBody
+        once = idempotency.begin(is_file) if described.method == "POST" else None
+        known = once.stored() if once else None
+        if known is not None:
+            return known[1], known[0], {"Content-Type": JSON, "Idempotency-Replayed": "true"}
+        shown = conditional.versioned_by(current_app, described.rule, described.method)
+        conditional.expect(shown, arguments)
+        answer = described.function(**given)
+        body = adapter(described.answer).dump_json(answer)
+        if once:
+            once.keep(described.status, body.decode())
+        return _answered(described, shown, answer, body)
 
     return view
+
+
+def _read(described: Operation) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if described.query is not None:
+        given["query"] = _read_query(described.query)
+    if described.body is not None:
+        is_file = described.body is FileBody
+        given["body"] = FileBody() if is_file else _read_body(described.body)
+    return given
+
+
+def _answered(
+    described: Operation, shown: Operation | None, answer: Any, body: bytes
+) -> ResponseReturnValue:
+    """Return the answer with its version, when it is one thing that has one."""
+    headers = {"Content-Type": JSON}
+    reads = described.method == "GET" and conditional.has_version(described)
+    if reads or (shown is not None and shown.answer is described.answer):
+        headers["ETag"] = conditional.tag(described.answer, answer)
+    same = reads and conditional.is_known(headers["ETag"])
+    if same and not conditional.volatile(described.answer):
+        return "", 304, {"ETag": headers["ETag"]}
+    return body, described.status, headers
 
 
 def _read_query(kind: type) -> Any:
@@ -138,9 +181,3 @@ def _checked(read: Callable[[], Any]) -> Any:
 
 STRICT = ConfigDict(extra="forbid")
 """Of a body: a field that is not known is refused, because it may be a misspelt one."""
-
-
-@cache
-def adapter(kind: Any) -> TypeAdapter[Any]:
-    """Return the adapter of *kind*, made once: making one is slow."""
-    return TypeAdapter(kind)

@@ -118,7 +118,7 @@ def download(sha256: str) -> ResponseReturnValue:
 
 
 @bp.get("/of-device/<uuid:device_id>")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def of_device(device_id: UUID) -> ResponseReturnValue:
     """List the apps that a device says it holds, those with a bad verdict first."""
     with reading() as session:

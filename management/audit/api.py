@@ -53,7 +53,7 @@ class AuditPage:
     next: str | None
 
 
-@operation(bp, "/audit", Permission.READ_AUDIT)
+@operation(bp, "/audit", Permission.READ_AUDIT, in_groups=True)
 def list_audit_entries(query: AuditQuery) -> AuditPage:
     """List entries of the audit trail, newest first."""
     before = number_cursor(query.after) if query.after else None

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Unicode, UnicodeText
 from sqlalchemy.orm import Mapped, mapped_column
@@ -21,6 +22,8 @@ class AuditEntry(Base):
     action: Mapped[str] = mapped_column(Unicode(100), index=True)
     """Verb and object, for example ``device.lock``."""
     subject: Mapped[str]
+    subject_id: Mapped[UUID | None] = mapped_column(index=True)
+    """The subject, where it is the id of something: `service.subject_id`; for looking up."""
     reason: Mapped[str] = mapped_column(Unicode(1000), default="")
     address: Mapped[str] = mapped_column(Unicode(64), default="")
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)

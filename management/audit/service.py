@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -18,6 +19,7 @@ FIRST = "0" * 64
 PURGE = "audit.purge"
 """What says that older entries were forgotten, and how the first that is kept goes on."""
 PURGED_AT_ONCE = 10_000
+LENGTH_OF_ID = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ def record(
         actor=actor[:255],
         action=action[:100],
         subject=subject[:255],
+        subject_id=subject_id(subject),
         reason=reason[:1000],
         address=address[:64],
         details=json.loads(json.dumps(details or {}, default=str)),
@@ -134,7 +137,7 @@ def _problem(
         return f"Audit entry {last_seq + 1} is missing: the next one there is {entry.seq}."
     if entry.previous_mac != last_mac:
         return f"Audit entry {entry.seq} does not follow the entry before it."
-    if entry.mac != keys.mac(canonical(entry)):
+    if entry.mac != keys.mac(canonical(entry)) or entry.subject_id != subject_id(entry.subject):
         return f"Audit entry {entry.seq} ({entry.action}, {_day(entry.at)}) was changed."
     if mark is not None and mark.mac != entry.mac:
         return f"Audit entry {entry.seq} is not the one that was there on {_day(mark.at)}."
@@ -143,6 +146,14 @@ def _problem(
 
 def _day(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d}"
+
+
+def subject_id(subject: str) -> UUID | None:
+    """Return the id that a subject is, if it is one."""
+    try:
+        return UUID(subject) if len(subject) == LENGTH_OF_ID else None
+    except ValueError:
+        return None
 
 
 def canonical(entry: AuditEntry) -> bytes:

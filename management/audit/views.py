@@ -17,7 +17,7 @@ bp = Blueprint("audit", __name__, url_prefix="/audit")
 
 
 @bp.get("")
-@requires(Permission.READ_AUDIT)
+@requires(Permission.READ_AUDIT, in_groups=True)
 def index() -> ResponseReturnValue:
     """List entries, newest first; every filter is in the address."""
     wanted = {name: request.args.get(name, "").strip() for name in ("actor", "action", "subject")}

@@ -102,7 +102,7 @@ class CommandPage:
     next: str | None
 
 
-@operation(bp, "/commands", Permission.VIEW)
+@operation(bp, "/commands", Permission.VIEW, in_groups=True)
 def list_commands(query: CommandQuery) -> CommandPage:
     """List commands, newest first."""
     place = Cursor(*time_cursor(query.after)) if query.after else None
@@ -124,14 +124,22 @@ def list_commands(query: CommandQuery) -> CommandPage:
     )
 
 
-@operation(bp, "/commands/<uuid:command_id>", Permission.VIEW)
+@operation(bp, "/commands/<uuid:command_id>", Permission.VIEW, in_groups=True)
 def get_command(command_id: UUID) -> CommandAnswer:
     """Get one command as it stands now."""
     with reading() as session:
         return _answer(queries.get_command(session, command_id))
 
 
-@operation(bp, "/devices/<uuid:device_id>/commands", Permission.SEND_COMMANDS, "POST", 201, (409,))
+@operation(
+    bp,
+    "/devices/<uuid:device_id>/commands",
+    Permission.SEND_COMMANDS,
+    "POST",
+    201,
+    (409,),
+    in_groups=True,
+)
 def queue_command(device_id: UUID, body: NewCommand) -> CommandAnswer:
     """Queue a command that the device collects at its next check-in.
 
@@ -159,7 +167,12 @@ def queue_command(device_id: UUID, body: NewCommand) -> CommandAnswer:
 
 
 @operation(
-    bp, "/commands/<uuid:command_id>/cancel", Permission.SEND_COMMANDS, "POST", refusals=(409,)
+    bp,
+    "/commands/<uuid:command_id>/cancel",
+    Permission.SEND_COMMANDS,
+    "POST",
+    refusals=(409,),
+    in_groups=True,
 )
 def cancel_command(command_id: UUID) -> CommandAnswer:
     """Take a queued command back; for a wipe this needs the permission `wipe_devices`."""
@@ -173,7 +186,12 @@ def cancel_command(command_id: UUID) -> CommandAnswer:
 
 
 @operation(
-    bp, "/commands/<uuid:command_id>/confirm", Permission.SEND_COMMANDS, "POST", refusals=(409,)
+    bp,
+    "/commands/<uuid:command_id>/confirm",
+    Permission.SEND_COMMANDS,
+    "POST",
+    refusals=(409,),
+    in_groups=True,
 )
 def confirm_command(command_id: UUID) -> CommandAnswer:
     """Say that a command is still wanted, after the database was restored from a backup."""
@@ -186,7 +204,7 @@ def confirm_command(command_id: UUID) -> CommandAnswer:
     return _answer(command)
 
 
-@operation(bp, "/devices/<uuid:device_id>/allowed-commands", Permission.VIEW)
+@operation(bp, "/devices/<uuid:device_id>/allowed-commands", Permission.VIEW, in_groups=True)
 def list_allowed_commands(device_id: UUID) -> AllowedCommands:
     """List every command with why the device cannot get it; empty: it can."""
     with reading() as session:

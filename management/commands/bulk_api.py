@@ -88,7 +88,7 @@ class Approval:
     """From the entry for approvals in one's authenticator app."""
 
 
-@operation(bp, "/bulk-commands", Permission.SEND_COMMANDS, "POST", 201, (409,))
+@operation(bp, "/bulk-commands", Permission.SEND_COMMANDS, "POST", 201, (409,), in_groups=True)
 def draft_bulk_command(body: NewBulkCommand) -> BulkAnswer:
     """Draft a bulk command: fix its list and learn who gets it. Nothing is sent yet.
 
@@ -101,7 +101,7 @@ def draft_bulk_command(body: NewBulkCommand) -> BulkAnswer:
         return _answer(batch, {}, 0)
 
 
-@operation(bp, "/bulk-commands/<uuid:batch_id>", Permission.VIEW)
+@operation(bp, "/bulk-commands/<uuid:batch_id>", Permission.VIEW, in_groups=True)
 def get_bulk_command(batch_id: UUID) -> BulkAnswer:
     """Get a bulk command with its progress."""
     with reading() as session:
@@ -111,7 +111,12 @@ def get_bulk_command(batch_id: UUID) -> BulkAnswer:
 
 
 @operation(
-    bp, "/bulk-commands/<uuid:batch_id>/confirm", Permission.SEND_COMMANDS, "POST", refusals=(409,)
+    bp,
+    "/bulk-commands/<uuid:batch_id>/confirm",
+    Permission.SEND_COMMANDS,
+    "POST",
+    refusals=(409,),
+    in_groups=True,
 )
 def confirm_bulk_command(batch_id: UUID, body: BulkConfirmation) -> BulkAnswer:
     """Let a draft go, by who drafted it. A wipe of many then waits for an approval."""
@@ -124,7 +129,9 @@ def confirm_bulk_command(batch_id: UUID, body: BulkConfirmation) -> BulkAnswer:
         return _answer(batch, {}, 0)
 
 
-@operation(bp, "/bulk-commands/<uuid:batch_id>/cancel", Permission.SEND_COMMANDS, "POST")
+@operation(
+    bp, "/bulk-commands/<uuid:batch_id>/cancel", Permission.SEND_COMMANDS, "POST", in_groups=True
+)
 def cancel_bulk_command(batch_id: UUID) -> BulkAnswer:
     """Take back what is not sent yet."""
     with transaction("cancel a bulk command") as session:

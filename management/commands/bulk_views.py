@@ -31,7 +31,7 @@ SHOWN = 200
 
 
 @bp.get("/new")
-@requires(Permission.SEND_COMMANDS)
+@requires(Permission.SEND_COMMANDS, in_groups=True)
 def new() -> ResponseReturnValue:
     """Show the form for the devices that were ticked, or for all that the filter finds."""
     ticked = _ticked(request.args.getlist("device"))
@@ -52,7 +52,7 @@ def new() -> ResponseReturnValue:
 
 
 @bp.post("")
-@requires(Permission.SEND_COMMANDS)
+@requires(Permission.SEND_COMMANDS, in_groups=True)
 def draft() -> ResponseReturnValue:
     """Fix the list of devices and show what would happen."""
     kind, reason = read_kind(), request.form.get("reason", "").strip()
@@ -66,7 +66,7 @@ def draft() -> ResponseReturnValue:
 
 
 @bp.get("/<uuid:batch_id>")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def show(batch_id: UUID) -> ResponseReturnValue:
     """Show a draft to be confirmed, or how far a bulk command is."""
     after = request.args.get("after")
@@ -102,7 +102,7 @@ def _page(confirmed: bool) -> str:
 
 
 @bp.post("/<uuid:batch_id>/confirm")
-@requires(Permission.SEND_COMMANDS)
+@requires(Permission.SEND_COMMANDS, in_groups=True)
 def confirm(batch_id: UUID) -> ResponseReturnValue:
     """Let it go, after the number of devices was typed."""
     with transaction("confirm a bulk command") as session:
@@ -117,7 +117,7 @@ def confirm(batch_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:batch_id>/cancel")
-@requires(Permission.SEND_COMMANDS)
+@requires(Permission.SEND_COMMANDS, in_groups=True)
 def cancel(batch_id: UUID) -> ResponseReturnValue:
     """Take back what is not sent yet."""
     with transaction("cancel a bulk command") as session:

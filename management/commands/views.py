@@ -24,7 +24,7 @@ bp = Blueprint("commands", __name__)
 
 
 @bp.get("/commands")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def index() -> ResponseReturnValue:
     """List commands, newest first, and bulk commands with their progress; filters in the address.
 
@@ -50,7 +50,7 @@ def index() -> ResponseReturnValue:
 
 
 @bp.get("/devices/<uuid:device_id>/commands")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def of_device(device_id: UUID) -> ResponseReturnValue:
     """Answer htmx with the commands of one device as they stand now."""
     with reading() as session:
@@ -62,7 +62,7 @@ def of_device(device_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/devices/<uuid:device_id>/commands")
-@requires(Permission.SEND_COMMANDS)
+@requires(Permission.SEND_COMMANDS, in_groups=True)
 def queue(device_id: UUID) -> ResponseReturnValue:
     """Queue a command that destroys nothing."""
     kind = read_kind()
@@ -72,7 +72,7 @@ def queue(device_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/devices/<uuid:device_id>/wipe")
-@requires(Permission.WIPE_DEVICES)
+@requires(Permission.WIPE_DEVICES, in_groups=True)
 def wipe(device_id: UUID) -> ResponseReturnValue:
     """Queue a wipe, after the device's name was typed and a reason given."""
     kind, reason = read_kind(), request.form.get("reason", "").strip()
@@ -109,7 +109,7 @@ def _queued_words(new: bool, undo: timedelta) -> str:
 
 
 @bp.post("/commands/<uuid:command_id>/cancel")
-@requires(Permission.SEND_COMMANDS)
+@requires(Permission.SEND_COMMANDS, in_groups=True)
 def cancel(command_id: UUID) -> ResponseReturnValue:
     """Take a queued command back; a wipe only by who may order one."""
     with transaction("cancel a command") as session:
@@ -122,7 +122,7 @@ def cancel(command_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/commands/<uuid:command_id>/retry")
-@requires(Permission.SEND_COMMANDS)
+@requires(Permission.SEND_COMMANDS, in_groups=True)
 def retry(command_id: UUID) -> ResponseReturnValue:
     """Queue an unsuccessful command again."""
     with transaction("retry a command") as session:
@@ -138,7 +138,7 @@ def retry(command_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/commands/<uuid:command_id>/confirm")
-@requires(Permission.SEND_COMMANDS)
+@requires(Permission.SEND_COMMANDS, in_groups=True)
 def confirm(command_id: UUID) -> ResponseReturnValue:
     """Say that a command is still wanted, after the database was restored from a backup."""
     with transaction("confirm a command") as session:

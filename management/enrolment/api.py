@@ -141,7 +141,7 @@ class RegistrationPage:
     next: str | None
 
 
-@operation(bp, "/invitations", Permission.VIEW)
+@operation(bp, "/invitations", Permission.VIEW, in_groups=True)
 def list_invitations(query: InvitationQuery) -> InvitationPage:
     """List invitations, newest first."""
     now = utc_now()
@@ -156,14 +156,14 @@ def list_invitations(query: InvitationQuery) -> InvitationPage:
     )
 
 
-@operation(bp, "/invitations/<uuid:invitation_id>", Permission.VIEW)
+@operation(bp, "/invitations/<uuid:invitation_id>", Permission.VIEW, in_groups=True)
 def get_invitation(invitation_id: UUID) -> InvitationAnswer:
     """Get one invitation as it stands now."""
     with reading() as session:
         return _answer(queries.get_invitation(session, invitation_id), utc_now())
 
 
-@operation(bp, "/invitations", Permission.INVITE, "POST", 201, (404, 409, 503))
+@operation(bp, "/invitations", Permission.INVITE, "POST", 201, (404, 409, 503), in_groups=True)
 def make_invitation(body: NewInvitation) -> InvitationMade:
     """Invite one person and get the key and link for the device."""
     now, keys = utc_now(), context().keys
@@ -189,7 +189,7 @@ def make_invitation(body: NewInvitation) -> InvitationMade:
     return _made(invitation, key, relays[0].devices_url, fingerprint, now)
 
 
-@operation(bp, "/enrolment-keys", Permission.INVITE, "POST", 201, (404, 409, 503))
+@operation(bp, "/enrolment-keys", Permission.INVITE, "POST", 201, (404, 409, 503), in_groups=True)
 def make_key(body: NewKey) -> InvitationMade:
     """Make a key for many devices; it is listed among the invitations."""
     now = utc_now()
@@ -215,7 +215,7 @@ def make_key(body: NewKey) -> InvitationMade:
     return _made(invitation, key, relays[0].devices_url, fingerprint, now)
 
 
-@operation(bp, "/registrations", Permission.VIEW)
+@operation(bp, "/registrations", Permission.VIEW, in_groups=True)
 def list_registrations(query: RegistrationQuery) -> RegistrationPage:
     """List registered devices, invitations that nobody used, or failed enrolments."""
     place = Cursor(*time_cursor(query.after)) if query.after else None
@@ -226,7 +226,12 @@ def list_registrations(query: RegistrationQuery) -> RegistrationPage:
 
 
 @operation(
-    bp, "/invitations/<uuid:invitation_id>/cancel", Permission.INVITE, "POST", refusals=(409,)
+    bp,
+    "/invitations/<uuid:invitation_id>/cancel",
+    Permission.INVITE,
+    "POST",
+    refusals=(409,),
+    in_groups=True,
 )
 def cancel_invitation(invitation_id: UUID) -> InvitationAnswer:
     """Let the invitation's key open nothing any more."""

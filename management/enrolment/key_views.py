@@ -13,7 +13,7 @@ from management.audit.notes import note
 from management.enrolment import service
 from management.enrolment.rules import MOST_DEVICES
 from management.groups.models import ROOT_GROUP
-from management.groups.queries import read_tree
+from management.groups.queries import read_tree, shown_tree
 from management.groups.rules import full_name, ordered
 from management.policies.queries import list_policies
 from management.shown import zone
@@ -25,14 +25,14 @@ bp = Blueprint("enrolment_keys", __name__, url_prefix="/enrolment-keys")
 
 
 @bp.get("/new")
-@requires(Permission.INVITE)
+@requires(Permission.INVITE, in_groups=True)
 def new() -> ResponseReturnValue:
     """Show the form."""
     return _form({})
 
 
 @bp.post("")
-@requires(Permission.INVITE)
+@requires(Permission.INVITE, in_groups=True)
 def make() -> ResponseReturnValue:
     """Make a key and show it."""
     form = request.form
@@ -64,10 +64,11 @@ def make() -> ResponseReturnValue:
 def _form(errors: dict[str, str]) -> ResponseReturnValue:
     with reading() as session:
         policies, tree = list_policies(session), read_tree(session)
+        shown = shown_tree(session)
     page = render_template(
         "enrolment/new_key.html",
         policies=policies,
-        groups=[(node.id, full_name(tree, node.id)) for _, node in ordered(tree)],
+        groups=[(node.id, full_name(tree, node.id)) for _, node in ordered(shown)],
         form=request.form,
         errors=errors,
         until=(utc_now() + timedelta(days=365)).date().isoformat(),

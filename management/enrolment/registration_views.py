@@ -13,7 +13,7 @@ bp = Blueprint("registrations", __name__, url_prefix="/registrations")
 
 
 @bp.get("")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def index() -> ResponseReturnValue:
     """Show one of the three lists, newest first; which one is in the address."""
     which, text = request.args.get("which", "registered"), request.args.get("q", "")[:200]

@@ -28,7 +28,8 @@ from management.enrolment.rules import (
 from management.groups.models import ROOT_GROUP
 from management.groups.queries import get_group
 from management.keys import Keys
-from management.policies.queries import get_policy
+from management.limits import seeing_all
+from management.policies.queries import get_policy, require_seen
 from management.relays.service import acknowledge, announce_device
 from runtime.errors import RefusedError
 
@@ -85,12 +86,19 @@ def make_key(
     key = preset.strip().upper() or new_key()
     if why := preset_problem(key):
         raise RefusedError(why)
-    if find_by_key(session, key) is not None:
+    with seeing_all(session):
+        used = find_by_key(session, key) is not None
+    if used:
         raise RefusedError("This key was used before. Choose another one.")
     return _keep(
         session, keys, key, "", purpose, policy_id, group_id, most_devices, asks_user,
         by, now, expires_at,
     )  # fmt: skip
+
+
+def _seen_policy(session: Session, policy_id: UUID) -> UUID:
+    require_seen(session, policy_id)
+    return get_policy(session, policy_id).id
 
 
 def _keep(
@@ -117,7 +125,7 @@ def _keep(
         devices=0,
         asks_user=asks_user,
         group_id=get_group(session, group_id).id,
-        policy_id=policy_id and get_policy(session, policy_id).id,
+        policy_id=policy_id and _seen_policy(session, policy_id),
         key_hash=key_hash(key),
         key_sealed=keys.seal(key),
         created_at=now,

@@ -15,7 +15,7 @@ from management.enrolment.models import Invitation
 from management.enrolment.queries import Cursor
 from management.enrolment.rules import LONGEST, InvitationState
 from management.groups.models import ROOT_GROUP
-from management.groups.queries import read_tree
+from management.groups.queries import read_tree, shown_tree
 from management.groups.rules import full_name, ordered
 from management.paging import PAGE, cut, time_cursor
 from management.policies.queries import get_policy, list_policies
@@ -31,7 +31,7 @@ MOST_AT_ONCE = 50
 
 
 @bp.get("")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def index() -> ResponseReturnValue:
     """List invitations, newest first; filters are in the address."""
     now, text = utc_now(), request.args.get("q", "")[:200]
@@ -52,7 +52,7 @@ def index() -> ResponseReturnValue:
 
 
 @bp.get("/new")
-@requires(Permission.INVITE)
+@requires(Permission.INVITE, in_groups=True)
 def new() -> ResponseReturnValue:
     """Show the form."""
     return _form({})
@@ -61,10 +61,11 @@ def new() -> ResponseReturnValue:
 def _form(errors: dict[str, str]) -> ResponseReturnValue:
     with reading() as session:
         policies, tree = list_policies(session), read_tree(session)
+        shown = shown_tree(session)
     page = render_template(
         "enrolment/new.html",
         policies=policies,
-        groups=[(node, full_name(tree, node.id)) for _, node in ordered(tree)],
+        groups=[(node, full_name(tree, node.id)) for _, node in ordered(shown)],
         days=DAYS,
         form=request.form,
         errors=errors,
@@ -74,7 +75,7 @@ def _form(errors: dict[str, str]) -> ResponseReturnValue:
 
 
 @bp.post("")
-@requires(Permission.INVITE)
+@requires(Permission.INVITE, in_groups=True)
 def invite() -> ResponseReturnValue:
     """Invite one person, or one for each line."""
     people = [_person(line) for line in request.form.get("people", "").splitlines() if line.strip()]
@@ -142,7 +143,7 @@ def _errors(people: list[tuple[str, str]]) -> dict[str, str]:
 
 
 @bp.get("/<uuid:invitation_id>")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def show(invitation_id: UUID) -> ResponseReturnValue:
     """Show one invitation; whoever may invite also sees the key, QR code and link."""
     now = utc_now()
@@ -174,7 +175,7 @@ def show(invitation_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:invitation_id>/cancel")
-@requires(Permission.INVITE)
+@requires(Permission.INVITE, in_groups=True)
 def cancel(invitation_id: UUID) -> ResponseReturnValue:
     """Let the key open nothing any more."""
     with transaction("cancel an invitation") as session:

@@ -75,7 +75,7 @@ class UserMade:
     password: str
 
 
-@operation(bp, "/enrolment-users", Permission.VIEW)
+@operation(bp, "/enrolment-users", Permission.VIEW, in_groups=True)
 def list_users(query: UserQuery) -> UserPage:
     """List users by name."""
     place = name_cursor(query.after) if query.after else None
@@ -88,7 +88,7 @@ def list_users(query: UserQuery) -> UserPage:
     )
 
 
-@operation(bp, "/enrolment-users", Permission.INVITE, "POST", 201, (404, 409))
+@operation(bp, "/enrolment-users", Permission.INVITE, "POST", 201, (404, 409), in_groups=True)
 def add_user(body: NewUser) -> UserMade:
     """Add a user."""
     with transaction("add a user") as session:
@@ -106,7 +106,9 @@ def add_user(body: NewUser) -> UserMade:
     return UserMade(user=_answer(user), password=password)
 
 
-@operation(bp, "/enrolment-users/<uuid:user_id>/password", Permission.INVITE, "POST")
+@operation(
+    bp, "/enrolment-users/<uuid:user_id>/password", Permission.INVITE, "POST", in_groups=True
+)
 def new_password(user_id: UUID) -> UserMade:
     """Give a fresh password and end the wait after wrong ones."""
     with transaction("give a user a password") as session:
@@ -115,13 +117,13 @@ def new_password(user_id: UUID) -> UserMade:
     return UserMade(user=_answer(user), password=password)
 
 
-@operation(bp, "/enrolment-users/<uuid:user_id>/disable", Permission.INVITE, "POST")
+@operation(bp, "/enrolment-users/<uuid:user_id>/disable", Permission.INVITE, "POST", in_groups=True)
 def disable_user(user_id: UUID) -> UserAnswer:
     """Let the user enrol no more devices."""
     return _set_disabled(user_id, True)
 
 
-@operation(bp, "/enrolment-users/<uuid:user_id>/enable", Permission.INVITE, "POST")
+@operation(bp, "/enrolment-users/<uuid:user_id>/enable", Permission.INVITE, "POST", in_groups=True)
 def enable_user(user_id: UUID) -> UserAnswer:
     """Let the user enrol devices again."""
     return _set_disabled(user_id, False)

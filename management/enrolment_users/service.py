@@ -16,6 +16,7 @@ from management.enrolment_users.models import EnrolmentUser, UserTry
 from management.enrolment_users.queries import find_user, get_user
 from management.enrolment_users.rules import FORGET_FAILURES_AFTER, Proven, name_hash, wait
 from management.groups.queries import get_group
+from management.limits import require_group, seeing_all
 from runtime.errors import RefusedError
 
 _PROBLEMS = {
@@ -43,7 +44,10 @@ def add_user(
         raise RefusedError("A user name has 1 to 100 characters and no space.")
     if "@" not in address or len(address) > 254 or any(c.isspace() for c in address):
         raise RefusedError("A user needs a mail address: mail access follows it.")
-    if find_user(session, normal) is not None:
+    require_group(session, group_id)
+    with seeing_all(session):
+        taken = find_user(session, normal) is not None
+    if taken:
         raise RefusedError("There is a user of this name already.")
     password = password or token_urlsafe(12)
     user = EnrolmentUser(

@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from management.access import Permission, requires, signed_in_name
 from management.audit.notes import note
 from management.enrolment_users import queries, service
-from management.groups.queries import read_tree
+from management.groups.queries import read_tree, shown_tree
 from management.groups.rules import full_name, ordered
 from management.paging import PAGE, cut, name_cursor
 from management.web import is_fragment, reading, transaction
@@ -20,14 +20,14 @@ bp = Blueprint("enrolment_users", __name__, url_prefix="/enrolment-users")
 
 
 @bp.get("")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def index() -> ResponseReturnValue:
     """List users by name."""
     return _page({})
 
 
 @bp.post("")
-@requires(Permission.INVITE)
+@requires(Permission.INVITE, in_groups=True)
 def add() -> ResponseReturnValue:
     """Add a user and show the password once."""
     form = request.form
@@ -52,7 +52,7 @@ def add() -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:user_id>/password")
-@requires(Permission.INVITE)
+@requires(Permission.INVITE, in_groups=True)
 def password(user_id: UUID) -> ResponseReturnValue:
     """Give a fresh password and end the wait after wrong ones."""
     with transaction("give a user a password") as session:
@@ -63,7 +63,7 @@ def password(user_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:user_id>/disable")
-@requires(Permission.INVITE)
+@requires(Permission.INVITE, in_groups=True)
 def disable(user_id: UUID) -> ResponseReturnValue:
     """Let the user enrol no more devices, or again."""
     disabled = request.form.get("disabled") == "yes"
@@ -87,10 +87,10 @@ def _page(errors: dict[str, str]) -> ResponseReturnValue:
     with reading() as session:
         place = name_cursor(after) if after else None
         found = queries.list_users(session, text, place, PAGE + 1)
-        tree = read_tree(session)
+        tree, choices = read_tree(session), shown_tree(session)
     shown, following = cut(found, PAGE, lambda row: (row.name, row.id))
     more = url_for("enrolment_users.index", q=text, after=following) if following else ""
-    names = {node.id: full_name(tree, node.id) for _depth, node in ordered(tree)}
+    names = {node.id: full_name(tree, node.id) for _depth, node in ordered(choices)}
     page = "enrolment/user_rows.html" if is_fragment() else "enrolment/users.html"
     answer = render_template(
         page, users=shown, more=more, text=text, groups=names, form=request.form, errors=errors

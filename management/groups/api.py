@@ -16,6 +16,7 @@ from management.groups.models import ROOT_GROUP
 from management.groups.queries import DevicePolicy
 from management.groups.rules import LONGEST_NAME, Node, Tree, asked, full_name, ordered
 from management.listing.queries import count_in_groups
+from management.policies.queries import require_seen
 from management.web import reading, transaction
 from runtime.clock import utc_now
 
@@ -142,12 +143,13 @@ class DevicePolicyAnswer:
     not_applied_since: datetime | None
 
 
-@operation(bp, "/groups", Permission.VIEW)
+@operation(bp, "/groups", Permission.VIEW, in_groups=True)
 def list_groups() -> Groups:
     """List all groups with their policies and numbers of devices."""
     with reading() as session:
         tree, counts = queries.read_tree(session), count_in_groups(session)
-    found = (_group(tree, node, depth, counts.get(node.id, 0)) for depth, node in ordered(tree))
+        shown = queries.shown_tree(session)
+    found = (_group(tree, node, depth, counts.get(node.id, 0)) for depth, node in ordered(shown))
     return Groups(items=tuple(found))
 
 
@@ -196,7 +198,7 @@ def move_group_devices(group_id: UUID, body: GroupMove) -> Groups:
     return list_groups()
 
 
-@operation(bp, "/devices/<uuid:device_id>/policy", Permission.VIEW)
+@operation(bp, "/devices/<uuid:device_id>/policy", Permission.VIEW, in_groups=True)
 def get_device_policy(device_id: UUID) -> DevicePolicyAnswer:
     """Get what a device is asked, what it applied, and what it could not apply and why."""
     with reading() as session:
@@ -204,13 +206,19 @@ def get_device_policy(device_id: UUID) -> DevicePolicyAnswer:
 
 
 @operation(
-    bp, "/devices/<uuid:device_id>/policy", Permission.CHANGE_POLICIES, "PUT", refusals=(409,)
+    bp,
+    "/devices/<uuid:device_id>/policy",
+    Permission.CHANGE_POLICIES,
+    "PUT",
+    refusals=(409,),
+    in_groups=True,
 )
 def place_device(device_id: UUID, body: DevicePlace) -> DevicePolicyAnswer:
     """Put a device into a group, with the policy of the group or one of its own."""
     with transaction("place a device") as session:
         now, by = utc_now(), signed_in_name()
         service.move_device(session, device_id, body.group_id, by, now)
+        require_seen(session, body.policy_id)
         service.give_own_policy(session, device_id, body.policy_id, by, now)
         said = {"group": str(body.group_id), "own_policy": str(body.policy_id or "")}
         note(session, "device.place", device_id, body.because, **said)

@@ -1,7 +1,7 @@
 """Reads groups, what holds in them, and what a device applied of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from management.devices.queries import get_device, get_facts
 from management.devices.rules import Fact, FactKind
 from management.groups.models import ROOT_GROUP, Group
 from management.groups.rules import PLATFORMS, Asked, Node, Tree, asked, below
+from management.limits import groups_of, require_group
 from management.policies.catalogue.all import BY_NAME
 from management.policies.models import Policy, PolicyVersion
 from management.policies.queries import current_version, default_policy, get_policy
@@ -35,10 +36,23 @@ def node(group: Group) -> Node:
 
 def get_group(session: Session, group_id: UUID) -> Group:
     """Return the group; NotFoundError when there is none with this id."""
+    require_group(session, group_id)
     found = session.get(Group, group_id)
     if found is None:
         raise NotFoundError("There is no such group.")
     return found
+
+
+def shown_tree(session: Session) -> dict[UUID, Node]:
+    """Return the groups that whoever asks sees: a forest, where what is above is not theirs."""
+    tree, seen = read_tree(session), groups_of(session)
+    if seen is None:
+        return tree
+    return {
+        one.id: one if one.parent_id in seen else replace(one, parent_id=None)
+        for one in tree.values()
+        if one.id in seen
+    }
 
 
 def group_ids_below(session: Session, group_id: UUID) -> tuple[UUID, ...]:

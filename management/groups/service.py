@@ -25,6 +25,7 @@ from management.groups.queries import (
     read_tree,
 )
 from management.groups.rules import PLATFORMS, Node, Tree
+from management.limits import require_group
 from management.policies.queries import get_policy
 from management.work.service import enqueue
 from runtime.errors import NotFoundError, RefusedError
@@ -195,6 +196,7 @@ def _move(
     session: Session, tree: Tree, device: Device, group_id: UUID, by: str, now: datetime
 ) -> bool:
     """Put a locked device into a group; return whether it has another policy now."""
+    require_group(session, group_id)
     if group_id not in tree:
         raise NotFoundError("There is no such group.")
     device.group_id = group_id

@@ -13,7 +13,7 @@ from management.groups.models import ROOT_GROUP, UNAUTHORIZED_GROUP
 from management.groups.queries import policies_in
 from management.groups.rules import PLATFORMS, below, full_name, ordered
 from management.listing.queries import count_in_groups
-from management.policies.queries import list_policies
+from management.policies.queries import list_policies, require_seen
 from management.web import reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError
@@ -22,13 +22,14 @@ bp = Blueprint("groups", __name__, url_prefix="/groups")
 
 
 @bp.get("")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def index() -> ResponseReturnValue:
     """Show the tree with devices and policies."""
     with reading() as session:
         tree, counts = queries.read_tree(session), count_in_groups(session)
+        shown = queries.shown_tree(session)
         names = {policy.id: policy.name for policy in list_policies(session)}
-    rows = [(depth, node, policies_in(tree, node.id)) for depth, node in ordered(tree)]
+    rows = [(depth, node, policies_in(tree, node.id)) for depth, node in ordered(shown)]
     return render_template("groups/index.html", rows=rows, counts=counts, names=names, tree=tree)
 
 
@@ -45,19 +46,20 @@ def create() -> ResponseReturnValue:
 
 
 @bp.get("/<uuid:group_id>")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def show(group_id: UUID) -> ResponseReturnValue:
     """Show one group: name, place, policies; and what can be done with it."""
     with reading() as session:
         group, tree = queries.get_group(session, group_id), queries.read_tree(session)
         counts, policies = count_in_groups(session), list_policies(session)
+        shown = queries.shown_tree(session)
     inside = below(tree, group_id)
     return render_template(
         "groups/show.html",
         group=group,
         node=tree[group_id],
         tree=tree,
-        places=[(node, full_name(tree, node.id)) for _depth, node in ordered(tree)],
+        places=[(node, full_name(tree, node.id)) for _depth, node in ordered(shown)],
         inside=inside,
         counts=counts,
         policies=policies,
@@ -114,17 +116,17 @@ def move_devices(group_id: UUID) -> ResponseReturnValue:
 
 
 @bp.get("/of-device/<uuid:device_id>")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def of_device(device_id: UUID) -> ResponseReturnValue:
     """Show a device's group and policy: asked, applied, and what it could not apply."""
     with reading() as session:
         found = queries.read_device_policy(session, device_id)
-        policies = list_policies(session)
+        policies, shown = list_policies(session), queries.shown_tree(session)
     return render_template(
         "groups/of_device.html",
         d=found,
         full=full_name(found.tree, found.group.id),
-        places=[(node, full_name(found.tree, node.id)) for _d, node in ordered(found.tree)],
+        places=[(node, full_name(found.tree, node.id)) for _d, node in ordered(shown)],
         policies=policies,
         names={policy.id: policy.name for policy in policies},
         missed=queries.explain_missed(found),
@@ -132,13 +134,14 @@ def of_device(device_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/of-device/<uuid:device_id>")
-@requires(Permission.CHANGE_POLICIES)
+@requires(Permission.CHANGE_POLICIES, in_groups=True)
 def place_device(device_id: UUID) -> ResponseReturnValue:
     """Put a device into a group, and give it the group's policy or one of its own."""
     reason, group_id, policy_id = _reason(), _needed("group"), _id("policy")
     with transaction("place a device") as session:
         now, by = utc_now(), signed_in_name()
         service.move_device(session, device_id, group_id, by, now)
+        require_seen(session, policy_id)
         service.give_own_policy(session, device_id, policy_id, by, now)
         said = {"group": str(group_id), "own_policy": str(policy_id or "")}
         note(session, "device.place", device_id, reason, **said)
@@ -147,12 +150,13 @@ def place_device(device_id: UUID) -> ResponseReturnValue:
 
 
 @bp.get("/of-policy/<uuid:policy_id>")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def of_policy(policy_id: UUID) -> ResponseReturnValue:
     """List the groups that have a policy themselves."""
     with reading() as session:
-        tree = queries.read_tree(session)
-    found = queries.groups_of_policy(tree, policy_id)
+        require_seen(session, policy_id)
+        tree, shown = queries.read_tree(session), queries.shown_tree(session)
+    found = queries.groups_of_policy(shown, policy_id)
     places = [(node, full_name(tree, node.id), platform) for node, platform in found]
     return render_template("groups/of_policy.html", places=places)
 

@@ -1,20 +1,21 @@
 """The devices of a filter as CSV that a spreadsheet can open without harm."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from io import StringIO
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from management.database import Database
 from management.devices.models import Device, DeviceJudgement
 from management.listing.models import DeviceListing
 from management.listing.plan import Place, make_plan
 from management.listing.queries import list_places
 from management.listing.rules import DeviceFilter
 
+Reading = Callable[[], AbstractContextManager[Session]]
 STEP = 1_000
 """Devices that are read at once: memory and read transactions stay small."""
 HEAD = (
@@ -32,18 +33,18 @@ _COLUMNS = (
 
 
 def as_csv(
-    database: Database,
+    open_reading: Reading,
     wanted: DeviceFilter,
     groups: Mapping[str, str],
     policies: Mapping[str, str],
 ) -> Iterator[str]:
-    """Yield the file in parts, in the order of the list."""
+    """Yield the file in parts, in the order of the list; *open_reading* gives each its session."""
     yield "\ufeff" + _lines([HEAD])
     after: Place | None = None
-    with database.reading() as session:
+    with open_reading() as session:
         plan = make_plan(session, wanted)
     while True:
-        with database.reading() as session:
+        with open_reading() as session:
             places, after = list_places(session, plan, after, STEP)
             rows = _read(session, places)
         if rows:
@@ -65,7 +66,7 @@ def _read(session: Session, places: list[Place]) -> list[tuple[object, ...]]:
         .where(DeviceListing.id.in_([place.id for place in places]))
     )
     found = {row[0]: tuple(row[1:]) for row in session.execute(wanted)}
-    return [found[place.id] for place in places]
+    return [found[place.id] for place in places if place.id in found]
 
 
 def _fields(

@@ -65,7 +65,7 @@ class DeviceTally(Base):
     platform: Mapped[str] = mapped_column(Unicode(20))
     enrolment: Mapped[str] = mapped_column(Unicode(20))
     ownership: Mapped[str] = mapped_column(Unicode(20))
-    group_id: Mapped[UUID]
+    group_id: Mapped[UUID] = mapped_column(index=True)
     policy_id: Mapped[UUID]
     mail: Mapped[str] = mapped_column(Unicode(20))
     rules: Mapped[str] = mapped_column(Unicode(500))
@@ -82,6 +82,7 @@ class SystemTally(Base):
     number: Mapped[int]
     platform: Mapped[str] = mapped_column(Unicode(20))
     enrolment: Mapped[str] = mapped_column(Unicode(20))
+    group_id: Mapped[UUID] = mapped_column(index=True)
     os: Mapped[str] = mapped_column(Unicode(10))
     patch: Mapped[str] = mapped_column(Unicode(10))
     patterns: Mapped[str] = mapped_column(Unicode(40))

@@ -8,11 +8,13 @@ that the list in the order of names soon meets some (`listing.scan`).
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from management.devices.models import Device
+from management.limits import groups_of, is_one_of
 from management.listing.models import DeviceListing, DeviceTally, DeviceToken, SystemTally
 from management.listing.rules import CAP, DeviceFilter, asked_words, behind
 from management.policies.models import Group
@@ -93,9 +95,10 @@ def make_plan(session: Session, wanted: DeviceFilter, bounded: bool = False) -> 
     are enough (`Plan.cut`); else such a plan is not driven.
     """
     words = asked_words(wanted.text)
-    shapes, systems = _of_devices(wanted), _of_systems(wanted)
+    seen = _seen(session)
+    shapes, systems = _of_devices(wanted, seen), _of_systems(wanted, seen)
     if systems is not None and shapes is not None and not _needs_devices(wanted):
-        shapes = None  # the versions' tally knows system and enrolment too
+        shapes = None  # the versions' tally knows system, enrolment and group too
     parts = [
         _Part(_sum(session, tally, asked), column, tally, asked)
         for tally, column, asked in (
@@ -181,24 +184,37 @@ def _sum(session: Session, tally: Any, asked: Conditions) -> int:
 
 
 def _needs_devices(wanted: DeviceFilter) -> bool:
-    return bool(
-        wanted.rule or wanted.group_id or any(getattr(wanted, name) for name in _OF_DEVICES)
-    )
+    return bool(wanted.rule or any(getattr(wanted, name) for name in _OF_DEVICES))
 
 
-def _of_devices(wanted: DeviceFilter) -> Conditions | None:
+def _seen(session: Session) -> Sequence[UUID] | None:
+    """Return the groups that whoever asks may see, None for all: part of every filter."""
+    groups = groups_of(session)
+    return None if groups is None else sorted(groups)
+
+
+def _of_devices(wanted: DeviceFilter, seen: Sequence[UUID] | None) -> Conditions | None:
     found = _equal(DeviceTally, wanted, (*_OF_BOTH, *_OF_DEVICES))
+    found += _of_groups(DeviceTally, wanted, seen)
     if wanted.rule:
         found.append(DeviceTally.rules.contains(f"|{wanted.rule}|", autoescape=True))
-    if wanted.group_id is not None:
-        found.append(DeviceTally.group_id.in_(groups_below(wanted)))
     return found or None
 
 
-def _of_systems(wanted: DeviceFilter) -> Conditions | None:
+def _of_systems(wanted: DeviceFilter, seen: Sequence[UUID] | None) -> Conditions | None:
     if not any(getattr(wanted, name) for name in _OF_SYSTEMS):
         return None
-    return _equal(SystemTally, wanted, (*_OF_BOTH, *_OF_SYSTEMS))
+    found = _equal(SystemTally, wanted, (*_OF_BOTH, *_OF_SYSTEMS))
+    return found + _of_groups(SystemTally, wanted, seen)
+
+
+def _of_groups(tally: Any, wanted: DeviceFilter, seen: Sequence[UUID] | None) -> Conditions:
+    found: Conditions = []
+    if wanted.group_id is not None:
+        found.append(tally.group_id.in_(groups_below(wanted)))
+    if seen is not None:
+        found.append(is_one_of(tally.group_id, seen))
+    return found
 
 
 def _equal(tally: Any, wanted: DeviceFilter, names: Sequence[str]) -> Conditions:

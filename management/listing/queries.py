@@ -246,7 +246,8 @@ def _load(session: Session, places: Sequence[Place]) -> list[ListedDevice]:
             .where(DeviceListing.id.in_(ids))
         )
         rows |= {row_id: (device, judged) for row_id, device, judged in found}
-    return [_row(*rows[place.id], place) for place in places]
+    # One may have left the groups of whoever asks since the list was read.
+    return [_row(*rows[place.id], place) for place in places if place.id in rows]
 
 
 def _row(device: Device, judged: DeviceJudgement, place: Place) -> ListedDevice:

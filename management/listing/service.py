@@ -118,6 +118,7 @@ def listed(row: Row[Any]) -> Listed:
     system = {
         "platform": platform,
         "enrolment": enrolment,
+        "group_id": row.group_id,
         "os": rules.os_label(os),
         "patch": rules.patch_label(patch),
         "patterns": rules.patterns_label(patterns),

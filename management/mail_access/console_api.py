@@ -105,7 +105,7 @@ class Connectors:
     items: tuple[ConnectorAnswer, ...]
 
 
-@operation(bp, "/mail-access/partnerships", Permission.VIEW)
+@operation(bp, "/mail-access/partnerships", Permission.VIEW, in_groups=True)
 def list_partnerships(query: PartnershipQuery) -> PartnershipPage:
     """List mail partnerships with what is wanted for each and why."""
     after = number_cursor(query.after) if query.after else 0

@@ -33,7 +33,7 @@ __all__ = ["bp", "connector_views", "phone_views", "settings_views"]
 
 
 @bp.get("")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def index() -> ResponseReturnValue:
     """List partnerships; every filter is in the address."""
     wanted, after = read_filter(request.args), request.args.get("after")
@@ -80,7 +80,7 @@ def _page_after(last: int) -> str:
 
 
 @bp.get("/partnerships/<int:partnership_id>")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def show(partnership_id: int) -> ResponseReturnValue:
     """Show one partnership: what is wanted and why, its device, its history."""
     with reading() as session:

@@ -128,7 +128,7 @@ class DeviceDetails:
     """When it began to use its present certificate, if not at its enrolment."""
 
 
-@operation(bp, "/devices", Permission.VIEW)
+@operation(bp, "/devices", Permission.VIEW, in_groups=True)
 def list_devices(query: DeviceQuery) -> DevicePage:
     """List devices with their state."""
     fields = {field: getattr(query, field) for field in NAMES.values()}
@@ -144,7 +144,7 @@ def list_devices(query: DeviceQuery) -> DevicePage:
     )
 
 
-@operation(bp, "/devices/<uuid:device_id>", Permission.VIEW)
+@operation(bp, "/devices/<uuid:device_id>", Permission.VIEW, in_groups=True)
 def get_device(device_id: UUID) -> DeviceDetails:
     """Get one device."""
     with reading() as session:

@@ -17,13 +17,14 @@ from management.overview.queries import read_device_page
 from management.overview.service import retire_device
 from management.overview.why_views import picked
 from management.paging import PAGE, number_cursor, write_cursor
+from management.policies.queries import require_seen
 from management.terms.queries import terms_of
 from management.web import is_fragment, reading, transaction
 from runtime.clock import utc_now
 
 
 @bp.get("/<uuid:device_id>")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def show(device_id: UUID) -> ResponseReturnValue:
     """Show one device: state and reasons, facts, commands, apps, mail, activity, incidents."""
     with reading() as session:
@@ -43,7 +44,7 @@ def show(device_id: UUID) -> ResponseReturnValue:
 
 
 @bp.get("/<uuid:device_id>/log")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def log(device_id: UUID) -> ResponseReturnValue:
     """List everything that was said of the device, newest first."""
     before = request.args.get("after")
@@ -60,7 +61,7 @@ def log(device_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:device_id>/policy")
-@requires(Permission.CHANGE_POLICIES)
+@requires(Permission.CHANGE_POLICIES, in_groups=True)
 def assign_policy(device_id: UUID) -> ResponseReturnValue:
     """Let another policy hold for the device."""
     try:
@@ -68,6 +69,7 @@ def assign_policy(device_id: UUID) -> ResponseReturnValue:
     except ValueError:
         abort(400, _("Choose a policy."))
     with transaction("assign a policy") as session:
+        require_seen(session, policy_id)
         service.assign_policy(session, device_id, policy_id, signed_in_name(), utc_now())
         note(session, "device.assign_policy", device_id, policy=str(policy_id))
     flash(_("The policy holds from now on; the device gets it at its next check-in."))
@@ -75,7 +77,7 @@ def assign_policy(device_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:device_id>/retire")
-@requires(Permission.SEND_COMMANDS)
+@requires(Permission.SEND_COMMANDS, in_groups=True)
 def retire(device_id: UUID) -> ResponseReturnValue:
     """End the enrolment: no mailbox, no mail. Its history stays."""
     reason = request.form.get("reason", "").strip()

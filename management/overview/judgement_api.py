@@ -137,7 +137,7 @@ class ExplanationAnswer:
     contradictions: tuple[ContradictionAnswer, ...]
 
 
-@operation(bp, "/devices/<uuid:device_id>/judgement", Permission.VIEW)
+@operation(bp, "/devices/<uuid:device_id>/judgement", Permission.VIEW, in_groups=True)
 def get_device_judgement(device_id: UUID) -> JudgementAnswer:
     """Get the stored judgement of a device, which mail access and the console read too."""
     with reading() as session:
@@ -145,7 +145,7 @@ def get_device_judgement(device_id: UUID) -> JudgementAnswer:
         return answer_of(get_judgement(session, device_id))
 
 
-@operation(bp, "/devices/<uuid:device_id>/explanation", Permission.VIEW)
+@operation(bp, "/devices/<uuid:device_id>/explanation", Permission.VIEW, in_groups=True)
 def explain_device(device_id: UUID, query: ExplainQuery) -> ExplanationAnswer:
     """Explain how a device stands, or stood at a past instant."""
     with reading() as session:

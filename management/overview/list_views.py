@@ -17,7 +17,7 @@ from werkzeug.datastructures import MultiDict
 from management import words
 from management.access import Permission, requires, signed_in_name
 from management.audit.notes import note
-from management.groups.queries import read_tree
+from management.groups.queries import read_tree, shown_tree
 from management.groups.rules import full_name, ordered
 from management.listing import queries, saved
 from management.listing.address import (
@@ -31,7 +31,7 @@ from management.listing.address import (
 from management.listing.export import as_csv
 from management.listing.rules import SORTS
 from management.policies.queries import list_policies
-from management.web import context, is_fragment, reading, transaction
+from management.web import is_fragment, reader, reading, transaction
 from runtime.clock import utc_now
 
 bp = Blueprint("devices", __name__, url_prefix="/devices")
@@ -39,7 +39,7 @@ Labels = dict[str, Any]
 
 
 @bp.get("")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def index() -> ResponseReturnValue:
     """List devices; every filter is in the address."""
     wanted, sort = read_filter(request.args), read_sort(request.args)
@@ -112,15 +112,15 @@ def _chips(said: dict[str, str], labels: Labels) -> Iterator[Chip]:
 
 
 def _labels(session: Session) -> Labels:
-    tree = read_tree(session)
+    tree, shown = read_tree(session), shown_tree(session)
     return {
-        "group": {str(node.id): full_name(tree, node.id) for _depth, node in ordered(tree)},
+        "group": {str(node.id): full_name(tree, node.id) for _depth, node in ordered(shown)},
         "policy": {str(policy.id): policy.name for policy in list_policies(session)},
     }
 
 
 @bp.get("/devices.csv")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def export() -> ResponseReturnValue:
     """Send what the filter finds as a file, read and sent a part at a time."""
     wanted = read_filter(request.args)
@@ -128,14 +128,14 @@ def export() -> ResponseReturnValue:
         note(session, "device.export", "devices", query=own_query(request.args))
         labels = _labels(session)
     return Response(
-        as_csv(context().database, wanted, labels["group"], labels["policy"]),
+        as_csv(reader(), wanted, labels["group"], labels["policy"]),
         mimetype="text/csv; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="devices.csv"'},
     )
 
 
 @bp.post("/views")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def save_view() -> ResponseReturnValue:
     """Keep the filter of the list under a name."""
     name = request.form.get("name", "").strip()
@@ -151,7 +151,7 @@ def save_view() -> ResponseReturnValue:
 
 
 @bp.post("/views/<uuid:view_id>/delete")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def delete_view(view_id: UUID) -> ResponseReturnValue:
     """Delete a view of one's own."""
     with transaction("delete a view") as session:

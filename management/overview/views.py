@@ -19,7 +19,7 @@ bp = Blueprint("overview", __name__)
 
 
 @bp.get("/")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def dashboard() -> ResponseReturnValue:
     """Show how the fleet stands; htmx asks again for the cards every half minute."""
     with reading() as session:

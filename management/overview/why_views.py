@@ -18,7 +18,7 @@ bp = Blueprint("why", __name__, url_prefix="/devices")
 
 
 @bp.get("/<uuid:device_id>/why")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def show(device_id: UUID) -> ResponseReturnValue:
     """Explain the device at the moment in the address, or now."""
     text = request.args.get("at", "")

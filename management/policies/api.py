@@ -98,7 +98,7 @@ class PolicyChange:
     because: Reason
 
 
-@operation(bp, "/policies", Permission.VIEW)
+@operation(bp, "/policies", Permission.VIEW, in_groups=True)
 def list_policies() -> Policies:
     """List the policies."""
     with reading() as session:
@@ -107,18 +107,20 @@ def list_policies() -> Policies:
     return Policies(items=tuple(map(_answer, found, versions)))
 
 
-@operation(bp, "/policies/<uuid:policy_id>", Permission.VIEW)
+@operation(bp, "/policies/<uuid:policy_id>", Permission.VIEW, in_groups=True)
 def get_policy(policy_id: UUID) -> PolicyAnswer:
     """Get one policy."""
     with reading() as session:
+        queries.require_seen(session, policy_id)
         policy = queries.get_policy(session, policy_id)
         return _answer(policy, queries.current_version(session, policy_id))
 
 
-@operation(bp, "/policies/<uuid:policy_id>/versions", Permission.VIEW)
+@operation(bp, "/policies/<uuid:policy_id>/versions", Permission.VIEW, in_groups=True)
 def list_policy_versions(policy_id: UUID) -> PolicyHistory:
     """List all versions of a policy, newest first."""
     with reading() as session:
+        queries.require_seen(session, policy_id)
         queries.get_policy(session, policy_id)
         found = queries.list_versions(session, policy_id)
     earlier = [*(row.settings for row in found[1:]), {}]

@@ -7,6 +7,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from management.database import Base
+from management.limits import groups_of, is_one_of
 from management.policies.catalogue.all import NAMES
 from management.policies.models import Group, Policy, PolicyVersion
 from management.policies.rules import Requirements, asked_since, read_requirements
@@ -27,9 +29,43 @@ def find_policy_by_name(session: Session, name: str) -> Policy | None:
 
 
 def list_policies(session: Session) -> Sequence[Policy]:
-    """Return all policies by name, those of trials left out; there are few."""
+    """Return the policies that whoever asks sees, by name, without those of trials."""
     wanted = select(Policy).where(Policy.is_trial.is_(False)).order_by(Policy.name)
-    return session.scalars(wanted).all()
+    seen = seen_policies(session)
+    found = session.scalars(wanted).all()
+    return [one for one in found if seen is None or one.id in seen]
+
+
+def seen_policies(session: Session) -> frozenset[UUID] | None:
+    """Return the policies that whoever asks sees: what their devices have and what their groups,
+    and those above, say; None: all.
+    """
+    seen = groups_of(session)
+    if seen is None:
+        return None
+    tally = Base.metadata.tables["device_tally"]  # of `listing`, which knows us
+    held = select(tally.c.policy_id).where(is_one_of(tally.c.group_id, seen)).distinct()
+    groups = {one.id: one for one in session.scalars(select(Group))}
+    line = set(seen)
+    for one in seen:
+        at = groups.get(one)
+        while at is not None and at.parent_id is not None:
+            line.add(at.parent_id)
+            at = groups.get(at.parent_id)
+    said = {
+        policy_id
+        for one in line & groups.keys()
+        for policy_id in (groups[one].android_policy_id, groups[one].ios_policy_id)
+        if policy_id is not None
+    }
+    return frozenset(said | set(session.scalars(held)))
+
+
+def require_seen(session: Session, policy_id: UUID | None) -> None:
+    """Raise NotFoundError when whoever asks does not see the policy; None is none."""
+    seen = seen_policies(session)
+    if policy_id is not None and seen is not None and policy_id not in seen:
+        raise NotFoundError("There is no such policy.")
 
 
 def list_groups(session: Session) -> Sequence[Group]:

@@ -80,16 +80,17 @@ class SettingChanged:
     now: Any
 
 
-@operation(bp, "/policy-settings/schema", Permission.VIEW)
+@operation(bp, "/policy-settings/schema", Permission.VIEW, in_groups=True)
 def get_settings_schema() -> dict[str, Any]:
     """Get the JSON Schema of the settings of policies, with help in your language."""
     return settings_schema()
 
 
-@operation(bp, "/policies/<uuid:policy_id>/settings", Permission.VIEW)
+@operation(bp, "/policies/<uuid:policy_id>/settings", Permission.VIEW, in_groups=True)
 def get_policy_settings(policy_id: UUID) -> PolicySettings:
     """Get what a policy makes devices apply, and where each part comes from."""
     with reading() as session:
+        queries.require_seen(session, policy_id)
         version = queries.current_version(session, policy_id)
         return _answer(version, queries.origins(session, version))
 

@@ -53,7 +53,7 @@ class Draft:
 
 
 @bp.get("")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def index() -> ResponseReturnValue:
     """List the policies."""
     with reading() as session:
@@ -97,10 +97,11 @@ def create() -> ResponseReturnValue:
 
 
 @bp.get("/<uuid:policy_id>")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def show(policy_id: UUID) -> ResponseReturnValue:
     """Show what a policy asks now, where each part comes from, and what each version changed."""
     with reading() as session:
+        queries.require_seen(session, policy_id)
         policy = queries.get_policy(session, policy_id)
         versions = queries.list_versions(session, policy_id)
         origins = queries.origins(session, versions[0])

@@ -152,7 +152,7 @@ def paged(session: Session, wanted: DeviceFilter, size: int = 7) -> list[UUID]:
 
 
 def exported(database: Database, wanted: DeviceFilter) -> list[list[str]]:
-    text = "".join(as_csv(database, wanted, {}, {}))
+    text = "".join(as_csv(database.reading, wanted, {}, {}))
     return list(csv.reader(StringIO(text.removeprefix("\ufeff"))))[1:]
 
 

@@ -1,0 +1,84 @@
+"""Proving again who one is, before what opens doors: API tokens, keys, pairing, administrators.
+
+Whoever signed in within the last ten minutes proved it just now. Everybody else adds the code that
+their app shows to the form (`step_up` in `macros.html`), which then counts for ten minutes too. A
+program with an API token proves nothing by itself: it sends such a code where an operation asks
+for one.
+"""
+
+from datetime import timedelta
+
+from flask import request
+from flask import session as browser_session
+
+from management.access import Identity, signed_in
+from management.administrators import sessions, waiting
+from management.administrators.rules import FRESH
+from management.audit.service import record
+from management.web import context, reading, transaction, visitor_address
+from runtime.clock import utc_now
+from runtime.errors import ForbiddenError
+
+PROVED_AT = "proved_at"
+"""In the browser's session: when its owner proved last who they are, in seconds."""
+
+
+def is_fresh() -> bool:
+    """Return whether the browser's owner proved just now who they are."""
+    proved_at = browser_session.get(PROVED_AT, 0)
+    return bool(timedelta(seconds=utc_now().timestamp() - proved_at) < FRESH)
+
+
+def require_fresh() -> None:
+    """Let on who proved just now who they are, or sends a right code; ForbiddenError else."""
+    if not is_fresh():
+        require_code(request.form.get("code", ""))
+        browser_session[PROVED_AT] = int(utc_now().timestamp())
+
+
+def require_code(code: str) -> None:
+    """Let on who sends the code that their app shows now; ForbiddenError else."""
+    me, code = signed_in(), code.replace(" ", "")
+    if not code:
+        raise ForbiddenError(
+            "Prove again that it is you: enter the code that your app shows, or sign out and in "
+            "again. Nothing was changed."
+        )
+    _require_no_wait(me)
+    if not context().signer.check_totp(me.administrator_id, code):
+        _note_failure(me)
+        raise ForbiddenError(
+            "The code is wrong or was used already. Enter the one that your app shows now. "
+            "Nothing was changed."
+        )
+
+
+def _attempt(me: Identity) -> waiting.Attempt:
+    """Count for this browser, or for this administrator's tokens; nobody else is kept waiting."""
+    return waiting.Attempt(
+        me.name, visitor_address(), f"again {sessions.current_id_hash()}{me.name}"
+    )
+
+
+def _require_no_wait(me: Identity) -> None:
+    with reading() as session:
+        wait = waiting.wait_for(session, _attempt(me), utc_now())
+    if wait > timedelta():
+        seconds = int(wait.total_seconds()) + 1
+        raise ForbiddenError(f"Too many wrong codes. Wait {seconds} seconds, then try again.")
+
+
+def _note_failure(me: Identity) -> None:
+    with transaction("note a wrong code") as session:
+        told = waiting.note_failure(session, _attempt(me), utc_now())
+        if told is not None:
+            record(
+                session,
+                context().keys,
+                me.name,
+                "session.not_proved",
+                me.name,
+                "",
+                visitor_address(),
+                {"failures": told.failures, "path": request.path},
+            )
