@@ -62,6 +62,24 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_allowed_device_wifi_mac"), ["wifi_mac"], unique=False)
 
     op.create_table(
+        "api_answer",
+        sa.Column("administrator_id", sa.Uuid(), nullable=False),
+        sa.Column("key_hash", sa.Unicode(length=64), nullable=False),
+        sa.Column("request_hash", sa.Unicode(length=64), nullable=False),
+        sa.Column("made_at", UtcDateTime(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("answer", sa.UnicodeText(), nullable=False),
+        sa.PrimaryKeyConstraint("administrator_id", "key_hash", name=op.f("pk_api_answer")),
+    )
+    with op.batch_alter_table("api_answer", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_api_answer_made_at"), ["made_at"], unique=False)
+
+    op.create_table(
+        "api_edit",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_edit")),
+    )
+    op.create_table(
         "app",
         sa.Column("sha256", sa.Unicode(length=64), nullable=False),
         sa.Column("package", sa.Unicode(length=255), nullable=False),
@@ -1960,6 +1978,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_app_first_seen_at_sha256"))
 
     op.drop_table("app")
+    op.drop_table("api_edit")
+    with op.batch_alter_table("api_answer", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_api_answer_made_at"))
+
+    op.drop_table("api_answer")
     with op.batch_alter_table("allowed_device", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_allowed_device_wifi_mac"))
         batch_op.drop_index(batch_op.f("ix_allowed_device_serial"))
