@@ -1,5 +1,7 @@
 """Builds the web applications of the three ports: wiring, no rules."""
 
+import errno
+import logging
 import sqlite3
 
 from flask import Blueprint, Flask, Response
@@ -15,10 +17,12 @@ from communication import (
     open_pages,
     setup_api,
 )
+from communication.limits import FullError
 from communication.parts import Parts
 from communication.responses import from_answer
 from runtime.errors import SekishoError
 
+log = logging.getLogger(__name__)
 _SENTENCES = {
     404: "This server has nothing at this address.",
     405: "This address does not take this method.",
@@ -51,6 +55,7 @@ def _app(parts: Parts, *blueprints: Blueprint) -> Flask:
     app.register_error_handler(SekishoError, _ours)
     app.register_error_handler(HTTPException, _of_http)
     app.register_error_handler(sqlite3.OperationalError, _of_disk)
+    app.register_error_handler(OSError, _of_files)
     app.after_request(_careful)
     return app
 
@@ -68,6 +73,14 @@ def _of_http(error: HTTPException) -> ResponseReturnValue:
 
 def _of_disk(error: sqlite3.OperationalError) -> ResponseReturnValue:
     return from_answer(answer.from_disk(error))
+
+
+def _of_files(error: OSError) -> ResponseReturnValue:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        log.error("A request failed.", exc_info=error)
+        return from_answer(answer.failed())
+    said = "There is no room on this server's disk at the moment; try again later."
+    return from_answer(answer.from_error(FullError(said)))
 
 
 def _careful(response: Response) -> Response:

@@ -76,6 +76,10 @@ class Board:
         beats, self._beats = self._beats, {}
         return beats
 
+    def give_back(self, beats: dict[int, int]) -> None:
+        """Keep polls that could not be written down until the next time."""
+        self._beats = beats | self._beats
+
     def read_devices(self, devices: Iterable[UUID]) -> None:
         """Follow a change of what is known of *devices*."""
         for device in devices:

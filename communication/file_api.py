@@ -56,6 +56,7 @@ def upload() -> ResponseReturnValue:
     parts = _parts()
     device, _, _ = parts.identity.device(asked(request))
     number, now = _number("part", MOST_PARTS), utc_now()
+    parts.mailbox.room.check()
     parts.uploads.put_part(_upload(), device, number, request.get_data(), now)
     return empty(202)
 
@@ -71,6 +72,7 @@ def fill(sha256: str) -> ResponseReturnValue:
     """Keep the piece at ``?offset=`` of a file of ``?size=`` bytes; 409 says where it goes on."""
     parts = _management()
     offset, size = _number("offset", LARGEST_FILE_BYTES), _number("size", LARGEST_FILE_BYTES)
+    parts.mailbox.room.check()
     return message_response(parts.files.append(sha256, offset, size, request.get_data()))
 
 

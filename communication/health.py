@@ -1,6 +1,5 @@
 """Whether this server is well, and its numbers for Prometheus."""
 
-import shutil
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -11,8 +10,6 @@ from prometheus_client.registry import Collector
 from communication.front import Front
 from communication.parts import Parts
 from runtime.health import Check
-
-LEAST_FREE_BYTES = 100 * 1024 * 1024
 
 
 def checks(parts: Parts) -> dict[str, Check]:
@@ -26,8 +23,7 @@ def checks(parts: Parts) -> dict[str, Check]:
         return None
 
     def room() -> str | None:
-        free = shutil.disk_usage(parts.mailbox.path.parent).free
-        return None if free > LEAST_FREE_BYTES else f"Only {free} bytes are free on its disk."
+        return parts.mailbox.room.problem(parts.mailbox.unused_bytes)
 
     return {"mailbox": mailbox, "room": room}
 

@@ -17,6 +17,7 @@ from uuid import UUID
 from communication.limits import FullError, TooManyError
 from communication.mailbox_register import Register
 from communication.mailbox_store import instant, microseconds
+from communication.room import Room
 from contracts.link import Discard, Inbound, Outbound
 from runtime.errors import UnauthenticatedError
 
@@ -36,6 +37,8 @@ class Limits:
     inbound_bytes: int
     outbound_bytes: int
     enrolments: int
+    free_bytes: int = 0
+    """What stays free on the disk."""
 
 
 class Mailbox(Register):
@@ -44,13 +47,15 @@ class Mailbox(Register):
     def __init__(self, path: Path, limits: Limits) -> None:
         super().__init__(path)
         self.limits = limits
+        self.room = Room(path.parent, limits.free_bytes)
 
     # --- inbound: to management ---
 
     def put_report(self, device: UUID, epoch: int, seq: int, sealed: str, now: datetime) -> bool:
         """Keep a report for management; False when exactly this one waits already.
 
-        Raises TooManyError when the device left too much, FullError when all together did.
+        Raises TooManyError when the device left too much, FullError when all together did, or the
+        disk is full.
         """
         key = ("report", device.bytes, epoch, seq, _hash(sealed))
         waits, count, size = self._one(
@@ -99,6 +104,7 @@ class Mailbox(Register):
                 "This server holds as much as it may until management collects it; "
                 "send this again later."
             )
+        self.room.check(self.unused_bytes)
         self._writer.execute(
             "INSERT INTO inbound (kind, sender, epoch, seq, hash, received_at, size, sealed)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -155,8 +161,9 @@ class Mailbox(Register):
     def put_outbound(self, items: Iterable[Outbound]) -> None:
         """Keep orders; one that is here already stays, one that management changed is replaced.
 
-        Raises FullError when devices left too much uncollected.
+        Raises FullError when devices left too much uncollected, or the disk is full.
         """
+        self.room.check(self.unused_bytes)
         for item in items:
             self._writer.execute(
                 "INSERT INTO outbound (recipient, kind, epoch, seq, size, sealed)"

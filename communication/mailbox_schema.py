@@ -69,8 +69,6 @@ CREATE TRIGGER outbound_removed AFTER DELETE ON outbound BEGIN
 
 UPGRADES = {1: "ALTER TABLE device ADD COLUMN next_key TEXT;"}
 """What leads from a version to the next one."""
-JOURNAL_BYTES = 16 * 1024 * 1024
-"""A burst may make the log longer; once it is in the file, the log is cut back to this."""
 BUSY_SECONDS = 60.0
 """How long a writer waits for another, such as a backup; the queue before it is bounded."""
 
@@ -82,7 +80,6 @@ def connect(path: Path, cache_kib: int = 1024) -> sqlite3.Connection:
     )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
     connection.execute(f"PRAGMA cache_size = -{cache_kib}")
     return connection
 

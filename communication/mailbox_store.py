@@ -10,6 +10,9 @@ from typing import Any, Self
 from communication import mailbox_schema
 from runtime.process import crash_point
 
+JOURNAL_BYTES = 16 * 1024 * 1024
+"""A burst may make the log longer; once it is in the file, the log is cut back to this."""
+
 
 class Store:
     """What is written inside ``with store.writing(name):`` is on disk when that block ends."""
@@ -18,6 +21,7 @@ class Store:
         self.path = path
         self._lock = threading.RLock()
         self._writer = mailbox_schema.connect(path)
+        self._writer.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
         self._readers = threading.local()
         mailbox_schema.prepare(self._writer)
 
@@ -34,6 +38,12 @@ class Store:
                 if self._writer.in_transaction:  # the block or the commit itself failed
                     self._writer.execute("ROLLBACK")
             crash_point(f"after commit {name}")
+
+    def unused_bytes(self) -> int:
+        """Return how much room there is inside the file."""
+        ((pages,),) = self._read("PRAGMA freelist_count")
+        ((size,),) = self._read("PRAGMA page_size")
+        return int(pages * size)
 
     def close(self) -> None:
         """Let go of the file; readers of other threads close with their threads."""

@@ -88,6 +88,7 @@ def _open(settings: Settings) -> Parts:
         inbound_bytes=settings.inbound_bytes,
         outbound_bytes=settings.outbound_bytes,
         enrolments=settings.enrolments,
+        free_bytes=settings.free_bytes,
     )
     mailbox = Mailbox(settings.folder / "mailbox.db", limits)
     management = read_management_key(settings.folder / pairing.MANAGEMENT)
@@ -160,12 +161,17 @@ def _keep_house(parts: Parts, stop: threading.Event) -> None:
                 forgot = time.monotonic()
                 with parts.mailbox.writing("old") as mailbox:
                     mailbox.forget_old(utc_now())
-        except sqlite3.Error:
-            log.exception("Housekeeping failed; it is tried again.")
+        except sqlite3.Error as error:
+            log.warning("Housekeeping failed (%s); it is tried again.", error)
 
 
 def _flush(parts: Parts) -> None:
     """Write down who polled since the last time."""
-    if beats := parts.board.take_beats():
+    if not (beats := parts.board.take_beats()):
+        return
+    try:
         with parts.mailbox.writing("seen") as mailbox:
             mailbox.put_seen(beats)
+    except sqlite3.Error:
+        parts.board.give_back(beats)
+        raise

@@ -53,6 +53,8 @@ class Settings:
     """Most bytes of app store files that lie here for devices."""
     upload_bytes: Bytes = 4 * 1024**3
     """Most bytes of files that devices sent and management has not fetched yet."""
+    free_bytes: Bytes = 64 * 1024**2
+    """When less is free on its disk, nothing more is taken: emptying the mailbox needs room too."""
     enrolments: Count = 2000
     """Most enrolments that wait at once."""
     enrolments_per_minute: Count = 60

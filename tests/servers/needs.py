@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -15,9 +16,13 @@ def program(name: str, package: str, *folders: str) -> str:
     found = shutil.which(name) or next(
         (str(Path(folder) / name) for folder in folders if (Path(folder) / name).exists()), None
     )
-    if found:
-        return found
-    reason = f"{name} is not installed (Debian package {package})"
+    if not found:
+        unavailable(f"{name} is not installed (Debian package {package})")
+    return found
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skip the test with *reason*; with ``CI=true`` fail it."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
