@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -66,11 +67,12 @@ class ManagementClient:
         """Close the connection."""
         self._http.close()
 
-    def pair(self, code: str, name: str, version: str) -> messages.Paired:
+    def pair(
+        self, code: str, name: str, version: str, kind: messages.Kind = "exchange"
+    ) -> messages.Paired:
         """Use up the one-time code; return who we are now."""
-        asked = messages.PairingRequest(
-            code=code, key=jwk.public_jwk(self._key), name=name, version=version
-        )
+        key = jwk.public_jwk(self._key)
+        asked = messages.PairingRequest(code=code, key=key, name=name, version=version, kind=kind)
         answer = self._ask("POST", "/pairings", codec.write(asked))
         return codec.read(messages.Paired, answer.content)
 
@@ -107,6 +109,17 @@ class ManagementClient:
             return None
         wanted = codec.read(messages.WantedAccess, answer.content, LARGEST_ANSWER_BYTES)
         return wanted, answer.headers.get("ETag", "")
+
+    def get_mark(self) -> str:
+        """Return what changes whenever the answer of `get_access` may; costs next to nothing."""
+        answer = self._ask("GET", "/mark", b"")
+        return codec.read(messages.AccessMark, answer.content).mark
+
+    def get_access_since(self, since: datetime | None) -> messages.WantedAccess:
+        """Return what was decided since then, or everything; the answer says its time."""
+        said = quote(since.isoformat()) if since else ""
+        answer = self._ask("GET", f"/access?since={said}", b"")
+        return codec.read(messages.WantedAccess, answer.content, LARGEST_ANSWER_BYTES)
 
     def report_applied(self, applied: Sequence[messages.Applied]) -> None:
         """Report at most `BATCH` results."""

@@ -14,7 +14,7 @@ from runtime.errors import ConfigurationError
 
 T = TypeVar("T")
 FILE_NAME = "sekisho.toml"
-PARTS = ("signer", "communication", "connector")
+PARTS = ("signer", "communication", "connector", "gate")
 """Parts whose variables carry their name; management's carry none."""
 MANAGEMENTS_OWN = frozenset({"connector_seconds", "signer_health_port"})
 """Management's although it begins like a part's."""

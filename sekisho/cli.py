@@ -36,7 +36,7 @@ def set_up(as_json: bool) -> None:
 
 @click.command()
 def up() -> None:
-    """Start the basic model: console, signer, jobs, communication server, connector."""
+    """Start the basic model: console, signer, jobs, communication server, connector, gate."""
     sys.exit(run_everything())
 
 
@@ -75,8 +75,10 @@ def parts(settings: "Settings") -> tuple[Part, ...]:
     """Return the processes of the basic model, in the order in which they start."""
     from communication import settings as communication_settings
     from exchange_connector import settings as connector_settings
+    from exchange_connector.gate import settings as gate_settings
 
     relay, connector = communication_settings.load(), connector_settings.load()
+    gate = gate_settings.load()
     return (
         Part("signer", ("management", "signer"), _local(settings.signer_health_port)),
         Part("management", ("management", "web"), _local(settings.port, "https"), ahead=True),
@@ -92,6 +94,12 @@ def parts(settings: "Settings") -> tuple[Part, ...]:
             ("exchange-connector", "run"),
             _local(connector.health_port),
             wanted=(settings.home / "connector" / "connector.toml").exists,
+        ),
+        Part(
+            "gate",
+            ("exchange-connector", "gate", "run"),
+            _local(gate.health_port),
+            wanted=(settings.home / "gate" / "connector.toml").exists,
         ),
     )
 

@@ -27,6 +27,7 @@ PARTS = (
     ("Signer", "signer", "management.signer_rules", "Limits"),
     ("Communication server", "communication", "communication.settings", "Settings"),
     ("Exchange connector", "connector", "exchange_connector.settings", "Settings"),
+    ("Inline gate", "gate", "exchange_connector.gate.settings", "Settings"),
 )
 
 

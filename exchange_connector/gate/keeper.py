@@ -1,0 +1,121 @@
+"""Who may pass now, and what is under way: lives in the event loop, forgets at its end.
+
+A changed decision and the end of what it forbids are one step of the loop: no byte of an answer
+goes out after it.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+from exchange_connector.gate.identity import Key
+from runtime.errors import UnavailableError
+
+DefaultAccess = Literal["allow", "block"]
+
+
+class TooBusyError(UnavailableError):
+    """More requests are under way than may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What holds for one phone of one user."""
+
+    allowed: bool
+    certificate: str = ""
+    """Serial number that its certificate must have, where certificates are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the phone, and the serial number of the certificate it showed."""
+
+    key: Key
+    certificate: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Visit:
+    """One request under way."""
+
+    caller: Caller
+    task: "asyncio.Task[object]"
+    cut: bool = False
+    """A changed decision ended it."""
+
+
+@dataclass(slots=True)
+class Keeper:
+    """Decides, and knows every request under way."""
+
+    default: DefaultAccess = "allow"
+    """For phones about which nothing was decided."""
+    asks_certificates: bool = False
+    most_open: int = 20_000
+    most_open_per_phone: int = 16
+    decided: Mapping[Key, Decided] = field(default_factory=dict)
+    changes: int = 0
+    """How often decisions were replaced."""
+    cut: int = 0
+    _open: dict[Key, set[Visit]] = field(default_factory=dict)
+    _count: int = 0
+
+    @property
+    def open_requests(self) -> int:
+        """How many requests are under way."""
+        return self._count
+
+    def may_pass(self, caller: Caller) -> bool:
+        """Tell whether this caller may reach the mail server now."""
+        found = self.decided.get(caller.key)
+        if self.asks_certificates and not _fits(caller.certificate, found):
+            return False
+        return self.default == "allow" if found is None else found.allowed
+
+    def replace(self, decided: Mapping[Key, Decided], default: DefaultAccess) -> int:
+        """Decide anew, and end what may pass no longer; return how many requests that were."""
+        self.decided, self.default = decided, default
+        self.changes += 1
+        ended = [
+            visit
+            for visits in self._open.values()
+            for visit in visits
+            if not visit.cut and not self.may_pass(visit.caller)
+        ]
+        for visit in ended:
+            visit.cut = True
+            visit.task.cancel()
+        self.cut += len(ended)
+        return len(ended)
+
+    @contextmanager
+    def passing(self, caller: Caller) -> Iterator[Visit]:
+        """Count the present task as a request under way; TooBusyError above the limits."""
+        visits = self._open.setdefault(caller.key, set())
+        if self._count >= self.most_open or len(visits) >= self.most_open_per_phone:
+            if not visits:
+                del self._open[caller.key]
+            raise TooBusyError("Too many requests are under way.")
+        task = asyncio.current_task()
+        assert task is not None
+        visit = Visit(caller, task)
+        visits.add(visit)
+        self._count += 1
+        try:
+            yield visit
+        finally:
+            self._count -= 1
+            visits.discard(visit)
+            if not visits:
+                self._open.pop(caller.key, None)
+
+
+def _fits(shown: str | None, found: Decided | None) -> bool:
+    """Tell whether the certificate that was shown is one, and the right one where one is known."""
+    if shown is None:
+        return False
+    expected = found.certificate if found else ""
+    return not expected or shown == expected
