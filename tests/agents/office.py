@@ -183,12 +183,13 @@ class Office:
         sealed = self.seal(order, keys.read_public(request.encryption_key))
         self._outbound("enrolment_answer", request.enrolment_id, 1, 1, sealed)
 
-    def let(self, device: Admitted, active: bool) -> None:
-        """Tell the relay whether the device may use its mailbox."""
+    def let(self, device: Admitted, active: bool, next_key: ECKey | None = None) -> None:
+        """Tell the relay whether the device may use its mailbox, and with which other key."""
         known = KnownDevice(
             device_id=device.device_id,
             signing_key=keys.public_jwk(device.signing_key),
             active=active,
+            next_signing_key=keys.public_jwk(next_key) if next_key else None,
         )
         self._link("POST", "/devices", KnownDevices(devices=(known,), as_of=utc_now()))
 
