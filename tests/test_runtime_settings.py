@@ -47,7 +47,12 @@ def test_a_part_that_nobody_knows_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_other_parts_read_is_left_to_them(tmp_path: Path) -> None:
-    others = {"SEKISHO_SIGNER_X": "1", "SEKISHO_CRASH_AT": "never", "SEKISHO_SUPERVISED": "1"}
+    others = {
+        "SEKISHO_SIGNER_X": "1",
+        "SEKISHO_CRASH_AT": "never",
+        "SEKISHO_SUPERVISED": "1",
+        "SEKISHO_HELD": "1",
+    }
 
     assert _load("", tmp_path, **others) == Trial()
     assert (
