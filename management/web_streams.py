@@ -54,7 +54,8 @@ class Streams:
             self._ticking = asyncio.create_task(self._tick())
         gone = asyncio.ensure_future(protocol.client_disconnect())
         try:
-            transport = protocol.response_stream(answer.status, answer.headers)
+            headers = [one for one in answer.headers if one[0].lower() != "content-length"]
+            transport = protocol.response_stream(answer.status, headers)
             await _send(transport, answer.body.decode())
             await stream.tell(transport, gone)
         except (ProtocolClosed, TimeoutError):

@@ -72,6 +72,7 @@ KINDS = {
         "management.commands.work:bulk_cancelled",
         again=False,
     ),
+    "api.forget": Kind(_l("Forgetting of old requests of programs")),
     "commands.dispatch": Kind(_l("Sending of commands"), "commands.index"),
     "commands.expire": Kind(_l("Ending of commands whose time is over"), "commands.index"),
     "enrolment.epochs": Kind(_l("New epochs after a restore"), "devices.index"),

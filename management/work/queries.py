@@ -97,15 +97,12 @@ def list_page(
     return list(session.scalars(found))
 
 
-def list_seen(session: Session, ids: Collection[UUID]) -> list[Seen]:
-    """Return how the jobs stand now; those that are gone are missing."""
+def list_seen(session: Session, ids: Collection[UUID], asked_by: str = "") -> list[Seen]:
+    """Return how the jobs stand now, if *asked_by* only theirs; those that are gone are missing."""
     columns, wanted = (Job.id, Job.state, Job.done, Job.total, Job.lines), list(ids)
+    found = select(*columns).where(Job.asked_by == asked_by) if asked_by else select(*columns)
     parts = (wanted[start : start + IN_ONE] for start in range(0, len(wanted), IN_ONE))
-    return [
-        Seen(*row)
-        for part in parts
-        for row in session.execute(select(*columns).where(Job.id.in_(part)))
-    ]
+    return [Seen(*row) for part in parts for row in session.execute(found.where(Job.id.in_(part)))]
 
 
 def count_states(session: Session) -> dict[str, int]:

@@ -18,7 +18,7 @@ from management.work.models import Job
 from management.work.queries import Wanted
 from management.work.rules import GOING_ON, JobState, share_done
 from runtime.clock import utc_now
-from runtime.errors import ForbiddenError, MalformedMessageError
+from runtime.errors import ForbiddenError, MalformedMessageError, NotFoundError
 
 bp = Blueprint("jobs", __name__, url_prefix="/jobs")
 MOST_SHOWN = 200
@@ -26,10 +26,11 @@ STATES = [state.value for state in JobState]
 
 
 @bp.get("")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def index() -> ResponseReturnValue:
     """List jobs, the newest first: mine, everybody's, or also the server's own."""
-    by, state = request.args.get("by", "me"), request.args.get("state", "")
+    state = request.args.get("state", "")
+    by = "me" if signed_in().is_limited else request.args.get("by", "me")
     wanted = Wanted(
         asked_by=signed_in_name() if by == "me" else "",
         upkeep=by == "server",
@@ -48,44 +49,44 @@ def index() -> ResponseReturnValue:
 
 
 @bp.get("/<uuid:job_id>")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def show(job_id: UUID) -> ResponseReturnValue:
     """Show one job with its log; what follows it asks for the changing part only."""
     with reading() as session:
-        job = queries.get_job(session, job_id)
+        job = _visible(queries.get_job(session, job_id))
         lines = queries.list_lines(session, job_id, MOST_SHOWN)
     page = "work/one.html" if is_fragment() else "work/show.html"
     return render_template(page, job=job, lines=lines, **_helpers())
 
 
 @bp.get("/<uuid:job_id>/row")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def row(job_id: UUID) -> ResponseReturnValue:
     """Return one job's row of the list."""
     with reading() as session:
-        job = queries.get_job(session, job_id)
+        job = _visible(queries.get_job(session, job_id))
         lines = queries.newest_lines(session, [job])
     return render_template("work/rows.html", jobs=[job], lines=lines, more="", **_helpers())
 
 
 @bp.get("/events")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def events() -> ResponseReturnValue:
     """Tell how jobs stand; the server in front keeps the answer open and goes on telling."""
     ids = _ids(request.args.getlist("job"))
     with reading() as session:
-        seen = queries.list_seen(session, ids)
+        seen = queries.list_seen(session, ids, _only_of())
     followed = Followed(signed_in().administrator_id, frozenset(one.job_id for one in seen))
     request.environ[FOLLOWED] = followed
     return Response(opening(seen), mimetype="text/event-stream")
 
 
 @bp.post("/<uuid:job_id>/cancel")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def cancel(job_id: UUID) -> ResponseReturnValue:
     """Stop a job, if whoever asks may start one of its kind."""
     with transaction("cancel a job") as session:
-        job = _permitted(queries.get_job(session, job_id))
+        job = _permitted(_visible(queries.get_job(session, job_id)))
         ending.cancel(session, job_id, signed_in_name(), utc_now())
         note(session, "job.cancel", job_id, kind=job.kind)
     flash(_("The job is cancelled."))
@@ -93,15 +94,29 @@ def cancel(job_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:job_id>/retry")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def retry(job_id: UUID) -> ResponseReturnValue:
     """Give a job that failed or was cancelled new attempts."""
     with transaction("try a job again") as session:
-        job = _permitted(queries.get_job(session, job_id))
+        job = _permitted(_visible(queries.get_job(session, job_id)))
         ending.retry(session, job_id, utc_now())
         note(session, "job.retry", job_id, kind=job.kind)
     flash(_("The job is queued again."))
     return redirect(url_for("jobs.show", job_id=job_id))
+
+
+def _only_of() -> str:
+    """Return whose jobs are all that whoever asks may see; empty: everybody's.
+
+    Words of other jobs tell of devices outside of the groups that an account is limited to.
+    """
+    return signed_in_name() if signed_in().is_limited else ""
+
+
+def _visible(job: Job) -> Job:
+    if _only_of() not in ("", job.asked_by):
+        raise NotFoundError("There is no such job.")
+    return job
 
 
 def _permitted(job: Job) -> Job:
