@@ -21,6 +21,7 @@ from runtime.clock import utc_now
 
 LARGEST_BODY = 4 * 1024 * 1024
 VALID_FOR = timedelta(days=7)
+OLD = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +66,13 @@ class Authority:
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return private + certificate.public_bytes(Encoding.PEM)
 
-    def for_device(self, name: str, key: ec.EllipticCurvePublicKey) -> str:
-        """Return a device's certificate, as PEM."""
+    def for_device(
+        self, name: str, key: ec.EllipticCurvePublicKey, left: timedelta | None = None
+    ) -> str:
+        """Return a device's certificate, as PEM; with *left*, an old one that ends so soon."""
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        return self._sign(subject, key).public_bytes(Encoding.PEM).decode()
+        life = (OLD, left) if left else (timedelta(hours=1), VALID_FOR)
+        return self._sign(subject, key, life=life).public_bytes(Encoding.PEM).decode()
 
     def _sign(
         self,
@@ -76,16 +80,17 @@ class Authority:
         key: ec.EllipticCurvePublicKey,
         authority: bool = False,
         host: str = "",
+        life: tuple[timedelta, timedelta] = (timedelta(hours=1), VALID_FOR),
     ) -> x509.Certificate:
-        now = utc_now()
+        now, (past, left) = utc_now(), life
         made = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + VALID_FOR)
+            .not_valid_before(now - past)
+            .not_valid_after(now + left)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(

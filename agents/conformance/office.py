@@ -18,6 +18,8 @@ from contracts.agent import (
     OrderBody,
     PolicyDocument,
     RelayEntry,
+    Renewal,
+    Renewed,
     TrustStatement,
 )
 from runtime.clock import utc_now
@@ -38,6 +40,9 @@ class Office:
     management_ahead: timedelta = timedelta()
     """How much management's clock is ahead of ours."""
     request: EnrolmentRequest | None = None
+    """With the keys that the device uses now."""
+    renewing: EnrolmentRequest | None = None
+    """With the keys that it may use as soon as it likes."""
     epoch: int = 1
     seq: int = 1
     """The highest order written."""
@@ -78,18 +83,24 @@ class Office:
         )
         return replace(order, **changes)  # type: ignore[arg-type]
 
-    def seal(self, order: Order | bytes, signer: ECKey | None = None) -> str:
-        """Return an order as it travels."""
+    def seal(
+        self,
+        order: Order | bytes,
+        signer: ECKey | None = None,
+        recipient: EnrolmentRequest | None = None,
+    ) -> str:
+        """Return an order as it travels, to the device's present keys or those of *recipient*."""
         payload = order if isinstance(order, bytes) else codec.write(order)
-        recipient = keys.read_public(self.asked_for().encryption_key)
-        return envelope.seal(payload, envelope.ORDER, signer or self.order_key, recipient)
+        box = keys.read_public((recipient or self.asked_for()).encryption_key)
+        return envelope.seal(payload, envelope.ORDER, signer or self.order_key, box)
 
-    def leave(self, body: OrderBody) -> int:
+    def leave(self, body: OrderBody, recipient: EnrolmentRequest | None = None) -> int:
         """Leave the next order and return its number."""
         with self.lock:
             order = self.order(body)
             self.seq = order.seq
-            self.mailbox.append((order.epoch, order.seq, self.seal(order)))
+            sealed = self.seal(order, recipient=recipient)
+            self.mailbox.append((order.epoch, order.seq, sealed))
             return order.seq
 
     def policy(self, version: int) -> PolicyDocument:
@@ -110,7 +121,21 @@ class Office:
             policy=self.policy(1),
         )
 
+    def renewed(self, asked: Renewal, left: timedelta | None = None) -> Renewed:
+        """Return the answer to *asked*, whose certificate ends after *left*."""
+        key = keys.raw_public(keys.read_public(self.next_keys().signing_key))
+        return Renewed(
+            renewal_id=asked.renewal_id,
+            certificate=self.authority.for_device(str(self.device_id), key, left),
+            ca_certificate=self.authority.pem,
+        )
+
     def asked_for(self) -> EnrolmentRequest:
-        """Return the agent's enrolment request."""
+        """Return the agent's enrolment request, with the keys that it uses now."""
         assert self.request is not None
         return self.request
+
+    def next_keys(self) -> EnrolmentRequest:
+        """Return the same with the keys of the renewal under way."""
+        assert self.renewing is not None
+        return self.renewing

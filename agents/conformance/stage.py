@@ -7,10 +7,12 @@ and keeps what the agent says in its reports.
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 from urllib.parse import parse_qs
+from uuid import UUID
 
 from agents.conformance.listening import Answered, Asked
 from agents.conformance.office import Office
@@ -63,6 +65,8 @@ class Stage(Office):
     shown: tuple[str, ...] | None = None
     """What a hostile relay gives as orders instead."""
     reports: list[Report] = field(default_factory=list)
+    signers: list[str] = field(default_factory=list)
+    """Thumbprint of the key that signed each."""
     seen: list[Seen] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     """What the agent did that no clause would wait for."""
@@ -141,7 +145,17 @@ class Stage(Office):
             raise UnauthenticatedError("No enrolment was posted.")
         enrolling = route.startswith("/enrolments/")
         who = self.request.enrolment_id if enrolling else self.device_id
-        key = keys.raw_public(keys.read_public(self.request.signing_key))
+        try:
+            self._verify_by(asked, who, self.request)
+        except ClockSkewError:
+            raise
+        except UnauthenticatedError:
+            if self.renewing is None:
+                raise
+            self._verify_by(asked, who, self.renewing)
+
+    def _verify_by(self, asked: Asked, who: UUID, keeper: EnrolmentRequest) -> None:
+        key = keys.raw_public(keys.read_public(keeper.signing_key))
         verify_request(
             *(asked.method, "https://relay" + asked.target, asked.headers, asked.body),
             lambda key_id: key if key_id == str(who) else None,
@@ -202,18 +216,27 @@ class Stage(Office):
         return tuple(sealed for epoch, seq, sealed in self.mailbox if (epoch, seq) > place)[:50]
 
     def _report(self, asked: Asked) -> Answered:
-        key = keys.read_public(self.asked_for().signing_key)
         try:
             post = codec.read(ReportPost, asked.body)
-            opened = envelope.open_sealed(post.sealed, envelope.REPORT, key, self.encryption_key)
+            signer, opened = self._opened(envelope.decrypt(post.sealed, self.encryption_key))
             report = codec.read(Report, opened)
         except SekishoError as error:
             self.faults.append(f"A report cannot be opened: {error}")
             return problem(400, str(error))
-        self._take(post, report)
+        self._take(post, report, signer)
         return Answered(202)
 
-    def _take(self, post: ReportPost, report: Report) -> None:
+    def _opened(self, token: str) -> tuple[EnrolmentRequest, bytes]:
+        """Return whose key signed *token*, and what it says."""
+        if self.renewing is not None:
+            with suppress(UnauthenticatedError):
+                key = keys.read_public(self.renewing.signing_key)
+                return self.renewing, envelope.verify(token, envelope.REPORT, key)
+        present = self.asked_for()
+        key = keys.read_public(present.signing_key)
+        return present, envelope.verify(token, envelope.REPORT, key)
+
+    def _take(self, post: ReportPost, report: Report, signer: EnrolmentRequest) -> None:
         number = f"Report {report.seq} of epoch {report.epoch}"
         if (post.epoch, post.seq) != (report.epoch, report.seq):
             self.faults.append(f"{number} was posted as {post.seq} of {post.epoch}.")
@@ -226,6 +249,9 @@ class Stage(Office):
             return
         self.taken = report.seq
         self.reports.append(report)
+        self.signers.append(keys.thumbprint(keys.read_public(signer.signing_key)))
+        if signer is self.renewing:
+            self.request, self.renewing = signer, None
 
 
 def problem(status: int, detail: str, kind: str = "about:blank") -> Answered:

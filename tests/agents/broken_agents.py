@@ -18,6 +18,7 @@ from agents.simulator import (
     enrolment,
     orders,
     relay_client,
+    renewing,
     reports,
     rhythm,
     trust,
@@ -25,7 +26,7 @@ from agents.simulator import (
 )
 from agents.simulator.relay_client import Identity, RelayClient
 from contracts import codec, envelope, keys, request_signature
-from contracts.agent import Apps, CommandResult, Order, Receipt, TrustStatement
+from contracts.agent import Apps, CommandResult, Order, Receipt, Renewal, TrustStatement
 
 Break = Callable[[pytest.MonkeyPatch, threading.Event], None]
 """Patches the simulator so that it misbehaves once the event is set."""
@@ -172,6 +173,32 @@ def _token_each_time(right: Any, self: Any) -> Any:
     return self._new_token()
 
 
+def _proves_nothing(right: Any, state: Any, member: Any, renewal: Any) -> None:
+    right(state, member, renewal)
+    said = state.pending[-1]
+    payload = envelope.unverified_payload(said.proof)
+    token = envelope.sign(payload, envelope.RENEWAL, keys.read_private(state.signing_key))
+    state.pending[-1] = replace(said, proof=token)
+
+
+def _hasty(right: Any, state: Any, membership: Any, items: Any, *given: Any) -> Any:
+    if state.renewal is None or any(isinstance(item, Renewal) for item in items):
+        return right(state, membership, items, *given)
+    present, state.signing_key = state.signing_key, state.renewal.signing_key
+    report = right(state, membership, items, *given)
+    state.signing_key = present
+    return report
+
+
+def _any_answer(right: Any, state: Any, member: Any, said: Any, now: datetime) -> None:
+    right(state, member, replace(said, renewal_id=state.renewal.id), now)
+
+
+def _goes_back(right: Any, state: Any, *given: Any) -> None:
+    right(state, *given)
+    state.signing_key = state.former_signing_key
+
+
 def _follows(right: Any, self: Any, *given: Any, **named: Any) -> Any:
     self._http.follow_redirects = True
     return right(self, *given, **named)
@@ -223,6 +250,14 @@ BREAKS: dict[str, Break] = {
     "7/again": _when_armed(orders, "_accept_command", _once_for_all),
     "7/expired": _when_armed(orders, "_accept_command", _timeless),
     "9/time": _when_armed(orders, "management_time", lambda right, state, local: local),
+    "7.3/asks": _when_armed(renewing, "_say", _proves_nothing),
+    "7.3/present": _when_armed(reports, "_sealed", _hasty),
+    "7.3/other": _when_armed(renewing, "take_answer", _any_answer),
+    "7.3/switch": _when_armed(renewing, "take_answer", _goes_back),
+    "7.3/former": _when_armed(
+        orders, "opening_key", lambda right, state, sealed: keys.read_private(state.encryption_key)
+    ),
+    "7.3/in-time": _when_armed(renewing, "is_due", lambda right, *given: False),
     "8/kept": _when_armed(reports, "due_again", lambda right, *given: []),
     "8/numbers": _when_armed(reports, "_sealed", _leaps),
     "8/digest": _when_armed(reports, "_digest_due", lambda right, *given: False),
