@@ -13,7 +13,7 @@ from werkzeug.datastructures import MultiDict
 
 from management import assets, menu, reasons, shown, web_errors, words
 from management.access import Permission, public, who_asks
-from management.administrators import sessions, step_up
+from management.administrators import passkey_site, sessions, step_up
 from management.context import Context
 from management.safety import queries as safety
 from management.web import reading
@@ -58,6 +58,8 @@ VIEWS = (
     "management.audit.views",
     "management.safety.views",
     "management.work.views",
+    "management.configuration.certificate_views",
+    "management.configuration.settings_views",
     "management.verification.views",
     "management.api.views",
     "management.overview.device_api",
@@ -215,6 +217,7 @@ def _words_for_templates(app: Flask, version: str) -> None:
         here=shown.here,
         qr=shown.qr,
         reason=reasons.reason,
+        passkey_site=passkey_site.site,
         sentence=shown.sentence,
         has=menu.is_open,
     )

@@ -5,8 +5,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from management.access import Permission, public, requires, signed_in, who_asks
-from management.administrators import passkeys, queries, rules, service, sessions, step_up
-from management.administrators.passkey_site import site
+from management.administrators import passkeys, queries, service, sessions, step_up
 from management.administrators.sentences import password_sentence
 from management.audit.notes import note
 from management.shown import LANGUAGES, THEMES, own_path
@@ -66,8 +65,6 @@ def account_page(errors: dict[str, str], token: str = "") -> ResponseReturnValue
             errors=errors,
             new_token=token,
             passkeys=passkeys.list_passkeys(session, mine),
-            site=site(),
-            is_address=rules.is_address(site().name),
         )
     return page, 422 if errors else 200
 

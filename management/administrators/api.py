@@ -42,6 +42,7 @@ class RolesAnswer:
     """All roles."""
 
     items: tuple[RoleAnswer, ...]
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,7 @@ class AdministratorsAnswer:
     """All administrators, by name."""
 
     items: tuple[AdministratorAnswer, ...]
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,7 @@ class GrantDraft:
     code: Code
 
 
-@operation(bp, "/roles", Permission.MANAGE_ADMINISTRATORS)
+@operation(bp, "/roles", Permission.MANAGE_ADMINISTRATORS, paged_by="role")
 def list_roles() -> RolesAnswer:
     """List the roles: the built-in ones first, then the others by name."""
     with reading() as session:
@@ -141,7 +143,7 @@ def delete_role(role_id: UUID, body: Proof) -> RoleAnswer:
         return answer
 
 
-@operation(bp, "/administrators", Permission.MANAGE_ADMINISTRATORS)
+@operation(bp, "/administrators", Permission.MANAGE_ADMINISTRATORS, paged_by="id")
 def list_administrators() -> AdministratorsAnswer:
     """List the administrators with role and groups."""
     with reading() as session:

@@ -20,6 +20,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
+from management.administrators import rules
 from runtime.errors import MalformedMessageError
 
 LARGEST_ANSWER = 32 * 1024
@@ -53,6 +54,11 @@ class Site:
     def name(self) -> str:
         """The relying party's id: passkeys hold for this name only."""
         return urlsplit(self.origin).hostname or ""
+
+    @property
+    def is_address(self) -> bool:
+        """Whether it is an IP address, for which there are no passkeys."""
+        return rules.is_address(self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,16 @@ def ask_for_new() -> ResponseReturnValue:
     return Response(options, mimetype="application/json")
 
 
+@bp.post("/again")
+@requires(Permission.VIEW)
+def ask_again() -> ResponseReturnValue:
+    """Answer what one's own passkeys are asked, to prove again that it is oneself."""
+    with reading() as session:
+        mine = passkeys.known_ids(session, signed_in().administrator_id)
+    options = passkey_proofs.request_options(site(), challenges.ask("step up", utc_now()), mine)
+    return Response(options, mimetype="application/json")
+
+
 @bp.post("")
 @requires(Permission.VIEW, in_groups=True)
 def add() -> ResponseReturnValue:

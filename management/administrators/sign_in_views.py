@@ -13,7 +13,6 @@ from management.administrators import (
     passkey_proofs,
     passkeys,
     queries,
-    rules,
     service,
     sessions,
     waiting,
@@ -46,8 +45,6 @@ def _page(problem: str, following: str) -> str:
         problem=problem,
         name=request.form.get("name", "")[:100],
         next=following,
-        site=site(),
-        is_address=rules.is_address(site().name),
     )
 
 

@@ -12,7 +12,7 @@ from flask import request
 from flask import session as browser_session
 
 from management.access import Identity, signed_in
-from management.administrators import sessions, waiting
+from management.administrators import passkey_again, sessions, waiting
 from management.administrators.rules import FRESH
 from management.audit.service import record
 from management.web import context, reading, transaction, visitor_address
@@ -32,7 +32,10 @@ def is_fresh() -> bool:
 def require_fresh() -> None:
     """Let on who proved just now who they are, or sends a right code; ForbiddenError else."""
     if not is_fresh():
-        require_code(request.form.get("code", ""))
+        if said := request.form.get("credential", ""):
+            passkey_again.prove(said)
+        else:
+            require_code(request.form.get("code", ""))
         browser_session[PROVED_AT] = int(utc_now().timestamp())
 
 

@@ -26,12 +26,12 @@ FLAGS = [
 
 
 @contextmanager
-def https(app: Flask, context: Context, folder: Path) -> Iterator[str]:
-    """Serve *app* with a certificate of the built-in CA; give its address."""
+def https(app: Flask, context: Context, folder: Path, port: int = 0) -> Iterator[str]:
+    """Serve *app* with a certificate of the built-in CA; give its address. *port* 0: any."""
     chain, key = context.keys.issue_server_certificate(["localhost", "127.0.0.1"], utc_now())
     (folder / "tls.pem").write_text(chain)
     (folder / "tls.key").write_text(key)
-    server = Server(("127.0.0.1", 0), app, numthreads=4)
+    server = Server(("127.0.0.1", port), app, numthreads=4)
     server.ssl_adapter = BuiltinSSLAdapter(str(folder / "tls.pem"), str(folder / "tls.key"))
     setattr(server, "error_log", lambda *_words, **_more: None)  # noqa: B010  (browsers try first)
     server.prepare()

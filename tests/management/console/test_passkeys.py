@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from management.access import Role
 from management.administrators import challenges, passkey_proofs, service
-from management.administrators.models import Administrator, Passkey, UsedChallenge
+from management.administrators.models import Administrator, AdminSession, Passkey, UsedChallenge
 from management.administrators.passkey_proofs import Site
 from management.audit.models import AuditEntry
 from management.context import Context
@@ -249,3 +249,36 @@ def test_no_changed_byte_is_believed_or_breaks_the_reader(at: int, byte: int) ->
 
 def _as_new(said: str) -> passkey_proofs.NewPasskey:
     return passkey_proofs.read_new(Site("https://localhost:8443"), b"c" * 32, said)
+
+
+def _stale(session: Session) -> None:
+    for row in session.scalars(select(AdminSession)):
+        row.data = {name: value for name, value in row.data.items() if name != "proved_at"}
+    session.commit()
+
+
+def test_a_passkey_proves_again_that_it_is_oneself(
+    key: passkey_maker.Passkey,
+    console: ConsoleClient,
+    app: Flask,
+    context: Context,
+    session: Session,
+) -> None:
+    other_key = passkey_maker.Passkey()
+    other = signed_in_client(app, context, "other", Role.OWNER)
+    register(other, other_key)
+    _stale(session)
+    token = {"name": "backup"}
+    assert console.post("/account/tokens", data=token).status_code == 403
+
+    asked = _question(console, "/account/passkeys/again")
+    assert [one["id"] for one in asked["allowCredentials"]] == [passkey_maker.text(key.identifier)]
+    foreign = {**token, "credential": other_key.get(asked)}
+    assert console.post("/account/tokens", data=foreign).status_code == 403
+    signed_in = {**token, "credential": key.get(_question(console, "/sign-in/passkey"))}
+    assert console.post("/account/tokens", data=signed_in).status_code == 409, "another purpose"
+    said = key.get(_question(console, "/account/passkeys/again"))
+    assert console.post("/account/tokens", data={**token, "credential": said}).status_code == 200
+    assert console.post("/account/tokens", data=token).status_code == 200, "for ten minutes"
+    _stale(session)
+    assert console.post("/account/tokens", data={**token, "credential": said}).status_code == 409
