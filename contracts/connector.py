@@ -150,6 +150,8 @@ class WantedAccess:
     whole: bool = True
     at: Instant | None = None
     """Management's time of this answer."""
+    close_doors: tuple[Door, ...] = ()
+    """Closed at every mailbox with a blocked phone, and put back when no phone is blocked."""
     wipes: Annotated[tuple[Compact, ...], Field(max_length=BATCH)] = ()
     """Signed `contracts.agent.Order`s of a wipe, whose arguments are those of `WIPE_ARGUMENTS`."""
 
@@ -183,6 +185,10 @@ class Applied:
     """Empty when the server took it; else the server's words."""
     overridden: bool = False
     """Somebody changed it by hand at the mail server, which this connector does not fight."""
+    closed_doors: tuple[Door, ...] = ()
+    """Of the mailbox, by this connector, because this phone is blocked."""
+    reopened_doors: tuple[Door, ...] = ()
+    """Closed by this connector and opened again by somebody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from contracts.connector import Door
 from exchange_connector import configuration, loop, pairing, settings
 from exchange_connector.backends import online, psrp
 from exchange_connector.backends.cmdlets import Tally
@@ -163,6 +164,14 @@ def status() -> None:
     spool.close()
 
 
+def _closed_doors(folder: Path) -> tuple[Door, ...]:
+    """Return the doors that management last asked to close: they need further parameters."""
+    spool = Spool(folder / "spool.db")
+    doors = spool.wanted()[0].close_doors
+    spool.close()
+    return doors
+
+
 def _when(moment: datetime | None) -> str:
     return moment.isoformat() if moment else "never"
 
@@ -211,7 +220,7 @@ def selftest() -> None:
     server = configuration.exchange_server(*configuration.load(loaded.folder))
     opened = backend(server, loaded.exchange_timeout_seconds)
     with opened.session(lambda name: None, Tally()) as exchange:
-        rights = exchange.check_rights()
+        rights = exchange.check_rights(_closed_doors(loaded.folder))
         for right in rights:
             click.echo(f"{right.cmdlet:28}{right.missing or 'may be used'}")
         if any(right.missing for right in rights):

@@ -3,13 +3,14 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from contracts.connector import Access, Applied, Wanted
+from contracts.connector import Access, Applied, Door, Wanted
 from exchange_connector.access_rules import Lists, Plan, mailboxes_to_visit, plan
 from exchange_connector.backends.cmdlets import BULK, Exchange, Mailbox, ThrottledError
+from exchange_connector.door_rules import DoorPlan, DoorState, plan_doors
 from exchange_connector.outcome import Outcome
 from exchange_connector.retries import Retries
 from exchange_connector.spool import Known, Pair, Spool
@@ -32,6 +33,9 @@ class _Box:
     wanted: Mapping[str, Wanted]
     known: Mapping[str, Known]
     ours: Lists
+    doors: DoorState = field(default_factory=DoorState)
+    close: frozenset[Door] = frozenset()
+    """To be closed while a phone is blocked."""
 
     @property
     def accesses(self) -> dict[str, Access]:
@@ -78,13 +82,25 @@ class Enforcer:
             for one in lists.allowed | lists.blocked
         }
         ours |= self.spool.known().keys() - wanted.keys()
-        found = mailboxes_to_visit(set(wanted), known, ours, everything)
         blocks = {mailbox for (mailbox, _), one in wanted.items() if one.access == "block"}
+        found = set(mailboxes_to_visit(set(wanted), known, ours, everything))
+        found |= self._wrong_doors(wishes, blocks)
         now = utc_now()
         return sorted(
             (mailbox for mailbox in found if self.retries.may_try(mailbox, now)),
             key=lambda mailbox: (mailbox not in blocks, mailbox),
         )
+
+    def _wrong_doors(self, wishes: Wishes, blocks: set[str]) -> set[str]:
+        """Return the mailboxes whose doors were last brought to something else than is wanted."""
+        asked = tuple(sorted(wishes.close_doors))
+        before = self.spool.doors.all()
+        mailboxes = before.keys() | (blocks if asked else set())
+        return {
+            mailbox
+            for mailbox in mailboxes
+            if before.get(mailbox, DoorState()).asked != (asked if mailbox in blocks else ())
+        }
 
     def enforce(
         self,
@@ -98,13 +114,20 @@ class Enforcer:
         if len(mailboxes) >= BULK and not read:
             read = exchange.list_mailboxes()
         wanted, known = _grouped(wishes.by_pair), _grouped(self.spool.known())
-        ours = self.spool.ours()
+        ours, doors = self.spool.ours(), self.spool.doors.all()
         until = time.monotonic() + BUDGET_SECONDS
         for name in mailboxes:
             if self.stopping() or time.monotonic() > until:
                 outcome.unfinished = True
                 return
-            box = _Box(name, wanted.get(name, {}), known.get(name, {}), ours.get(name, Lists()))
+            box = _Box(
+                name,
+                wanted.get(name, {}),
+                known.get(name, {}),
+                ours.get(name, Lists()),
+                doors.get(name, DoorState()),
+                wishes.close_doors,
+            )
             outcome.changed += self._try(exchange, box, read)
 
     def _try(self, exchange: Exchange, box: _Box, read: Mapping[str, Mailbox]) -> int:
@@ -115,7 +138,7 @@ class Enforcer:
         """
         try:
             mailbox = read[box.name] if box.name in read else exchange.read_mailbox(box.name)
-            changed = self._bring(exchange, box, mailbox.lists)
+            changed = self._bring(exchange, box, mailbox)
             self.retries.worked(box.name)
             return changed
         except RefusedError as error:
@@ -130,19 +153,34 @@ class Enforcer:
             self._note_failure(box, f"An unexpected error: {type(error).__name__}: {error}")
         return 0
 
-    def _bring(self, exchange: Exchange, box: _Box, actual: Lists) -> int:
+    def _bring(self, exchange: Exchange, box: _Box, actual: Mailbox) -> int:
         """Make one mailbox as wanted; return how many calls changed it (0 or 1)."""
         now = utc_now()
-        planned = plan(box.accesses, actual, box.ours, box.held(now - self.settling))
-        if not planned.change.is_empty:
-            self.spool.intend(box.name, planned.ours)
-            exchange.change(box.name, planned.change)
-            log.info("%s: %s", box.name, planned.change.sentence())
+        planned = plan(box.accesses, actual.lists, box.ours, box.held(now - self.settling))
+        doors = self._plan_doors(box, planned, actual, now)
+        changes = not planned.change.is_empty or bool(doors.change)
+        if changes:
+            self.spool.intend(box.name, planned.ours, box.doors, doors.after)
+            exchange.change(box.name, planned.change, doors.change)
+            log.info("%s: %s %s", box.name, planned.change.sentence(), _in_words(doors))
         known = self._known(box, planned, now)
-        results = list(self._results(box, planned, now))
-        if results or planned.ours != box.ours or known != box.known:
-            self.spool.settle(box.name, planned.ours, known, results)
-        return int(not planned.change.is_empty)
+        results = list(self._results(box, planned, doors.after, now))
+        if results or (planned.ours, known, doors.after) != (box.ours, box.known, box.doors):
+            self.spool.settle(box.name, planned.ours, known, doors.after, results)
+        return int(changes)
+
+    def _plan_doors(self, box: _Box, planned: Plan, actual: Mailbox, now: datetime) -> DoorPlan:
+        """Return what to do to the doors: they follow the blocks that are really had."""
+        blocks = {one: since_of(said) for one, said in box.wanted.items() if said.access == "block"}
+        had = blocks.keys() - planned.overridden.keys()
+        close = box.close if had else frozenset()
+        since = max(blocks[one] for one in had) if close else ""
+        before, open_now = box.doors, set(actual.open_doors)
+        fresh = bool(before.at) and now - datetime.fromisoformat(before.at) < self.settling
+        found = plan_doors(close, since, open_now, actual.unset_doors, before, fresh)
+        at = now.isoformat() if found.change else before.at if close else ""
+        asked = tuple(sorted(box.close)) if blocks else ()
+        return replace(found, after=replace(found.after, asked=asked, at=at))
 
     @staticmethod
     def _known(box: _Box, planned: Plan, now: datetime) -> dict[str, Known]:
@@ -159,15 +197,21 @@ class Enforcer:
             found[device_id] = had if had is not None and same else fresh
         return found
 
-    def _results(self, box: _Box, planned: Plan, at: datetime) -> Iterator[Applied]:
+    def _results(
+        self, box: _Box, planned: Plan, doors: DoorState, at: datetime
+    ) -> Iterator[Applied]:
         """Yield what management has not been told yet."""
+        moved = (doors.closed, doors.reopened) != (box.doors.closed, box.doors.reopened)
+        told = {"closed_doors": doors.closed, "reopened_doors": tuple(sorted(doors.reopened))}
         holds: dict[str, Access] = dict(planned.settled)
         holds |= dict.fromkeys((box.known.keys() | planned.removed()) - box.wanted.keys(), "leave")
         for device_id, access in holds.items():
             over = self.retries.is_over((box.name, device_id))
             had = box.known.get(device_id)
-            if over or had is None or had.overridden or had.access != access:
-                yield _applied(box.name, device_id, access, at)
+            news = over or had is None or had.overridden or had.access != access
+            if news or (moved and access == "block"):
+                one = _applied(box.name, device_id, access, at)
+                yield replace(one, **told) if access == "block" else one  # type: ignore[arg-type]
         for device_id, because in planned.overridden.items():
             access, had = box.accesses[device_id], box.known.get(device_id)
             if had is None or not had.overridden or had.access != access:
@@ -191,6 +235,13 @@ class Enforcer:
         if news:
             log.warning("%s: %s", box.name, error)
             self.spool.add_results(news)
+
+
+def _in_words(doors: DoorPlan) -> str:
+    closed = sorted(door for door, to in doors.change.items() if to is False)
+    opened = sorted(doors.change.keys() - set(closed))
+    said = (("close", closed), ("open again", opened))
+    return "; ".join(f"{word} {', '.join(names)}" for word, names in said if names)
 
 
 def since_of(wanted: Wanted) -> str:

@@ -44,17 +44,20 @@ OPTIONAL_PARAMETERS = frozenset({"AccountOnly"})
 """Exchange 2013 has no account-only wipe."""
 
 
-def missing_right(cmdlet: str, known: bool, parameters: Set[str] | None) -> str:
+def missing_right(
+    cmdlet: str, known: bool, parameters: Set[str] | None, also: Set[str] = frozenset()
+) -> str:
     """Return what is missing and which role gives it, or nothing.
 
-    *parameters*: those that the account may use; None when the server does not say.
+    *parameters*: those that the account may use; None when the server does not say. *also*: those
+    that a setting needs beside the usual ones.
     """
     need = NEEDED[cmdlet]
     if not known:
         return f'Missing: the role "{need.role}" gives it. Without it {need.without}.'
     if parameters is None:
         return ""
-    absent = sorted(need.parameters - OPTIONAL_PARAMETERS - parameters)
+    absent = sorted((need.parameters | also) - OPTIONAL_PARAMETERS - parameters)
     if not absent:
         return ""
     return (

@@ -18,6 +18,8 @@ from contracts import codec
 from contracts.connector import Access, Applied, AppliedBatch, Door, WantedAccess
 from exchange_connector.access_rules import Lists
 from exchange_connector.backends.cmdlets import Mailbox
+from exchange_connector.door_book import DOOR_TABLE, DoorBook, intended
+from exchange_connector.door_rules import DoorState
 from exchange_connector.wipe_book import WIPE_TABLE, WipeBook
 from runtime.process import crash_point
 
@@ -66,10 +68,11 @@ class Spool:
         self._db = sqlite3.connect(path, isolation_level=None, timeout=30)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_TABLES + WIPE_TABLE)
+        self._db.executescript(_TABLES + WIPE_TABLE + DOOR_TABLE)
         path.chmod(0o600)
 
         self.wipes = WipeBook(self._db, self._transaction)
+        self.doors = DoorBook(self._db)
 
     def close(self) -> None:
         """Close the file."""
@@ -115,16 +118,19 @@ class Spool:
             for mailbox, device_id, access, since, at, overridden in rows
         }
 
-    def intend(self, mailbox: str, entries: Lists) -> None:
-        """Write down, before the effect, which entries of *mailbox* will be ours."""
+    def intend(self, mailbox: str, entries: Lists, before: DoorState, after: DoorState) -> None:
+        """Write down, before the effect, which entries and doors of *mailbox* will be ours."""
         with self._transaction("intend a change"):
             self._add_entries(mailbox, entries)
+            if before.ours != after.ours:
+                self.doors.keep(mailbox, intended(before, after.ours))
 
     def settle(
         self,
         mailbox: str,
         ours: Lists,
         known: Mapping[str, Known],
+        doors: DoorState,
         results: Iterable[Applied],
     ) -> None:
         """Write down, after the effect, what holds in *mailbox* and what to tell management."""
@@ -139,6 +145,7 @@ class Spool:
                     for one, had in known.items()
                 ],
             )
+            self.doors.keep(mailbox, doors)
             self._add_results(results)
 
     def _add_entries(self, mailbox: str, entries: Lists) -> None:
@@ -207,7 +214,7 @@ class Spool:
                 self._db.execute("DELETE FROM mailbox WHERE name NOT IN (SELECT name FROM live)")
 
     def _rename(self, old: str, new: str) -> None:
-        for table in ("entry", "settled"):
+        for table in ("entry", "settled", "doors"):
             self._db.execute(
                 f"UPDATE OR REPLACE {table} SET mailbox = ? WHERE mailbox = ?",  # noqa: S608
                 (new, old),

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from joserfc.jwk import ECKey
 
-from contracts.connector import BATCH, ConnectorStatus
+from contracts.connector import BATCH, ConnectorStatus, Door
 from exchange_connector.backends.cmdlets import Exchange, Mailbox, Tally, ThrottledError
 from exchange_connector.backends.opening import Backend
 from exchange_connector.discovery import Discovery
@@ -74,6 +74,7 @@ class Sync:
         self._discovery = Discovery(spool, management, ways.statistics_per_pass)
         self.wiping = Wiping(spool, ways.connector_id, ways.order_key)
         self.tally, self.throttled_seconds = Tally(), 0.0
+        self._rights_for: tuple[Door, ...] = ()
 
     def run_pass(self, look: Look, act: bool = True) -> Outcome:
         """Run one pass and say how it went.
@@ -217,9 +218,12 @@ class Sync:
     def _check_rights(self, exchange: Exchange) -> None:
         """Look once a day, and after each start, what the account may do."""
         checked, now = self._spool.moment("rights_at"), utc_now()
-        if self.tally.rights and checked is not None and now - checked < CHECK_RIGHTS:
+        doors = self._spool.wanted()[0].close_doors
+        fresh = checked is not None and now - checked < CHECK_RIGHTS
+        if self.tally.rights and fresh and doors == self._rights_for:
             return
-        for right in exchange.check_rights():
+        self._rights_for = doors
+        for right in exchange.check_rights(doors):
             if right.missing:
                 log.warning("%s: %s", right.cmdlet, right.missing)
         self._spool.keep_moment("rights_at", now)

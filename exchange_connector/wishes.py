@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from contracts.connector import Wanted, WantedAccess
+from contracts.connector import Door, Wanted, WantedAccess
 
 Pair = tuple[str, str]
 """(mailbox, DeviceId)."""
@@ -21,6 +21,8 @@ class Wishes:
     by_pair: Mapping[Pair, Wanted]
     stopped: bool = False
     because: str = ""
+    close_doors: frozenset[Door] = frozenset()
+    """At mailboxes with a blocked phone."""
 
 
 def wishes(
@@ -35,11 +37,13 @@ def wishes(
         where = "in the console" if wanted.undo else "with `exchange-connector resume`"
         return Wishes({}, because=f"{UNDONE} ({where}).")
     listed = {(one.mailbox, one.device_id): one for one in wanted.wanted if one.access != "leave"}
+    doors = frozenset(wanted.close_doors) - {"activesync"}
     if wanted.paused:
-        return Wishes(listed, stopped=True, because=wanted.paused_because or "Paused.")
+        because = wanted.paused_because or "Paused."
+        return Wishes(listed, stopped=True, because=because, close_doors=doors)
     silent = heard_at is not None and now - heard_at > timedelta(hours=wanted.silent_hours)
     if silent and wanted.when_silent == "open":
         kept = {pair: one for pair, one in listed.items() if one.access != "block"}
         because = f"Management is silent for over {wanted.silent_hours} h: blocks are taken back."
         return Wishes(kept, because=because)
-    return Wishes(listed)
+    return Wishes(listed, close_doors=doors)

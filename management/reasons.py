@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from flask_babel import gettext, lazy_gettext
 from flask_babel.speaklater import LazyString
 
+from management import reasons_of_mail
 from management.words import SOURCES
 
 
@@ -212,8 +213,7 @@ _SENTENCES = dict(
         _l("The device belongs to its user; only company data may be wiped."),
         _l("The device belongs to its user; lost mode would lock them out of it."),
         _l("Apple's lost mode needs a supervised device."),
-        _l("automatic allowing and blocking is switched off"),
-        _l("unmanaged phones are left alone by setting"),
+        *reasons_of_mail.SENTENCES,
     )
 )
 
@@ -230,6 +230,18 @@ _PATTERNS = tuple(_patterns())
 
 def reason(said: str) -> str:
     """Return what was *said* in the visitor's language, or as it is."""
+    found = _known(said)
+    if found is not None:
+        return found
+    for end in re.finditer(r"(?<=\.) ", said):  # two sentences that were joined
+        first, second = _known(said[: end.start()]), _known(said[end.end() :])
+        if first is not None and second is not None:
+            return f"{first} {second}"
+    return said
+
+
+def _known(said: str) -> str | None:
+    """Return a sentence that we know in the visitor's language, or None."""
     if said in _SENTENCES:
         return str(_SENTENCES[said])
     for pattern, english in _PATTERNS:
@@ -237,5 +249,8 @@ def reason(said: str) -> str:
             values = found.groupdict()
             if (source := values.get("source", "")) in SOURCES:
                 values["source"] = str(SOURCES[source])
+            for name in ("inner", "state"):  # a sentence or word of ours within this one
+                if name in values:
+                    values[name] = reason(values[name])
             return str(gettext(english, **values))
-    return said
+    return None

@@ -65,6 +65,8 @@ class Mailbox:
     address: str
     lists: Lists
     open_doors: tuple[Door, ...] = ()
+    unset_doors: frozenset[Door] = frozenset()
+    """Open because the mailbox itself says nothing about them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +137,22 @@ class Exchange:
 
     # --- changing ---
 
-    def change(self, mailbox: str, change: Change) -> None:
-        """Add and remove entries of one mailbox, all in one call; others' entries stay."""
+    def change(
+        self, mailbox: str, change: Change, doors: Mapping[Door, bool | None] | None = None
+    ) -> None:
+        """Add and remove entries of one mailbox, and close or open doors, all in one call.
+
+        Entries of others stay. A door set to None follows the organisation again.
+        """
+        said: dict[str, object] = {DOORS[door]: to for door, to in (doors or {}).items()}
         lists = {
             "ActiveSyncAllowedDeviceIDs": _entries(change.add.allowed, change.remove.allowed),
             "ActiveSyncBlockedDeviceIDs": _entries(change.add.blocked, change.remove.blocked),
         }
         crash_point("before effect exchange")
         self.tally.changes += 1
-        self._call("Set-CASMailbox", Identity=mailbox, **{k: v for k, v in lists.items() if v})
+        said |= {name: entries for name, entries in lists.items() if entries}
+        self._call("Set-CASMailbox", Identity=mailbox, **said)
         crash_point("after effect exchange")
 
     def read_back(self, guid: str) -> list[tuple[str, str]]:
@@ -179,19 +188,23 @@ class Exchange:
 
     # --- rights ---
 
-    def check_rights(self) -> tuple[Right, ...]:
+    def check_rights(self, close_doors: Iterable[Door] = ()) -> tuple[Right, ...]:
         """Return for each cmdlet that we use whether this account may run it as we need it."""
-        self.tally.rights = tuple(self._right(cmdlet) for cmdlet in NEEDED)
+        doors = frozenset(DOORS[door] for door in close_doors)
+        also = {"Set-CASMailbox": doors}
+        self.tally.rights = tuple(
+            self._right(cmdlet, also.get(cmdlet, frozenset())) for cmdlet in NEEDED
+        )
         return self.tally.rights
 
-    def _right(self, cmdlet: str) -> Right:
+    def _right(self, cmdlet: str, also: frozenset[str]) -> Right:
         try:
             rows = self._call("Get-Command", Name=cmdlet)
         except RefusedError:
             rows = []
         known = rows[0].get("Parameters") if rows else None
         parameters = {str(name) for name in known} if isinstance(known, dict | list) else None
-        return Right(cmdlet=cmdlet, missing=missing_right(cmdlet, bool(rows), parameters))
+        return Right(cmdlet=cmdlet, missing=missing_right(cmdlet, bool(rows), parameters, also))
 
     # --- calls ---
 
@@ -239,6 +252,7 @@ def _mailbox(row: Row) -> Mailbox:
         open_doors=tuple(
             door for door, name in DOORS.items() if _text(row, name).casefold() != "false"
         ),
+        unset_doors=frozenset(door for door, name in DOORS.items() if not _text(row, name)),
     )
 
 

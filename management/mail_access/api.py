@@ -100,7 +100,7 @@ def partnerships() -> ResponseReturnValue:
 def access() -> ResponseReturnValue:
     """Answer `WantedAccess`; 304 when ``If-None-Match`` names what the connector has already.
 
-    ``?since=INSTANT`` asks only for what was decided since then (empty: for everything); such an
+    ``?since=INSTANT`` asks only for what was decided since then (``ever``: for everything); such an
     answer carries its time, from which the next one may go on.
     """
     now = utc_now()
@@ -118,7 +118,7 @@ def access() -> ResponseReturnValue:
 
 def _since(said: str) -> datetime | None:
     """Return the instant that a gate names, less what a decision may take to be stored."""
-    if not said:
+    if said in ("", "ever"):
         return None
     try:
         since = datetime.fromisoformat(said)

@@ -103,6 +103,7 @@ class Connectors:
     """All connectors by name."""
 
     items: tuple[ConnectorAnswer, ...]
+    next: str | None = None
 
 
 @operation(bp, "/mail-access/partnerships", Permission.VIEW, in_groups=True)
@@ -119,7 +120,7 @@ def list_partnerships(query: PartnershipQuery) -> PartnershipPage:
     )
 
 
-@operation(bp, "/mail-access/connectors", Permission.VIEW)
+@operation(bp, "/mail-access/connectors", Permission.VIEW, paged_by="id")
 def list_connectors() -> Connectors:
     """List the paired Exchange connectors."""
     now = utc_now()

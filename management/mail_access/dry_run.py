@@ -20,6 +20,8 @@ class CutOff:
     at: datetime
     decision: Decision
     """As it will be at that time."""
+    doors: tuple[str, ...] = ()
+    """Other doors of the mailbox that would be closed with it: those that are open now."""
 
 
 def preview(session: Session, settings: MailSettings, now: datetime) -> list[CutOff]:
@@ -59,5 +61,10 @@ def _cut_off(
             at = decision.due_at
             decision = decide(stands, device, settings, since, None, at)
         if decision.access == "block" and row.wanted != "block":
-            found.append(CutOff(row, at, decision))
+            found.append(CutOff(row, at, decision, _doors(row, settings)))
     return sorted(found, key=lambda one: (one.at, one.row.id))
+
+
+def _doors(row: Partnership, settings: MailSettings) -> tuple[str, ...]:
+    open_now = (row.open_doors or "").split()
+    return tuple(door for door in settings.close_doors if door in open_now)

@@ -102,6 +102,10 @@ class Partnership(Base):
     """What the connector last did: an access, or empty."""
     applied_at: Mapped[datetime | None]
     applied_error: Mapped[str] = mapped_column(Unicode(4000), default="")
+    closed_doors: Mapped[str] = mapped_column(Unicode(60), default="")
+    """Those that the connector closed because of this phone, with spaces between."""
+    reopened_doors: Mapped[str] = mapped_column(Unicode(60), default="")
+    """Of these, those that somebody opened again at the mail server."""
     overridden_at: Mapped[datetime | None] = mapped_column(index=True)
     """Since when somebody's change at the mail server stands against what is wanted."""
     controlled: Mapped[bool] = mapped_column(default=False)
@@ -123,7 +127,7 @@ class MailDecision(Base):
     at: Mapped[datetime] = mapped_column(index=True)
     event: Mapped[str] = mapped_column(Unicode(20))
     """``wanted``, ``held``, ``confirmed``, ``matched``, ``applied``, ``failed``, ``overridden``,
-    ``exception``, ``renamed`` or ``wipe``."""
+    ``exception``, ``renamed``, ``doors`` or ``wipe``."""
     access: Mapped[str] = mapped_column(Unicode(10))
     because: Mapped[str] = mapped_column(Unicode(4000), default="")
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
-from contracts.connector import Access, WhenSilent
+from contracts.connector import Access, Door, WhenSilent
 from management.compliance.judgement import Judgement, Rule, State
 from management.mail_access.matching import Match
 
@@ -75,6 +75,8 @@ class MailSettings:
     """So long a non-compliant or inactive device keeps the access it has."""
     out_of_sync_grace_hours: int = 24
     """So long a device that has not caught up with its policy keeps the access it has."""
+    close_doors: tuple[Door, ...] = ()
+    """Other ways to a mailbox that are closed while one of its phones is blocked."""
     block_limit: int = 10
     """New blocks an hour that need nobody's confirmation..."""
     block_limit_percent: int = 5

@@ -206,6 +206,7 @@ def wanted_access(
         undo=connector.undo_at is not None,
         when_silent=settings.when_silent or "hold",
         silent_hours=settings.silent_hours,
+        close_doors=settings.close_doors if settings.automatic else (),
         wipes=queries.list_wipe_tokens(session, connector.id, now),
         log_level=connectors.log_level_of(connector, now),
         log_level_until=connector.log_level_until,
@@ -246,12 +247,29 @@ def take_applied(
         new = (row.applied, row.applied_error) != (one.access, one.error)
         row.applied, row.applied_at, row.applied_error = one.access, one.at, one.error
         row.overridden_at = (row.overridden_at or one.at) if one.overridden else None
+        if not one.error:
+            _take_doors(session, row, one)
         if new:
             number += 1
             session.add(_application(row, one))
             if one.access == "block" and not one.error:
                 telling.tell_user(session, row, now)
     return number
+
+
+def _take_doors(session: Session, row: Partnership, one: messages.Applied) -> None:
+    """Note which other doors the connector closed, and which somebody opened again."""
+    before = (row.closed_doors, row.reopened_doors)
+    row.closed_doors, row.reopened_doors = " ".join(one.closed_doors), " ".join(one.reopened_doors)
+    if before == (row.closed_doors, row.reopened_doors):
+        return
+    because = (
+        f"other doors closed by the connector: {row.closed_doors or 'none'}; "
+        f"opened again by hand: {row.reopened_doors or 'none'}"
+    )
+    session.add(
+        MailDecision(partnership_id=row.id, at=one.at, event="doors", access="", because=because)
+    )
 
 
 def _application(row: Partnership, one: messages.Applied) -> MailDecision:

@@ -80,9 +80,10 @@ def digest(entered: MailSettings) -> str:
 
 def read_settings(form: MultiDict[str, str]) -> tuple[MailSettings, dict[str, str]]:
     """Return the entered settings and what is wrong with them, by field."""
-    entered: dict[str, Any] = {}
+    doors = form.getlist("close_doors")
+    entered: dict[str, Any] = {"close_doors": tuple(one for one in words.CLOSABLE if one in doors)}
     errors: dict[str, str] = {}
-    for name in (field.name for field in fields(MailSettings)):
+    for name in (field.name for field in fields(MailSettings) if field.name not in entered):
         text = form.get(name, "").strip()
         if name in HIGHEST:
             least = 1 if name == "silent_hours" else 0
@@ -131,6 +132,7 @@ def _page(
         choices=list(words.ALLOWED_STATES.items()),
         automatic_for=list(words.AUTOMATIC_FOR.items()),
         when_silent=list(words.WHEN_SILENT.items()),
+        closable=list(words.CLOSABLE.items()),
         groups=groups,
         cut_off=cut_off,
         shown=SHOWN,

@@ -39,6 +39,7 @@ EVENTS = {
     "overridden": Word("warn", "person-exclamation", _l("Overridden in Exchange")),
     "exception": Word("info", "person-gear", _l("Said by an administrator")),
     "renamed": Word("info", "arrow-left-right", _l("Mailbox renamed")),
+    "doors": Word("info", "door-closed", _l("Other doors")),
     "wipe": Word("warn", "eraser", _l("Wipe")),
 }
 ALLOWED_STATES = {
@@ -71,6 +72,9 @@ DOORS = {
     "owa": "OWA",
     "mapi": "MAPI",
 }
+
+
+CLOSABLE = {door: name for door, name in DOORS.items() if door != "activesync"}
 
 
 def other_doors(open_doors: str | None) -> list[str]:

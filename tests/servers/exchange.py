@@ -65,6 +65,8 @@ class Mailbox:
     blocked: set[str] = field(default_factory=set)
     closed: set[str] = field(default_factory=set)
     """Properties such as ``ImapEnabled`` that are off."""
+    unset: set[str] = field(default_factory=set)
+    """Those about which the mailbox says nothing: the organisation's setting holds."""
     container: str = "Users"
 
     @property
@@ -231,7 +233,7 @@ class Exchange:
             ),
             "Get-Command": (self._get_command, {"Name"}),
             "Get-CASMailbox": (self._get_cas_mailbox, {"Identity", "ResultSize", "Filter"}),
-            "Set-CASMailbox": (self._set_cas_mailbox, {"Identity", *lists}),
+            "Set-CASMailbox": (self._set_cas_mailbox, {"Identity", *lists, *DOORS}),
         }
         if cmdlet not in role or cmdlet in self.faults.missing_cmdlets:
             raise CmdletError(
@@ -336,7 +338,10 @@ class Exchange:
                     "Identity": mailbox.identity,
                     "Guid": mailbox.guid,
                     "PrimarySmtpAddress": mailbox.address,
-                    **{name: name not in mailbox.closed for name in DOORS},
+                    **{
+                        name: None if name in mailbox.unset else name not in mailbox.closed
+                        for name in DOORS
+                    },
                     "HasActiveSyncDevicePartnership": True,
                     "ActiveSyncAllowedDeviceIDs": sorted(mailbox.allowed),
                     "ActiveSyncBlockedDeviceIDs": sorted(mailbox.blocked),
@@ -355,6 +360,9 @@ class Exchange:
         if mailbox.name in self.faults.half_done:
             raise CmdletError("ADTransientException", "The domain controller went away.")
         _change(mailbox.blocked, said.get("ActiveSyncBlockedDeviceIDs"))
+        for name in said.keys() & set(DOORS):
+            (mailbox.closed.add if said[name] is False else mailbox.closed.discard)(name)
+            (mailbox.unset.add if said[name] is None else mailbox.unset.discard)(name)
         return iter(())
 
     def _find(self, identity: str) -> Mailbox:
