@@ -53,6 +53,7 @@ MENU = (
     Entry("updates.index", _l("Updates"), "arrow-repeat"),
     Entry("relays.index", _l("Relays"), "hdd-network"),
     Entry("jobs.index", _l("Jobs"), "list-task"),
+    Entry("certificates.index", _l("Certificates"), "patch-check"),
     Entry("audit.index", _l("Audit trail"), "journal-text", Permission.READ_AUDIT),
     Entry("safety.index", _l("Safety"), "shield-exclamation"),
     Entry(
@@ -61,6 +62,7 @@ MENU = (
         "clipboard-check",
         Permission.CHANGE_SETTINGS,
     ),
+    Entry("settings.index", _l("Settings"), "gear", Permission.CHANGE_SETTINGS),
     Entry(
         "administrators.index",
         _l("Administrators"),

@@ -51,6 +51,17 @@ def load(
     return loaded
 
 
+def origins(
+    kind: type[Any], folder: Path, environment: Mapping[str, str] | None = None, part: str = ""
+) -> dict[str, str]:
+    """Return whence each setting that is set comes: ``environment`` or ``file`` (in *folder*)."""
+    environment = os.environ if environment is None else environment
+    prefix = f"SEKISHO_{part.upper()}_" if part else "SEKISHO_"
+    names = set(kind.__dataclass_fields__)
+    in_file = dict.fromkeys(_section(folder, part, names), "file")
+    return in_file | {n: "environment" for n in names if prefix + n.upper() in environment}
+
+
 def home(environment: Mapping[str, str] | None = None) -> Path:
     """Return the data folder: ``SEKISHO_HOME``, or ``var`` in the current folder."""
     environment = os.environ if environment is None else environment
