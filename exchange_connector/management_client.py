@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -117,7 +116,7 @@ class ManagementClient:
 
     def get_access_since(self, since: datetime | None) -> messages.WantedAccess:
         """Return what was decided since then, or everything; the answer says its time."""
-        said = quote(since.isoformat()) if since else ""
+        said = f"{since.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}" if since else "ever"
         answer = self._ask("GET", f"/access?since={said}", b"")
         return codec.read(messages.WantedAccess, answer.content, LARGEST_ANSWER_BYTES)
 

@@ -25,7 +25,7 @@ from runtime.errors import SekishoError
 
 log = logging.getLogger(__name__)
 
-LOOK_AGAIN_SECONDS = 30.0
+LOOK_AGAIN = timedelta(seconds=30)
 """So often decisions are fetched and applied though nothing seems changed: time alone may act."""
 WHOLE_LIST_EVERY = timedelta(minutes=10)
 LONGEST_PAUSE_SECONDS = 5.0
@@ -83,7 +83,7 @@ class Listener:
         except SekishoError as error:
             news, self.problem = False, str(error)
         _tell(before, self.problem)
-        due = time.monotonic() - self.looked_at >= LOOK_AGAIN_SECONDS
+        due = time.monotonic() - self.looked_at >= LOOK_AGAIN.total_seconds()
         if news or due or self.store.is_undone() != self.undone:
             self.apply()
         if not self.problem:
@@ -96,10 +96,11 @@ class Listener:
         """Fetch what changed; return whether something may have."""
         mark = self.management.get_mark()
         _, known = self.store.head()
-        due = time.monotonic() - self.looked_at >= LOOK_AGAIN_SECONDS
-        if mark == known and not due:
-            return False
         now = utc_now()
+        heard_at = self.store.moment("heard_at")
+        fresh = heard_at is not None and timedelta() <= now - heard_at < LOOK_AGAIN
+        if mark == known and fresh:
+            return False
         whole_at = self.store.moment("whole_at")
         since = self.store.moment("since")
         if whole_at is None or not timedelta() <= now - whole_at < WHOLE_LIST_EVERY:

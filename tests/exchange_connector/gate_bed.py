@@ -86,7 +86,6 @@ class GateBed:
     server: MailServer
     keeper: Keeper
     phones: Phones
-    server_url: str
     url: str
     """Of the gate, with its path."""
 
@@ -110,63 +109,85 @@ class GateBed:
         """Let the server answer what waits."""
         self.loop.call_soon_threadsafe(self.server.news.set)
 
-    def ask(
-        self,
-        command: str,
-        device_id: str = "PHONE1",
-        user: str = "ada",
-        version: str = "14.1",
-        content: Any = b"",
-        headers: dict[str, str] | None = None,
-    ) -> httpx.Response:
+    def ask(self, command: str, *words: Any, **more: Any) -> httpx.Response:
         """Ask as a phone does."""
-        query = f"Cmd={command}&User={user}&DeviceId={device_id}&DeviceType=iPhone"
-        return httpx.post(
-            f"{self.url}?{query}",
-            content=content,
-            headers={
-                "MS-ASProtocolVersion": version,
-                "User-Agent": "Apple-iPhone",
-                **(headers or {}),
-            },
-            auth=(user, PASSWORDS.get(user, "wrong")),
-            timeout=120,
-            trust_env=False,
-        )
+        return ask(self.url, command, *words, **more)
+
+
+def ask(
+    url: str,
+    command: str,
+    device_id: str = "PHONE1",
+    user: str = "ada",
+    version: str = "14.1",
+    content: Any = b"",
+    headers: dict[str, str] | None = None,
+) -> httpx.Response:
+    """Ask the gate at *url* as a phone does."""
+    query = f"Cmd={command}&User={user}&DeviceId={device_id}&DeviceType=iPhone"
+    said = {"MS-ASProtocolVersion": version, "User-Agent": "Apple-iPhone"}
+    return httpx.post(
+        f"{url}?{query}",
+        content=content,
+        headers={**said, **(headers or {})},
+        auth=(user, PASSWORDS.get(user, "wrong")),
+        timeout=120,
+        trust_env=False,
+    )
 
 
 @contextmanager
-def gate_bed(folder: Path, server: str = "", **settings: Any) -> Iterator[GateBed]:
-    """Yield a running gate before a running server, or before the address *server*."""
+def looping() -> Iterator[tuple[asyncio.AbstractEventLoop, list[Any]]]:
+    """Yield an event loop in a thread, and a list of what to call and await at its end."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    asked = Settings(folder=folder, port=1, **settings)
     stop: list[Any] = []
-
-    async def begin() -> GateBed:
-        mail = MailServer()
-        server_url = (server or await _listen(mail.answer, stop)) + PATH
-        http = process.open_client(asked, "")
-        stop.append(http.close)
-        keeper, phones = process.new_keeper(asked), Phones({})
-        proxy = Proxy(asked, server_url, http, keeper, phones, Counters())
-        runner = process.new_runner(process.new_app(asked, proxy, server_url, http))
-        stop.append(runner.cleanup)
-        url = await _bind(runner)
-        return GateBed(loop, mail, keeper, phones, server_url, url + PATH)
 
     async def end() -> None:
         for one in reversed(stop):
             await one()
 
     try:
-        yield asyncio.run_coroutine_threadsafe(begin(), loop).result(60)
+        yield loop, stop
     finally:
         asyncio.run_coroutine_threadsafe(end(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(60)
         loop.close()
+
+
+@contextmanager
+def mail_server() -> Iterator[tuple[MailServer, str]]:
+    """Yield a running server and its address."""
+    with looping() as (loop, stop):
+
+        async def begin() -> tuple[MailServer, str]:
+            mail = MailServer()
+            return mail, await _listen(mail.answer, stop)
+
+        yield asyncio.run_coroutine_threadsafe(begin(), loop).result(60)
+
+
+@contextmanager
+def gate_bed(folder: Path, server: str = "", **settings: Any) -> Iterator[GateBed]:
+    """Yield a running gate before a running server, or before the address *server*."""
+    asked = Settings(folder=folder, port=1, **settings)
+    with looping() as (loop, stop):
+
+        async def begin() -> GateBed:
+            mail = MailServer()
+            server_url = (server or await _listen(mail.answer, stop)) + PATH
+            http = process.open_client(asked, "")
+            stop.append(http.close)
+            keeper, phones = process.new_keeper(asked), Phones({})
+            proxy = Proxy(asked, server_url, http, keeper, phones, Counters())
+            runner = process.new_runner(process.new_app(asked, proxy, server_url, http))
+            stop.append(runner.cleanup)
+            url = await _bind(runner)
+            return GateBed(loop, mail, keeper, phones, url + PATH)
+
+        yield asyncio.run_coroutine_threadsafe(begin(), loop).result(60)
 
 
 async def _listen(answer: Any, stop: list[Any]) -> str:
