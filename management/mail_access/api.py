@@ -19,6 +19,7 @@ from contracts import codec, request_signature
 from contracts import connector as messages
 from contracts import keys as jwk
 from management.access import public
+from management.administrators.rules import place_of
 from management.mail_access import connectors, queries, service, wiping
 from management.web import context, reading, transaction, visitor_address
 from management.web_errors import problem
@@ -32,7 +33,9 @@ SIGNED = "every connector request carries a signature, which the view itself che
 DECISIONS_TAKE = timedelta(minutes=2)
 """A decision bears the time at which its work began; it may wait so long to be stored."""
 FAILED_PAIRINGS = 10
-"""Wrong codes a minute, of whomever, before this process stops listening to more of them."""
+"""Wrong codes a minute from one address before this process hears no more of them from there."""
+
+MOST_REMEMBERED = 5_000
 
 
 class TooOftenError(RefusedError):
@@ -65,7 +68,8 @@ def pair() -> Response:
     """Pair a connector: 201 `Paired`; 401 for a wrong code or signature; 429 after many."""
     now = utc_now()
     failures = _failures()
-    failures.check(now)
+    place = place_of(visitor_address())
+    failures.check(place, now)
     asked = codec.read(messages.PairingRequest, request.get_data())
     key = jwk.read_public(asked.key)
     thumbprint = jwk.thumbprint(key)
@@ -76,7 +80,7 @@ def pair() -> Response:
         with transaction("pair a connector") as session:
             connector = connectors.pair(session, context().keys, asked, visitor_address(), now)
     except UnauthenticatedError:
-        failures.add(now)
+        failures.add(place, now)
         raise
     return _json(messages.Paired(connector_id=connector.id, order_key=order_key), 201)
 
@@ -227,24 +231,24 @@ def _json(message: object, status: int) -> Response:
 
 
 class _Failures:
-    """Wrong pairing codes within the last minute, in this process."""
+    """Wrong pairing codes within the last minute, in this process, by where they came from."""
 
     def __init__(self) -> None:
-        self._at: deque[datetime] = deque()
+        self._at: deque[tuple[datetime, str]] = deque(maxlen=MOST_REMEMBERED)
         self._lock = Lock()
 
-    def check(self, now: datetime) -> None:
-        """Raise TooOftenError while too many are remembered."""
+    def check(self, place: str, now: datetime) -> None:
+        """Raise TooOftenError while too many from *place* are remembered."""
         with self._lock:
-            while self._at and (now - self._at[0]).total_seconds() > 60:
+            while self._at and (now - self._at[0][0]).total_seconds() > 60:
                 self._at.popleft()
-            if len(self._at) >= FAILED_PAIRINGS:
+            if sum(one == place for _, one in self._at) >= FAILED_PAIRINGS:
                 raise TooOftenError("Too many wrong pairing codes. Wait a minute and try again.")
 
-    def add(self, now: datetime) -> None:
-        """Remember one."""
+    def add(self, place: str, now: datetime) -> None:
+        """Remember one; beyond `MOST_REMEMBERED` the oldest is forgotten."""
         with self._lock:
-            self._at.append(now)
+            self._at.append((now, place))
 
 
 def _failures() -> _Failures:
