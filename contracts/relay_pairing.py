@@ -8,16 +8,15 @@ within the code's 30 minutes, nor from a recorded proof. Afterwards each side pi
 """
 
 import hmac
-import secrets
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from contracts.codes import random_code
 from contracts.types import Jwk, Sha256, Short
 
-CODE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 CODE_LENGTH = 20
 PATH = "/link/v1/pairing"
 Who = Literal["management", "relay"]
@@ -46,7 +45,7 @@ class PairingAnswer:
 
 def new_code() -> str:
     """Return a code in groups of four, without characters that look alike."""
-    plain = "".join(secrets.choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))
+    plain = random_code(CODE_LENGTH)
     return "-".join(plain[start : start + 4] for start in range(0, CODE_LENGTH, 4))
 
 

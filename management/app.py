@@ -11,9 +11,10 @@ from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.datastructures import MultiDict
 
-from management import assets, menu, reasons, shown, web_errors, words
+from management import assets, compression, menu, reasons, shown, web_errors, words
 from management.access import Permission, public, who_asks
 from management.administrators import passkey_site, sessions, step_up
+from management.certificates import urgency
 from management.context import Context
 from management.safety import queries as safety
 from management.web import reading
@@ -188,7 +189,7 @@ def _with_headers(response: Response) -> Response:
     if "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store"
         response.vary.update(["Cookie", "HX-Request", "Accept-Language"])
-    return response
+    return compression.pack(response)
 
 
 @public("style and script, the same for everybody")
@@ -197,7 +198,7 @@ def _static(version: str, name: str) -> ResponseReturnValue:
         abort(404)
     answer = send_from_directory(assets.STATIC, name, max_age=FOREVER)
     answer.headers["Cache-Control"] = f"public, max-age={FOREVER}, immutable"
-    return answer
+    return compression.pack_file(answer, name)
 
 
 def _words_for_templates(app: Flask, version: str) -> None:
@@ -206,6 +207,7 @@ def _words_for_templates(app: Flask, version: str) -> None:
         asset=lambda name: url_for("static", version=version, name=name),
         menu=menu.entries,
         words=words,
+        urgency=urgency,
         say=words.word,
         Permission=Permission,
         moment=shown.moment,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Literal
 from uuid import UUID
 
 from cryptography import x509
@@ -18,6 +19,9 @@ AUTHORITY_VALID = timedelta(days=3650)
 DEVICE_VALID = timedelta(days=730)
 SERVER_VALID = timedelta(days=397)  # browsers and phones refuse more than 398
 CLOCKS_DIFFER = timedelta(hours=1)
+WARN_DAYS = (60, 30, 7)
+"""So many days before a certificate ends somebody is told, each time more urgently."""
+Urgency = Literal["ok", "info", "warn", "bad"]
 
 _USAGES = (
     "digital_signature",
@@ -38,6 +42,18 @@ class Issuer:
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
+
+
+def warning_step(days: int) -> int | None:
+    """Return which of `WARN_DAYS` a certificate has reached that ends in *days*; None: none yet."""
+    return min((step for step in WARN_DAYS if days <= step), default=None)
+
+
+def urgency(days: int) -> Urgency:
+    """Return how urgent it is to renew a certificate that ends in *days*."""
+    step = warning_step(days)
+    tones: tuple[Urgency, ...] = ("info", "warn", "bad")
+    return "ok" if step is None else tones[WARN_DAYS.index(step)]
 
 
 def authority(key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:

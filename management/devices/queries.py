@@ -1,17 +1,22 @@
 """Reads devices, what is known of them, and the log of who said so."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from management.database import locked
 from management.devices import models
 from management.devices.models import Device, DeviceFacts
-from management.devices.rules import Fact, FactKind, read_facts
+from management.devices.rules import EnrolmentState, Fact, FactKind, read_facts
 from runtime.errors import NotFoundError
 
+Row = TypeVar("Row", Device, DeviceFacts)
+_HELD = "sekisho_held_devices"
 PAGE = 50
 MOST = 500
 """Most rows in one page."""
@@ -27,11 +32,55 @@ def get_device(session: Session, device_id: UUID) -> Device:
 
 def lock_device(session: Session, device_id: UUID) -> Device:
     """Return the device as it is now; nobody else writes it until this transaction ends."""
+    if (held := find_held(session, Device, device_id)) is not None:
+        return held
     session.flush()
     found = session.scalars(locked(select(Device).where(Device.id == device_id), Device)).first()
     if found is None:
         raise NotFoundError("There is no such device.")
     return found
+
+
+@contextmanager
+def holding(session: Session, device_ids: Iterable[UUID]) -> Iterator[None]:
+    """Lock these devices and what is known of them at once, so that nobody locks them one by one.
+
+    Before any savepoint: going back to one would let go of what was locked after it.
+    """
+    wanted, held = list(dict.fromkeys(device_ids)), dict[tuple[type, UUID], object]()
+    session.flush()
+    for start in range(0, len(wanted), MOST):
+        some = wanted[start : start + MOST]
+        devices = locked(select(Device).where(Device.id.in_(some)).order_by(Device.id), Device)
+        known = locked(
+            select(DeviceFacts)
+            .where(DeviceFacts.device_id.in_(some))
+            .order_by(DeviceFacts.device_id),
+            DeviceFacts,
+        )
+        held |= {(Device, one.id): one for one in session.scalars(devices)}
+        held |= {(DeviceFacts, one.device_id): one for one in session.scalars(known)}
+    session.info[_HELD] = held
+    try:
+        yield
+    finally:
+        del session.info[_HELD]
+
+
+def find_held(session: Session, table: type[Row], device_id: UUID) -> Row | None:
+    """Return the row if this transaction holds it, see `holding`."""
+    found: Row | None = session.info.get(_HELD, {}).get((table, device_id))
+    return found
+
+
+def certificates_ending(session: Session, before: datetime) -> tuple[int, Device | None]:
+    """Return how many enrolled devices have a certificate that ends before then, and the first."""
+    ending = (Device.enrolment_state == EnrolmentState.ENROLLED) & (
+        Device.certificate_until < before
+    )
+    first = select(Device).where(ending).order_by(Device.certificate_until, Device.id).limit(1)
+    number = session.scalar(select(func.count()).select_from(Device).where(ending)) or 0
+    return number, session.scalars(first).first()
 
 
 def get_facts(session: Session, device_id: UUID) -> dict[FactKind, Fact]:

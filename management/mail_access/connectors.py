@@ -3,7 +3,6 @@
 import json
 from datetime import datetime, timedelta
 from hashlib import sha256
-from secrets import choice
 from typing import cast
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from sqlalchemy.orm import Session
 from contracts import codec
 from contracts import connector as messages
 from contracts import keys as jwk
+from contracts.codes import random_code
 from contracts.request_signature import MAXIMUM_SKEW
 from management.audit.service import record
 from management.keys import Keys
@@ -29,7 +29,6 @@ from management.mail_access.models import (
 from management.mail_access.rules import By
 from runtime.errors import ForbiddenError, RefusedError, UnauthenticatedError
 
-CODE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 CODE_LENGTH = 16
 CODE_VALID = timedelta(minutes=15)
 LOG_LEVEL_HOLDS = timedelta(hours=1)
@@ -38,7 +37,7 @@ USUAL_LEVEL: messages.LogLevel = "info"
 
 def make_pairing_code(session: Session, keys: Keys, by: By, now: datetime) -> str:
     """Return a new one-time code of 16 characters; only its SHA-256 is kept, for 15 minutes."""
-    code = "".join(choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))
+    code = random_code(CODE_LENGTH)
     session.execute(delete(PairingCode).where(PairingCode.expires_at < now - timedelta(days=30)))
     session.add(
         PairingCode(

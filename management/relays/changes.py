@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from contracts import codec
 from contracts.link import RelaySettings
 from management.audit.service import record
+from management.certificates import warning_step
 from management.keys import Keys
 from management.relays import tls
 from management.relays.listing import OVERLAP, list_now, unlist
@@ -24,7 +25,6 @@ from runtime.errors import RefusedError
 IMPORTED, PRIVATE = "imported", "private"
 RENEW_BEFORE = timedelta(days=30)
 MOST_PORTS = 4
-WARN_DAYS = (7, 30, 60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +108,7 @@ def warn_of_expiry(session: Session, keys: Keys, now: datetime) -> list[Relay]:
     warned = []
     for relay in list_relays(session):
         left = days_left(relay, now)
-        step = next((days for days in WARN_DAYS if left is not None and left <= days), None)
+        step = None if left is None else warning_step(left)
         settled = relay.disabled_at is None and not _is_on_its_way(relay)
         if step is None or not settled or (relay.tls_warned_days or 99) <= step:
             continue

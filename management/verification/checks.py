@@ -39,6 +39,10 @@ CHECKS = (
     Check("work", _l("Background work"), own.work),
     Check("relays", _l("Communication servers"), outer.relays),
     Check("doors", _l("Where devices connect"), outer.device_doors),
+    Check(
+        "relay_certificates", _l("Certificates of communication servers"), outer.relay_certificates
+    ),
+    Check("device_certificates", _l("Certificates of devices"), outer.device_certificates),
     Check("mail", _l("Exchange connectors"), outer.mail),
     Check("patterns", _l("Patterns"), outer.patterns),
     Check("scanner", _l("Scanner"), outer.scanner),

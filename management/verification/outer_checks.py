@@ -3,17 +3,20 @@
 import ssl
 import tempfile
 import zipfile
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from management.certificates import WARN_DAYS
 from management.context import Context
+from management.devices.queries import certificates_ending
 from management.mail_access.queries import list_connectors
 from management.mail_access.states import ConnectorState, connector_state
+from management.relays.models import Relay
 from management.relays.queries import list_used
 from management.updates import queries as updates
 from management.updates.rules import RunState
 from management.verification import rules
-from management.verification.asking import healthz
+from management.verification.asking import certificate_until, healthz
 from management.verification.rules import Finding, Tone, ok
 from management.verification.rules import sentence as _l
 from runtime.errors import UnavailableError
@@ -21,6 +24,8 @@ from scanner.isolation import scan_file
 
 TEST_FILE = "X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!" + "$H+H*"
 """The EICAR test string, in pieces so that no scanner takes this file for one."""
+
+RENEW_SOON = timedelta(days=WARN_DAYS[0])
 
 
 # --- what it talks with ---
@@ -71,6 +76,45 @@ def device_doors(context: Context, now: datetime) -> Finding:
             "relays.index",
         )
     return ok(_l("Devices can connect: address and certificate are right at %(n)s.", n=len(relays)))
+
+
+def relay_certificates(context: Context, now: datetime) -> Finding:
+    """Look at the certificate that each relay shows; one that is silent is judged by the last."""
+    with context.database.reading() as session:
+        relays = list_used(session)
+    mend = _l("On the relay's page import a certificate, or let the built-in CA issue one.")
+    known = {one.name: _shown_until(one) for one in relays}
+    ends = sorted((until, name) for name, until in known.items() if until is not None)
+    if not ends:
+        return Finding(Tone.IDLE, _l("No communication server has shown a certificate yet."))
+    until, name = ends[0]
+    return rules.ends(until, now, mend, "relays.index", whose=name)
+
+
+def _shown_until(relay: Relay) -> datetime | None:
+    try:
+        return certificate_until(relay.devices_url)
+    except UnavailableError:
+        return relay.tls_until
+
+
+def device_certificates(context: Context, now: datetime) -> Finding:
+    """Look for devices that ought to have renewed their certificate by themselves long ago."""
+    with context.database.reading() as session:
+        number, first = certificates_ending(session, now + RENEW_SOON)
+    if first is None or first.certificate_until is None:
+        return ok(_l("Devices renew their keys and certificates in time."))
+    return Finding(
+        Tone.WARN,
+        _l(
+            "%(number)s devices did not renew theirs in time; that of %(name)s ends on %(day)s.",
+            number=number,
+            name=first.name,
+            day=f"{first.certificate_until:%Y-%m-%d}",
+        ),
+        _l("Tell them to renew their keys; look why those are silent that do not answer."),
+        "devices.index",
+    )
 
 
 def mail(context: Context, now: datetime) -> Finding:

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from management.certificates import urgency
 from runtime.errors import SekishoError
 
-CERTIFICATE_DAYS = (60, 30, 7)
-"""Before a certificate ends it is mentioned, then warned about, then it is an error."""
 ROOM_BYTES = (5 * 1024**3, 1024**3)
 """Less free space than this is a warning, an error."""
 PATTERN_DAYS = (14, 60)
@@ -77,18 +76,22 @@ def broken(error: Exception) -> Finding:
     )
 
 
-def ends(end: datetime, now: datetime, mend: Sentence, where: str = "") -> Finding:
-    """Return how a certificate stands that ends at *end*."""
+def ends(end: datetime, now: datetime, mend: Sentence, where: str = "", whose: str = "") -> Finding:
+    """Return how a certificate stands that ends at *end*; *whose* when there are several."""
     left = end - now
-    day = f"{end:%Y-%m-%d}"
+    values: dict[str, object] = {"day": f"{end:%Y-%m-%d}", "days": left.days, "whose": whose}
     if left <= timedelta():
-        return Finding(Tone.BAD, _l("It ended on %(day)s.", day=day), mend, where)
-    days = left.days
-    said = _l("It ends on %(day)s, in %(days)s days.", day=day, days=days)
-    if days >= CERTIFICATE_DAYS[0]:
-        return Finding(Tone.OK, said)
-    tone = Tone.BAD if days < CERTIFICATE_DAYS[2] else Tone.WARN
-    return Finding(tone, said, mend, where)
+        ended, of = _l("It ended on %(day)s."), _l("%(whose)s: it ended on %(day)s.")
+        return Finding(Tone.BAD, _with(of if whose else ended, values), mend, where)
+    ending = _l("It ends on %(day)s, in %(days)s days.")
+    of = _l("%(whose)s: it ends on %(day)s, in %(days)s days.")
+    said = _with(of if whose else ending, values)
+    tone = {"ok": Tone.OK, "bad": Tone.BAD}.get(urgency(left.days), Tone.WARN)
+    return ok(said) if tone is Tone.OK else Finding(tone, said, mend, where)
+
+
+def _with(said: Sentence, values: Mapping[str, object]) -> Sentence:
+    return Sentence(said.text, values)
 
 
 def room(free: int) -> Finding:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from sqlalchemy import delete, text, update
 
+from management import certificates
 from management.access import Role
 from management.administrators import service as administrators
 from management.audit import checkpoints
@@ -18,9 +20,12 @@ from management.audit import service as audit
 from management.audit.models import AuditEntry
 from management.check_in.visit import visit_all
 from management.context import Context
+from management.enrolment.service import retire
 from management.keys import prepare
 from management.mail_access.models import Connector
 from management.migrations.release import VERSION, head
+from management.relays import changes, tls
+from management.relays.queries import list_relays
 from management.relays.service import pair_relay
 from management.safety import service as safety
 from management.safety.models import Enforcement
@@ -34,6 +39,7 @@ from runtime import health
 from runtime.clock import utc_now
 from tests.communication.relay import Relay, free_ports
 from tests.management.clients import ConsoleClient, api_client
+from tests.management.phones import Phone, office
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -355,3 +361,44 @@ def test_the_worst_tone_counts() -> None:
     assert rules.worst([]) is Tone.IDLE
     assert rules.worst([fine, bad, fine]) is Tone.BAD
     assert json.dumps(rules.worst([fine])) == '"ok"'
+
+
+def test_a_relay_whose_certificate_ends_soon_is_named(context: Context, relay: Relay) -> None:
+    visit_all(context)
+    assert says(context, "relay_certificates")[0] == "ok"
+    now = utc_now()
+    issuer = certificates.Issuer(
+        x509.load_pem_x509_certificate(context.keys.ca_certificate().encode()),
+        context.keys._issuer.key,
+    )
+    almost_over = now + timedelta(days=5) - certificates.SERVER_VALID + certificates.CLOCKS_DIFFER
+    chain, key = certificates.for_server(issuer, ["127.0.0.1"], almost_over)
+    with context.database.transaction("an old certificate") as session:
+        row = list_relays(session)[0]
+        checked = tls.check(key, chain, "127.0.0.1", now)
+        changes.set_certificate(session, context.keys, row, checked, changes.IMPORTED, now)
+    for _ in range(3):
+        visit_all(context)
+
+    tone, said = says(context, "relay_certificates")
+
+    assert (tone, said) == (
+        "bad",
+        f"dmz: it ends on {now + timedelta(days=5):%Y-%m-%d}, in 4 days.",
+    )
+    relay.kill()
+    assert says(context, "relay_certificates") == (tone, said), "as it was seen last"
+
+
+def test_a_device_that_does_not_renew_its_certificate_is_named(context: Context) -> None:
+    assert says(context, "device_certificates")[0] == "ok"
+    phone = Phone(office(context)).enrol()
+
+    assert says(context, "device_certificates")[0] == "ok"
+    tone, said = says(context, "device_certificates", utc_now() + timedelta(days=700))
+    assert tone == "warn"
+    assert said.startswith("1 devices did not renew theirs in time; that of Pixel (Ada) ends on ")
+    with context.database.transaction("retire") as session:
+        retire(session, phone.device_id, "keeper", "", utc_now())
+    later = utc_now() + timedelta(days=700)
+    assert says(context, "device_certificates", later)[0] == "ok"

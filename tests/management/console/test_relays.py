@@ -16,6 +16,7 @@ from management.access import Role
 from management.audit.models import AuditEntry
 from management.check_in.visit import visit_all
 from management.context import Context
+from management.enrolment.service import retire
 from management.policies.service import ensure_default_policy
 from management.relays import changes
 from management.relays.models import Relay as RelayRow
@@ -27,6 +28,7 @@ from runtime.clock import utc_now
 from tests.communication.authority import company
 from tests.communication.relay import Management, Relay, free_ports
 from tests.management.clients import ConsoleClient, api_client, signed_in_client
+from tests.management.phones import Office, Phone
 
 pytestmark = pytest.mark.servers
 
@@ -258,3 +260,26 @@ def test_the_api_does_it_all(app: Flask, ready: Context, unpaired: Relay) -> Non
     assert api.put(f"{path}/places", json=places).status_code == 200
     assert api.put(f"{path}/switch", json={"enabled": False, "because": "x"}).status_code == 409
     assert api.get(path).get_json()["silent_devices"] == 0
+
+
+def test_how_old_a_relays_list_of_devices_is_stands_beside_it(
+    console: ConsoleClient, ready: Context, unpaired: Relay
+) -> None:
+    page = pair(console, unpaired)
+    visit_all(ready)
+    assert "complete as of" in console.get("/relays").text
+    with ready.database.transaction("policy") as session:
+        policy_id = ensure_default_policy(session, utc_now()).id
+    phone = Phone(Office(ready, only(ready).id, policy_id)).enrol()
+    visit_all(ready)
+    unpaired.kill()
+    with ready.database.transaction("lost") as session:
+        retire(session, phone.device_id, "keeper", "stolen", utc_now())
+
+    visit_all(ready)
+
+    for path in ("/relays", page):
+        assert "1 changes wait, the oldest since" in console.get(path).text
+    unpaired.start()
+    visit_all(ready)
+    assert "changes wait" not in console.get(page).text
