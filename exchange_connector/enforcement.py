@@ -178,7 +178,7 @@ class Enforcer:
         before, open_now = box.doors, set(actual.open_doors)
         fresh = bool(before.at) and now - datetime.fromisoformat(before.at) < self.settling
         found = plan_doors(close, since, open_now, actual.unset_doors, before, fresh)
-        at = now.isoformat() if found.change else before.at if close else ""
+        at = (now.isoformat() if found.change else before.at) if close else ""
         asked = tuple(sorted(box.close)) if blocks else ()
         return replace(found, after=replace(found.after, asked=asked, at=at))
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from exchange_connector.backends.cmdlets import (
@@ -160,8 +159,7 @@ def _value(value: object) -> Any:
 
 def _following(first: str, said: str) -> str:
     """Return the next page's address, which must be the same one with another query."""
-    ours, theirs = urlsplit(first), urlsplit(said)
-    if (theirs.scheme, theirs.netloc, theirs.path) != (ours.scheme, ours.netloc, ours.path):
+    if not said.startswith(f"{first}?") or not said.isascii() or not said.isprintable():
         raise UnavailableError("Exchange Online's next page is elsewhere; it was not asked for.")
     return said
 

@@ -22,6 +22,7 @@ from contracts import keys as jwk
 from contracts.certificates import fingerprint
 from exchange_connector import configuration, loop, pairing
 from exchange_connector.backends import psrp
+from exchange_connector.backends.opening import Server
 from exchange_connector.management_client import ManagementClient
 from exchange_connector.outcome import Outcome
 from exchange_connector.settings import Settings
@@ -104,6 +105,8 @@ class Bed:
     exchange: Exchange
     exchange_url: str
     home: Path
+    server: Server | None = None
+    """How Exchange is reached, if not with a password over remote PowerShell."""
     spool: Spool | None = None
     management: ManagementClient | None = None
     sync: Sync | None = None
@@ -136,7 +139,8 @@ class Bed:
             management=self.console.url,
             code=self.code() if code is None else code,
             name=name,
-            exchange=psrp.Server(url=self.exchange_url, user=USER, password=PASSWORD),
+            exchange=self.server
+            or psrp.Server(url=self.exchange_url, user=USER, password=PASSWORD),
         )
         return pairing.pair(self.folder, wish)
 
@@ -194,6 +198,10 @@ class Bed:
                 job.state = JobState.DONE
         for payload in payloads:
             work.decide(self.context, payload, lambda _: None)
+
+    def decide_everything(self) -> None:
+        """Decide every partnership anew, as the jobs process does after new settings."""
+        work.decide(self.context, {"everything": True}, lambda _: None)
 
     def age_grace(self, days: int) -> None:
         """Let every user's grace have begun *days* earlier."""
