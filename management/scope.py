@@ -15,6 +15,7 @@ from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
 from management.agent_packages.models import DeviceAgent
 from management.apps.models import DeviceApp
+from management.attestation.models import DeviceAttestation
 from management.audit.models import AuditEntry
 from management.canary.models import CanaryDevice
 from management.collecting.models import AppRequest
@@ -50,6 +51,7 @@ OF_DEVICE: tuple[Any, ...] = (
     Fact,
     DeviceApp,
     DeviceAgent,
+    DeviceAttestation,
     DeviceOffer,
     DeviceTerms,
     AppRequest,

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import CompileError
+from sqlalchemy.exc import CompileError, InvalidRequestError
 from sqlalchemy.sql import dml
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.selectable import SelectBase
@@ -58,7 +58,7 @@ class Recorder:
         if not isinstance(statement, (SelectBase, dml.UpdateBase, TextClause)):
             return  # DDL, which check_tsql compiles from the tables
         try:
-            text = tsql.compiled(statement)
+            text = _compiled(statement, params)
         except CompileError as error:
             told = str(statement)
             if not _for_one_only(told):
@@ -68,6 +68,13 @@ class Recorder:
             return
         self.texts.add(text)
         self.found.update(f"{lost}: {_line(text)}" for lost in tsql.lost_locks(statement))
+
+
+def _compiled(statement: Any, params: Any) -> str:
+    try:
+        return tsql.compiled(statement)
+    except InvalidRequestError:  # of `Session.get` with parts that are written out
+        return tsql.compiled(statement.params(params))
 
 
 def _for_one_only(text: str) -> bool:

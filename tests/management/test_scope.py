@@ -1,0 +1,398 @@
+"""An administrator who is limited to groups sees and changes nothing outside them, on any route."""
+
+import csv
+import re
+from io import StringIO
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, inspect, select
+from sqlalchemy.orm import Session
+from werkzeug.routing import Rule
+
+from management import scope
+from management.access import IN_GROUPS, PERMISSION, PUBLIC, Permission
+from management.context import Context
+from management.database import Base
+from management.devices.models import Device
+from management.limits import LIMIT, Limit
+from management.listing.rules import DeviceFilter
+from management.listing.service import bring_up
+from runtime.clock import utc_now
+from tests.management.clients import ConsoleClient
+from tests.management.scoped import (
+    FOREIGN,
+    Half,
+    contents,
+    fill,
+    limited_browser,
+    limited_program,
+)
+
+NO_CHANGE = (400, 403, 404, 409, 422)
+ANSWERS_AT_ONCE = {"jobs.events"}
+"""Streams that do not end."""
+
+
+@pytest.fixture(params=[1, 2])
+def halves(request: pytest.FixtureRequest, context: Context) -> tuple[Half, Half]:
+    """Two halves of a company, of random size."""
+    return fill(context, request.param, utc_now())
+
+
+@pytest.fixture
+def own(halves: tuple[Half, Half]) -> Half:
+    """The half that the administrator sees."""
+    return halves[0]
+
+
+@pytest.fixture
+def foreign(halves: tuple[Half, Half]) -> Half:
+    """The half that must stay hidden."""
+    return halves[1]
+
+
+@pytest.fixture
+def browser(app: Flask, context: Context, own: Half) -> ConsoleClient:
+    """The console of an owner who is limited to the top group of their half."""
+    return limited_browser(app, context, own.groups[:1])
+
+
+@pytest.fixture
+def program(app: Flask, context: Context, own: Half) -> ConsoleClient:
+    """The same with an API token."""
+    return limited_program(app, context, own.groups[:1])
+
+
+def routes(app: Flask, *methods: str) -> list[Rule]:
+    """Return the routes that ask for a permission and take one of the methods."""
+    return [
+        rule
+        for rule in app.url_map.iter_rules()
+        if set(methods) & (rule.methods or set())
+        and hasattr(app.view_functions[rule.endpoint], PERMISSION)
+        and rule.endpoint not in ANSWERS_AT_ONCE
+    ]
+
+
+def is_open(app: Flask, rule: Rule) -> bool:
+    return bool(getattr(app.view_functions[rule.endpoint], IN_GROUPS))
+
+
+def arguments(half: Half) -> dict[str, list[object]]:
+    """Return what stands for each argument of a route."""
+    return {
+        "device_id": list(half.devices),
+        "group_id": list(half.groups),
+        "command_id": list(half.commands),
+        "batch_id": list(half.batches),
+        "invitation_id": list(half.invitations),
+        "user_id": list(half.users),
+        "partnership_id": list(half.partnerships),
+        "policy_id": [half.policy],
+        "claim_id": list(half.claims),
+    }
+
+
+def addresses(app: Flask, rule: Rule, half: Half) -> list[str]:
+    """Return addresses of the route with things of the half."""
+    known, builder = arguments(half), app.url_map.bind("localhost")
+    others = {"sha256": "ab" * 32, "id_hash": "ab" * 32, "token_hash": "ab" * 32}
+    most = max((len(known.get(name, [])) for name in rule.arguments), default=1) or 1
+    found = []
+    for number in range(most):
+        given = {
+            name: known[name][number % len(known[name])]
+            if name in known
+            else others.get(name, 1 if "int" in rule.rule else uuid4())
+            for name in rule.arguments
+        }
+        found.append(builder.build(rule.endpoint, given, method_of(rule), append_unknown=False))
+    return found
+
+
+def method_of(rule: Rule) -> str:
+    """Return the method that the route was made for."""
+    return next(one for one in ("GET", "POST", "PUT", "DELETE") if one in (rule.methods or set()))
+
+
+def leaks(text: str, path: str, foreign: Half) -> list[str]:
+    """Return what of the foreign half stands in a text; the address itself may be repeated."""
+    held = text.replace(path, "")
+    words = re.findall(rf"{FOREIGN}[\w ]*", held, re.IGNORECASE)
+    return words + [one for one in foreign.ids() if one in held and one not in path]
+
+
+def who(rule: Rule, browser: ConsoleClient, program: ConsoleClient) -> ConsoleClient:
+    return program if rule.rule.startswith("/api/") else browser
+
+
+def test_no_page_shows_anything_of_the_other_groups(
+    app: Flask, own: Half, foreign: Half, browser: ConsoleClient, program: ConsoleClient
+) -> None:
+    found: dict[str, Any] = {}
+    for rule in routes(app, "GET"):
+        for path in (*addresses(app, rule, own), *addresses(app, rule, foreign)):
+            answer = who(rule, browser, program).get(path)
+            assert answer.status_code < 500, (path, answer.text)
+            if problem := leaks(answer.text, path, foreign):
+                found[path] = problem
+            assert is_open(app, rule) or answer.status_code in (302, 403), path
+    assert found == {}
+
+
+def test_one_s_own_pages_open_and_show_one_s_own_half(
+    app: Flask, own: Half, browser: ConsoleClient, program: ConsoleClient
+) -> None:
+    shown = 0
+    for rule in routes(app, "GET"):
+        if not is_open(app, rule) or set(rule.arguments) - set(arguments(own)):
+            continue
+        for path in addresses(app, rule, own):
+            answer = who(rule, browser, program).get(path)
+            assert answer.status_code in (200, 302, 400) or "batch_id" in rule.arguments, path
+            shown += own.word in answer.text
+    assert shown > 30
+
+
+def test_what_is_foreign_is_not_there(
+    app: Flask, foreign: Half, browser: ConsoleClient, program: ConsoleClient
+) -> None:
+    for rule in routes(app, "GET"):
+        if is_open(app, rule) and rule.arguments and set(rule.arguments) <= set(arguments(foreign)):
+            for path in addresses(app, rule, foreign):
+                assert who(rule, browser, program).get(path).status_code == 404, path
+
+
+FORM = {
+    "kind": "lock", "reason": "because", "because": "because", "policy": "", "code": "123456",
+    "name": "name", "password": "x", "disabled": "yes", "disable": "yes",
+}  # fmt: skip
+BODIES: dict[str, dict[str, Any]] = {
+    "queue_command": {"kind": "lock", "reason": "because"},
+    "confirm_bulk_command": {"devices": 1},
+    "place_device": {"because": "because"},
+}
+
+
+def test_nothing_foreign_is_changed(
+    app: Flask,
+    context: Context,
+    own: Half,
+    foreign: Half,
+    browser: ConsoleClient,
+    program: ConsoleClient,
+) -> None:
+    before = contents(context)
+    for rule in routes(app, "POST", "PUT", "DELETE"):
+        named = set(rule.arguments) & set(arguments(foreign))
+        if not is_open(app, rule) or not named:
+            continue
+        method = method_of(rule)
+        for path in addresses(app, rule, foreign):
+            answer = _send(who(rule, browser, program), rule, method, path, own)
+            assert answer.status_code == 404, (path, answer.status_code, answer.text[:500])
+            assert leaks(answer.text, path, foreign) == []
+    assert contents(context) == before
+
+
+def _send(client: ConsoleClient, rule: Rule, method: str, path: str, own: Half) -> Any:
+    if not rule.rule.startswith("/api/"):
+        fields = {
+            **FORM,
+            "group": str(own.groups[0]),
+            "policy": str(own.policy),
+            "kind": "wipe" if rule.endpoint.endswith("wipe") else "lock",
+        }
+        return client.open(path, method=method, data=fields)
+    name = rule.endpoint.partition(".")[2]
+    body = dict(BODIES.get(name, {}))
+    if name == "place_device":
+        body["group_id"] = str(own.groups[0])
+    return client.open(path, method=method, json=body)
+
+
+def test_closed_routes_change_nothing(
+    app: Flask,
+    context: Context,
+    own: Half,
+    foreign: Half,
+    browser: ConsoleClient,
+    program: ConsoleClient,
+) -> None:
+    before = contents(context)
+    for rule in routes(app, "POST", "PUT", "DELETE"):
+        if is_open(app, rule):
+            continue
+        method = method_of(rule)
+        for path in (*addresses(app, rule, own)[:1], *addresses(app, rule, foreign)[:1]):
+            answer = _send(who(rule, browser, program), rule, method, path, own)
+            assert answer.status_code == 403, (path, answer.status_code)
+    assert contents(context) == before
+
+
+def test_foreign_things_in_a_form_are_not_there(
+    context: Context, own: Half, foreign: Half, browser: ConsoleClient, program: ConsoleClient
+) -> None:
+    mine, group = own.devices[0], str(foreign.groups[0])
+    before = contents(context)
+    place = {"group": group, "policy": "", "reason": "r"}
+    assert browser.post(f"/groups/of-device/{mine}", data=place).status_code == 404
+    policy = {"policy": str(foreign.policy)}
+    assert browser.post(f"/devices/{mine}/policy", data=policy).status_code == 404
+    people = {"people": "new@example.org", "days": "14", "group": group}
+    assert browser.post("/invitations", data=people).status_code == 404
+    people = {**people, "group": str(own.groups[0]), "policy": str(foreign.policy)}
+    assert browser.post("/invitations", data=people).status_code == 404
+    assert (
+        browser.post("/invitations", data={"people": "a@b.example", "days": "14"}).status_code
+        == 404
+    ), "root"
+    user = {"name": "new", "address": "new@example.org", "group": group}
+    assert browser.post("/enrolment-users", data=user).status_code == 404
+    assert browser.post("/enrolment-users", data={**user, "group": ""}).status_code == 404
+    body = {"group_id": group, "because": "r"}
+    assert program.put(f"/api/v1/devices/{mine}/policy", json=body).status_code == 404
+    body = {"address": "new@example.org", "group_id": group}
+    assert program.post("/api/v1/invitations", json=body).status_code == 404
+    assert contents(context) == before
+
+
+def test_ticked_foreign_devices_are_left_out_of_a_bulk_command(
+    own: Half, foreign: Half, browser: ConsoleClient, program: ConsoleClient
+) -> None:
+    ids = [str(one) for one in (*own.devices, *foreign.devices)]
+    body = {"kind": "unlock", "reason": "because", "device_ids": ids}
+    made = program.post("/api/v1/bulk-commands", json=body)
+    assert made.status_code == 201
+    assert made.json is not None
+    assert made.json["devices"] + sum(made.json["left_out"].values()) == len(own.devices)
+    drafted = browser.post("/commands/bulk", data={"kind": "unlock", "reason": "r", "all": "yes"})
+    page = browser.get(drafted.headers["Location"]).text
+    assert page.count("northmark") >= 1
+    assert FOREIGN not in page
+
+
+def test_every_count_is_that_of_one_s_own_half(
+    own: Half, foreign: Half, browser: ConsoleClient, program: ConsoleClient
+) -> None:
+    for query in ("", "?mail=blocked", "?text=phone", "?sort=since", "?enrolment=enrolled"):
+        page = program.get(f"/api/v1/devices{query}").json
+        assert page is not None
+        assert page["count"]["value"] == len(page["items"]), query
+        assert {one["id"] for one in page["items"]} == {str(one) for one in own.devices}, query
+    assert program.get(f"/api/v1/devices?group_id={foreign.groups[0]}").json["items"] == []  # type: ignore[index]
+    assert program.get(f"/api/v1/devices?text={FOREIGN}").json["count"]["value"] == 0  # type: ignore[index]
+    groups = program.get("/api/v1/groups").json
+    assert groups is not None
+    assert sum(one["devices"] for one in groups["items"]) == len(own.devices)
+    cards = browser.get("/", headers={"HX-Request": "true"}).text
+    counts = {int(one) for one in re.findall(r'data-sk-count="(\d+)"', cards)}
+    assert max(counts) <= len(own.devices)
+    bars = re.findall(r'os=(\d+)[^"]*" data-sk-count="(\d+)"', cards)
+    assert sum(int(number) for _os, number in bars) == len(own.devices)
+
+
+def test_the_file_holds_one_s_own_half(own: Half, browser: ConsoleClient) -> None:
+    for query in ("", "?q=phone", "?os=15", "?state=non_compliant"):
+        text = browser.get(f"/devices/devices.csv{query}").text
+        rows = list(csv.reader(StringIO(text)))[1:]
+        assert {row[0] for row in rows} <= {str(one) for one in own.devices}
+        assert FOREIGN not in text
+    whole = list(csv.reader(StringIO(browser.get("/devices/devices.csv").text)))[1:]
+    assert len(whole) == len(own.devices)
+
+
+def test_groups_below_are_seen_and_a_change_holds_at_once(
+    app: Flask, context: Context, own: Half, foreign: Half
+) -> None:
+    browser = limited_browser(app, context, own.groups[1:])
+    with context.database.reading() as session:
+        below = set(session.scalars(select(Device.id).where(Device.group_id == own.groups[1])))
+    for device_id in own.devices:
+        expected = 200 if device_id in below else 404
+        assert browser.get(f"/devices/{device_id}").status_code == expected
+    with context.database.transaction("move a device") as session:
+        session.get_one(Device, foreign.devices[0]).group_id = own.groups[1]
+    assert browser.get(f"/devices/{foreign.devices[0]}").status_code == 200
+
+
+def test_without_a_group_nothing_is_seen(app: Flask, context: Context, own: Half) -> None:
+    browser = limited_browser(app, context, [])
+    page = browser.get("/devices").text
+    assert own.word not in page
+    assert browser.get(f"/devices/{own.devices[0]}").status_code == 404
+
+
+def test_every_route_with_a_permission_says_whether_it_keeps_to_groups(app: Flask) -> None:
+    for endpoint, view in app.view_functions.items():
+        assert hasattr(view, PUBLIC) != (hasattr(view, PERMISSION) and hasattr(view, IN_GROUPS)), (
+            endpoint
+        )
+
+
+def test_only_permissions_that_can_be_kept_to_groups_open_a_page_for_them(app: Flask) -> None:
+    from management.access import IN_GROUPS_TOO
+
+    asked: set[Permission] = {
+        getattr(view, PERMISSION)
+        for view in app.view_functions.values()
+        if getattr(view, IN_GROUPS, False)
+    }
+    assert asked == IN_GROUPS_TOO
+
+
+def test_every_table_that_names_a_device_has_its_condition() -> None:
+    apart = {"device_listing", "device_token", "invitation", "stored_app", "enrolment_attempt"}
+    known = {one.__tablename__ for one in (*scope.OF_DEVICE, *scope.OF_GROUP, *scope.ONLY_READ)}
+    naming = {
+        mapper.local_table.name  # type: ignore[attr-defined]
+        for mapper in Base.registry.mappers
+        if "device_id" in inspect(mapper.class_).columns
+    }
+    assert naming - known - apart == set()
+
+
+def test_whoever_writes_a_device_of_the_groups_keeps_the_list_whole(
+    context: Context, own: Half, foreign: Half, browser: ConsoleClient
+) -> None:
+    place = {"group": str(own.groups[1]), "policy": "", "reason": "r"}
+    for device_id in own.devices:
+        assert browser.post(f"/groups/of-device/{device_id}", data=place).status_code == 302
+    with context.database.transaction("check") as session:
+        everyone = [*own.devices, *foreign.devices]
+        assert bring_up(session, everyone) == 0
+    counts = {one["id"]: one["devices"] for one in _groups_of(browser)}
+    assert counts[str(own.groups[1])] == len(own.devices)
+
+
+def _groups_of(browser: ConsoleClient) -> list[dict[str, Any]]:
+    rows = re.findall(r'href="/devices\?group=([0-9a-f-]+)">(\d+)<', browser.get("/groups").text)
+    return [{"id": group, "devices": int(number)} for group, number in rows]
+
+
+def test_a_limit_holds_for_every_kind_of_statement(
+    session: Session, context: Context, own: Half, foreign: Half
+) -> None:
+    session.info[LIMIT] = Limit(frozenset(own.groups), "scout", reads_only=True)
+    mine = {*own.devices}
+    assert set(session.scalars(select(Device.id))) == mine
+    assert session.scalar(select(func.count()).select_from(Device)) == len(mine)
+    assert session.get(Device, foreign.devices[0]) is None
+    inner = select(Device.id).where(Device.platform != "").subquery()
+    assert session.scalar(select(func.count()).select_from(inner)) == len(mine)
+    assert DeviceFilter().is_empty
+    assert _unlimited(context) == len(mine) + len(foreign.devices)
+
+
+def _unlimited(context: Context) -> int:
+    with context.database.reading() as session:
+        return session.scalar(select(func.count()).select_from(Device)) or 0
+
+
+def test_ids_of_groups_stand_in_the_statement(session: Session) -> None:
+    many = frozenset(UUID(int=one) for one in range(1, 1001))
+    session.info[LIMIT] = Limit(many, "scout", reads_only=True)
+    assert session.scalars(select(Device)).all() == []
