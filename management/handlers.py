@@ -30,6 +30,7 @@ HANDLERS = {
     "listing.check": "management.listing.work:check",
     "policies.spread": "management.compliance.work:spread_policy",
     "relays.watch": "management.relays.work:watch",
+    "api.forget": "management.api.work:forget",
     "apps.scan": "management.apps.work:scan",
     "apps.retro_hunt": "management.apps.work:retro_hunt",
     "apps.recheck": "management.apps.work:recheck",
@@ -76,6 +77,7 @@ class Scheduled:
 SCHEDULE = (
     Scheduled("commands.dispatch", timedelta(minutes=5)),
     Scheduled("commands.expire", timedelta(minutes=5)),
+    Scheduled("api.forget", timedelta(hours=6)),
     Scheduled("enrolment.forget", timedelta(hours=6)),
     Scheduled("agent_packages.announce", timedelta(hours=1)),
     Scheduled("terms.ask", timedelta(hours=1)),

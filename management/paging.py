@@ -48,6 +48,24 @@ def cut(
     return shown, write_cursor(*place(shown[-1])) if len(found) > limit else None
 
 
+def page_of(
+    found: Sequence[Row], after: str, limit: int, place: Callable[[Row], Part]
+) -> tuple[Sequence[Row], str | None]:
+    """Return the page after a cursor of rows that are all at hand, and the cursor of the rest.
+
+    For lists that are bounded by themselves; *place* is unique. NotFoundError when the row at which
+    the page before ended is gone.
+    """
+    start = 0
+    if after:
+        (last,) = read_cursor(after, 1)
+        places = [str(place(row)) for row in found]
+        if last not in places:
+            raise _broken()
+        start = places.index(last) + 1
+    return cut(found[start : start + limit + 1], limit, lambda row: (place(row),))
+
+
 def time_cursor(word: str) -> tuple[datetime, UUID]:
     """Return a cursor made of an instant and an id."""
     at, row_id = read_cursor(word, 2)

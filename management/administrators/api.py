@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 from uuid import UUID
 
 from flask import Blueprint
@@ -28,6 +28,8 @@ Name = Annotated[str, Field(min_length=2, max_length=100, pattern=r"^[^\x00]*$")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleAnswer:
     """A role: what it holds and how many have it."""
+
+    VOLATILE: ClassVar = frozenset({"holders"})
 
     role: str
     """Of a built-in one its word, of others the id."""
@@ -117,6 +119,13 @@ def create_role(body: RoleDraft) -> RoleAnswer:
         return _made(session, role)
 
 
+@operation(bp, "/roles/<uuid:role_id>", Permission.MANAGE_ADMINISTRATORS)
+def get_role(role_id: UUID) -> RoleAnswer:
+    """Get one role that was put together."""
+    with reading() as session:
+        return _made(session, roles.get_role(session, role_id))
+
+
 @operation(bp, "/roles/<uuid:role_id>", Permission.MANAGE_ADMINISTRATORS, "PUT", 200, (404, 409))
 def change_role(role_id: UUID, body: RoleDraft) -> RoleAnswer:
     """Give a role another name or other permissions; it holds at once for all who have it."""
@@ -149,6 +158,13 @@ def list_administrators() -> AdministratorsAnswer:
     with reading() as session:
         found = queries.list_administrators(session)
         return AdministratorsAnswer(items=tuple(_person(session, one) for one in found))
+
+
+@operation(bp, "/administrators/<uuid:administrator_id>", Permission.MANAGE_ADMINISTRATORS)
+def get_administrator(administrator_id: UUID) -> AdministratorAnswer:
+    """Get one administrator with role and groups."""
+    with reading() as session:
+        return _person(session, queries.get_administrator(session, administrator_id))
 
 
 @operation(

@@ -137,6 +137,13 @@ def remove_allowed(row_id: UUID) -> Added:
         return Added(count=queries.count_listed(session))
 
 
+@operation(bp, "/allow-list/setting", Permission.VIEW)
+def get_unlisted() -> UnlistedSetting:
+    """Get what becomes of devices that are not on the list."""
+    with reading() as session:
+        return UnlistedSetting(unlisted=queries.unlisted_setting(session).value)
+
+
 @operation(bp, "/allow-list/setting", Permission.CHANGE_SETTINGS, "PUT")
 def set_unlisted(body: UnlistedSetting) -> UnlistedSetting:
     """Set what becomes of devices that are not on the list."""

@@ -9,6 +9,7 @@ from flask import Flask
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
+from management.api import conditional, idempotency
 from management.api.operations import OPERATION, FileBody, Operation, adapter
 
 PROBLEM = "application/problem+json"
@@ -19,8 +20,10 @@ _MEANS = {
     401: "No API token, or one that does not hold any more.",
     403: "The token's administrator may not do this.",
     404: "There is no such object, or no such place in the list.",
-    409: "A rule forbids this now; `detail` says why.",
+    409: "A rule forbids this now, or the same request is under way; `detail` says why.",
+    412: "Somebody changed this since you read it; nothing was done.",
     413: "The body is too large.",
+    422: "This `Idempotency-Key` belongs to another request.",
     503: "Another part of the server does not answer; asking again later may work.",
 }
 
@@ -44,6 +47,8 @@ class _Route:
     method: str
     parameters: tuple[tuple[str, str], ...]
     operation: Operation
+    is_versioned: bool
+    """Whether its answer has an ``ETag``, or ``If-Match`` guards what it changes."""
 
 
 def build(app: Flask, version: str) -> dict[str, Any]:
@@ -59,7 +64,10 @@ def build(app: Flask, version: str) -> dict[str, Any]:
             "title": "Sekisho",
             "version": version,
             "description": "Everything the console shows and does. Lists answer a page of items "
-            "and, as `next`, what to send as `after` for the following page.",
+            "and, as `next`, what to send as `after` for the following page. What GET answers of "
+            "one thing carries an `ETag`; sent as `If-Match` with a change, nobody else's change "
+            "is lost. A POST with an `Idempotency-Key` is carried out once, however often it is "
+            "sent.",
         },
         "servers": [{"url": "/"}],
         "security": [{"token": []}],
@@ -78,7 +86,12 @@ def _routes(app: Flask) -> Iterator[_Route]:
             continue
         method = next(iter((rule.methods or set()) - {"HEAD", "OPTIONS"})).lower()
         found = tuple((name, kind or "string") for kind, name in _PARAMETER.findall(rule.rule))
-        yield _Route(_PARAMETER.sub(r"{\2}", rule.rule), method, found, described)
+        versioned = (
+            conditional.has_version(described)
+            if method == "get"
+            else conditional.versioned_by(app, rule.rule, method.upper()) is not None
+        )
+        yield _Route(_PARAMETER.sub(r"{\2}", rule.rule), method, found, described, versioned)
 
 
 Key = tuple[str, str]
@@ -121,6 +134,7 @@ def _described(
         "parameters": [
             *(_path_parameter(name, kind) for name, kind in route.parameters),
             *_query_parameters(described.query, schemas, definitions),
+            *_headers(route),
         ],
         "responses": _responses(route, schemas),
     }
@@ -137,6 +151,31 @@ def _described(
             "content": {"application/json": {"schema": schema}},
         }
     return content
+
+
+def _headers(route: _Route) -> Iterator[dict[str, Any]]:
+    """Yield the headers with which a caller guards against doing twice or undoing."""
+    if route.method == "post":
+        yield _header(
+            idempotency.HEADER,
+            idempotency.PATTERN,
+            "The same key with the same request again gets the first answer, for a day.",
+        )
+    if route.is_versioned and route.method == "get":
+        yield _header("If-None-Match", "", "Answer 304 when this ETag holds.")
+    elif route.is_versioned:
+        yield _header("If-Match", conditional.MATCH, "Refuse (412) when another ETag holds.")
+
+
+def _header(name: str, pattern: str, description: str) -> dict[str, Any]:
+    schema = {"type": "string"} | ({"pattern": pattern} if pattern else {})
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": schema,
+    }
 
 
 def _path_parameter(name: str, kind: str) -> dict[str, Any]:
@@ -173,6 +212,10 @@ def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
 def _responses(route: _Route, schemas: dict[Key, Any]) -> dict[str, Any]:
     described = route.operation
     statuses = {401, 403, *described.refusals}
+    if route.method == "post":
+        statuses |= {400, 409, 422}
+    if route.is_versioned and route.method != "get":
+        statuses |= {400, 412}
     if described.query is not None or described.body is not None:
         statuses.add(400)
     if described.body is not None:
@@ -182,8 +225,14 @@ def _responses(route: _Route, schemas: dict[Key, Any]) -> dict[str, Any]:
     name = getattr(described.answer, "__name__", str(described.answer))
     answer = {"application/json": {"schema": schemas[name, "serialization"]}}
     problem = {PROBLEM: {"schema": schemas["Problem", "serialization"]}}
+    done: dict[str, Any] = {"description": described.summary + ".", "content": answer}
+    same = {}
+    if route.is_versioned and route.method == "get":
+        done["headers"] = {"ETag": {"schema": {"type": "string"}}}
+        same = {"304": {"description": "It is still what you have (`If-None-Match`)."}}
     return {
-        str(described.status): {"description": described.summary + ".", "content": answer},
+        str(described.status): done,
+        **same,
         **{
             str(status): {"description": _MEANS[status], "content": problem}
             for status in sorted(statuses)

@@ -6,8 +6,9 @@ are read, answers written and the OpenAPI document made from them, so the three 
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import wraps
+from operator import attrgetter
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 from flask import Blueprint, current_app, request
@@ -17,6 +18,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from management.access import Permission, requires
 from management.api import conditional, idempotency
 from management.api.conditional import OPERATION, adapter
+from management.paging import page_of
 from runtime.errors import MalformedMessageError, TooLargeError
 
 __all__ = ["OPERATION", "adapter"]
@@ -38,6 +40,14 @@ def _whole(said: Any) -> Any:
 Whole = BeforeValidator(_whole)
 """In front of an integer in a body: JSON does not tell 7 from 7.0."""
 Limit = Annotated[int, Field(ge=1, le=200)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageQuery:
+    """Which page of a list."""
+
+    after: Place = ""
+    limit: Limit = 50
 
 
 class FileBody:
@@ -65,6 +75,8 @@ class Operation:
     answer: Any
     status: int
     refusals: tuple[int, ...]
+    paged_by: str = ""
+    """Field of the items by which a page is cut out of the whole answer."""
 
 
 def operation(
@@ -75,10 +87,12 @@ def operation(
     status: int = 200,
     refusals: tuple[int, ...] = (),
     in_groups: bool = False,
+    paged_by: str = "",
 ) -> Callable[[F], F]:
     """Serve a function at *rule*; *refusals* are the error statuses beyond the usual ones.
 
-    *in_groups*: see `access.requires`.
+    *in_groups*: see `access.requires`. *paged_by*: the function answers all ``items``, each with
+    this unique field, and the caller gets the page it asks for.
     """
 
     def serve(function: F) -> F:
@@ -92,11 +106,12 @@ def operation(
             summary=" ".join(summary.split()).rstrip("."),
             description=" ".join(description.split()),
             permission=permission,
-            query=hints.get("query"),
+            query=PageQuery if paged_by else hints.get("query"),
             body=hints.get("body"),
             answer=hints["return"],
             status=status,
             refusals=refusals,
+            paged_by=paged_by,
         )
         view = requires(permission, in_groups)(_view(described))
         setattr(view, OPERATION, described)
@@ -117,13 +132,23 @@ def _view(described: Operation) -> Callable[..., ResponseReturnValue]:
             return known[1], known[0], {"Content-Type": JSON, "Idempotency-Replayed": "true"}
         shown = conditional.versioned_by(current_app, described.rule, described.method)
         conditional.expect(shown, arguments)
-        answer = described.function(**given)
+        answer = _carried_out(described, given)
         body = adapter(described.answer).dump_json(answer)
         if once:
             once.keep(described.status, body.decode())
         return _answered(described, shown, answer, body)
 
     return view
+
+
+def _carried_out(described: Operation, given: dict[str, Any]) -> Any:
+    if not described.paged_by:
+        return described.function(**given)
+    query: PageQuery = given.pop("query")
+    answer = described.function(**given)
+    place = attrgetter(described.paged_by)
+    items, following = page_of(answer.items, query.after, query.limit, place)
+    return replace(answer, items=tuple(items), next=following)
 
 
 def _read(described: Operation) -> dict[str, Any]:

@@ -98,6 +98,7 @@ class Approvals:
     """Approvals, at most 500; those that end first come first."""
 
     items: tuple[ApprovalAnswer, ...]
+    next: str | None = None
 
 
 @bp.url_value_preprocessor
@@ -187,14 +188,14 @@ def get_analysis(sha256: str) -> AnalysisAnswer:
     return _analysis(row)
 
 
-@operation(bp, "/app-approvals", Permission.VIEW)
+@operation(bp, "/app-approvals", Permission.VIEW, paged_by="id")
 def list_app_approvals() -> Approvals:
     """List the approvals that stand."""
     with reading() as session:
         return Approvals(items=tuple(map(_approval, approvals.list_approvals(session))))
 
 
-@operation(bp, "/apps/<sha256>/approvals", Permission.VIEW)
+@operation(bp, "/apps/<sha256>/approvals", Permission.VIEW, paged_by="id")
 def list_approvals_of_app(sha256: str) -> Approvals:
     """List all approvals that cover or covered an app, newest first."""
     with reading() as session:

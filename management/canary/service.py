@@ -23,7 +23,7 @@ from management.groups.queries import get_group, policy_in
 from management.groups.rules import Tree, below
 from management.groups.service import lock_tree
 from management.keys import Keys
-from management.policies.queries import get_policy, get_version
+from management.policies.queries import get_version, usable_policy
 from management.policies.rules import Requirements, read_requirements
 from management.policies.service import (
     change_policy,
@@ -63,7 +63,7 @@ def start(session: Session, wanted: Wanted, now: datetime) -> Canary:
     which devices go first.
     """
     lock_policies(session)
-    policy = get_policy(session, wanted.policy_id)
+    policy = usable_policy(session, wanted.policy_id)
     now_asked = get_version(session, policy.id, policy.current_version)
     if why := _refusal(session, wanted, policy.current_version) or not_to_try(policy, now_asked):
         raise RefusedError(why)

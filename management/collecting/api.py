@@ -40,6 +40,7 @@ class FileRequests:
     """The last 20 requests for a file, newest first."""
 
     items: tuple[FileRequest, ...]
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Collecting:
     """Devices that belong to their users, who must agree on the device as well."""
 
 
-@operation(bp, "/apps/<sha256>/file-requests", Permission.VIEW)
+@operation(bp, "/apps/<sha256>/file-requests", Permission.VIEW, paged_by="id")
 def list_file_requests(sha256: str) -> FileRequests:
     """List which devices were asked for the file of an app, and what came of it."""
     with reading() as session:

@@ -89,6 +89,7 @@ class Freezes:
 
     items: tuple[FreezeAnswer, ...]
     held_devices: int
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +113,7 @@ def list_consequences(query: ConsequenceQuery) -> ConsequencePage:
     return ConsequencePage(items=tuple(map(_answer, shown)), next=following)
 
 
-@operation(bp, "/freezes", Permission.VIEW)
+@operation(bp, "/freezes", Permission.VIEW, paged_by="because")
 def list_freezes() -> Freezes:
     """List what freezes consequences and new mail blocks now."""
     with reading() as session:

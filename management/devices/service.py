@@ -10,7 +10,7 @@ from management.devices.models import Device
 from management.devices.queries import get_device, get_facts
 from management.devices.rules import AGENT, EnrolmentState, Fact, FactKind
 from management.policies.carrying import OTHERS, carry, read_carried, wished_since, write_carried
-from management.policies.queries import current_version, get_policy, wishes
+from management.policies.queries import current_version, usable_policy, wishes
 from management.work.service import enqueue
 
 __all__ = ["AGENT", "record_contact", "record_facts"]
@@ -46,7 +46,7 @@ def give_policy(
 
     The caller queues that the device gets it, see `enqueue_spread`.
     """
-    policy = get_policy(session, policy_id)
+    policy = usable_policy(session, policy_id)
     device.policy_is_own = is_own
     if device.policy_id == policy.id:
         return False

@@ -23,7 +23,7 @@ from management.dry_run.rules import (
 from management.dry_run.trial import Trial
 from management.policies.catalogue.all import COMPLIANCE
 from management.policies.models import PolicyVersion
-from management.policies.queries import current_version, get_policy, get_version, list_children
+from management.policies.queries import current_version, get_version, list_children, usable_policy
 from management.policies.rules import Requirements, read_requirements, write_requirements
 from management.policies.service import change_policy, not_to_try
 from management.updates.queries import active_set, get_set
@@ -38,7 +38,7 @@ def try_policy(
     session: Session, policy_id: UUID, requirements: Requirements, by: str, now: datetime
 ) -> DryRun:
     """Ask what *requirements* would mean for the devices of a policy; nothing changes by it."""
-    policy = get_policy(session, policy_id)
+    policy = usable_policy(session, policy_id)
     if why := not_to_try(policy, get_version(session, policy.id, policy.current_version)):
         raise RefusedError(why)
     run = _new(session, by, now)

@@ -29,7 +29,7 @@ from management.groups.models import ROOT_GROUP
 from management.groups.queries import get_group
 from management.keys import Keys
 from management.limits import seeing_all
-from management.policies.queries import get_policy, require_seen
+from management.policies.queries import require_seen, usable_policy
 from management.relays.service import acknowledge, announce_device
 from runtime.errors import RefusedError
 
@@ -98,7 +98,7 @@ def make_key(
 
 def _seen_policy(session: Session, policy_id: UUID) -> UUID:
     require_seen(session, policy_id)
-    return get_policy(session, policy_id).id
+    return usable_policy(session, policy_id).id
 
 
 def _keep(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from flask import Blueprint
@@ -19,6 +19,7 @@ from management.listing.queries import count_in_groups
 from management.policies.queries import require_seen
 from management.web import reading, transaction
 from runtime.clock import utc_now
+from runtime.errors import NotFoundError
 
 bp = Blueprint("groups_api", __name__, url_prefix="/api/v1")
 
@@ -38,6 +39,8 @@ class GroupPolicy:
 class GroupAnswer:
     """A group and its place in the tree."""
 
+    VOLATILE: ClassVar = frozenset({"devices"})
+
     id: UUID
     name: str
     full_name: str
@@ -54,6 +57,7 @@ class Groups:
     """All groups, each followed by those below it."""
 
     items: tuple[GroupAnswer, ...]
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +147,7 @@ class DevicePolicyAnswer:
     not_applied_since: datetime | None
 
 
-@operation(bp, "/groups", Permission.VIEW, in_groups=True)
+@operation(bp, "/groups", Permission.VIEW, in_groups=True, paged_by="id")
 def list_groups() -> Groups:
     """List all groups with their policies and numbers of devices."""
     with reading() as session:
@@ -151,6 +155,16 @@ def list_groups() -> Groups:
         shown = queries.shown_tree(session)
     found = (_group(tree, node, depth, counts.get(node.id, 0)) for depth, node in ordered(shown))
     return Groups(items=tuple(found))
+
+
+@operation(bp, "/groups/<uuid:group_id>", Permission.VIEW, in_groups=True)
+def get_group(group_id: UUID) -> GroupAnswer:
+    """Get one group."""
+    with reading() as session:
+        tree, counts = queries.shown_tree(session), count_in_groups(session)
+    if group_id not in tree:
+        raise NotFoundError("There is no such group.")
+    return _one(tree, group_id, counts.get(group_id, 0))
 
 
 @operation(bp, "/groups", Permission.CHANGE_POLICIES, "POST", 201, (409,))

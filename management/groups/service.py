@@ -26,7 +26,7 @@ from management.groups.queries import (
 )
 from management.groups.rules import PLATFORMS, Node, Tree
 from management.limits import require_group
-from management.policies.queries import get_policy
+from management.policies.queries import usable_policy
 from management.work.service import enqueue
 from runtime.errors import NotFoundError, RefusedError
 
@@ -83,7 +83,7 @@ def change_group(
         raise RefusedError("The root needs a policy for each system: all others fall back on it.")
     for policy_id in set(policies.values()) - {None}:
         assert policy_id is not None
-        get_policy(session, policy_id)
+        usable_policy(session, policy_id)
     before = (group.parent_id, group.android_policy_id, group.ios_policy_id)
     group.name, group.parent_id = name, parent_id
     group.android_policy_id, group.ios_policy_id = policies["android"], policies["ios"]

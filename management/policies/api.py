@@ -11,7 +11,7 @@ from pydantic import Field
 from management.access import Permission, signed_in_name
 from management.api.operations import STRICT, Reason, operation
 from management.audit.notes import note
-from management.policies import queries, service
+from management.policies import queries, removal, service
 from management.policies.catalogue.all import COMPLIANCE, NAMES
 from management.policies.criteria_api import Criteria, read_criteria, write_criteria
 from management.policies.differences import differences
@@ -34,6 +34,7 @@ class PolicyAnswer:
     name: str
     version: int
     is_default: bool
+    is_deleted: bool
     requirements: Criteria
     changed_at: datetime
     changed_by: str
@@ -45,6 +46,7 @@ class Policies:
     """All policies by name."""
 
     items: tuple[PolicyAnswer, ...]
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,7 @@ class PolicyHistory:
     """All versions, newest first."""
 
     items: tuple[PolicyVersionAnswer, ...]
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,15 @@ class NewPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRemoval:
+    """Why a policy is deleted or restored."""
+
+    __pydantic_config__ = STRICT
+
+    because: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyChange:
     """What a policy asks from now on."""
 
@@ -98,7 +110,7 @@ class PolicyChange:
     because: Reason
 
 
-@operation(bp, "/policies", Permission.VIEW, in_groups=True)
+@operation(bp, "/policies", Permission.VIEW, in_groups=True, paged_by="id")
 def list_policies() -> Policies:
     """List the policies."""
     with reading() as session:
@@ -116,7 +128,9 @@ def get_policy(policy_id: UUID) -> PolicyAnswer:
         return _answer(policy, queries.current_version(session, policy_id))
 
 
-@operation(bp, "/policies/<uuid:policy_id>/versions", Permission.VIEW, in_groups=True)
+@operation(
+    bp, "/policies/<uuid:policy_id>/versions", Permission.VIEW, in_groups=True, paged_by="version"
+)
 def list_policy_versions(policy_id: UUID) -> PolicyHistory:
     """List all versions of a policy, newest first."""
     with reading() as session:
@@ -190,12 +204,40 @@ def change_policy(policy_id: UUID, body: PolicyChange) -> PolicyAnswer:
         return _answer(queries.get_policy(session, policy_id), version)
 
 
+@operation(
+    bp, "/policies/<uuid:policy_id>/delete", Permission.CHANGE_POLICIES, "POST", refusals=(409,)
+)
+def delete_policy(policy_id: UUID, body: PolicyRemoval) -> PolicyAnswer:
+    """Delete a policy that nothing uses; its versions stay, and it can be restored."""
+    return _removed(policy_id, body, "policy.delete")
+
+
+@operation(
+    bp, "/policies/<uuid:policy_id>/restore", Permission.CHANGE_POLICIES, "POST", refusals=(409,)
+)
+def restore_policy(policy_id: UUID, body: PolicyRemoval) -> PolicyAnswer:
+    """Bring a deleted policy back."""
+    return _removed(policy_id, body, "policy.restore")
+
+
+def _removed(policy_id: UUID, body: PolicyRemoval, action: str) -> PolicyAnswer:
+    with transaction("delete or restore a policy") as session:
+        queries.require_seen(session, policy_id)
+        if action == "policy.delete":
+            policy = removal.delete_policy(session, policy_id, signed_in_name(), utc_now())
+        else:
+            policy = removal.restore_policy(session, policy_id)
+        note(session, action, policy_id, body.because, name=policy.name)
+        return _answer(policy, queries.current_version(session, policy_id))
+
+
 def _answer(policy: Policy, version: PolicyVersion) -> PolicyAnswer:
     return PolicyAnswer(
         id=policy.id,
         name=policy.name,
         version=version.version,
         is_default=policy.is_default,
+        is_deleted=policy.deleted_at is not None,
         requirements=write_criteria(version.requirements),
         changed_at=version.created_at,
         changed_by=version.created_by,

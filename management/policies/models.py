@@ -28,6 +28,9 @@ class Policy(Base):
     """Of `management.canary`, for some devices for a while; lists leave it out."""
     parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("policy.id"), index=True)
     """Whose content the inherited categories have; the current version says the same."""
+    deleted_at: Mapped[datetime | None]
+    """It keeps its versions, which the past rests on; see `policies.removal`."""
+    deleted_by: Mapped[str] = mapped_column(default="")
 
 
 class PolicyVersion(Base):

@@ -12,7 +12,7 @@ from management.limits import groups_of, is_one_of
 from management.policies.catalogue.all import NAMES
 from management.policies.models import Group, Policy, PolicyVersion
 from management.policies.rules import Requirements, asked_since, read_requirements
-from runtime.errors import NotFoundError
+from runtime.errors import NotFoundError, RefusedError
 
 
 def get_policy(session: Session, policy_id: UUID) -> Policy:
@@ -23,17 +23,33 @@ def get_policy(session: Session, policy_id: UUID) -> Policy:
     return found
 
 
+def usable_policy(session: Session, policy_id: UUID) -> Policy:
+    """Return a policy that somebody can be given; RefusedError when it was deleted."""
+    found = get_policy(session, policy_id)
+    if found.deleted_at is not None:
+        raise RefusedError("This policy was deleted. Restore it first, or choose another.")
+    return found
+
+
 def find_policy_by_name(session: Session, name: str) -> Policy | None:
     """Return the policy with exactly this name."""
     return session.scalars(select(Policy).where(Policy.name == name)).first()
 
 
 def list_policies(session: Session) -> Sequence[Policy]:
-    """Return the policies that whoever asks sees, by name, without those of trials."""
-    wanted = select(Policy).where(Policy.is_trial.is_(False)).order_by(Policy.name)
+    """Return the policies that whoever asks sees, by name, without deleted and trials' ones."""
+    wanted = select(Policy).where(Policy.is_trial.is_(False), Policy.deleted_at.is_(None))
     seen = seen_policies(session)
-    found = session.scalars(wanted).all()
+    found = session.scalars(wanted.order_by(Policy.name)).all()
     return [one for one in found if seen is None or one.id in seen]
+
+
+def list_deleted(session: Session, limit: int = 50) -> Sequence[Policy]:
+    """Return deleted policies, the latest first; nothing for who is limited to groups."""
+    if seen_policies(session) is not None:
+        return ()
+    wanted = select(Policy).where(Policy.deleted_at.is_not(None))
+    return session.scalars(wanted.order_by(Policy.deleted_at.desc()).limit(limit)).all()
 
 
 def seen_policies(session: Session) -> frozenset[UUID] | None:

@@ -18,7 +18,12 @@ from management.policies.catalogue.all import COMPLIANCE
 from management.policies.conflicts import conflicts
 from management.policies.inheritance import ALONE, Content, Link, refusal, resolve
 from management.policies.models import ROOT_GROUP, UNAUTHORIZED_GROUP, Group, Policy, PolicyVersion
-from management.policies.queries import find_policy_by_name, get_policy, get_version
+from management.policies.queries import (
+    find_policy_by_name,
+    get_policy,
+    get_version,
+    usable_policy,
+)
 from management.policies.rules import Requirements, read_requirements, write_requirements
 from management.policies.values import defaults
 from management.work.service import enqueue
@@ -57,7 +62,7 @@ def create_policy(
     """
     name = _free_name(session, name, None)
     policies = lock_policies(session)
-    if sum(not one.is_trial for one in policies.values()) >= MOST:
+    if sum(not one.is_trial and one.deleted_at is None for one in policies.values()) >= MOST:
         raise RefusedError(f"There are {MOST} policies already; change one of them.")
     policy = Policy(id=uuid4(), name=name, current_version=1, parent_id=link.parent_id)
     policies[policy.id] = policy
@@ -87,7 +92,7 @@ def change_policy(
     *based_on*: the version that the change was made from, RefusedError when another one holds.
     """
     policies = lock_policies(session)
-    policy = _found(policies, policy_id)
+    policy = usable_policy(session, _found(policies, policy_id).id)
     if policy.is_trial:
         raise RefusedError("This is the policy of a trial. Promote the trial or roll it back.")
     if based_on is not None and based_on != policy.current_version:
@@ -117,7 +122,7 @@ def not_to_try(policy: Policy, version: PolicyVersion) -> str:
 
 def rename_policy(session: Session, policy_id: UUID, name: str) -> Policy:
     """Give the policy another name; RefusedError when it is taken."""
-    policy = get_policy(session, policy_id)
+    policy = usable_policy(session, policy_id)
     policy.name = _free_name(session, name, policy_id)
     return policy
 
@@ -185,7 +190,7 @@ def _resolved(
             raise RefusedError("Choose the policy from which these categories come.")
         content = own
     else:
-        _found(policies, link.parent_id)
+        usable_policy(session, _found(policies, link.parent_id).id)
         parents = {one.id: one.parent_id for one in policies.values()}
         if why := refusal(policy.id, link.parent_id, parents):
             raise RefusedError(why)

@@ -21,7 +21,7 @@ from management.policies.schema import Settings
 from management.policies.values import Reader, shown
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
-from runtime.errors import MalformedMessageError
+from runtime.errors import RefusedError
 
 bp = Blueprint("policy_settings_api", __name__, url_prefix="/api/v1")
 
@@ -118,12 +118,12 @@ def change_policy_settings(policy_id: UUID, body: SettingsChange) -> PolicySetti
 
 
 def read_settings(given: Any, before: Settings) -> dict[str, Any]:
-    """Return the settings to store; MalformedMessageError names what is wrong and where."""
+    """Return the settings to store; RefusedError names what is wrong and where."""
     reader = Reader(context().keys, before)
     found = reader.read(given)
     if reader.errors:
         places = (f"{place}: {problem}" for place, problem in list(reader.errors.items())[:5])
-        raise MalformedMessageError(" ".join(places))
+        raise RefusedError(" ".join(places))
     return found
 
 

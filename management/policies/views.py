@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 
 from management.access import Permission, requires, signed_in_name
 from management.audit.notes import note
-from management.policies import queries, service
+from management.policies import queries, removal, service
 from management.policies.catalogue.all import CATEGORIES, NAMES
 from management.policies.compliance_form import (
     FORBIDDABLE,
@@ -30,7 +30,7 @@ from management.policies.settings_form import read_settings_form
 from management.policies.values import Reader, defaults, shown
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
-from runtime.errors import RefusedError
+from runtime.errors import MalformedMessageError, RefusedError
 
 bp = Blueprint("policies", __name__, url_prefix="/policies")
 VERSIONS_SHOWN = 30
@@ -59,8 +59,11 @@ def index() -> ResponseReturnValue:
     with reading() as session:
         policies = queries.list_policies(session)
         versions = {row.id: queries.current_version(session, row.id) for row in policies}
+        deleted = queries.list_deleted(session)
     names = {row.id: row.name for row in policies}
-    return render_template("policies/index.html", policies=policies, versions=versions, names=names)
+    return render_template(
+        "policies/index.html", policies=policies, versions=versions, names=names, deleted=deleted
+    )
 
 
 @bp.get("/new")
@@ -107,6 +110,7 @@ def show(policy_id: UUID) -> ResponseReturnValue:
         origins = queries.origins(session, versions[0])
         names = {row.id: row.name for row in queries.list_policies(session)}
         children = queries.list_children(session, policy_id)
+        used_by = list(removal.uses(session, policy_id, utc_now()))
     asked = [read_requirements(row.requirements) for row in versions[: VERSIONS_SHOWN + 1]]
     return render_template(
         "policies/show.html",
@@ -117,6 +121,7 @@ def show(policy_id: UUID) -> ResponseReturnValue:
         origins=origins,
         names=names,
         children=children,
+        used_by=used_by,
         history=_history(versions[: VERSIONS_SHOWN + 1], asked)[:VERSIONS_SHOWN],
         older=len(versions) - VERSIONS_SHOWN,
         forbiddable=FORBIDDABLE,
@@ -173,6 +178,37 @@ def change(policy_id: UUID) -> ResponseReturnValue:
     else:
         flash(_("Version %(version)s holds from now on.", version=version.version))
     return redirect(url_for("policies.show", policy_id=policy_id))
+
+
+@bp.post("/<uuid:policy_id>/delete")
+@requires(Permission.CHANGE_POLICIES)
+def delete(policy_id: UUID) -> ResponseReturnValue:
+    """Delete a policy that nothing uses; the list offers to restore it."""
+    with transaction("delete a policy") as session:
+        queries.require_seen(session, policy_id)
+        policy = removal.delete_policy(session, policy_id, signed_in_name(), utc_now())
+        note(session, "policy.delete", policy_id, _because(), name=policy.name)
+    flash(_("The policy is deleted. You can restore it below."))
+    return redirect(url_for("policies.index"))
+
+
+@bp.post("/<uuid:policy_id>/restore")
+@requires(Permission.CHANGE_POLICIES)
+def restore(policy_id: UUID) -> ResponseReturnValue:
+    """Bring a deleted policy back."""
+    with transaction("restore a policy") as session:
+        queries.require_seen(session, policy_id)
+        policy = removal.restore_policy(session, policy_id)
+        note(session, "policy.restore", policy_id, _("undone"), name=policy.name)
+    flash(_("The policy is back."))
+    return redirect(url_for("policies.show", policy_id=policy_id))
+
+
+def _because() -> str:
+    reason = request.form.get("because", "").strip()
+    if not reason:
+        raise MalformedMessageError(_("Give a reason; it goes into the audit trail."))
+    return reason[:1000]
 
 
 def _read_draft(before: Settings) -> Draft:

@@ -114,6 +114,7 @@ class Relays:
     """All relays by name."""
 
     items: tuple[RelayAnswer, ...]
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +146,7 @@ class IncidentPage:
     next: str | None
 
 
-@operation(bp, "/relays", Permission.VIEW)
+@operation(bp, "/relays", Permission.VIEW, paged_by="id")
 def list_relays() -> Relays:
     """List the communication servers and how they stand."""
     with reading() as session:

@@ -116,9 +116,10 @@ class Entries:
     """What is on offer, by category and name."""
 
     items: tuple[EntryAnswer, ...]
+    next: str | None = None
 
 
-@operation(bp, "/store/entries", Permission.VIEW)
+@operation(bp, "/store/entries", Permission.VIEW, paged_by="id")
 def list_store_entries() -> Entries:
     """List what the app store offers."""
     with reading() as session:

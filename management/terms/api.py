@@ -51,9 +51,10 @@ class TermsList:
 
     items: tuple[TermsAnswer, ...]
     current: int | None
+    next: str | None = None
 
 
-@operation(bp, "/terms-of-use", Permission.VIEW)
+@operation(bp, "/terms-of-use", Permission.VIEW, paged_by="version")
 def list_terms() -> TermsList:
     """List the versions of the terms of use."""
     with reading() as session:
