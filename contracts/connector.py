@@ -9,6 +9,8 @@ from pydantic import Field
 from contracts.types import Compact, Instant, Jwk, Name, Short, Text
 
 BATCH = 500
+LARGEST_LOG_BYTES = 3 * 1024 * 1024
+"""Of the ZIP that a connector sends to ``POST /connector/v1/logs/ORDER/NAME``."""
 
 Access = Literal["allow", "block", "leave"]
 """``leave``: the connector takes back what it did itself and touches nothing else."""
@@ -150,8 +152,12 @@ class WantedAccess:
     whole: bool = True
     at: Instant | None = None
     """Management's time of this answer."""
+    fetch_log: UUID | None = None
+    """An order to send the log; None: there is none, or it was taken back."""
     close_doors: tuple[Door, ...] = ()
     """Closed at every mailbox with a blocked phone, and put back when no phone is blocked."""
+    trust: Compact | None = None
+    """Management's statement (`contracts.trust`): leads to the key that signs wipes today."""
     wipes: Annotated[tuple[Compact, ...], Field(max_length=BATCH)] = ()
     """Signed `contracts.agent.Order`s of a wipe, whose arguments are those of `WIPE_ARGUMENTS`."""
 

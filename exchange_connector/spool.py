@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, cast
+from uuid import UUID
 
 from contracts import codec
 from contracts.connector import Access, Applied, AppliedBatch, Door, WantedAccess
@@ -254,6 +255,16 @@ class Spool:
     def keep_undone(self, undone: bool) -> None:
         """Remember it."""
         self._write("undone", "yes" if undone else "")
+
+    # --- whom to believe ---
+
+    def trust(self, connector_id: UUID) -> str:
+        """Return management's newest statement that this pairing took; empty when none came yet."""
+        return self._read(f"trust {connector_id}") or ""
+
+    def keep_trust(self, connector_id: UUID, statement: str) -> None:
+        """Remember it."""
+        self._write(f"trust {connector_id}", statement)
 
     # --- when ---
 

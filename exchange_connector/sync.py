@@ -17,6 +17,7 @@ from uuid import UUID
 from joserfc.jwk import ECKey
 
 from contracts.connector import BATCH, ConnectorStatus, Door
+from exchange_connector import log_file
 from exchange_connector.backends.cmdlets import Exchange, Mailbox, Tally, ThrottledError
 from exchange_connector.backends.opening import Backend
 from exchange_connector.discovery import Discovery
@@ -60,6 +61,8 @@ class Ways:
     connector_id: UUID
     order_key: ECKey | None = None
     stopping: Callable[[], bool] = lambda: False
+    pack_log: Callable[[], bytes] = lambda: b""
+    """Returns the ZIP of our log."""
 
 
 class Sync:
@@ -75,6 +78,7 @@ class Sync:
         self.wiping = Wiping(spool, ways.connector_id, ways.order_key)
         self.tally, self.throttled_seconds = Tally(), 0.0
         self._rights_for: tuple[Door, ...] = ()
+        self._log_sent: UUID | None = None
 
     def run_pass(self, look: Look, act: bool = True) -> Outcome:
         """Run one pass and say how it went.
@@ -97,6 +101,7 @@ class Sync:
             except (UnavailableError, RefusedError) as error:
                 outcome.exchange_problem = str(error)
         self._deliver(outcome)
+        self._send_log(outcome)
         self._sum_up(outcome)
         self._report_status(outcome)
         return outcome
@@ -116,6 +121,7 @@ class Sync:
             outcome.management_problem = ""
             self._spool.keep_moment("heard_at", utc_now())
             if fresh is not None:
+                self.wiping.learn(fresh[0].trust)
                 self._spool.keep_wanted(*fresh)
                 self._retries.retry_now()
 
@@ -133,6 +139,21 @@ class Sync:
                 self._spool.forget_results(last)
         except SekishoError as error:
             outcome.management_problem = str(error)
+
+    def _send_log(self, outcome: Outcome) -> None:
+        """Send the log when management ordered it; what is refused was taken back meanwhile."""
+        order_id = self._spool.wanted()[0].fetch_log
+        if order_id is None or order_id == self._log_sent or outcome.management_problem:
+            return
+        try:
+            self._management.send_log(order_id, log_file.name(utc_now()), self._ways.pack_log())
+            log.info("The log was sent to management.")
+        except RefusedError as error:
+            log.info("The log was not taken: %s", error)
+        except (SekishoError, OSError) as error:
+            log.warning("The log could not be sent: %s", error)
+            return
+        self._log_sent = order_id
 
     def _wishes(self) -> Wishes:
         wanted, _ = self._spool.wanted()

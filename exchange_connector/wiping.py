@@ -11,9 +11,11 @@ from uuid import UUID
 
 from joserfc.jwk import ECKey
 
-from contracts import agent, codec, envelope
+from contracts import agent, codec, envelope, keys
 from contracts.agent import CommandKind
 from contracts.connector import WIPE_ARGUMENTS, WipeReport
+from contracts.following import follow, follow_key, newer
+from contracts.trust import TrustStatement
 from exchange_connector.backends.cmdlets import Exchange
 from exchange_connector.management_client import ManagementClient
 from exchange_connector.spool import Spool
@@ -44,6 +46,31 @@ class Wiping:
     spool: Spool
     connector_id: UUID
     order_key: ECKey | None
+    """That of the pairing; then of the newest statement that followed from it."""
+
+    def __post_init__(self) -> None:
+        """Go on from the statement that was taken last."""
+        if known := self._known():
+            self.order_key = keys.read_public(known.order_signing_key)
+
+    def learn(self, token: str | None) -> None:
+        """Follow management's order-signing key by its statement, if the promises lead to it."""
+        if token is None or self.order_key is None or token == self.spool.trust(self.connector_id):
+            return
+        try:
+            known = self._known()
+            said = follow(known, token) if known else follow_key(self.order_key, token)
+            if known and not newer(known, said):
+                return
+        except SekishoError as error:
+            log.warning("A statement of management is refused: %s", error)
+            return
+        self.spool.keep_trust(self.connector_id, token)
+        self.order_key = keys.read_public(said.order_signing_key)
+
+    def _known(self) -> TrustStatement | None:
+        token = self.spool.trust(self.connector_id)
+        return codec.read(TrustStatement, envelope.unverified_payload(token)) if token else None
 
     def new(self, tokens: tuple[str, ...]) -> list[Target]:
         """Return the targets of those orders that are right and not carried out yet."""

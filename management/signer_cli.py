@@ -8,6 +8,7 @@ import click
 
 from management import settings
 from management.signer_client import SignerClient
+from runtime.clock import utc_now
 from runtime.errors import RefusedError
 
 
@@ -129,11 +130,14 @@ def succeed(fingerprint: str) -> None:
     """
     from management.cli import open_context
     from management.enrolment import epochs
+    from management.mail_access import wiping
 
     context = open_context()
     new = _signer().succeed(fingerprint)
     click.echo(f"The order-signing key is {new} now.")
     epochs.order_everywhere(context, f"succession:{new}")
+    with context.database.transaction("sign wipes anew") as session:
+        wiping.sign_anew(session, utc_now())
     click.echo("Every device begins anew under it at its next check-in.")
 
 

@@ -8,9 +8,9 @@ from agents.conformance import clauses
 from agents.conformance.clauses import Clause
 from agents.conformance.probe import Probe, expect
 from agents.conformance.relay_answers import asks_again, status
-from agents.simulator.trust import read_statement
 from contracts import codec, keys
 from contracts.agent import Enrolled, SealedOrders
+from contracts.following import read_statement
 
 CLAUSES: list[Clause[Probe]] = []
 clause = partial(clauses.clause, CLAUSES)

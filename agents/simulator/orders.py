@@ -12,9 +12,9 @@ from typing import Literal
 
 from joserfc.jwk import ECKey
 
-from agents.simulator import attesting, renewing, trust
+from agents.simulator import attesting, renewing
 from agents.simulator.state import DeviceState, KnownUpload, Membership
-from contracts import codec, envelope, keys
+from contracts import codec, envelope, following, keys
 from contracts.agent import (
     ApplyPolicy,
     AskAttestation,
@@ -91,7 +91,7 @@ def under_another_key(state: DeviceState, sealed: str) -> bool:
 
 def under_former_key(state: DeviceState, sealed: str) -> bool:
     """Tell whether management wrote an order before its order-signing key changed."""
-    for key in trust.former_keys(state.known_trust()):
+    for key in following.former_keys(state.known_trust()):
         try:
             open_order(sealed, opening_key(state, sealed), key)
         except RefusedOrderError:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from agents.simulator import orders, phone, renewing, reports, rhythm, store, trust
 from agents.simulator.relay_client import Identity, Polled, RelayClient
 from agents.simulator.state import DeviceState, KeptReport, StateFile
-from contracts import keys
+from contracts import following, keys
 from contracts.agent import CommandKind, CommandResult, PollToken, ReportPost, RunCommand
 from runtime.errors import RefusedError, SekishoError, UnauthenticatedError
 from runtime.process import crash_point
@@ -232,8 +232,8 @@ def take_trust(state: DeviceState, token: str, tag: str, local: datetime) -> Non
     """Take a newer statement, and move to another relay when it says so; or note what is wrong."""
     at = orders.management_time(state, local)
     try:
-        statement = trust.follow(state.known_trust(), token)
-        if trust.newer(state.known_trust(), statement):
+        statement = following.follow(state.known_trust(), token)
+        if following.newer(state.known_trust(), statement):
             state.note(at, f"Management's statement {statement.issue} taken.")
             state.trust = statement
             state.fingerprint = keys.thumbprint(keys.read_public(statement.order_signing_key))

@@ -6,6 +6,7 @@ that key's thumbprint. A nonce works once. Errors are RFC 9457 problem+json.
 """
 
 from collections import deque
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from threading import Lock
@@ -20,7 +21,8 @@ from contracts import connector as messages
 from contracts import keys as jwk
 from management.access import public
 from management.administrators.rules import place_of
-from management.mail_access import connectors, queries, service, wiping
+from management.mail_access import connectors, logs, queries, service, wiping
+from management.relays.queries import find_trust
 from management.web import context, reading, transaction, visitor_address
 from management.web_errors import problem
 from runtime.clock import utc_now
@@ -114,6 +116,8 @@ def access() -> ResponseReturnValue:
     with transaction("answer wanted access") as session:
         connector = connectors.note_call(session, caller, now)
         found = service.wanted_access(session, connector, seconds, now, since, says_when)
+        known = find_trust(session) if found.whole else None
+        found = replace(found, trust=known.statement if known else None)
         body = codec.write(found)
     answer = Response(body, mimetype="application/json")
     answer.set_etag(sha256(body).hexdigest()[:32])
@@ -180,6 +184,19 @@ def wipe_reports() -> ResponseReturnValue:
     with transaction("take a wipe report") as session:
         connector = connectors.note_call(session, caller, now)
         wiping.take_report(session, context().keys, connector, report, now)
+    return "", 204
+
+
+@bp.post("/logs/<uuid:order_id>/<name>")
+@public(SIGNED)
+def take_log(order_id: UUID, name: str) -> ResponseReturnValue:
+    """Take the ZIP of a log that was ordered: 204; 409 when it is not wanted any more."""
+    now = utc_now()
+    request.max_content_length = messages.LARGEST_LOG_BYTES
+    caller = _caller(now)
+    with transaction("take a connector's log") as session:
+        connector = connectors.note_call(session, caller, now)
+        logs.take_log(session, connector, order_id, name, request.get_data(), now)
     return "", 204
 
 

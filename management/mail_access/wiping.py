@@ -122,6 +122,17 @@ def sign_queued(context: Context, now: datetime) -> int:
     return sum(bool(one.token) for one in signed)
 
 
+def sign_anew(session: Session, now: datetime) -> None:
+    """Let waiting wipes be signed with the order-signing key of now; no connector takes the old."""
+    waiting = (MailWipe.state == WipeState.QUEUED) & (MailWipe.token != "")
+    session.execute(
+        update(MailWipe)
+        .where(waiting)
+        .values(token="", changed_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def take_report(
     session: Session, keys: Keys, connector: Connector, report: messages.WipeReport, now: datetime
 ) -> None:

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, insert, select
 
-from agents.simulator import trust
 from agents.simulator.device import SimulatedDevice
-from contracts import codec, envelope, keys
+from contracts import codec, envelope, following, keys
 from contracts.agent import CommandKind, Handover, TrustStatement
 from management.commands import service, work
 from management.commands.queries import get_command
@@ -59,10 +58,10 @@ def signed(said: TrustStatement, key: Any) -> str:
 def test_a_device_follows_however_many_keys_it_slept_through(known: int, now: int) -> None:
     offered = statement(now)
     if now >= known:
-        assert trust.follow(statement(known), signed(offered, CHAIN[now])) == offered
+        assert following.follow(statement(known), signed(offered, CHAIN[now])) == offered
     else:
         with pytest.raises(UnauthenticatedError):
-            trust.follow(statement(known), signed(offered, CHAIN[now]))
+            following.follow(statement(known), signed(offered, CHAIN[now]))
 
 
 def test_no_key_that_was_not_promised_is_followed() -> None:
@@ -88,7 +87,7 @@ def test_no_key_that_was_not_promised_is_followed() -> None:
         (statement(1), CHAIN[0]),
     ):
         with pytest.raises(SekishoError):
-            trust.follow(known, signed(said, key))
+            following.follow(known, signed(said, key))
 
 
 # --- with the real management, relay and device ---

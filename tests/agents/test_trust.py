@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.simulator import trust
-from contracts import codec, envelope, keys
+from contracts import codec, envelope, following, keys
 from contracts.agent import RelayEntry, TrustStatement
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError, RefusedError, SekishoError, UnauthenticatedError
@@ -72,7 +72,7 @@ def test_any_text_is_a_code_or_refused(text: str) -> None:
 
 
 def test_a_statement_is_believed_when_the_code_vouches_for_its_signer() -> None:
-    assert trust.read_statement(_signed(), FP) == STATEMENT
+    assert following.read_statement(_signed(), FP) == STATEMENT
 
 
 @pytest.mark.parametrize(
@@ -89,21 +89,21 @@ def test_a_statement_is_believed_when_the_code_vouches_for_its_signer() -> None:
 )
 def test_any_other_statement_is_refused(token: str) -> None:
     with pytest.raises(SekishoError):
-        trust.read_statement(token, FP)
+        following.read_statement(token, FP)
 
 
 def test_a_statement_for_another_code_is_refused() -> None:
     with pytest.raises(UnauthenticatedError):
-        trust.read_statement(_signed(), keys.thumbprint(OTHER))
+        following.read_statement(_signed(), keys.thumbprint(OTHER))
 
 
 def test_only_a_higher_issue_replaces() -> None:
-    assert trust.newer(STATEMENT, replace(STATEMENT, issue=4))
-    assert not trust.newer(STATEMENT, STATEMENT)
+    assert following.newer(STATEMENT, replace(STATEMENT, issue=4))
+    assert not following.newer(STATEMENT, STATEMENT)
     with pytest.raises(RefusedError, match="2, but 3"):
-        trust.newer(STATEMENT, replace(STATEMENT, issue=2))
+        following.newer(STATEMENT, replace(STATEMENT, issue=2))
     with pytest.raises(RefusedError, match="Two different"):
-        trust.newer(STATEMENT, replace(STATEMENT, relays=()))
+        following.newer(STATEMENT, replace(STATEMENT, relays=()))
 
 
 def test_tls_chains_to_the_relays_own_list() -> None:

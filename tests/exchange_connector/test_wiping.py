@@ -13,6 +13,7 @@ from exchange_connector.sync import Look
 from management.audit.models import AuditEntry
 from management.mail_access import wiping
 from management.mail_access.models import MailWipe, Partnership
+from management.relays.trust import current_trust
 from management.safety import service as safety
 from management.signer_rules import Limits
 from runtime.clock import utc_now
@@ -214,3 +215,42 @@ def test_a_wipe_that_the_role_forbids_fails_with_exchanges_words(bed: Bed) -> No
     bed.run_pass(look=Look.NOT)
     assert wipe(bed, wipe_id).state == "failed"
     assert "is not recognized" in wipe(bed, wipe_id).detail
+
+
+def told(bed: Bed) -> str:
+    """Sign management's statement as it is now, as a visit to a relay does."""
+    with bed.context.database.transaction("test") as session:
+        return current_trust(session, bed.context.keys, bed.context.signer, utc_now()).statement
+
+
+@pytest.mark.parametrize("knew", [True, False], ids=["knew", "new"])
+def test_a_connector_follows_the_order_signing_key_and_takes_no_other(bed: Bed, knew: bool) -> None:
+    prepared(bed)
+    if knew:
+        told(bed)
+        bed.run_pass(look=Look.NOT)
+    signer = bed.context.signer
+    wipe_id = order(bed, "ADA1")
+    old = wipe(bed, wipe_id).token
+    for _ in range(2):
+        new = signer.succeed(str(signer.status()["thumbprint"]))
+    statement = told(bed)
+    with bed.context.database.transaction("test") as session:
+        wiping.sign_anew(session, utc_now())
+    wiping.sign_queued(bed.context, utc_now())
+
+    bed.run_pass(look=Look.NOT)
+
+    assert phone(bed, "ADA1").wiped == "account"
+    assert wipe(bed, wipe_id).state == "done"
+    wipers = bed.open().wiping
+    assert wipers.order_key is not None
+    assert jwk.thumbprint(wipers.order_key) == new, "it remembers, also after a start"
+    assert wipers.new((old,)) == []
+    known = wipers.order_key
+    said = codec.read(agent.TrustStatement, envelope.unverified_payload(statement))
+    thief = jwk.new_key()
+    stolen = replace(said, issue=said.issue + 1, order_signing_key=jwk.public_jwk(thief))
+    wipers.learn(envelope.sign(codec.write(stolen), envelope.TRUST, thief))
+    wipers.learn("e30.e30.AAAA")
+    assert wipers.order_key == known
