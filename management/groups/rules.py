@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from uuid import UUID
 
 MOST = 1000
@@ -23,6 +24,12 @@ class Node:
 
 
 Tree = Mapping[UUID, Node]
+
+
+def stamp(node: Node) -> str:
+    """Return what is another when name, place or policies of the group are."""
+    policies = [node.policies[platform] for platform in PLATFORMS]
+    return sha256(repr((node.name, node.parent_id, policies)).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from management.groups.queries import (
 from management.groups.rules import PLATFORMS, Node, Tree
 from management.limits import require_group
 from management.policies.queries import usable_policy
+from management.policies.service import StaleError
 from management.work.service import enqueue
 from runtime.errors import NotFoundError, RefusedError
 
@@ -71,10 +72,16 @@ def change_group(
     policies: Mapping[str, UUID | None],
     by: str,
     now: datetime,
+    based_on: str = "",
 ) -> Group:
-    """Give a group another name, place or policies; its devices get theirs in the background."""
+    """Give a group another name, place or policies; its devices get theirs in the background.
+
+    *based_on*: the `rules.stamp` of what was read; StaleError when it is another by now.
+    """
     tree, name = lock_tree(session, change=True), name.strip()
     group = get_group(session, group_id)
+    if based_on and based_on != rules.stamp(tree[group_id]):
+        raise StaleError("Somebody else changed this group meanwhile. Look at it, and save again.")
     if why := rules.refusal(tree, group_id, name, parent_id):
         raise RefusedError(why)
     if group_id == UNAUTHORIZED_GROUP and (name, parent_id) != (group.name, group.parent_id):

@@ -11,9 +11,10 @@ from management.audit.notes import note
 from management.groups import queries, service
 from management.groups.models import ROOT_GROUP, UNAUTHORIZED_GROUP
 from management.groups.queries import policies_in
-from management.groups.rules import PLATFORMS, below, full_name, ordered
+from management.groups.rules import PLATFORMS, Node, below, full_name, ordered, stamp
 from management.listing.queries import count_in_groups
 from management.policies.queries import list_policies, require_seen
+from management.policies.service import StaleError
 from management.web import reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError
@@ -49,15 +50,23 @@ def create() -> ResponseReturnValue:
 @requires(Permission.VIEW, in_groups=True)
 def show(group_id: UUID) -> ResponseReturnValue:
     """Show one group: name, place, policies; and what can be done with it."""
+    return _page(group_id, None)
+
+
+def _page(group_id: UUID, given: dict[str, str] | None) -> str:
+    """Render the group; *given*: what somebody typed who was overtaken by another change."""
     with reading() as session:
         group, tree = queries.get_group(session, group_id), queries.read_tree(session)
         counts, policies = count_in_groups(session), list_policies(session)
         shown = queries.shown_tree(session)
-    inside = below(tree, group_id)
+    inside, node = below(tree, group_id), tree[group_id]
     return render_template(
         "groups/show.html",
         group=group,
-        node=tree[group_id],
+        node=node,
+        given=given or _held(node),
+        is_stale=given is not None,
+        based_on=stamp(node),
         tree=tree,
         places=[(node, full_name(tree, node.id)) for _depth, node in ordered(shown)],
         inside=inside,
@@ -70,23 +79,34 @@ def show(group_id: UUID) -> ResponseReturnValue:
     )
 
 
+def _held(node: Node) -> dict[str, str]:
+    """Return the fields of the form as the group has them."""
+    policies = {platform: str(node.policies[platform] or "") for platform in PLATFORMS}
+    return {"name": node.name, "parent": str(node.parent_id or ""), "reason": "", **policies}
+
+
 @bp.post("/<uuid:group_id>")
 @requires(Permission.CHANGE_POLICIES)
 def change(group_id: UUID) -> ResponseReturnValue:
     """Give a group another name, place or policies."""
     reason, policies = _reason(), {platform: _id(platform) for platform in PLATFORMS}
-    with transaction("change a group") as session:
-        group = service.change_group(
-            session,
-            group_id,
-            request.form.get("name", ""),
-            _id("parent"),
-            policies,
-            signed_in_name(),
-            utc_now(),
-        )
-        said = {platform: str(policy or "") for platform, policy in policies.items()}
-        note(session, "group.change", group_id, reason, name=group.name, **said)
+    try:
+        with transaction("change a group") as session:
+            group = service.change_group(
+                session,
+                group_id,
+                request.form.get("name", ""),
+                _id("parent"),
+                policies,
+                signed_in_name(),
+                utc_now(),
+                request.form.get("based_on", ""),
+            )
+            said = {platform: str(policy or "") for platform, policy in policies.items()}
+            note(session, "group.change", group_id, reason, name=group.name, **said)
+    except StaleError:
+        fields = ("name", "parent", "reason", *PLATFORMS)
+        return _page(group_id, {name: request.form.get(name, "") for name in fields}), 422
     flash(_("The group is changed; its devices get their policy within moments."))
     return redirect(url_for("groups.show", group_id=group_id))
 

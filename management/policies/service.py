@@ -36,6 +36,10 @@ MOST = 500
 """Most policies, not counting those of trials; each change looks at all of them."""
 
 
+class StaleError(RefusedError):
+    """Somebody else changed it since it was read."""
+
+
 class ConflictError(RefusedError):
     """What is asked contradicts itself; *problems* tells where."""
 
@@ -96,7 +100,7 @@ def change_policy(
     if policy.is_trial:
         raise RefusedError("This is the policy of a trial. Promote the trial or roll it back.")
     if based_on is not None and based_on != policy.current_version:
-        raise RefusedError(
+        raise StaleError(
             f"Somebody else made version {policy.current_version} meanwhile. Look at it, and make "
             "your change again."
         )

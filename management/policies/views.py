@@ -25,7 +25,7 @@ from management.policies.inheritance import ALONE, Link
 from management.policies.models import PolicyVersion
 from management.policies.rules import Requirements, read_requirements
 from management.policies.schema import Settings
-from management.policies.service import ConflictError
+from management.policies.service import ConflictError, StaleError
 from management.policies.settings_form import read_settings_form
 from management.policies.values import Reader, defaults, shown
 from management.web import context, reading, transaction
@@ -50,6 +50,8 @@ class Draft:
     errors: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     """What to store, when there is no error."""
+    meanwhile: list[tuple[PolicyVersion, Any, list[Any]]] = field(default_factory=list)
+    """Versions that others made while this one was written."""
 
 
 @bp.get("")
@@ -249,7 +251,19 @@ def _refused(policy_id: UUID | None, draft: Draft, error: RefusedError) -> Respo
     """Show the form again: a contradiction at its place, anything else at the top."""
     problems = error.problems if isinstance(error, ConflictError) else {}
     draft.errors = problems or {"": str(error)}
+    if isinstance(error, StaleError) and policy_id is not None:
+        draft.meanwhile = _meanwhile(policy_id, draft.based_on)
+        draft.based_on = draft.meanwhile[0][0].version
     return _form(policy_id, draft)
+
+
+def _meanwhile(policy_id: UUID, based_on: int) -> list[tuple[PolicyVersion, Any, list[Any]]]:
+    """Return the versions that others made since *based_on*, and what each changed."""
+    with reading() as session:
+        found = queries.list_versions(session, policy_id)
+    since = [row for row in found if row.version >= based_on][: VERSIONS_SHOWN + 1]
+    asked = [read_requirements(row.requirements) for row in since]
+    return _history(since, asked)[: max(1, len(since) - 1)]
 
 
 def _form(policy_id: UUID | None, draft: Draft) -> ResponseReturnValue:

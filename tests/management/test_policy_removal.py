@@ -1,5 +1,6 @@
 """Policies that nothing uses can be deleted, and come back."""
 
+import re
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,9 +14,9 @@ from management.enrolment.service import invite
 from management.groups.models import ROOT_GROUP
 from management.groups.queries import get_group
 from management.groups.service import create_group, give_own_policy
-from management.policies.queries import list_policies
+from management.policies.queries import get_policy, list_policies
 from management.policies.rules import Requirements
-from management.policies.service import create_policy
+from management.policies.service import change_policy, create_policy
 from runtime.clock import utc_now
 from tests.management.clients import ConsoleClient, api_client
 from tests.management.fleet import Fleet, fill
@@ -135,3 +136,56 @@ def test_the_console_deletes_and_restores(
 def test_the_policy_of_the_set_up_stays(owner: ConsoleClient, fleet: Fleet) -> None:
     answer = owner.post(f"/api/v1/policies/{fleet.policy_id}/delete", json=WHY)
     assert "stays" in answer.get_json()["detail"]
+
+
+# --- forms that somebody else overtook ---
+
+
+def _hidden(page: str) -> str:
+    found = re.search(r'name="based_on" value="([^"]*)"', page)
+    assert found is not None
+    return found[1]
+
+
+def test_a_form_that_was_overtaken_shows_the_other_change_and_keeps_what_was_typed(
+    context: Context, console: ConsoleClient, strict: UUID
+) -> None:
+    old = _hidden(console.get(f"/policies/{strict}/edit").text)
+    with context.database.transaction("somebody else") as session:
+        other = Requirements(encrypted=False)
+        change_policy(session, strict, other, {}, "Grace", "old models", utc_now())
+    typed = {"name": "Mine", "because": "my reason", "based_on": old, "not_rooted": "yes"}
+    typed |= {"maximum_silence": "5", "inactive_after": "30"}
+
+    stale = console.post(f"/policies/{strict}", data=typed)
+
+    assert stale.status_code == 422
+    assert "Somebody changed this policy meanwhile" in stale.text
+    assert "old models" in stale.text
+    assert 'value="Mine"' in stale.text
+    with context.database.reading() as session:
+        assert get_policy(session, strict).name == "Strict"
+    saved = console.post(f"/policies/{strict}", data={**typed, "based_on": _hidden(stale.text)})
+    assert saved.status_code == 302
+    with context.database.reading() as session:
+        assert get_policy(session, strict).name == "Mine"
+
+
+def test_a_groups_form_that_was_overtaken_is_shown_again(
+    context: Context, console: ConsoleClient, strict: UUID
+) -> None:
+    page = f"/groups/{ROOT_GROUP}"
+    old, policy = _hidden(console.get(page).text), str(strict)
+    form = {"name": "Mine", "android": policy, "ios": policy, "reason": "x", "based_on": old}
+    assert console.post(page, data={**form, "name": "Theirs"}).status_code == 302
+
+    stale = console.post(page, data=form)
+
+    assert stale.status_code == 422
+    assert "Somebody changed this group meanwhile" in stale.text
+    assert "Theirs" in stale.text
+    assert 'value="Mine"' in stale.text
+    again = console.post(page, data={**form, "based_on": _hidden(stale.text)})
+    assert again.status_code == 302
+    with context.database.reading() as session:
+        assert get_group(session, ROOT_GROUP).name == "Mine"
