@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from contracts.connector import Door
-from exchange_connector import configuration, loop, pairing, settings
+from exchange_connector import configuration, log_file, loop, pairing, settings
 from exchange_connector.backends import online, psrp
 from exchange_connector.backends.cmdlets import Tally
 from exchange_connector.backends.online_identity import EXCHANGE_URL, LOGIN_URL
@@ -135,6 +135,8 @@ def run() -> None:
     """Work until SIGTERM."""
     loaded = settings.load()
     logs.start("exchange-connector", loaded.log_level)
+    if configuration.is_paired(loaded.folder):
+        log_file.keep(loaded.folder)
     loop.run(loaded)
 
 

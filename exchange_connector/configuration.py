@@ -107,6 +107,12 @@ def load(folder: Path) -> tuple[Paired, Credentials]:
     )
 
 
+def secrets(credentials: Credentials) -> tuple[str, ...]:
+    """Return every secret text, for whoever must not show one."""
+    inner = [line for line in credentials.certificate.splitlines() if "-----" not in line]
+    return tuple(one for one in (credentials.exchange_password, *inner) if one)
+
+
 def exchange_server(paired: Paired, credentials: Credentials) -> Server:
     """Return where Exchange is and how we sign in there."""
     if paired.tenant:

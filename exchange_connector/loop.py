@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Event
 
 from prometheus_client import Counter, Gauge
 
 from contracts import keys as jwk
 from contracts.connector import WantedAccess
-from exchange_connector import configuration
+from exchange_connector import configuration, log_file
 from exchange_connector.backends.opening import backend
 from exchange_connector.management_client import ManagementClient
 from exchange_connector.outcome import Outcome
@@ -182,6 +183,7 @@ def open_sync(
         connector_id=paired.connector_id,
         order_key=jwk.read_public(paired.order_key) if paired.order_key else None,
         stopping=stopping,
+        pack_log=partial(log_file.pack, settings.folder, configuration.secrets(credentials)),
     )
     server = configuration.exchange_server(paired, credentials)
     return Sync(backend(server, settings.exchange_timeout_seconds), management, spool, ways)

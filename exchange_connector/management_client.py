@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 from joserfc.jwk import ECKey
@@ -123,6 +123,10 @@ class ManagementClient:
     def report_applied(self, applied: Sequence[messages.Applied]) -> None:
         """Report at most `BATCH` results."""
         self._ask("POST", "/applied", codec.write(messages.AppliedBatch(applied=tuple(applied))))
+
+    def send_log(self, order_id: UUID, name: str, content: bytes) -> None:
+        """Send the ZIP of our log."""
+        self._ask("POST", f"/logs/{order_id}/{name}", content)
 
     def report_status(self, status: messages.ConnectorStatus) -> None:
         """Report how we stand."""

@@ -3,13 +3,14 @@
 from typing import cast, get_args
 from uuid import UUID
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from contracts.connector import LogLevel
 from management.access import Permission, requires
-from management.mail_access import by_hand, queries, words
+from management.administrators import step_up
+from management.mail_access import by_hand, logs, queries, words
 from management.mail_access import connectors as pairing
 from management.mail_access.pages import bp, by
 from management.mail_access.states import connector_state
@@ -33,8 +34,13 @@ def connectors() -> ResponseReturnValue:
             )
             for row in queries.list_connectors(session)
         ]
+        fetched = logs.list_logs(session)
     return render_template(
-        "mail_access/connectors.html", connectors=found, levels=get_args(LogLevel), mail=words
+        "mail_access/connectors.html",
+        connectors=found,
+        fetched=fetched,
+        levels=get_args(LogLevel),
+        mail=words,
     )
 
 
@@ -42,6 +48,7 @@ def connectors() -> ResponseReturnValue:
 @requires(Permission.MANAGE_MAIL_ACCESS)
 def make_code() -> ResponseReturnValue:
     """Make a pairing code; it is shown this once."""
+    step_up.require_fresh()
     with transaction("make a pairing code") as session:
         secret = pairing.make_pairing_code(session, context().keys, by(), utc_now())
     text = words.pairing_text(context().keys, context().settings, secret)
@@ -99,6 +106,31 @@ def log_level(connector_id: UUID) -> ResponseReturnValue:
         )
     flash(_("The log level holds for an hour, then it is info again."))
     return redirect(url_for("mail_access.connectors"))
+
+
+@bp.post("/connectors/<uuid:connector_id>/log")
+@requires(Permission.MANAGE_MAIL_ACCESS)
+def order_log(connector_id: UUID) -> ResponseReturnValue:
+    """Ask the connector for its log, or take that back."""
+    cancelled = "cancel" in request.form
+    with transaction("order a connector's log") as session:
+        if cancelled:
+            logs.cancel_log(session, context().keys, connector_id, by(), utc_now())
+        else:
+            logs.order_log(session, context().keys, connector_id, by(), utc_now())
+    flash(_("Taken back.") if cancelled else _("The connector sends its log at its next call."))
+    return redirect(url_for("mail_access.connectors"))
+
+
+@bp.get("/connectors/<uuid:connector_id>/log")
+@requires(Permission.MANAGE_MAIL_ACCESS)
+def log(connector_id: UUID) -> Response:
+    """Hand out the log that the connector sent."""
+    with reading() as session:
+        name, content = logs.get_file(session, connector_id)
+    answer = Response(content, mimetype="application/zip")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
 
 
 @bp.post("/connectors/<uuid:connector_id>/delete")

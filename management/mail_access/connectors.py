@@ -20,6 +20,7 @@ from management.keys import Keys
 from management.mail_access import queries
 from management.mail_access.models import (
     Connector,
+    ConnectorLog,
     ConnectorNonce,
     MailDecision,
     MailWipe,
@@ -191,6 +192,7 @@ def delete_connector(
         delete(MailWipe).where(MailWipe.partnership_id.in_(ours)),
         delete(Partnership).where(Partnership.connector_id == connector_id),
         delete(ConnectorNonce).where(ConnectorNonce.connector_id == connector_id),
+        delete(ConnectorLog).where(ConnectorLog.connector_id == connector_id),
     ):
         session.execute(gone.execution_options(synchronize_session=False))
     subject = f"{connector.name} {connector.id}"

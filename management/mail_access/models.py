@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, Index, Unicode, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, Unicode, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from management.database import BIG, Base, RowId
@@ -36,6 +36,20 @@ class Connector(Base):
     log_level_until: Mapped[datetime | None]
     status: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """The last `contracts.connector.ConnectorStatus` as JSON."""
+
+
+class ConnectorLog(Base):
+    """The log of a connector: ordered, and once it came, its ZIP."""
+
+    __tablename__ = "connector_log"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    connector_id: Mapped[UUID] = mapped_column(ForeignKey("connector.id"), unique=True)
+    asked_at: Mapped[datetime]
+    asked_by: Mapped[str]
+    came_at: Mapped[datetime | None]
+    name: Mapped[str] = mapped_column(default="")
+    content: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class PairingCode(Base):

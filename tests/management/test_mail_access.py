@@ -19,7 +19,7 @@ from management.context import Context
 from management.devices.models import Device
 from management.devices.queries import get_facts
 from management.devices.rules import EnrolmentState, FactKind
-from management.mail_access import connectors, queries, service, wiping
+from management.mail_access import connectors, logs, queries, service, wiping
 from management.mail_access.decisions import decide_for_devices
 from management.mail_access.matching import Match
 from management.mail_access.models import Connector, MailWipe, Partnership
@@ -525,3 +525,49 @@ def test_the_agent_tells_its_user_once_that_mail_was_cut_and_what_mends_it(
     told = session.scalars(select(Command).where(Command.device_id == device)).one()
     assert told.kind == "message"
     assert told.arguments["text"].startswith("Your company mail is blocked on this phone.")
+
+
+def test_a_connectors_log_is_ordered_taken_back_and_handed_out(
+    console: ConsoleClient, context: Context, connector: Connector
+) -> None:
+    path = f"/mail-access/connectors/{connector.id}/log"
+    assert console.get(path).status_code == 404
+    console.post(path)
+    assert "comes at its next call" in console.get("/mail-access/connectors").text
+    console.post(path, data={"cancel": "yes"})
+    assert console.post(path, data={"cancel": "yes"}).status_code == 409
+
+    console.post(path)
+    name = "mail1_0.1.0_20261122T101500Z.zip"
+    with context.database.transaction("test") as db:
+        row = logs.find_log(db, connector.id)
+        assert row
+        logs.take_log(db, connector, row.id, name, b"PK\x03\x04 log", utc_now())
+    assert name in console.get("/mail-access/connectors").text
+    answer = console.get(path)
+    assert answer.data == b"PK\x03\x04 log"
+    assert name in answer.headers["Content-Disposition"]
+
+
+def test_reasons_of_mail_and_its_doors_are_said_in_japanese(
+    console: ConsoleClient, session: Session
+) -> None:
+    row = partnership(session, "ANN1")
+    row.wanted_because = "\n".join(
+        (
+            "phone is non compliant since 2026-11-01 10:00 UTC (policy Standard version 1)",
+            "rule not_rooted: root access found (agent), since 2026-11-01 10:00 UTC",
+            "not blocked yet: A communication server is silent since 2026-11-01 10:00 UTC. Wait, "
+            "or release the freeze if every device that matters was heard.",
+        )
+    )
+    row.wanted, row.closed_doors = "block", "imap pop"
+    session.commit()
+    page = console.get(
+        f"/mail-access/partnerships/{row.id}", headers={"Accept-Language": "ja"}
+    ).text
+    assert "非準拠" in page
+    assert "まだブロックしていません" in page
+    assert "IMAP POP" in page
+    for english in ("non compliant", "not blocked yet", "root access found", "is silent since"):
+        assert english not in page.partition("help")[0].partition("<pre")[0]
