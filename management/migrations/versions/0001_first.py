@@ -748,6 +748,21 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_canary_state"), ["state"], unique=False)
 
     op.create_table(
+        "connector_log",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("connector_id", sa.Uuid(), nullable=False),
+        sa.Column("asked_at", UtcDateTime(), nullable=False),
+        sa.Column("asked_by", sa.Unicode(length=255), nullable=False),
+        sa.Column("came_at", UtcDateTime(), nullable=True),
+        sa.Column("name", sa.Unicode(length=255), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["connector_id"], ["connector.id"], name=op.f("fk_connector_log_connector_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_connector_log")),
+        sa.UniqueConstraint("connector_id", name=op.f("uq_connector_log_connector_id")),
+    )
+    op.create_table(
         "connector_nonce",
         sa.Column("connector_id", sa.Uuid(), nullable=False),
         sa.Column("nonce", sa.Unicode(length=64), nullable=False),
@@ -1857,6 +1872,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_connector_nonce_used_at"))
 
     op.drop_table("connector_nonce")
+    op.drop_table("connector_log")
     with op.batch_alter_table("canary", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_canary_state"))
         batch_op.drop_index(batch_op.f("ix_canary_policy_id"))
