@@ -7,16 +7,14 @@ from uuid import UUID
 
 from flask import Blueprint
 from pydantic import Field
-from sqlalchemy.orm import Session
 
 from management.access import Permission, signed_in
 from management.administrators import queries, roles, step_up
-from management.administrators.models import Administrator, CustomRole
+from management.administrators.models import Administrator
 from management.api.operations import STRICT, operation
 from management.audit.notes import note
 from management.web import reading, transaction
 from runtime.clock import utc_now
-from runtime.errors import RefusedError
 
 bp = Blueprint("administrators_api", __name__, url_prefix="/api/v1")
 
@@ -116,14 +114,14 @@ def create_role(body: RoleDraft) -> RoleAnswer:
     with transaction("make a role") as session:
         role = roles.create_role(session, body.name, body.permissions, signed_in(), utc_now())
         note(session, "role.create", role.id, name=role.name, permissions=role.permissions)
-        return _made(session, role)
+        return _role(roles.held(session, role.id))
 
 
 @operation(bp, "/roles/<uuid:role_id>", Permission.MANAGE_ADMINISTRATORS)
 def get_role(role_id: UUID) -> RoleAnswer:
     """Get one role that was put together."""
     with reading() as session:
-        return _made(session, roles.get_role(session, role_id))
+        return _role(roles.held(session, roles.get_role(session, role_id).id))
 
 
 @operation(bp, "/roles/<uuid:role_id>", Permission.MANAGE_ADMINISTRATORS, "PUT", 200, (404, 409))
@@ -136,7 +134,7 @@ def change_role(role_id: UUID, body: RoleDraft) -> RoleAnswer:
             session, role_id, body.name, body.permissions, signed_in(), utc_now()
         )
         note(session, "role.change", role.id, before=before, after=roles.described(role))
-        return _made(session, role)
+        return _role(roles.held(session, role.id))
 
 
 @operation(
@@ -146,7 +144,7 @@ def delete_role(role_id: UUID, body: Proof) -> RoleAnswer:
     """Delete a role that nobody has."""
     step_up.require_code(body.code)
     with transaction("delete a role") as session:
-        answer = _made(session, roles.get_role(session, role_id))
+        answer = _role(roles.held(session, roles.get_role(session, role_id).id))
         role = roles.delete_role(session, role_id, signed_in())
         note(session, "role.delete", role.id, name=role.name, permissions=role.permissions)
         return answer
@@ -157,14 +155,17 @@ def list_administrators() -> AdministratorsAnswer:
     """List the administrators with role and groups."""
     with reading() as session:
         found = queries.list_administrators(session)
-        return AdministratorsAnswer(items=tuple(_person(session, one) for one in found))
+        return AdministratorsAnswer(
+            items=tuple(_person(one, roles.grant_of(session, one)) for one in found)
+        )
 
 
 @operation(bp, "/administrators/<uuid:administrator_id>", Permission.MANAGE_ADMINISTRATORS)
 def get_administrator(administrator_id: UUID) -> AdministratorAnswer:
     """Get one administrator with role and groups."""
     with reading() as session:
-        return _person(session, queries.get_administrator(session, administrator_id))
+        person = queries.get_administrator(session, administrator_id)
+        return _person(person, roles.grant_of(session, person))
 
 
 @operation(
@@ -182,17 +183,11 @@ def change_administrator_role(administrator_id: UUID, body: GrantDraft) -> Admin
     groups = None if body.group_ids is None else frozenset(body.group_ids)
     with transaction("change a role") as session:
         other = queries.get_administrator(session, administrator_id)
-        if other.id == by.administrator_id:
-            raise RefusedError("You cannot do this to yourself; ask another owner.")
         before = roles.told(session, other)
         roles.change_grant(session, other, roles.Grant(body.role, groups), by)
         after = roles.told(session, other)
         note(session, "administrator.change_role", other.name, before=before, after=after)
-        return _person(session, other)
-
-
-def _made(session: Session, role: CustomRole) -> RoleAnswer:
-    return next(_role(one) for one in roles.list_roles(session) if one.key == str(role.id))
+        return _person(other, roles.grant_of(session, other))
 
 
 def _role(one: roles.Held) -> RoleAnswer:
@@ -205,8 +200,7 @@ def _role(one: roles.Held) -> RoleAnswer:
     )
 
 
-def _person(session: Session, one: Administrator) -> AdministratorAnswer:
-    grant = roles.grant_of(session, one)
+def _person(one: Administrator, grant: roles.Grant) -> AdministratorAnswer:
     return AdministratorAnswer(
         id=one.id,
         name=one.name,

@@ -135,6 +135,11 @@ def _counted(session: Session, column: object, condition: object) -> dict[str, i
     return {str(key): number for key, number in session.execute(wanted)}
 
 
+def held(session: Session, role_id: UUID) -> Held:
+    """Return one role that was made here."""
+    return next(one for one in list_roles(session) if one.key == str(role_id))
+
+
 def get_role(session: Session, role_id: UUID) -> CustomRole:
     """Return a role that was made here; NotFoundError when there is none with this id."""
     found = session.get(CustomRole, role_id)
@@ -240,7 +245,7 @@ def change_grant(
     session: Session, administrator: Administrator, wanted: Grant, by: Identity
 ) -> None:
     """Give an administrator another role and other groups; both hold from the next request on."""
-    require_held(by, permissions_of(session, administrator))
+    require_power(session, administrator, by)
     if (wanted.role, wanted.groups) != (Role.OWNER.value, None):
         keep_an_owner(session, administrator)
     set_grant(session, administrator, wanted, by)
@@ -267,6 +272,13 @@ def _choose(session: Session, administrator: Administrator, groups: frozenset[UU
         for one in sorted(groups)
     )
     session.flush()
+
+
+def require_power(session: Session, administrator: Administrator, by: Identity) -> None:
+    """Raise unless *by* may change this administrator: somebody else, who holds no more."""
+    if administrator.id == by.administrator_id:
+        raise RefusedError("You cannot do this to yourself; ask another owner.")
+    require_held(by, permissions_of(session, administrator))
 
 
 def require_held(by: Identity, permissions: Permissions) -> None:

@@ -17,7 +17,7 @@ from management.administrators.rules import FRESH
 from management.audit.service import record
 from management.web import context, reading, transaction, visitor_address
 from runtime.clock import utc_now
-from runtime.errors import ForbiddenError
+from runtime.errors import ForbiddenError, NotFoundError
 
 PROVED_AT = "proved_at"
 """In the browser's session: when its owner proved last who they are, in seconds."""
@@ -35,7 +35,7 @@ def require_fresh() -> None:
         if said := request.form.get("credential", ""):
             passkey_again.prove(said)
         else:
-            require_code(request.form.get("code", ""))
+            require_code(request.form.get("own_code", ""))
         browser_session[PROVED_AT] = int(utc_now().timestamp())
 
 
@@ -48,12 +48,19 @@ def require_code(code: str) -> None:
             "again. Nothing was changed."
         )
     _require_no_wait(me)
-    if not context().signer.check_totp(me.administrator_id, code):
+    if not _is_right(me, code):
         _note_failure(me)
         raise ForbiddenError(
             "The code is wrong or was used already. Enter the one that your app shows now. "
             "Nothing was changed."
         )
+
+
+def _is_right(me: Identity, code: str) -> bool:
+    try:
+        return context().signer.check_totp(me.administrator_id, code)
+    except NotFoundError:  # no app was ever set up
+        return False
 
 
 def _attempt(me: Identity) -> waiting.Attempt:

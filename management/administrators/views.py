@@ -5,7 +5,6 @@ from uuid import UUID
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from sqlalchemy.orm import Session
 
 from management.access import Permission, Role, public, requires, signed_in
 from management.administrators import (
@@ -17,7 +16,7 @@ from management.administrators import (
     sessions,
     step_up,
 )
-from management.administrators.models import NO_PASSWORD, Administrator
+from management.administrators.models import NO_PASSWORD
 from management.administrators.sentences import password_sentence
 from management.audit.notes import note
 from management.audit.service import record
@@ -25,7 +24,7 @@ from management.groups.queries import read_tree
 from management.groups.rules import Tree, full_name, ordered
 from management.web import context, reading, transaction, visitor_address
 from runtime.clock import utc_now
-from runtime.errors import MalformedMessageError, RefusedError
+from runtime.errors import MalformedMessageError
 
 bp = Blueprint("administrators", __name__)
 
@@ -189,7 +188,7 @@ def change_role(administrator_id: UUID) -> ResponseReturnValue:
     step_up.require_fresh()
     grant, by = _grant(), signed_in()
     with transaction("change a role") as session:
-        other = _somebody_else(queries.get_administrator(session, administrator_id))
+        other = queries.get_administrator(session, administrator_id)
         before = roles.told(session, other)
         roles.change_grant(session, other, grant, by)
         after = roles.told(session, other)
@@ -205,7 +204,8 @@ def change_access(administrator_id: UUID) -> ResponseReturnValue:
     step_up.require_fresh()
     enable = request.form.get("enable") == "yes"
     with transaction("change an administrator's access") as session:
-        other = _in_my_power(session, administrator_id)
+        other = queries.get_administrator(session, administrator_id)
+        roles.require_power(session, other, signed_in())
         if enable:
             service.enable(other)
         else:
@@ -221,23 +221,11 @@ def recover(administrator_id: UUID) -> ResponseReturnValue:
     """Take somebody's password and code away and show a link for new ones."""
     step_up.require_fresh()
     with transaction("recover an administrator") as session:
-        other = _in_my_power(session, administrator_id)
+        other = queries.get_administrator(session, administrator_id)
+        roles.require_power(session, other, signed_in())
         token = service.make_recovery_link(session, context().signer, other, utc_now())
         note(session, "administrator.recover", other.name)
     return _index_page({}, (other.name, _link_of(token)))
-
-
-def _in_my_power(session: Session, administrator_id: UUID) -> Administrator:
-    """Return somebody else who holds nothing that whoever asks does not hold."""
-    other = _somebody_else(queries.get_administrator(session, administrator_id))
-    roles.require_held(signed_in(), roles.permissions_of(session, other))
-    return other
-
-
-def _somebody_else(administrator: Administrator) -> Administrator:
-    if administrator.id == signed_in().administrator_id:
-        raise RefusedError("You cannot do this to yourself; ask another owner.")
-    return administrator
 
 
 def _grant() -> roles.Grant:

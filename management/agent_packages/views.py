@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from management.access import Permission, requires, signed_in_name
-from management.administrators import sessions
+from management.administrators import sessions, step_up
 from management.agent_packages import queries, service
 from management.apps import uploads
 from management.apps.rules import LARGEST_UPLOAD_BYTES
@@ -92,6 +92,7 @@ def withdraw() -> ResponseReturnValue:
 @requires(Permission.CHANGE_SETTINGS)
 def choose_key() -> ResponseReturnValue:
     """Set which enrolment key stands in the package."""
+    step_up.require_fresh()
     chosen = request.form.get("key", "")
     try:
         key_id = UUID(chosen) if chosen else None

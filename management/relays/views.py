@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from management.access import Permission, requires
+from management.administrators import step_up
 from management.paging import PAGE, cut, number_cursor
 from management.relays import changes, edge, queries, tls
 from management.web import context, is_fragment, reading
@@ -59,6 +60,7 @@ def pair() -> ResponseReturnValue:
 @requires(Permission.MANAGE_RELAYS)
 def pair_now() -> ResponseReturnValue:
     """Pair with the relay that shows the code."""
+    step_up.require_fresh()
     said = {name: request.form.get(name, "").strip() for name in ("name", "link_url", "devices")}
     try:
         relay = edge.pair(
@@ -111,6 +113,7 @@ def _change(relay_id: UUID, at: str, do: Callable[[], object], done: str) -> Res
 @requires(Permission.MANAGE_RELAYS)
 def import_certificate(relay_id: UUID) -> ResponseReturnValue:
     """Let devices see the certificate in an uploaded file."""
+    step_up.require_fresh()
     file = request.files.get("file")
     data = file.stream.read(tls.MOST_BYTES + 1) if file else b""
     password = request.form.get("password", "")
@@ -126,6 +129,7 @@ def import_certificate(relay_id: UUID) -> ResponseReturnValue:
 @requires(Permission.MANAGE_RELAYS)
 def issue_certificate(relay_id: UUID) -> ResponseReturnValue:
     """Let devices see a fresh certificate of the built-in CA."""
+    step_up.require_fresh()
     return _change(
         relay_id,
         "private",

@@ -53,7 +53,8 @@
   // Signing in, a passkey may stand for all fields; proving again, for the code only.
   function isFilledIn(form, kind) {
     if (kind === "sign-in") return true;
-    if (form.elements.code) form.elements.code.required = false;
+    const code = form.elements.own_code || form.elements.code;
+    if (code) code.required = false;
     return form.reportValidity();
   }
 
