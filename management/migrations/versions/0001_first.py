@@ -814,6 +814,7 @@ def upgrade() -> None:
         sa.Column("policy_id", sa.Uuid(), nullable=True),
         sa.Column("policy_version", sa.Integer(), nullable=False),
         sa.Column("requirements", sa.JSON(), nullable=False),
+        sa.Column("settings", sa.JSON(), nullable=True),
         sa.Column("pattern_version", sa.Unicode(length=50), nullable=False),
         sa.Column("active_patterns", sa.Unicode(length=50), nullable=False),
         sa.Column("verdicts", sa.JSON(), nullable=False),
