@@ -33,13 +33,15 @@ class MailServer:
     headers: list[dict[str, str]] = field(default_factory=list)
     received_bytes: int = 0
     waiting: int = 0
+    keeps_requests: bool = True
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         user = _user(request.headers.get("Authorization", ""))
-        self.asked.append((request.method, request.raw_path, user or ""))
-        self.headers.append({name.lower(): value for name, value in request.headers.items()})
+        if self.keeps_requests:
+            self.asked.append((request.method, request.raw_path, user or ""))
+            self.headers.append({name.lower(): value for name, value in request.headers.items()})
         anybody = request.method == "OPTIONS" and "Authorization" not in request.headers
         if user is None and not anybody:
             return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="eas"'})
