@@ -19,6 +19,7 @@ from contracts.agent import (
     EnrolmentRequest,
     Order,
     Posture,
+    Renewed,
     Report,
     ReportItem,
     ReportPost,
@@ -76,6 +77,10 @@ class Probe:
     report: ReportPost | None = None
     """The last one posted."""
     token: str = ""
+    renewed: bool = False
+    """Whether a renewal was answered."""
+    former: tuple[ECKey, ECKey] | None = None
+    """The signing and the encryption key before it."""
     _http: httpx.Client | None = None
 
     # --- requests ---
@@ -175,12 +180,15 @@ class Probe:
     def open_order(self, sealed: str) -> Order:
         """Return the order in *sealed*; our errors when it is not management's to this device."""
         signer = keys.read_public(self.trust().order_signing_key)
-        payload = envelope.open_sealed(sealed, envelope.ORDER, signer, self.encryption_key)
-        return codec.read(Order, payload)
+        box = self.encryption_key
+        if self.former and envelope.recipient_of(sealed) == keys.thumbprint(self.former[1]):
+            box = self.former[1]
+        return codec.read(Order, envelope.open_sealed(sealed, envelope.ORDER, signer, box))
 
     def take(self, order: Order) -> None:
         """Count an order as taken."""
         self.taken, self.acknowledged = order.seq, max(self.acknowledged, order.ack)
+        self.renewed = self.renewed or isinstance(order.body, Renewed)
 
     def _seal(self, payload: bytes, kind: str) -> str:
         recipient = keys.read_public(self.trust().encryption_key)

@@ -21,10 +21,13 @@ from contracts.agent import (
     Enrolled,
     EnrolmentRefused,
     EnrolmentRequest,
+    KeyProof,
     Order,
     OrderBody,
     PolicyDocument,
     RelayEntry,
+    Renewal,
+    Renewed,
     Report,
     ReportItem,
     RunCommand,
@@ -58,6 +61,8 @@ class Admitted:
     signing_key: ECKey
     encryption_key: ECKey
     request: EnrolmentRequest
+    next_keys: KeyProof | None = None
+    """Of a renewal that is answered."""
     epoch: int = 1
     seq: int = 1
     """The highest order written."""
@@ -274,16 +279,39 @@ class Office:
 
     def _take(self, item: Inbound) -> None:
         device = self.devices[item.sender]
-        payload = envelope.open_sealed(
-            item.sealed, envelope.REPORT, device.signing_key, self.own.encryption_key()
-        )
-        report = codec.read(Report, payload)
+        token = envelope.decrypt(item.sealed, self.own.encryption_key())
+        if device.next_keys is not None:
+            self._switch(device, device.next_keys, token)
+        report = codec.read(Report, envelope.verify(token, envelope.REPORT, device.signing_key))
         assert (report.iss, report.epoch) == (device.device_id, device.epoch)
         if report.seq != device.taken + 1:
             self.strange.append(f"report {report.seq} after {device.taken}")
             return
         device.taken = report.seq
         device.reports.append(report)
+
+    def renew(self, device: Admitted, asked: Renewal) -> None:
+        """Grant a renewal as management does."""
+        proof = codec.read(KeyProof, envelope.unverified_payload(asked.proof))
+        key = keys.read_public(proof.signing_key)
+        envelope.verify(asked.proof, envelope.RENEWAL, key)
+        device.next_keys = proof
+        self.let(device, active=True, next_key=key)
+        issued = self.own.issue_device_certificate(device.device_id, key, utc_now())
+        ca = self.own.ca_certificate()
+        self.send(
+            device,
+            Renewed(renewal_id=asked.renewal_id, certificate=issued.pem, ca_certificate=ca),
+        )
+
+    def _switch(self, device: Admitted, proof: KeyProof, token: str) -> None:
+        """Know the device by its next keys if they signed *token*."""
+        key = keys.read_public(proof.signing_key)
+        if envelope.claimed_signer(token) == keys.thumbprint(key):
+            device.signing_key = key
+            device.encryption_key = keys.read_public(proof.encryption_key)
+            device.next_keys = None
+            self.let(device, active=True)
 
     def _link(self, method: str, path: str, message: object = None) -> bytes:
         body = codec.write(message) if message is not None else b""

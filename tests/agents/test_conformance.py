@@ -17,7 +17,7 @@ from agents.conformance.probe import Probe
 from agents.conformance.relay_clauses import CLAUSES
 from agents.simulator.trust import read_qr
 from contracts import codec
-from contracts.agent import Leaving, PollAnswer, Receipt, SealedOrders
+from contracts.agent import Leaving, PollAnswer, Receipt, Renewal, SealedOrders
 from management import keys as management_keys
 from management.keys import Keys
 from runtime.clock import utc_now
@@ -206,6 +206,20 @@ def _unknown_is_served(asked: Asked) -> Answered:
     return honest
 
 
+def _token_after(report: int, status: int) -> Break:
+    """Answer every request for a token alike once a certain report was posted."""
+    posted: list[str] = []
+
+    def broken(asked: Asked) -> Answered:
+        if asked.route == "/reports" and f'"seq":{report},'.encode() in asked.body:
+            posted.append(asked.route)
+        if posted and asked.route == "/token":
+            return Answered(status, b"{}", JSON)
+        return asked.pass_on(asked)
+
+    return broken
+
+
 def _drops_reports(asked: Asked) -> Answered:
     """Say 202 to the second report and keep nothing of it."""
     if asked.route == "/reports" and b'"seq":2' in asked.body:
@@ -264,11 +278,13 @@ BREAKS: dict[str, Break] = {
     "5/orders-stay": _once_only(),
     "7/orders": _alters_orders,
     "8/acknowledged": _drops_reports,
+    "7.3/new-key": _token_after(3, 401),
+    "7.3/old-key": _token_after(4, 200),
     "5/nothing-there": _always("/no-such-thing", 200),
     "8/leaving": _instead(403, 200, route="/token"),
 }
 """Clause -> how a relay breaks it, and no clause before it."""
-WAITS = ("8/acknowledged", "8/leaving")
+WAITS = ("8/acknowledged", "7.3/old-key", "8/leaving")
 """Broken by what never comes."""
 
 
@@ -279,6 +295,7 @@ def _management_at_work(office: Office) -> Iterator[None]:
 
     def work() -> None:
         acknowledged: dict[object, int] = {}
+        renewed: set[object] = set()
         while not done.wait(0.1):
             for request in office.requests():
                 office.admit(request)
@@ -286,6 +303,10 @@ def _management_at_work(office: Office) -> Iterator[None]:
                 if device.taken > acknowledged.get(device.device_id, 0):
                     acknowledged[device.device_id] = device.taken
                     office.send(device, Receipt())
+                for asked in device.said(Renewal):
+                    if asked.renewal_id not in renewed:
+                        renewed.add(asked.renewal_id)
+                        office.renew(device, asked)
                 if device.said(Leaving):
                     office.let(device, active=False)
 
