@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from flask_babel import gettext, lazy_gettext
 from flask_babel.speaklater import LazyString
 
-from management import reasons_of_mail
+from management import reasons_of_access, reasons_of_mail
 from management.words import SOURCES
 
 
@@ -26,6 +26,23 @@ _SENTENCES = dict(
         _l("it never said which policy it applied"),
         _l("it never said whether it is rooted"),
         _l("its hardware has not proved its system yet"),
+        _l("This passkey is not known here (any more). Sign in with password and code."),
+        _l(
+            "This passkey did not ask for a PIN or a finger, so name and password are needed too: "
+            "fill them in first."
+        ),
+        _l(
+            "This passkey's counter went back, so a copy of it may exist: it was refused. Sign in "
+            "in another way and remove it from your account."
+        ),
+        _l("This was answered too late, or in another window. Try again."),
+        _l("The passkey's answer does not hold."),
+        _l("This passkey is registered already."),
+        _l(
+            "This is your last second proof. Register another passkey or an authenticator app "
+            "first."
+        ),
+        _l("This passkey is somebody else's. Nothing was changed."),
         _l("The file cannot be read: the password is wrong, or it is no .pfx/.p12 file."),
         _l("The file holds no private key. Export it again together with the key."),
         _l("The private key belongs to none of the certificates in the file."),
@@ -214,6 +231,7 @@ _SENTENCES = dict(
         _l("The device belongs to its user; lost mode would lock them out of it."),
         _l("Apple's lost mode needs a supervised device."),
         *reasons_of_mail.SENTENCES,
+        *reasons_of_access.SENTENCES,
     )
 )
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from contracts.agent import CommandKind
 from management.commands.allowed import not_allowed
 from management.commands.models import Command, CommandBatch, CommandBatchDevice
-from management.commands.queries import list_batch_devices, lock_batch
+from management.commands.queries import count_batch_devices, list_batch_devices, lock_batch
 from management.commands.rules import (
     DESTRUCTIVE,
     CommandState,
@@ -97,6 +97,10 @@ def confirm(session: Session, batch_id: UUID, typed: str, by: str, now: datetime
         raise RefusedError("This bulk command is confirmed already.")
     if not batch.devices:
         raise RefusedError("None of the devices can get this command.")
+    if count_batch_devices(session, batch_id) != batch.devices:
+        raise RefusedError(
+            "Some of the devices are not in your groups any more. Draft the bulk command again."
+        )
     if typed.strip() != str(batch.devices):
         raise RefusedError(f"Type the number of devices, {batch.devices}, to confirm.")
     batch.confirmed_at = now

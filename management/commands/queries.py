@@ -143,6 +143,14 @@ def list_sent(session: Session, device_id: UUID) -> Sequence[Command]:
     ).all()
 
 
+def having_sent(session: Session, device_ids: Sequence[UUID]) -> set[UUID]:
+    """Return which of these devices have commands on their way to them; at most 500 at once."""
+    found = select(Command.device_id).where(
+        Command.device_id.in_(device_ids), Command.state == CommandState.SENT
+    )
+    return set(session.scalars(found))
+
+
 def list_open(session: Session, device_id: UUID) -> Sequence[Command]:
     """Return the commands of a device that have not ended, oldest first."""
     return session.scalars(
@@ -225,3 +233,9 @@ def list_batch_devices(session: Session, batch_id: UUID, limit: int) -> Sequence
         .order_by(Device.id)
         .limit(limit)
     ).all()
+
+
+def count_batch_devices(session: Session, batch_id: UUID) -> int:
+    """Return how many devices of a bulk command have no command of it yet."""
+    wanted = select(func.count()).select_from(CommandBatchDevice)
+    return session.scalar(wanted.where(CommandBatchDevice.batch_id == batch_id)) or 0

@@ -1,0 +1,42 @@
+"""What refusals around roles, groups and proofs say, for `management.reasons`."""
+
+from flask_babel import lazy_gettext
+from flask_babel.speaklater import LazyString
+
+
+def _l(english: str) -> tuple[str, LazyString]:
+    return english, lazy_gettext(english)
+
+
+SENTENCES = (
+    _l(
+        "Your role does not include this (%(permission)s). "
+        "An owner can change it under Administrators."
+    ),
+    _l(
+        "This concerns all devices, and your account is limited to groups. "
+        "Ask an administrator without such a limit."
+    ),
+    _l(
+        "Prove again that it is you: enter the code that your app shows, or sign out and in "
+        "again. Nothing was changed."
+    ),
+    _l(
+        "The code is wrong or was used already. Enter the one that your app shows now. "
+        "Nothing was changed."
+    ),
+    _l("Too many wrong codes. Wait %(seconds)s seconds, then try again."),
+    _l("You cannot do this to yourself; ask another owner."),
+    _l("You do not hold this yourself: %(permissions)s. Ask an owner."),
+    _l("This is the only owner. Make somebody else an owner first."),
+    _l("%(count)s administrators have this role. Give them another one first."),
+    _l("There are %(count)s roles already. Delete one that nobody has."),
+    _l("The name of a role has 2 to 100 printable characters."),
+    _l("Every role includes seeing (view): without it no page opens."),
+    _l("There is a role of this name already; choose another name."),
+    _l("There is an administrator of this name already; choose another name."),
+    _l("Some of the devices are not in your groups any more. Draft the bulk command again."),
+    _l("There is no such role."),
+    _l("There is no such group."),
+    _l("There is no such device."),
+)
