@@ -162,6 +162,15 @@ def test_it_works_with_the_real_management(hq: Headquarters, client: TinyClient)
     client.report({**result, "state": "done", "detail": "shown"})
     hq.visit()
     assert hq.state_of(command_id) == "done"
+    client.renew()
+    hq.visit()
+    old = client.signing
+    assert [order["kind"] for order in client.collect()][-1] == "renewed"
+    assert client.signing != old
+    client.report({"kind": "digest"})
+    hq.visit()
+    assert hq.device(device_id).signing_key == tiny_client.jwk(client.signing.public_key())
+    assert client.collect()[-1]["kind"] == "receipt", "sealed to the new key"
     client.report({"kind": "leaving", "reason": "Goodbye."})
     hq.visit()
     assert hq.device(device_id).enrolment_state == EnrolmentState.RETIRED

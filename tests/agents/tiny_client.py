@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import (
     decode_dss_signature,
@@ -132,7 +133,8 @@ class TinyClient:
         self.kept: dict[int, str] = {}
         self.device_id = ""
         self.epoch = self.order_seq = self.report_seq = 0
-        self.token = ""
+        self.token = self.renewal_id = ""
+        self.fresh = self.former = (self.signing, self.encryption)
         self.http = httpx.Client(trust_env=False)
 
     # --- sections 2 and 6 ---
@@ -220,7 +222,32 @@ class TinyClient:
             self.kept = {seq: kept for seq, kept in self.kept.items() if seq > order["ack"]}
             self.orders.append(order)
             taken.append(order["body"])
+            if order["body"]["kind"] == "renewed":
+                self._switch(order["body"])
         return taken
+
+    # --- section 7.3 ---
+
+    def renew(self) -> int:
+        """Ask for new keys; return the HTTP status."""
+        self.renewal_id, self.fresh = str(uuid.uuid4()), (new_key(), new_key())
+        proof = {
+            "v": 1,
+            "device_id": self.device_id,
+            "renewal_id": self.renewal_id,
+            "former_thumbprint": thumbprint(jwk(self.signing.public_key())),
+            "signing_key": jwk(self.fresh[0].public_key()),
+            "encryption_key": jwk(self.fresh[1].public_key()),
+        }
+        token = sign(pack(proof), "sekisho-renewal+jws", self.fresh[0])
+        return self.report({"kind": "renewal", "renewal_id": self.renewal_id, "proof": token})
+
+    def _switch(self, answer: Json) -> None:
+        certificate = x509.load_pem_x509_certificate(answer["certificate"].encode())
+        ours = certificate.public_key() == self.fresh[0].public_key()
+        if answer["renewal_id"] == self.renewal_id and ours:
+            self.former = (self.signing, self.encryption)
+            self.signing, self.encryption = self.fresh
 
     def report(self, *items: Json) -> int:
         """Send a report; return the HTTP status."""
@@ -273,7 +300,10 @@ class TinyClient:
         return encrypt(token, public(self.trust["encryption_key"]))
 
     def _open(self, sealed: str) -> Json:
-        token = decrypt(sealed, self.encryption)
+        kid = json.loads(unb64(sealed.split(".")[0]))["kid"]
+        old = self.former[1]
+        box = old if kid == thumbprint(jwk(old.public_key())) else self.encryption
+        token = decrypt(sealed, box)
         key = public(self.trust["order_signing_key"])
         order: Json = json.loads(verify(token, "sekisho-order+jws", key))
         return order
