@@ -128,7 +128,7 @@ def _page(
         "mail_access/settings.html",
         settings=found,
         errors=errors,
-        reason=request.form.get("reason", ""),
+        said_reason=request.form.get("reason", ""),
         choices=list(words.ALLOWED_STATES.items()),
         automatic_for=list(words.AUTOMATIC_FOR.items()),
         when_silent=list(words.WHEN_SILENT.items()),

@@ -549,10 +549,11 @@ def test_a_connectors_log_is_ordered_taken_back_and_handed_out(
     assert name in answer.headers["Content-Disposition"]
 
 
+@pytest.mark.usefixtures("connector")
 def test_reasons_of_mail_and_its_doors_are_said_in_japanese(
     console: ConsoleClient, session: Session
 ) -> None:
-    row = partnership(session, "ANN1")
+    row = partnership(session, "ADA1")
     row.wanted_because = "\n".join(
         (
             "phone is non compliant since 2026-11-01 10:00 UTC (policy Standard version 1)",
