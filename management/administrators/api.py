@@ -107,7 +107,7 @@ def list_roles() -> RolesAnswer:
         return RolesAnswer(items=tuple(_role(one) for one in roles.list_roles(session)))
 
 
-@operation(bp, "/roles", Permission.MANAGE_ADMINISTRATORS, "POST", 201, (409,))
+@operation(bp, "/roles", Permission.MANAGE_ADMINISTRATORS, "POST", 201, (404, 409))
 def create_role(body: RoleDraft) -> RoleAnswer:
     """Make a role out of permissions that the caller holds."""
     step_up.require_code(body.code)

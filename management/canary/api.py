@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from flask import Blueprint
@@ -15,6 +15,8 @@ from management.canary import queries, service
 from management.canary.models import Canary
 from management.canary.rules import Counts
 from management.policies.criteria_api import Criteria, read_criteria
+from management.policies.queries import current_version
+from management.policies.settings_api import read_settings
 from management.web import reading, transaction
 from runtime.clock import utc_now
 
@@ -33,6 +35,8 @@ class NewTrial:
     """The version from which the change was made; refused when another one holds."""
     requirements: Criteria
     """A criterion left out has its default."""
+    settings: dict[str, Any] | None = None
+    """What they are to apply; left out: what they apply now."""
     percent: Share = 0
     """Share of the policy's devices, always the same ones first; or give ``group_id``."""
     group_id: UUID | None = None
@@ -77,6 +81,8 @@ class TrialAnswer:
 @operation(bp, "/trials", Permission.CHANGE_POLICIES, "POST", 201, (404, 409))
 def start_trial(body: NewTrial) -> TrialAnswer:
     """Ask changed criteria of some devices first; the others keep what holds."""
+    with reading() as session:
+        held = current_version(session, body.policy_id).settings
     wanted = service.Wanted(
         policy_id=body.policy_id,
         based_on=body.based_on,
@@ -86,6 +92,7 @@ def start_trial(body: NewTrial) -> TrialAnswer:
         limit_percent=body.limit_percent,
         by=signed_in_name(),
         because=body.because,
+        settings=None if body.settings is None else read_settings(body.settings, held),
     )
     with transaction("start a trial") as session:
         canary = service.start(session, wanted, utc_now())

@@ -1,7 +1,9 @@
 """Starts, watches and ends trials of a changed policy on some devices first."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy.orm import Session
@@ -24,12 +26,13 @@ from management.groups.rules import Tree, below
 from management.groups.service import lock_tree
 from management.keys import Keys
 from management.policies.queries import get_version, usable_policy
-from management.policies.rules import Requirements, read_requirements
+from management.policies.rules import Requirements, read_requirements, write_requirements
 from management.policies.service import (
     change_policy,
     create_policy,
     lock_policies,
     not_to_try,
+    with_inherited,
 )
 from management.work.service import enqueue
 from runtime.errors import RefusedError
@@ -54,6 +57,8 @@ class Wanted:
     limit_percent: int
     by: str
     because: str
+    settings: Mapping[str, Any] | None = None
+    """What devices are to apply; None: what they apply now."""
 
 
 def start(session: Session, wanted: Wanted, now: datetime) -> Canary:
@@ -65,7 +70,9 @@ def start(session: Session, wanted: Wanted, now: datetime) -> Canary:
     lock_policies(session)
     policy = usable_policy(session, wanted.policy_id)
     now_asked = get_version(session, policy.id, policy.current_version)
-    if why := _refusal(session, wanted, policy.current_version) or not_to_try(policy, now_asked):
+    if why := _refusal(session, wanted, policy.current_version) or not_to_try(
+        policy, now_asked, write_requirements(wanted.requirements) == now_asked.requirements
+    ):
         raise RefusedError(why)
     if wanted.group_id is not None:
         get_group(session, wanted.group_id)
@@ -74,7 +81,9 @@ def start(session: Session, wanted: Wanted, now: datetime) -> Canary:
         session,
         name,
         wanted.requirements,
-        now_asked.settings,
+        now_asked.settings
+        if wanted.settings is None
+        else with_inherited(wanted.settings, now_asked),
         wanted.by,
         wanted.because,
         now,

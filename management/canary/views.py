@@ -47,6 +47,7 @@ def start(run_id: UUID) -> ResponseReturnValue:
             limit_percent=_number("limit"),
             by=signed_in_name(),
             because=request.form.get("because", ""),
+            settings=run.settings,
         )
         canary = service.start(session, wanted, utc_now())
         note(session, "canary.start", run.policy_id, wanted.because, canary=str(canary.id))

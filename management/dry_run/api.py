@@ -12,11 +12,14 @@ from management.access import Permission, signed_in_name
 from management.api.operations import STRICT, Limit, Place, operation
 from management.audit.notes import note
 from management.dry_run import queries, service
+from management.dry_run.applying import Applying, applying
 from management.dry_run.models import DryRun
 from management.dry_run.queries import Named, Wanted
 from management.dry_run.rules import read_tally
 from management.paging import cut, read_cursor
 from management.policies.criteria_api import Criteria, read_criteria
+from management.policies.queries import current_version
+from management.policies.settings_api import SettingChanged, changed, read_settings
 from management.web import reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import NotFoundError
@@ -32,6 +35,23 @@ class NewDryRun:
 
     requirements: Criteria = field(default_factory=Criteria)
     """A criterion left out has its default."""
+    settings: dict[str, Any] | None = None
+    """As the settings of a policy; left out: only the criteria are tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applies:
+    """What enrolled devices of one system under one policy would apply otherwise.
+
+    `/devices` with this `policy` and `platform` names them.
+    """
+
+    policy_id: UUID
+    platform: str
+    devices: int
+    cannot: int
+    """How many are managed in a way in which one of the changes cannot be applied."""
+    changes: tuple[SettingChanged, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +83,8 @@ class DryRunAnswer:
     loses_mail: dict[str, int]
     """``at_once`` and ``later`` (after a grace period) -> devices."""
     is_wiped: dict[str, int]
+    applies: tuple[Applies, ...]
+    """Of the policy and of those that inherit from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,11 +127,14 @@ class ChangedDevicePage:
 )
 def try_policy(policy_id: UUID, body: NewDryRun) -> DryRunAnswer:
     """Judge the fleet by changed criteria of a policy; nothing changes by it."""
-    asked = read_criteria(body.requirements)
+    asked, settings = read_criteria(body.requirements), None
     with transaction("start a dry run") as session:
-        run = service.try_policy(session, policy_id, asked, signed_in_name(), utc_now())
+        if body.settings is not None:
+            settings = read_settings(body.settings, current_version(session, policy_id).settings)
+        by, now = signed_in_name(), utc_now()
+        run = service.try_policy(session, policy_id, asked, by, now, settings)
         note(session, "dry_run.policy", policy_id, run=str(run.id))
-        return _answer(run)
+        return _answer(run, applying(session, run))
 
 
 @operation(bp, "/pattern-sets/<version>/dry-runs", Permission.RUN_UPDATES, "POST", 201, (409,))
@@ -118,14 +143,15 @@ def try_patterns(version: str) -> DryRunAnswer:
     with transaction("start a dry run") as session:
         run = service.try_patterns(session, version, signed_in_name(), utc_now())
         note(session, "dry_run.patterns", version, run=str(run.id))
-        return _answer(run)
+        return _answer(run, applying(session, run))
 
 
 @operation(bp, "/dry-runs/<uuid:run_id>", Permission.VIEW)
 def get_dry_run(run_id: UUID) -> DryRunAnswer:
     """Get how a dry run stands."""
     with reading() as session:
-        return _answer(queries.get_run(session, run_id))
+        run = queries.get_run(session, run_id)
+        return _answer(run, applying(session, run))
 
 
 @operation(
@@ -136,7 +162,7 @@ def cancel_dry_run(run_id: UUID) -> DryRunAnswer:
     with transaction("cancel a dry run") as session:
         run = service.cancel(session, run_id, signed_in_name(), utc_now())
         note(session, "dry_run.cancel", run_id)
-        return _answer(run)
+        return _answer(run, applying(session, run))
 
 
 @operation(bp, "/dry-runs/<uuid:run_id>/devices", Permission.VIEW)
@@ -192,7 +218,7 @@ _SAME = (
 )
 
 
-def _answer(run: DryRun) -> DryRunAnswer:
+def _answer(run: DryRun, found: list[Applying]) -> DryRunAnswer:
     tally = read_tally(run.tally or {})
     fields: dict[str, Any] = {name: getattr(run, name) for name in _SAME}
     return DryRunAnswer(
@@ -202,4 +228,14 @@ def _answer(run: DryRun) -> DryRunAnswer:
         states=dict(tally.states),
         loses_mail=dict(tally.mail),
         is_wiped=dict(tally.wipe),
+        applies=tuple(
+            Applies(
+                policy_id=one.policy_id,
+                platform=one.platform,
+                devices=one.devices,
+                cannot=one.cannot,
+                changes=tuple(map(changed, one.changes)),
+            )
+            for one in found
+        ),
     )

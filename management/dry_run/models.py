@@ -21,6 +21,8 @@ class DryRun(Base):
     policy_version: Mapped[int] = mapped_column(default=0)
     """The version that held when it was asked for."""
     requirements: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    settings: Mapped[dict[str, Any] | None]
+    """What devices would apply; None: only criteria are tried."""
     pattern_version: Mapped[str] = mapped_column(Unicode(50), default="")
     """The set on trial."""
     active_patterns: Mapped[str] = mapped_column(Unicode(50), default="")

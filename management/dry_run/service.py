@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, insert, select
@@ -25,7 +26,7 @@ from management.policies.catalogue.all import COMPLIANCE
 from management.policies.models import PolicyVersion
 from management.policies.queries import current_version, get_version, list_children, usable_policy
 from management.policies.rules import Requirements, read_requirements, write_requirements
-from management.policies.service import change_policy, not_to_try
+from management.policies.service import change_policy, not_to_try, with_inherited
 from management.updates.queries import active_set, get_set
 from management.work.service import enqueue
 from runtime.errors import RefusedError
@@ -35,15 +36,26 @@ KEPT = 20
 
 
 def try_policy(
-    session: Session, policy_id: UUID, requirements: Requirements, by: str, now: datetime
+    session: Session,
+    policy_id: UUID,
+    requirements: Requirements,
+    by: str,
+    now: datetime,
+    settings: Mapping[str, Any] | None = None,
 ) -> DryRun:
-    """Ask what *requirements* would mean for the devices of a policy; nothing changes by it."""
+    """Ask what *requirements*, and *settings*, would mean for the devices of a policy.
+
+    Nothing changes by it. What the policy inherits stays as it is: RefusedError for other criteria.
+    """
     policy = usable_policy(session, policy_id)
-    if why := not_to_try(policy, get_version(session, policy.id, policy.current_version)):
+    holds = get_version(session, policy.id, policy.current_version)
+    same = write_requirements(requirements) == holds.requirements
+    if why := not_to_try(policy, holds, same):
         raise RefusedError(why)
     run = _new(session, by, now)
     run.policy_id, run.policy_version = policy.id, policy.current_version
     run.requirements = write_requirements(requirements)
+    run.settings = None if settings is None else with_inherited(settings, holds)
     return _queued(session, run, now)
 
 
@@ -86,11 +98,19 @@ def apply(session: Session, run_id: UUID, by: str, because: str, now: datetime) 
         session,
         run.policy_id,
         read_requirements(run.requirements),
-        current_version(session, run.policy_id).settings,
+        tried_settings(session, run),
         by,
         because,
         now,
         based_on=run.policy_version,
+    )
+
+
+def tried_settings(session: Session, run: DryRun) -> Mapping[str, Any]:
+    """Return the settings that were tried; where none were, those that hold."""
+    assert run.policy_id is not None
+    return (
+        current_version(session, run.policy_id).settings if run.settings is None else run.settings
     )
 
 

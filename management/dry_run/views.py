@@ -9,13 +9,16 @@ from flask_babel import gettext as _
 from management.access import Permission, requires, signed_in_name
 from management.audit.notes import note
 from management.dry_run import queries, service
+from management.dry_run.applying import applying
 from management.dry_run.export import as_csv
 from management.dry_run.models import DryRun
 from management.dry_run.queries import Wanted
 from management.dry_run.rules import RunState, read_tally, share_done
 from management.paging import PAGE, read_cursor, write_cursor
 from management.policies.compliance_form import read_form
-from management.policies.queries import list_groups, list_policies
+from management.policies.queries import current_version, list_groups, list_policies
+from management.policies.settings_form import read_settings_form
+from management.policies.values import Reader
 from management.web import context, is_fragment, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import NotFoundError
@@ -39,12 +42,19 @@ def index() -> ResponseReturnValue:
 @requires(Permission.CHANGE_POLICIES)
 def try_policy(policy_id: UUID) -> ResponseReturnValue:
     """Try what the form of a policy asks; nothing is saved."""
+    with reading() as session:
+        holds = current_version(session, policy_id)
     asked, errors = read_form(request.form)
-    if errors:
+    reader = Reader(context().keys, holds.settings)
+    settings = None
+    if any(name.startswith("s.") for name in request.form):
+        settings = reader.read(read_settings_form(request.form, holds.settings))
+    if errors := {**errors, **reader.errors}:
         flash(_("It cannot be tried: %(why)s", why=" ".join(errors.values())), "bad")
         return redirect(url_for("policies.edit", policy_id=policy_id))
     with transaction("try a policy") as session:
-        run = service.try_policy(session, policy_id, asked, signed_in_name(), utc_now())
+        by, now = signed_in_name(), utc_now()
+        run = service.try_policy(session, policy_id, asked, by, now, settings)
         note(session, "dry_run.policy", policy_id, run=str(run.id))
     return redirect(url_for("dry_run.show", run_id=run.id))
 
@@ -71,6 +81,7 @@ def show(run_id: UUID) -> ResponseReturnValue:
         after = _place(request.args.get("after", ""))
         found = queries.list_devices(session, run_id, wanted, after, PAGE + 1)
         job = queries.find_job(session, run_id)
+        applies = applying(session, run)
     more = write_cursor(found[PAGE - 1].found.device_id) if len(found) > PAGE else ""
     page = "dry_run/rows.html" if is_fragment() else "dry_run/show.html"
     return render_template(
@@ -82,6 +93,7 @@ def show(run_id: UUID) -> ResponseReturnValue:
         tally=read_tally(run.tally),
         share=share_done(run.looked_at, run.total),
         job=job,
+        applies=applies,
         wanted=wanted,
         found=found[:PAGE],
         more=more,

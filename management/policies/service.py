@@ -112,16 +112,23 @@ def change_policy(
     return version or get_version(session, policy_id, policy.current_version)
 
 
-def not_to_try(policy: Policy, version: PolicyVersion) -> str:
+def not_to_try(policy: Policy, version: PolicyVersion, same_criteria: bool = False) -> str:
     """Return why other criteria of the policy cannot be tried, or nothing: they would not last."""
     if policy.is_trial:
         return "This is the policy of a trial. Promote the trial or roll it back."
-    if COMPLIANCE in version.inherited:
+    if COMPLIANCE in version.inherited and not same_criteria:
         return (
             "The criteria come from the parent of this policy. Change them there, or stop "
             "inheriting them."
         )
     return ""
+
+
+def with_inherited(settings: Mapping[str, Any], version: PolicyVersion) -> dict[str, Any]:
+    """Return *settings* with what the version inherits as it holds: it is not the policy's own."""
+    held = {name: version.settings[name] for name in version.inherited if name in version.settings}
+    own = {name: content for name, content in settings.items() if name not in version.inherited}
+    return {**own, **held}
 
 
 def rename_policy(session: Session, policy_id: UUID, name: str) -> Policy:

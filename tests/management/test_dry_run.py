@@ -26,6 +26,7 @@ from management.devices.models import Device, DeviceFacts, DeviceJudgement
 from management.devices.rules import Fact, FactKind
 from management.devices.service import record_facts
 from management.dry_run import service, work
+from management.dry_run.applying import applying
 from management.dry_run.export import as_csv
 from management.dry_run.fleet import judge_chunk
 from management.dry_run.models import DryRun, DryRunDevice
@@ -33,8 +34,10 @@ from management.dry_run.queries import Wanted, get_run
 from management.dry_run.rules import WORK, Candidate, read_tally
 from management.dry_run.trial import Trial
 from management.mail_access.models import Connector, Partnership
+from management.policies.inheritance import Link
+from management.policies.queries import current_version
 from management.policies.rules import Requirements
-from management.policies.service import change_policy, ensure_default_policy
+from management.policies.service import change_policy, create_policy, ensure_default_policy
 from management.policies.treatment import Consequence, Treatment
 from management.safety import service as safety
 from management.updates.activation import store_installed
@@ -457,3 +460,73 @@ def test_the_api_tells_the_same(app: Flask, context: Context) -> None:
     assert (len(first["items"]), len(rest["items"]), rest["next"]) == (3, 1, None)
     assert program.post("/api/v1/pattern-sets/none/dry-runs").status_code == 404
     assert program.post(f"/api/v1/dry-runs/{run['id']}/cancel").status_code == 409
+
+
+# --- settings that devices apply ---
+
+LOCKED = {"feature_locks": {"no_unknown_sources": True}}
+
+
+def with_settings(context: Context, settings: dict[str, Any]) -> DryRun:
+    with context.database.transaction("ask") as session:
+        policy = ensure_default_policy(session, utc_now())
+        now = utc_now()
+        run = service.try_policy(session, policy.id, Requirements(), "keeper", now, settings)
+    return finished(context, run.id)
+
+
+def test_changed_settings_say_by_platform_what_devices_would_apply(
+    context: Context, console: ConsoleClient
+) -> None:
+    ids = fleet(context, 4)
+    with context.database.transaction("two more kinds") as session:
+        session.get_one(Device, ids[0]).platform = "ios"
+        session.get_one(Device, ids[1]).management_mode = "agent"
+    with context.database.reading() as session:
+        held = current_version(session, ensure_default_policy(session, utc_now()).id)
+    locks = {**held.settings["feature_locks"], "no_unknown_sources": True}
+    run = with_settings(context, {**held.settings, "feature_locks": locks})
+
+    with context.database.reading() as session:
+        found = {one.platform: one for one in applying(session, run)}
+    assert {name: one.devices for name, one in found.items()} == {"android": 3, "ios": 1}
+    assert [one.setting.name for one in found["android"].changes] == ["no_unknown_sources"]
+    assert found["android"].changes[0].now is True
+    assert found["android"].cannot == 1
+    page = console.get(f"/dry-runs/{run.id}").text
+    assert "What devices would apply otherwise" in page
+    assert f"policy={held.policy_id}&amp;platform=android" in page
+
+
+def test_what_was_tried_holds_with_its_settings_once_it_is_applied(context: Context) -> None:
+    fleet(context, 1)
+    run = with_settings(context, LOCKED)
+
+    with context.database.transaction("apply") as session:
+        version = service.apply(session, run.id, "keeper", "tried", utc_now())
+
+    assert version.settings == LOCKED
+
+
+def test_children_that_inherit_the_settings_are_counted_too(context: Context) -> None:
+    fleet(context, 1)
+    with context.database.transaction("a child with a device") as session:
+        now = utc_now()
+        parent = ensure_default_policy(session, now)
+        link = Link(parent_id=parent.id, inherited=("feature_locks",))
+        child = create_policy(session, "Child", Requirements(), {}, "keeper", "test", now, link)
+        add_device(session, child.id, "Of the child")
+        child_id = child.id
+    run = with_settings(context, LOCKED)
+
+    with context.database.reading() as session:
+        found = {one.policy_id: one.devices for one in applying(session, run) if one.devices}
+
+    assert found == {run.policy_id: 1, child_id: 1}
+
+
+def test_criteria_alone_change_no_settings(context: Context) -> None:
+    fleet(context, 1)
+    run = tried(context)
+    with context.database.reading() as session:
+        assert (run.settings, applying(session, run)) == (None, [])

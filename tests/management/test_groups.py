@@ -497,5 +497,5 @@ def test_settings_pass_through_the_api_and_back(app: Flask, context: Context, po
         ({"certificates": [{"name": "x", "certificate": "PEM"}]}, "certificates.0.certificate"),
     ):
         wrong = owner.put(address, json={"settings": settings, "because": "x"})
-        assert wrong.status_code == 400, settings
+        assert wrong.status_code == 409, settings
         assert place in wrong.get_json()["detail"]
