@@ -39,16 +39,16 @@ def _measured(relay: Relay) -> Iterator[dict[str, Any]]:
     members, process = crowd.gather(management, DEVICES), process_of(relay)
     (token,) = crowd.tokens(relay, members[:1])
     before, wave, spent, elapsed = process.memory_info().rss, Wave(), 0, 0.0
-    connections = crowd.connect(relay, CONNECTIONS)
     with comeback.watching_memory(relay) as memory, comeback.polling(relay, token) as polls:
         for start in range(0, DEVICES, PART):
             made = list(comeback.reports(members[start : start + PART]))
+            connections = crowd.connect(relay, CONNECTIONS)
             began, cpu = time.perf_counter(), cpu_nanoseconds(process)
             comeback.roll(connections, made, wave)
             elapsed += time.perf_counter() - began
             spent += cpu_nanoseconds(process) - cpu
-    for connection in connections:
-        connection.close()
+            for connection in connections:
+                connection.close()
     came = comeback.collect(management)
     assert sorted(came) == sorted(wave.stored), "something acknowledged was lost or doubled"
     name = f"{DEVICES:,} come back at once"

@@ -22,7 +22,7 @@ from contracts.agent import (
 )
 from management.apps.service import record_inventory
 from management.collecting.service import take_word
-from management.commands.service import order_acknowledged, take_result
+from management.commands.service import take_result
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState, Fact, FactKind
 from management.devices.service import AGENT, record_facts
@@ -46,8 +46,11 @@ _POSTURE = (
 )
 
 
-def acknowledge_orders(session: Session, device: Device, ack: int, now: datetime) -> None:
-    """Note up to which order the device holds all; it never loses one that it held."""
+def acknowledge_orders(session: Session, device: Device, ack: int, now: datetime) -> bool:
+    """Note up to which order the device holds all; it never loses one that it held.
+
+    Return whether that is news: then its orders and commands are to be acknowledged, too.
+    """
     if ack > device.outbound_seq:
         record_incident(
             session,
@@ -60,13 +63,12 @@ def acknowledge_orders(session: Session, device: Device, ack: int, now: datetime
         )
     ack = min(ack, device.outbound_seq)
     if ack <= device.outbound_ack:
-        return
+        return False
     if device.outbound_ack == 0:
         for enrolment_id in enrolment_ids(session, device.id):
             acknowledge(session, enrolment_id, device.epoch, ack, now)
     device.outbound_ack = ack
-    acknowledge(session, device.id, device.epoch, ack, now)
-    order_acknowledged(session, device, ack, now)
+    return True
 
 
 def take_items(

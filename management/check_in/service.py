@@ -6,7 +6,7 @@ is removed here wrongly comes again.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -21,11 +21,13 @@ from management.attestation.service import follow_report
 from management.check_in.items import acknowledge_orders, take_items
 from management.check_in.opening import Opened, SuspiciousError, open_report, open_request
 from management.check_in.rules import Place, place, remember, said_when
+from management.commands.queries import having_sent
+from management.commands.service import order_acknowledged
 from management.compliance.queries import wish_of
 from management.compliance.service import rejudge
 from management.context import Context
 from management.devices.models import Device
-from management.devices.queries import lock_device
+from management.devices.queries import holding, lock_device
 from management.devices.rules import EnrolmentState
 from management.devices.service import record_contact
 from management.enrolment.epochs import STEP
@@ -33,7 +35,13 @@ from management.enrolment.granting import answer_request
 from management.enrolment.renewing import SignedBy, answer_renewals, settle
 from management.policies.rules import Requirements
 from management.relays.models import OutboundMessage
-from management.relays.service import ORDER, move_mailbox, record_incident, send_order
+from management.relays.service import (
+    ORDER,
+    acknowledge_all,
+    move_mailbox,
+    record_incident,
+    send_to_all,
+)
 from runtime.errors import SekishoError, UnavailableError
 
 log = logging.getLogger(__name__)
@@ -55,6 +63,10 @@ class _Pass:
     heard: dict[UUID, None] = field(default_factory=dict)
     """Devices that said something new, in order."""
     repeated: dict[UUID, None] = field(default_factory=dict)
+    sent: frozenset[UUID] = frozenset()
+    """Devices with commands on their way to them; none is sent while we hold the device."""
+    acks: dict[UUID, tuple[int, int]] = field(default_factory=dict)
+    """Device -> epoch and number of the order up to which it holds all: news not stored yet."""
     asked: dict[UUID, Requirements] = field(default_factory=dict)
     """Policy -> what it asks."""
 
@@ -67,23 +79,42 @@ def take(
     After the commit the relay may forget all *items*. UnavailableError (the signer is away): roll
     back, and take the same items later.
     """
-    this = _Pass(context, relay_id, now)
-    for item in items:
-        _take_one(session, this, item)
-    rejudge(session, this.heard, now)
-    for device_id in this.heard | this.repeated:
-        _receipt(session, this, device_id)
+    delivered = list(items)
+    senders = {item.sender for item in delivered if item.kind == "report"}
+    with holding(session, senders):
+        sent = frozenset(having_sent(session, list(senders)))
+        this = _Pass(context, relay_id, now, sent=sent)
+        if not _take_together(session, this, delivered):
+            this = _Pass(context, relay_id, now, sent=sent)
+            for item in delivered:
+                _take_one(session, this, item)
+        rejudge(session, this.heard, now)
+        _receipt(session, this)
+
+
+def _take_together(session: Session, this: _Pass, items: Sequence[Inbound]) -> bool:
+    """Take all of it, which costs a third of one by one; False, and nothing, when one cannot be."""
+    if len(items) < 2:
+        return False
+    try:
+        with session.begin_nested():
+            for item in items:
+                _take_item(session, this, item)
+            _store_acks(session, this)
+    except (UnavailableError, OperationalError, InterfaceError):
+        raise
+    except Exception:  # noqa: BLE001  (one by one, whoever is to blame is found and noted)
+        return False
+    return True
 
 
 def _take_one(session: Session, this: _Pass, item: Inbound) -> None:
     """Take one message, or nothing of it and an incident instead."""
     try:
         with session.begin_nested():
-            if item.kind == "enrolment":
-                request = open_request(item, this.context.keys.encryption_key())
-                answer_request(session, this.context, request, this.relay_id, this.now)
-            else:
-                _take_report(session, this, item)
+            this.acks.clear()
+            _take_item(session, this, item)
+            _store_acks(session, this)
     except SuspiciousError as error:
         _note(session, this, item, error.problem, error.detail)
     except (UnavailableError, OperationalError, InterfaceError):
@@ -93,6 +124,14 @@ def _take_one(session: Session, this: _Pass, item: Inbound) -> None:
     except Exception as error:  # the loop's edge: no message stops the others
         log.exception("A delivered message could not be taken", extra={"sender": str(item.sender)})
         _note(session, this, item, "unreadable", f"Taking it failed ({type(error).__name__}).")
+
+
+def _take_item(session: Session, this: _Pass, item: Inbound) -> None:
+    if item.kind == "enrolment":
+        request = open_request(item, this.context.keys.encryption_key())
+        answer_request(session, this.context, request, this.relay_id, this.now)
+    else:
+        _take_report(session, this, item)
 
 
 def _take_report(session: Session, this: _Pass, item: Inbound) -> None:
@@ -128,6 +167,11 @@ def _take_report(session: Session, this: _Pass, item: Inbound) -> None:
         _accept(session, this, opened)
 
 
+def _store_acks(session: Session, this: _Pass) -> None:
+    acknowledge_all(session, this.acks, this.now)
+    this.acks.clear()
+
+
 def _begins_anew(device: Device, epoch: int) -> bool:
     """Tell whether we raised the device's epoch and it cannot know that yet."""
     return device.outbound_ack == 0 and device.epoch - epoch >= STEP
@@ -141,7 +185,10 @@ def _accept(session: Session, this: _Pass, opened: Opened) -> None:
     move_mailbox(session, device, this.relay_id)
     silence = _asked(session, this, device).maximum_silence
     record_contact(session, device, said_at, silence, this.now)
-    acknowledge_orders(session, device, report.ack, this.now)
+    if acknowledge_orders(session, device, report.ack, this.now):
+        this.acks[device.id] = (device.epoch, device.outbound_ack)
+        if device.id in this.sent:
+            order_acknowledged(session, device, device.outbound_ack, this.now)
     settle(session, device, opened.signed_by, report.ack, this.now)
     take_items(session, device, report.items, said_at, this.now)
     answer_renewals(session, this.context, device, report.items, this.now)
@@ -156,21 +203,24 @@ def _asked(session: Session, this: _Pass, device: Device) -> Requirements:
     return this.asked[device.policy_id]
 
 
-def _receipt(session: Session, this: _Pass, device_id: UUID) -> None:
-    """See that the device learns which reports management holds, with one order at most.
+def _receipt(session: Session, this: _Pass) -> None:
+    """See that devices learn which reports management holds, with one order each at most.
 
     Any order carries it. A repeated report means that the device does not know yet: what lies in
     its mailbox is handed out once more, and only when nothing lies there a new receipt is written.
     So neither a chatty device nor a replaying relay makes orders pile up.
     """
-    device = lock_device(session, device_id)
+    devices = [lock_device(session, device_id) for device_id in this.heard | this.repeated]
+    wanting = [device for device in devices if _wants_receipt(session, this, device)]
+    send_to_all(session, this.context.signer, wanting, Receipt(), this.now)
+
+
+def _wants_receipt(session: Session, this: _Pass, device: Device) -> bool:
     if device.enrolment_state != EnrolmentState.ENROLLED:
-        return
-    known = device.receipted_seq == device.inbound_seq
-    if known and (device_id in this.heard or _hand_again(session, device)):
-        return
-    context = this.context
-    send_order(session, context.keys, context.signer, device, Receipt(), this.now)
+        return False
+    if device.receipted_seq != device.inbound_seq:
+        return True
+    return device.id not in this.heard and not _hand_again(session, device)
 
 
 def _hand_again(session: Session, device: Device) -> bool:

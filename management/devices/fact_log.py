@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from management.database import locked
 from management.devices import models
 from management.devices.models import Device, DeviceFacts
+from management.devices.queries import find_held
 from management.devices.replay import rebuild_facts
 from management.devices.rules import (
     AGENT,
@@ -50,7 +51,6 @@ def record_facts(session: Session, device_id: UUID, said: Facts, now: datetime) 
         fresh = {kind.value: write_fact(fact) for kind, fact in told.items()}
         row.facts, row.changed_at = {**row.facts, **fresh}, now
     session.add_all(_entry(device_id, kind, fact, now) for kind, fact in entries)
-    session.flush()
     return any(kind is not FactKind.CONTACT for kind in told)
 
 
@@ -130,6 +130,8 @@ def forget_facts(session: Session, device_ids: Sequence[UUID], before: datetime)
 
 def _locked_facts(session: Session, device_id: UUID, now: datetime) -> DeviceFacts:
     """Return the current row; what two transactions learn at once must not undo each other."""
+    if (held := find_held(session, DeviceFacts, device_id)) is not None:
+        return held
     session.flush()
     wanted = select(DeviceFacts).where(DeviceFacts.device_id == device_id)
     found = session.scalars(locked(wanted, DeviceFacts)).first()

@@ -1,9 +1,11 @@
 """Writes orders for relays to carry, tells relays whom they serve, and keeps their incidents."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, insert, literal, select, update
+from sqlalchemy import Table, bindparam, delete, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from contracts import envelope
@@ -17,6 +19,8 @@ from management.relays.listing import list_now
 from management.relays.models import KnownDeviceChange, OutboundMessage, Relay, RelayIncident
 from management.relays.queries import list_relays
 from management.signer_client import SignerClient
+from management.signer_messages import MOST_ORDERS
+from runtime.errors import RefusedError
 
 ORDER = "order"
 ANSWER = "enrolment_answer"
@@ -42,7 +46,28 @@ def send_order(
     order = draft_order(device, body, now)
     sealed = envelope.encrypt(signer.sign_order(order), read_public(device.encryption_key))
     _keep(session, device, order, sealed, now, recipient)
+    session.flush()
     return order.seq
+
+
+def send_to_all(
+    session: Session,
+    signer: SignerClient,
+    devices: Sequence[Device],
+    body: OrderBody,
+    now: datetime,
+) -> None:
+    """Send the same order to locked *devices*, signed together; it is one without limits."""
+    for start in range(0, len(devices), MOST_ORDERS):
+        some = devices[start : start + MOST_ORDERS]
+        orders = [draft_order(device, body, now) for device in some]
+        signed = signer.sign_orders([(order, "") for order in orders])
+        for device, order, one in zip(some, orders, signed, strict=True):
+            if not one.token:
+                raise RefusedError(one.text)
+            sealed = envelope.encrypt(one.token, read_public(device.encryption_key))
+            _keep(session, device, order, sealed, now, None)
+    session.flush()
 
 
 def draft_order(device: Device, body: OrderBody, now: datetime) -> Order:
@@ -66,6 +91,7 @@ def keep_order(session: Session, device: Device, order: Order, sealed: str, now:
     if (order.epoch, order.seq) != (device.epoch, device.outbound_seq + 1):
         return False
     _keep(session, device, order, sealed, now, None)
+    session.flush()
     return True
 
 
@@ -89,7 +115,6 @@ def _keep(
             written_at=now,
         )
     )
-    session.flush()
 
 
 def announce_device(session: Session, device_id: UUID, now: datetime) -> None:
@@ -150,6 +175,25 @@ def acknowledge(session: Session, recipient: UUID, epoch: int, seq: int, now: da
         .values(acknowledged_at=now)
         .execution_options(synchronize_session="fetch")
     )
+
+
+def acknowledge_all(session: Session, acks: Mapping[UUID, tuple[int, int]], now: datetime) -> None:
+    """Note for each device that it holds its orders up to (epoch, number); see `acknowledge`."""
+    if not acks:
+        return
+    table = cast("Table", OutboundMessage.__table__)
+    row = table.c
+    epoch, seq = bindparam("of_epoch", type_=row.epoch.type), bindparam("to", type_=row.seq.type)
+    held = (row.epoch < epoch) | ((row.epoch == epoch) & (row.seq <= seq))
+    told = (
+        update(table)
+        .where(row.recipient == bindparam("who", type_=row.recipient.type))
+        .where(row.acknowledged_at.is_(None), held)
+        .values(acknowledged_at=now)
+    )
+    session.flush()
+    values = [{"who": one, "of_epoch": of, "to": to} for one, (of, to) in acks.items()]
+    session.connection().execute(told, values)
 
 
 def pair_relay(
