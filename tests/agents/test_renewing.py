@@ -68,7 +68,7 @@ def test_a_certificate_is_renewed_when_a_third_of_its_life_is_left(
     assert in_use(phone) == before
 
     with phone.file.changing("years pass") as state:
-        state.member().renew_at = utc_now()
+        state.member().renew_at = utc_now() - timedelta(hours=1)
     meet(hq, phone)
 
     settled(hq, phone, before)
@@ -104,6 +104,20 @@ def test_a_renewal_goes_on_wherever_the_device_dies(
 
     for _ in range(2):
         meet(hq, phone)
+
+    settled(hq, phone, before)
+
+
+def test_a_renewal_goes_on_when_the_relay_dies_between_all_steps(
+    hq: Headquarters, tmp_path: Path
+) -> None:
+    phone = enrolled(hq, tmp_path / "phone")
+    before = in_use(phone)
+    hq.command(phone.device_id, CommandKind.RENEW_KEYS)
+    for step in (phone.check_in, hq.visit, phone.check_in, hq.visit):
+        hq.relay.restart()
+        step()
+    meet(hq, phone)
 
     settled(hq, phone, before)
 

@@ -16,6 +16,7 @@ from contracts import codec, envelope, keys
 from contracts.agent import Digest, KeyProof, Receipt, Renewal, RenewalRefused, Renewed
 from contracts.link import Inbound
 from management.check_in import visit
+from management.commands.models import Command
 from management.context import Context
 from management.devices.models import Device
 from management.enrolment import epochs
@@ -24,6 +25,7 @@ from management.relays.models import KnownDeviceChange
 from management.relays.queries import list_incidents
 from management.relays.service import send_order
 from runtime.clock import utc_now
+from tests.management.clients import ConsoleClient
 from tests.management.phones import Office, Phone, office
 
 
@@ -329,3 +331,24 @@ def test_a_certificate_holds_two_years(desk: Office, read: Session) -> None:
 
     assert until is not None
     assert timedelta(days=729) < until - utc_now() < timedelta(days=730)
+
+
+def test_the_device_page_says_when_the_certificate_ends_and_orders_a_renewal(
+    console: ConsoleClient, desk: Office, read: Session
+) -> None:
+    phone, (key, box) = Phone(desk).enrol(), fresh()
+    ask(phone, key, box)
+    page = f"/devices/{phone.device_id}"
+    assert "asked for new keys and did not use them yet" in console.get(page).text
+    switch(phone, key, box)
+    device = row(read, phone)
+    assert device.certificate_until is not None
+
+    shown = console.get(page).text
+    assert device.certificate_serial in shown
+    assert f"{device.certificate_until:%Y-%m-%d}" in shown
+    assert "renewed" in shown
+    sent = console.post(f"{page}/commands", data={"kind": "renew_keys"})
+    assert sent.status_code == 302
+    read.rollback()
+    assert read.scalars(select(Command.kind)).all() == ["renew_keys"]
