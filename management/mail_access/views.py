@@ -20,6 +20,7 @@ from management.mail_access import (
     queries,
     settings_views,
     telling,
+    wipe_views,
     wiping,
     words,
 )
@@ -29,7 +30,7 @@ from management.web import context, is_fragment, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError
 
-__all__ = ["bp", "connector_views", "phone_views", "settings_views"]
+__all__ = ["bp", "connector_views", "phone_views", "settings_views", "wipe_views"]
 
 
 @bp.get("")

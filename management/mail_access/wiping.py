@@ -106,7 +106,7 @@ def sign_queued(context: Context, now: datetime) -> int:
     with context.database.reading() as session:
         pause = get_enforcement(session)
         waiting = _list_unsigned(session)
-        orders = [(_order(wipe, row, now), wipe.requested_by) for wipe, row in waiting]
+        orders = [(order(wipe, row, now), wipe.requested_by) for wipe, row in waiting]
     if not orders or pause.paused_at is not None:
         return 0
     signed = context.signer.sign_orders(orders)
@@ -174,7 +174,8 @@ def _list_unsigned(session: Session) -> list[tuple[MailWipe, Partnership]]:
     return [(wipe, row) for wipe, row in session.execute(wanted)]
 
 
-def _order(wipe: MailWipe, row: Partnership, now: datetime) -> agent.Order:
+def order(wipe: MailWipe, row: Partnership, now: datetime) -> agent.Order:
+    """Return the order that the signer is asked to sign for *wipe*."""
     kind = CommandKind.SELECTIVE_WIPE if wipe.account_only else CommandKind.WIPE
     said = {
         "connector": str(row.connector_id),

@@ -91,6 +91,8 @@ class PairingText:
     code: str
     """The one-time secret, a dot, and the fingerprint of the CA that certifies this console."""
     command: str
+    gate_command: str
+    """The same for an inline gate."""
     own_authority: bool
     """False: the console shows a certificate of the company's own CA, whose file is needed too."""
 
@@ -99,16 +101,28 @@ def pairing_text(keys: Keys, settings: Settings, secret: str) -> PairingText:
     """Return the code and the exact command for *secret*."""
     own = _certifies_console(keys)
     code = f"{secret}.{fingerprint(keys.ca_certificate())}" if own else secret
-    options = {
+    join = {
         "--management": f"https://{settings.public_name}:{settings.port}",
         "--code": code,
         **({} if own else {"--management-ca": "company-ca.pem"}),
+    }
+    exchange = {
         "--exchange-url": "https://exchange.example.com/PowerShell",
         "--exchange-user": "EXAMPLE\\sekisho",
         "--name": "exchange",
     }
+    server = {"--server": "https://mail.example.com", "--name": "gate"}
+    return PairingText(
+        code,
+        _command("sekisho exchange-connector pair", {**join, **exchange}),
+        _command("sekisho exchange-connector gate pair", {**join, **server}),
+        own,
+    )
+
+
+def _command(words: str, options: dict[str, str]) -> str:
     lines = [f"{name} {shlex.quote(value)}" for name, value in options.items()]
-    return PairingText(code, " \\\n  ".join(["sekisho exchange-connector pair", *lines]), own)
+    return " \\\n  ".join([words, *lines])
 
 
 def _certifies_console(keys: Keys) -> bool:

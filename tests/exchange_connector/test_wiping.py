@@ -1,9 +1,13 @@
 """Wipes through the mail server: signed, within limits, one target only, followed to the end."""
 
+import time
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
 
+import pyotp
 import pytest
 from sqlalchemy import select
 
@@ -11,7 +15,7 @@ from contracts import agent, codec, envelope
 from contracts import keys as jwk
 from exchange_connector.sync import Look
 from management.audit.models import AuditEntry
-from management.mail_access import wiping
+from management.mail_access import wipe_approving, wiping
 from management.mail_access.models import MailWipe, Partnership
 from management.relays.trust import current_trust
 from management.safety import service as safety
@@ -254,3 +258,53 @@ def test_a_connector_follows_the_order_signing_key_and_takes_no_other(bed: Bed, 
     wipers.learn(envelope.sign(codec.write(stolen), envelope.TRUST, thief))
     wipers.learn("e30.e30.AAAA")
     assert wipers.order_key == known
+
+
+class Approver:
+    """A person with an authenticator app."""
+
+    def __init__(self, bed: Bed, name: str) -> None:
+        self.name, self.signer = name, bed.context.signer
+        uri = self.signer.begin_approver(name)
+        self.totp = pyotp.TOTP(parse_qs(urlsplit(uri).query)["secret"][0])
+        assert self.signer.confirm_approver(name, self.totp.at(int(time.time()) - 30))
+
+    def approve(self, bed: Bed, wipe_id: UUID, fingerprint: str = "") -> dict[str, Any]:
+        """Look at the set and stand behind it, with the next code."""
+        now = utc_now()
+        with bed.context.database.reading() as session:
+            waiting = wipe_approving.waiting_with(session, wipe_id, now)
+        found = wipe_approving.propose(self.signer, waiting, now)
+        code = self.totp.at(int(time.time()) + 30)
+        return wipe_approving.approve(
+            self.signer, found, fingerprint or found.fingerprint, self.name, code
+        )
+
+
+def test_two_approvers_let_exactly_the_waiting_set_pass_the_limits(bed: Bed) -> None:
+    prepared(bed)
+    for name in ("ADA3", "ADA4", "ADA5"):
+        bed.exchange.add_phone("ada", name)
+    bed.run_pass()
+    ren, stimpy = Approver(bed, "ren"), Approver(bed, "stimpy")
+    orders = [order(bed, name) for name in ("ADA1", "ADA2", "ADA3", "ADA4")]
+    with bed.context.database.reading() as session:
+        held = wipe_approving.waiting_with(session, orders[2], utc_now())
+        assert {wipe.id for wipe, _ in held} == set(orders[2:])
+        with pytest.raises(RefusedError, match="does not wait"):
+            wipe_approving.waiting_with(session, orders[0], utc_now())
+
+    with pytest.raises(RefusedError, match="has changed since"):
+        ren.approve(bed, orders[2], "0" * 64)
+    assert not ren.approve(bed, orders[2])["approved"]
+    wiping.sign_queued(bed.context, utc_now())
+    bed.run_pass(look=Look.NOT)
+    assert len(cleared(bed)) == 2
+
+    assert stimpy.approve(bed, orders[2])["approved"]
+    fifth = order(bed, "ADA5")
+    wiping.sign_queued(bed.context, utc_now())
+    bed.run_pass(look=Look.NOT)
+    assert [wipe(bed, one).state for one in orders] == ["done"] * 4
+    assert wipe(bed, fifth).state == "queued"
+    assert phone(bed, "ADA5").wiped == ""

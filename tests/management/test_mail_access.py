@@ -572,3 +572,29 @@ def test_reasons_of_mail_and_its_doors_are_said_in_japanese(
     assert "IMAP POP" in page
     for english in ("non compliant", "not blocked yet", "root access found", "is silent since"):
         assert english not in page.partition("help")[0].partition("<pre")[0]
+
+
+@pytest.mark.usefixtures("connector")
+def test_a_wipe_that_waits_shows_what_an_approval_covers(
+    console: ConsoleClient, context: Context, session: Session
+) -> None:
+    row = partnership(session, "ADA1")
+    now = utc_now()
+    with context.database.transaction("test") as db:
+        made = MailWipe(
+            partnership_id=row.id,
+            account_only=False,
+            state="queued",
+            detail="no more than 10 wipe commands in one hour",
+            requested_by="keeper",
+            reason="lost",
+            queued_at=now,
+            expires_at=now + timedelta(days=1),
+            changed_at=now,
+        )
+        db.add(made)
+    page = console.get(f"/mail-access/wipes/{made.id}/approve").text
+    assert "ADA1" in page
+    assert "sekisho approver add keeper" in page
+    form = {"code": "123456", "fingerprint": "0" * 64}
+    assert console.post(f"/mail-access/wipes/{made.id}/approve", data=form).status_code == 409
