@@ -366,7 +366,8 @@ class Exchange:
         return iter(())
 
     def _find(self, identity: str) -> Mailbox:
-        for mailbox in self.mailboxes.values():
+        named = self.mailboxes.get(identity.rpartition("/")[2].partition("@")[0])
+        for mailbox in [named] if named else self.mailboxes.values():
             if identity in (mailbox.name, mailbox.identity, mailbox.address):
                 return mailbox
         raise _absent(identity)

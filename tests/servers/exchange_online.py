@@ -3,6 +3,8 @@
 One TLS server is both: ``/{tenant}/...`` is Microsoft's sign-in, ``/adminapi/...`` is Exchange. The
 directory behind it is that of the other stand-in, so one scenario drives both. Loopback only. It
 cannot prove what Microsoft does not document: paging, error texts and limits of a real tenant.
+
+    python -m tests.servers.exchange_online --folder FOLDER --mailboxes 5000
 """
 
 import json
@@ -10,14 +12,16 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
 
+import click
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -235,3 +239,20 @@ def listening(exchange: Exchange, folder: Path) -> Iterator[tuple[Online, Tenant
         server.shutdown()
         server.server_close()
         thread.join(5)
+
+
+@click.command()
+@click.option("--folder", type=click.Path(path_type=Path), required=True, help="Gets tenant.json.")
+@click.option("--mailboxes", default=0, help="So many made-up mailboxes, each with a phone.")
+def main(folder: Path, mailboxes: int) -> None:
+    """Listen on loopback until the process is ended."""
+    exchange = Exchange()
+    exchange.fill(mailboxes)
+    with listening(exchange, folder) as (online, tenant):
+        (folder / "tenant.json").write_text(json.dumps(asdict(tenant)), encoding="utf-8")
+        click.echo(f"listening on {online.url}")
+        Event().wait()
+
+
+if __name__ == "__main__":
+    main()
