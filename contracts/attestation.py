@@ -125,6 +125,11 @@ def enrolment_challenge(enrolment_key: str, enrolment_id: UUID) -> bytes:
     return sha256(b"sekisho attestation 1\0" + enrolment_id.bytes + enrolment_key.encode()).digest()
 
 
+def renewal_challenge(device_id: UUID, renewal_id: UUID) -> bytes:
+    """Return the challenge with which a device makes the signing key of a renewal."""
+    return sha256(b"sekisho renewal 1\0" + device_id.bytes + renewal_id.bytes).digest()
+
+
 def dotted(version: int) -> str | None:
     """Return a version ``MMmmss`` as text; None for 0 and for what is none."""
     if not 10_000 <= version < 1_000_000:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from contracts.attestation import Chain
 from contracts.types import Jwk, Short, Text
 
 Proof = Annotated[str, Field(min_length=1, max_length=4000, pattern=r"^[A-Za-z0-9_.-]+$")]
@@ -39,6 +40,8 @@ class Renewal:
     renewal_id: UUID
     proof: Proof
     """`KeyProof`."""
+    attestation: Chain = ()
+    """Of a new signing key, made with `contracts.attestation.renewal_challenge`; empty: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

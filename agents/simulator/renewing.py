@@ -10,9 +10,11 @@ from uuid import uuid4
 
 from cryptography import x509
 
+from agents.simulator.attesting import attest_for
 from agents.simulator.state import DeviceState, KnownRenewal, Membership
 from contracts import codec, envelope, keys
 from contracts.agent import KeyProof, Renewal, RenewalRefused, Renewed
+from contracts.attestation import renewal_challenge
 
 LEFT = 1 / 3
 """A certificate is renewed when so much of its life is left."""
@@ -58,8 +60,11 @@ def _say(state: DeviceState, member: Membership, renewal: KnownRenewal) -> None:
         encryption_key=keys.public_jwk(keys.read_private(renewal.encryption_key)),
     )
     token = envelope.sign(codec.write(proof), envelope.RENEWAL, signer)
+    challenge = renewal_challenge(member.device_id, renewal.id)
+    is_new = renewal.signing_key != state.signing_key
+    chain = attest_for(state.phone, keys.raw_public(signer), challenge) if is_new else ()
     others = [item for item in state.pending if not isinstance(item, Renewal)]
-    state.pending = [*others, Renewal(renewal_id=renewal.id, proof=token)]
+    state.pending = [*others, Renewal(renewal_id=renewal.id, proof=token, attestation=chain)]
 
 
 def take_answer(state: DeviceState, member: Membership, said: Renewed, now: datetime) -> None:

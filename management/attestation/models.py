@@ -17,6 +17,8 @@ class DeviceAttestation(Base):
     device_id: Mapped[UUID] = mapped_column(ForeignKey("device.id"), primary_key=True)
     key_thumbprint: Mapped[str] = mapped_column(Unicode(64), default="")
     """Of the signing key that hardware vouched for; empty: for none."""
+    next_thumbprint: Mapped[str] = mapped_column(Unicode(64), default="")
+    """Of the attested key of a renewal, which the device may use from its next report on."""
     challenge: Mapped[str] = mapped_column(Unicode(64), default="")
     """The open question, base64url; empty: none is open."""
     asked_at: Mapped[datetime | None]

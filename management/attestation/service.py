@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy.orm import Session
 
 from contracts import keys
-from contracts.agent import AskAttestation, Attestation, EnrolmentRequest, ReportItem
-from contracts.attestation import KeyDescription, enrolment_challenge
+from contracts.agent import AskAttestation, Attestation, EnrolmentRequest, Renewal, ReportItem
+from contracts.attestation import KeyDescription, enrolment_challenge, renewal_challenge
 from management.attestation.models import DeviceAttestation
 from management.attestation.rules import Proof, UnprovedError, failing, prove
 from management.attestation.trust import anchors
@@ -47,7 +47,7 @@ def take_enrolment(
     row = session.get(DeviceAttestation, device.id)
     if row is not None:
         row.challenge = ""
-        if row.key_thumbprint == _thumbprint(device):
+        if _thumbprint(device) in (row.key_thumbprint, row.next_thumbprint):
             return
     if not request.attestation:
         if row is not None:
@@ -62,7 +62,7 @@ def take_enrolment(
     if proof is not None and not _is_own(device, proof.key):
         proof, because = None, "the attested key is not the one that the device signs with"
     row = row or DeviceAttestation(device_id=device.id)
-    row.key_thumbprint = _thumbprint(device) if proof else ""
+    row.key_thumbprint, row.next_thumbprint = _thumbprint(device) if proof else "", ""
     row.answered_at = now
     session.add(row)
     _record(session, device, proof, because, now)
@@ -80,6 +80,8 @@ def follow_report(
     for item in items:
         if isinstance(item, Attestation):
             take_answer(session, context.settings, device, item, now)
+        elif isinstance(item, Renewal) and item.attestation:
+            take_renewal(session, context.settings, device, item, now)
     if is_wanted and device.platform == "android":
         ask_if_due(session, context, device, now)
 
@@ -104,6 +106,24 @@ def ask_if_due(session: Session, context: Context, device: Device, now: datetime
         send_order(session, context.keys, context.signer, device, body, now)
 
 
+def take_renewal(
+    session: Session, settings: Settings, device: Device, said: Renewal, now: datetime
+) -> None:
+    """Note that hardware vouches for the key of a renewal too, so that proofs go on with it."""
+    row, fresh = session.get(DeviceAttestation, device.id), device.renewal.get("signing_key")
+    if row is None or not row.key_thumbprint or fresh is None:
+        return
+    challenge = renewal_challenge(device.id, said.renewal_id)
+    try:
+        proof, because = _proved(settings, said.attestation, challenge, now)
+    except ConfigurationError as error:
+        log.error(str(error))
+        return
+    if proof is not None and proof.key == keys.read_raw_public(fresh):
+        row.next_thumbprint = keys.thumbprint(keys.read_public(fresh))
+        _record(session, device, proof, because, now)
+
+
 def take_answer(
     session: Session, settings: Settings, device: Device, said: Attestation, now: datetime
 ) -> None:
@@ -113,7 +133,7 @@ def take_answer(
         log.info("An attestation answers no open question", extra={"device": str(device.id)})
         return
     challenge = urlsafe_b64decode(row.challenge + "=")
-    if row.key_thumbprint != _thumbprint(device):
+    if _thumbprint(device) not in (row.key_thumbprint, row.next_thumbprint):
         proof, because = None, "the key that the device signs with was never attested"
     elif not said.chain:
         proof, because = None, f"it could not: {said.because or 'no reason given'}"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from cryptography import x509
@@ -22,7 +23,9 @@ from contracts.agent import (
     DeviceDescription,
     Digest,
     EnrolmentRequest,
+    KeyProof,
     Posture,
+    Renewal,
 )
 from contracts.attestation import (
     EXTENSION,
@@ -30,6 +33,7 @@ from contracts.attestation import (
     BootState,
     SecurityLevel,
     enrolment_challenge,
+    renewal_challenge,
 )
 from management.attestation.models import DeviceAttestation
 from management.attestation.rules import (
@@ -456,3 +460,37 @@ def test_a_posture_says_nothing_of_the_hardware(
 
     why = explain(read, phone.device_id, None, utc_now())
     assert why.contradictions == ()
+
+
+@pytest.mark.parametrize("proved", [True, False], ids=["proved", "not proved"])
+def test_renewed_keys_are_proved_too_or_later_proofs_do_not_count(
+    desk: Office, read: Session, hardware: Hardware, proved: bool
+) -> None:
+    phone = ProvingPhone(desk).prove_and_enrol(hardware)
+    fresh, box, renewal_id = keys.new_key(), keys.new_key(), uuid4()
+    token = KeyProof(
+        device_id=phone.device_id,
+        renewal_id=renewal_id,
+        former_thumbprint=keys.thumbprint(phone.signing_key),
+        signing_key=keys.public_jwk(fresh),
+        encryption_key=keys.public_jwk(box),
+    )
+    challenge = renewal_challenge(phone.device_id, renewal_id)
+    chain = attest(hardware, keys.raw_public(fresh), challenge, "15", "2026-09-05")
+    renewal = Renewal(
+        renewal_id=renewal_id,
+        proof=envelope.sign(codec.write(token), envelope.RENEWAL, fresh),
+        attestation=chain if proved else (),
+    )
+    desk.take(phone.report(phone.good(), renewal))
+    phone.signing_key = fresh
+    desk.take(phone.report(Digest()))
+    phone.encryption_key = box
+    later = utc_now() + timedelta(days=8)
+    desk.take(phone.report(Digest()), now=later)
+    asked = phone.opened(desk.waiting(phone.device_id)[-1]).body
+    assert isinstance(asked, AskAttestation)
+
+    desk.take(phone.report(phone.answers(asked.challenge)), now=later)
+
+    assert attested(read, phone)["passed"] is proved
