@@ -1278,6 +1278,7 @@ def upgrade() -> None:
         "device_attestation",
         sa.Column("device_id", sa.Uuid(), nullable=False),
         sa.Column("key_thumbprint", sa.Unicode(length=64), nullable=False),
+        sa.Column("next_thumbprint", sa.Unicode(length=64), nullable=False),
         sa.Column("challenge", sa.Unicode(length=64), nullable=False),
         sa.Column("asked_at", UtcDateTime(), nullable=True),
         sa.Column("answered_at", UtcDateTime(), nullable=False),
