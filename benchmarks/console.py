@@ -214,12 +214,12 @@ def _address(said: Said) -> str:
 
 def _file(name: str, context: Context) -> Iterator[dict[str, Any]]:
     began, size = time.perf_counter(), 0
-    for part in as_csv(context.database, DeviceFilter(), {}, {}):
+    for part in as_csv(context.database.reading, DeviceFilter(), {}, {}):
         size += len(part)
     seconds = time.perf_counter() - began
     yield _row(f"console.{name}.csv_of_all", seconds, "s", "told")
     tracemalloc.start()
-    for place, _part in enumerate(as_csv(context.database, DeviceFilter(), {}, {})):
+    for place, _part in enumerate(as_csv(context.database.reading, DeviceFilter(), {}, {})):
         if place == 40:
             tracemalloc.reset_peak()  # what is made once is made
         if place == 120:

@@ -73,7 +73,8 @@ def _write(
     for number in numbers:
         device_id = UUID(int=number << 90 | 0x4000_8000_0000_0000_0000).hex
         group, policy, variant = fleet.place_of(number)
-        for place, shape in enumerate((variant.shape(group, policy, number), variant.system)):
+        shapes = variant.shapes(group, policy, number)
+        for place, shape in enumerate(shapes):
             tallies[place][shape] = tallies[place].get(shape, 0) + 1
         device = fleet.device(number, device_id, group, policy, variant)
         words = rules.tokens(fleet.texts(number), fleet.numbers(number))
@@ -85,8 +86,7 @@ def _write(
                 number + 1,
                 device_id,
                 rules.sort_name(fleet.name(number)),
-                variant.shape(group, policy, number),
-                variant.system,
+                *shapes,
                 rules.search_text(words),
             )
         )

@@ -71,18 +71,17 @@ class Variant:
     facts: str
     at: str
     judgement: tuple[object, ...]
-    system: int
     listed: dict[tuple[UUID, UUID, str], Any] = field(default_factory=dict)
 
-    def shape(self, group: UUID, policy: UUID, number: int) -> int:
-        """Return the shape of a device of this kind in a group, under a policy."""
+    def shapes(self, group: UUID, policy: UUID, number: int) -> tuple[int, int]:
+        """Return both shapes of a device of this kind in a group, under a policy."""
         key = (group, policy, ownership(number))
         if key not in self.listed:
             row = SimpleNamespace(**vars(self.row))
             row.group_id, row.policy_id, row.ownership = key
             self.listed[key] = service.listed(row)  # type: ignore[arg-type]
-        shape: int = self.listed[key].tallies[0]["shape"]
-        return shape
+        core, system = self.listed[key].tallies
+        return core["shape"], system["shape"]
 
 
 def ownership(number: int) -> str:
@@ -191,8 +190,7 @@ def _variant(number: int, policy: UUID, asked: Requirements, now: datetime) -> V
         "[]", _json([write_consequence(one) for one in judged.consequences]), judged.risk.value,
         policy.hex, 1, sql_time(now),
     )  # fmt: skip
-    system = service.listed(row).tallies[1]["shape"]  # type: ignore[arg-type]
-    return Variant(platform, row, _json(written), sql_time(at), judgement, system)
+    return Variant(platform, row, _json(written), sql_time(at), judgement)
 
 
 def _facts(

@@ -35,7 +35,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "policy_id", "mail", "rules",
     ),
     "system_tally": (
-        "id", "shape", "number", "platform", "enrolment", "os", "patch", "patterns",
+        "id", "shape", "number", "platform", "enrolment", "group_id", "os", "patch", "patterns",
     ),
 }  # fmt: skip
 """Columns that are given; every other one that must not be null gets an empty value."""
