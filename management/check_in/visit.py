@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from contracts.link import BATCH, Discard, KnownDevice, KnownDevices, Outbound, RelayStatus
 from management.agent_packages.queries import agent_files
 from management.agent_packages.work import bring_download
+from management.check_in.dialling import greeted
 from management.check_in.service import take
 from management.collecting.fetching import fetch_files
 from management.consequences.freezes import note_contact
@@ -24,7 +25,7 @@ from management.context import Context
 from management.devices.models import Device
 from management.devices.polls import list_to_hurry, note_polls, note_told
 from management.devices.rules import EnrolmentState
-from management.relays.bringing import bring_setup, dial
+from management.relays.bringing import Greeting, bring_setup
 from management.relays.link_client import LinkClient
 from management.relays.models import KnownDeviceChange, OutboundMessage, Relay, TrustIssue
 from management.relays.queries import (
@@ -55,9 +56,9 @@ def visit_all(context: Context) -> None:
     """Visit every relay once; one that fails is noted with the reason and does not stop others."""
     with context.database.reading() as session:
         relays = list_used(session)
-    for relay in relays:
+    for relay, answer in greeted(context, relays):
         try:
-            problem = _visit(context, relay)
+            problem = _visit(context, relay, answer.result())
         except SekishoError as error:
             problem = str(error)
         except Exception:
@@ -66,8 +67,7 @@ def visit_all(context: Context) -> None:
         _note(context, relay, problem)
 
 
-def _visit(context: Context, relay: Relay) -> str:
-    greeting = dial(context, relay)
+def _visit(context: Context, relay: Relay, greeting: Greeting) -> str:
     with greeting.link as link:
         _check_memory(context, relay.id, greeting.status)
         problem = _bring_trust(context, link, relay.id)

@@ -1,12 +1,14 @@
 """Management, the real relay and simulated phones, all with real sockets."""
 
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -372,3 +374,38 @@ def crash(site: Site, mark: Path, point: str) -> None:
     }
     done = subprocess.run([sys.executable, "-c", program], env=environment, timeout=60)
     assert done.returncode != 0
+
+
+def test_a_relay_that_does_not_answer_keeps_no_other_waiting(site: Site) -> None:
+    """Its name comes first and it takes the call, but says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        with site.context.database.transaction("pair a mute relay") as session:
+            ensure_local_relay(
+                session,
+                f"https://127.0.0.1:{mute.getsockname()[1]}",
+                site.relay.link_certificate,
+                "https://127.0.0.1:1",
+                site.relay.ca_certificate,
+                utc_now(),
+                name="a mute one",
+            )
+        hung_up: list[datetime] = []
+
+        def hold() -> None:
+            connection, _ = mute.accept()
+            with connection:
+                while connection.recv(4096):
+                    pass
+            hung_up.append(utc_now())
+
+        holding = threading.Thread(target=hold)
+        holding.start()
+        visit_all(site.context)
+        holding.join()
+
+    with site.context.database.reading() as session:
+        by_name = {relay.name: relay for relay in list_relays(session)}
+    contact_at = by_name["local"].contact_at
+    assert contact_at is not None
+    assert contact_at < hung_up[0], "the other was visited while this one was still dialled"
+    assert "does not answer" in by_name["a mute one"].problem
