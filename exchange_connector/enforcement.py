@@ -21,6 +21,9 @@ from runtime.errors import RefusedError, UnavailableError
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+WORTH = 20
+"""To read so many mailboxes among others costs as much as to read one by itself."""
+READ_HOLDS_SECONDS = 300.0
 BUDGET_SECONDS = 20.0
 """Longest stretch of changes before management is asked again: a new block must not wait."""
 
@@ -64,6 +67,9 @@ class Enforcer:
     stopping: Callable[[], bool]
     settling: timedelta
     retries: Retries
+    read: dict[str, Mailbox] = field(default_factory=dict)
+    """Read all at once and not brought yet: a stretch of changes may take several passes."""
+    read_until: float = 0.0
 
     def visits(self, wishes: Wishes, everything: bool) -> list[str]:
         """Return the mailboxes to look at, those with a block first; none while stopped."""
@@ -111,8 +117,7 @@ class Enforcer:
         outcome: Outcome,
     ) -> None:
         """Bring *mailboxes* to what is wanted; a mailbox that fails does not stop the others."""
-        if len(mailboxes) >= BULK and not read:
-            read = exchange.list_mailboxes()
+        read = read or self._read_many(exchange, len(mailboxes))
         wanted, known = _grouped(wishes.by_pair), _grouped(self.spool.known())
         ours, doors = self.spool.ours(), self.spool.doors.all()
         until = time.monotonic() + BUDGET_SECONDS
@@ -130,6 +135,15 @@ class Enforcer:
             )
             outcome.changed += self._try(exchange, box, read)
 
+    def _read_many(self, exchange: Exchange, number: int) -> Mapping[str, Mailbox]:
+        """Return all mailboxes where one call for all is quicker than one call each."""
+        if number < BULK or number * WORTH < len(self.spool.mailboxes()):
+            return {}
+        if time.monotonic() > self.read_until:
+            self.read = exchange.list_mailboxes()
+            self.read_until = time.monotonic() + READ_HOLDS_SECONDS
+        return self.read
+
     def _try(self, exchange: Exchange, box: _Box, read: Mapping[str, Mailbox]) -> int:
         """Bring one mailbox; what fails is told and tried again ever more slowly.
 
@@ -138,6 +152,7 @@ class Enforcer:
         """
         try:
             mailbox = read[box.name] if box.name in read else exchange.read_mailbox(box.name)
+            self.read.pop(box.name, None)  # once it is changed it is another one
             changed = self._bring(exchange, box, mailbox)
             self.retries.worked(box.name)
             return changed

@@ -3,6 +3,9 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from exchange_connector import enforcement
 from exchange_connector.sync import Look
 from tests.exchange_connector.bed import Bed
 
@@ -160,3 +163,28 @@ def test_without_management_lists_are_compared_and_everything_is_told_afterwards
     bed.console.start()
     bed.run_pass()
     assert bed.partnership("ADA1").user_address == "ada@corp.test"
+
+
+def test_many_changes_over_several_passes_read_the_lists_once_and_change_each_mailbox_once(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bed.exchange.fill(60, 2)
+    bed.settings(block_limit=1000)
+    bed.pair()
+    bed.run_pass()
+    monkeypatch.setattr(enforcement, "BUDGET_SECONDS", 0.05)
+    bed.settings(block_limit=1000, unmanaged_grace_days=0)
+    bed.decide_everything()
+    before, passes = len(bed.exchange.calls), 1
+
+    while bed.run_pass(discover=False).unfinished:
+        passes += 1
+    asked = bed.exchange.calls[before:]
+    assert passes > 1
+    assert len(bed.exchange.blocked()) == 120
+    changed = Counter(said["Identity"] for cmdlet, said in asked if cmdlet == "Set-CASMailbox")
+    assert set(changed.values()) == {1}
+    assert len(changed) == 60
+    assert Counter(cmdlet for cmdlet, said in asked if "Identity" not in said) == {
+        "Get-CASMailbox": 1
+    }
