@@ -2,7 +2,7 @@
 "use strict";
 
 const root = document.documentElement;
-const typing = (element) => /^(INPUT|TEXTAREA|SELECT)$/.test(element?.tagName) || element?.isContentEditable;
+const typing = (element) => (/^(INPUT|TEXTAREA|SELECT)$/.test(element?.tagName) && element.type !== "checkbox") || element?.isContentEditable;
 
 // The server writes times in the browser's zone once it knows which one that is.
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -34,14 +34,55 @@ function step(direction) {
   row.scrollIntoView({ block: "nearest" });
 }
 
+// Ticking rows: how many are ticked is said on the button that works on them.
+const boxes = () => [...document.querySelectorAll(".sk-rows input[type=checkbox]")];
+
+function countTicked() {
+  const all = boxes();
+  const ticked = all.filter((box) => box.checked).length;
+  document.querySelectorAll("[data-sk-ticked]").forEach((place) => { place.textContent = ticked ? `(${ticked})` : ""; });
+  const every = document.querySelector("[data-sk-tick-all]");
+  if (every) every.checked = ticked > 0 && ticked === all.length;
+}
+
+function tick(chosen, checked) {
+  chosen.forEach((box) => { box.checked = checked; });
+  countTicked();
+}
+
+function tickHere() {
+  const box = document.activeElement?.closest(".sk-rows tr")?.querySelector("input[type=checkbox]");
+  if (box) tick([box], !box.checked);
+}
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-sk-tick-all]")) tick(boxes(), event.target.checked);
+  else if (event.target.matches(".sk-rows input[type=checkbox]")) countTicked();
+});
+
+// Out of a field, and from the search straight into what it found.
+function leave(event) {
+  if (document.querySelector("dialog[open]")) return;
+  if (event.key === "Escape") document.getElementById("main")?.focus();
+  else if (event.key === "ArrowDown" && event.target.matches("[data-sk-search]")) step(1);
+  else return;
+  event.preventDefault();
+}
+
 const KEYS = {
   "/": () => document.querySelector("[data-sk-search]")?.focus(),
   j: () => step(1),
   k: () => step(-1),
+  x: tickHere,
+  a: () => tick(boxes(), boxes().some((box) => !box.checked)),
+  b: () => document.getElementById("sk-bulk")?.requestSubmit(),
+  B: () => document.getElementById("sk-bulk-all")?.requestSubmit(),
+  m: () => document.querySelector(".navbar [aria-current], .navbar .nav-link")?.focus(),
   "?": () => document.getElementById("sk-help")?.showModal(),
 };
 
 document.addEventListener("keydown", (event) => {
+  if (typing(event.target)) leave(event);
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
   if (document.querySelector("dialog[open]") || !KEYS[event.key]) return;
   event.preventDefault();
@@ -88,3 +129,20 @@ document.addEventListener("htmx:responseError", (event) => {
   say(event.detail.xhr.responseText || root.dataset.skFailed);
 });
 document.addEventListener("htmx:sendError", () => say(root.dataset.skOffline));
+
+// What has the focus may be replaced: then it goes to what came instead, never back to the top.
+let lost = null;
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { target } = event.detail;
+  const here = document.activeElement;
+  lost = target.contains(here) && here !== document.body
+    ? { id: here.id, target, parent: target.parentElement, before: target.previousElementSibling } : null;
+});
+document.addEventListener("htmx:afterSettle", () => {
+  countTicked();
+  if (!lost || document.activeElement !== document.body) return;
+  const came = lost.target.isConnected ? lost.target : (lost.before?.nextElementSibling ?? lost.parent.firstElementChild);
+  const same = lost.id && document.getElementById(lost.id);
+  (same || came?.querySelector("a, button, input:not([type=hidden]), select") || document.getElementById("main"))?.focus();
+  lost = null;
+});

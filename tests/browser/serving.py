@@ -10,6 +10,7 @@ from cheroot.wsgi import Server
 from flask import Flask
 
 from management.context import Context
+from management.keys import prepare
 from runtime.clock import utc_now
 
 CHROMIUM = "/usr/bin/chromium"
@@ -28,6 +29,7 @@ FLAGS = [
 @contextmanager
 def https(app: Flask, context: Context, folder: Path, port: int = 0) -> Iterator[str]:
     """Serve *app* with a certificate of the built-in CA; give its address. *port* 0: any."""
+    prepare(context.keys.folder, utc_now(), ["localhost"])  # the page of certificates shows it
     chain, key = context.keys.issue_server_certificate(["localhost", "127.0.0.1"], utc_now())
     (folder / "tls.pem").write_text(chain)
     (folder / "tls.key").write_text(key)

@@ -47,6 +47,7 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    expect.set_options(timeout=60_000)
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -114,6 +115,14 @@ def _pages(fleet: Fleet) -> list[str]:
         "/mail-access",
         "/updates/",
         "/relays",
+        "/jobs?by=server",
+        f"/jobs/{fleet.job_id}",
+        "/certificates",
+        "/settings",
+        "/groups",
+        "/consequences",
+        "/dry-runs",
+        "/trials",
         "/audit",
         "/safety",
         "/verification",
@@ -121,6 +130,22 @@ def _pages(fleet: Fleet) -> list[str]:
         "/account",
         "/devices/00000000-0000-4000-8000-000000000000",
     ]
+
+
+TOO_WIDE = """() => {
+  const root = document.documentElement;
+  if (root.scrollWidth <= root.clientWidth) return [];
+  const sticks = (one) => one.getBoundingClientRect().right > root.clientWidth + 1
+    && !one.closest(".table-responsive");
+  return [...document.querySelectorAll("body *")].filter(sticks).slice(0, 5)
+    .map((one) => one.outerHTML.slice(0, 120)).concat("scrolls");
+}"""
+
+
+def too_wide(page: Page) -> list[str]:
+    """Return what makes the page scroll sideways."""
+    found: list[str] = page.evaluate(TOO_WIDE)
+    return found
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -138,6 +163,7 @@ def test_pages_are_quiet_and_accessible(
         visit.complaints.clear()
         assert visit.page.locator("html").get_attribute("lang") == language
         assert visit.page.locator("html").get_attribute("data-bs-theme") == theme
+        found += [f"{path} is too wide: {one}" for one in too_wide(visit.page)]
     assert found == []
 
 

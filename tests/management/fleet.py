@@ -16,6 +16,7 @@ from management.audit.service import record
 from management.commands import service as commands
 from management.compliance.service import rejudge
 from management.context import Context
+from management.database import BEHALF
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState, Fact, FactKind
 from management.devices.service import end_enrolment, record_contact, record_facts
@@ -24,8 +25,10 @@ from management.mail_access.models import Connector, Partnership
 from management.policies import service as policies
 from management.policies.models import Policy
 from management.policies.rules import Requirements
+from management.progress import said
 from management.relays import service as relays
 from management.updates.models import InstalledPatternSet, UpdateRun
+from management.work import service as work
 
 PEOPLE = (
     ("佐藤 花子", "hanako.sato", "Google", "Pixel 9", "android"),
@@ -56,6 +59,7 @@ class Fleet:
     policy_id: UUID
     invitation_id: UUID
     command_id: UUID
+    job_id: UUID
 
 
 def fill(context: Context, now: datetime, count: int = 60) -> Fleet:
@@ -66,7 +70,7 @@ def fill(context: Context, now: datetime, count: int = 60) -> Fleet:
         relay = relays.ensure_local_relay(
             session,
             "https://127.0.0.1:4344",
-            "PEM",
+            context.keys.ca_certificate(),
             "https://mdm.example.org:4343",
             context.keys.ca_certificate(),
             now - timedelta(days=90),
@@ -80,7 +84,25 @@ def fill(context: Context, now: datetime, count: int = 60) -> Fleet:
         _mail(session, devices, now)
         _patterns(session, now)
         record(session, context.keys, "keeper", "device.lock", str(devices[0]), "left in a taxi")
-    return Fleet(devices, policy.id, invitation, command)
+        job = _jobs(session, now)
+    return Fleet(devices, policy.id, invitation, command, job)
+
+
+def _jobs(session: Session, now: datetime) -> UUID:
+    """Queue one job that runs and tells how far it is, and one that failed."""
+    session.info[BEHALF] = "keeper"
+    going = work.enqueue(session, "apps.retro_hunt", "hunt", {}, 1, now=now)
+    failed = work.enqueue(session, "relays.watch", "watch", {}, 2, now=now)
+    assert going is not None
+    assert failed is not None
+    for job in (going, failed):
+        work.claim_one(session, job.id, "w", now)
+    failed.attempts = failed.maximum_attempts
+    work.fail(session, failed.id, "w", "The relay edge does not answer.", now)
+    text = "Judged %(done)s of %(total)s known apps again; %(changed)s changed."
+    lines = [said(text, done=done, total=400, changed=done // 90) for done in (100, 200, 300)]
+    work.heartbeat(session, going.id, "w", now, lines)
+    return going.id
 
 
 def _strict_policy(session: Session, policy: Policy, now: datetime) -> None:
