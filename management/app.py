@@ -71,6 +71,7 @@ VIEWS = (
     "management.enrolment_users.api",
     "management.allow_list.api",
     "management.terms.api",
+    "management.directory.api",
     "management.policies.api",
     "management.policies.settings_api",
     "management.groups.api",

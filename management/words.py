@@ -189,6 +189,7 @@ RULES = {
     "no_unwanted_app": _l("No unwanted app"),
     "no_unscannable_app": _l("No unscannable app"),
     "no_forbidden_app": _l("No forbidden app"),
+    "owner_active": _l("The owner's account is active"),
     "required_app": _l("Required apps are installed"),
 }
 SEVERITIES = {

@@ -48,6 +48,7 @@ COMMANDS = {
     "trust": "management.signer_cli:trust",
     "verify": "management.verification_cli:verify",
     "audit": "management.audit_cli:audit",
+    "directory": "management.directory.cli:directory",
     "explain": "management.compliance.cli:explain",
     "admin": "management.administrators.cli:admin",
     "communication": "communication.cli:communication",

@@ -60,6 +60,10 @@ def _is_proof(value: Any) -> bool:
     return isinstance(value, dict) and _is_flag(value.get("passed"))
 
 
+def _is_account(value: Any) -> bool:
+    return isinstance(value, dict) and _is_text(value.get("state"))
+
+
 @dataclass(frozen=True, slots=True)
 class Criterion:
     """One thing that a policy can ask, and how it is told."""
@@ -287,6 +291,17 @@ CRITERIA: tuple[Criterion, ...] = (
         "it never said which apps are installed",
         "Install the app: {}.",
         "Install it by command on a company device.",
+    ),
+    Criterion(
+        Rule.OWNER_ACTIVE,
+        FactKind.OWNER_ACCOUNT,
+        "owner_active",
+        _asks("owner_active"),
+        _is_account,
+        criteria.owner_active,
+        "no directory said how the account of its owner stands",
+        "Ask your administrator.",
+        "Give the device to somebody else, or wipe the company data on it.",
     ),
 )
 """Each rule once, in the order of `Rule`."""

@@ -124,6 +124,15 @@ def attested(fact: Fact, asked: AskedPolicy, now: datetime) -> Breach | None:
     return Breach(f"attestation failed: {because} ({fact.source})", fact.said_at)
 
 
+def owner_active(fact: Fact, asked: AskedPolicy, now: datetime) -> Breach | None:
+    """Ask that the account of the owner is in use."""
+    state = fact.value["state"]
+    if state == "active":
+        return None
+    because = {"left": "its owner has left", "disabled": "the account of its owner is disabled"}
+    return Breach(f"{because.get(state, state)} ({fact.source})", fact.said_at)
+
+
 def minimum_os(fact: Fact, asked: AskedPolicy, now: datetime) -> Breach | None:
     """Ask for a system version."""
     wanted = asked.requirements.minimum_os_version[asked.platform]

@@ -34,6 +34,7 @@ CAN_SAY: dict[FactKind, frozenset[Reporter]] = {
     FactKind.USB_DEBUGGING: _ANDROID,
     FactKind.UNKNOWN_SOURCES: _ANDROID,
     FactKind.OS_VERSION: _ALL,
+    FactKind.OWNER_ACCOUNT: _ALL,
     FactKind.SECURITY_PATCH: _ANDROID,
     FactKind.PACKAGES: frozenset({Reporter.ANDROID_AGENT, Reporter.APPLE_MDM}),
     FactKind.BAD_APPS: frozenset({Reporter.ANDROID_AGENT, Reporter.APPLE_MDM}),

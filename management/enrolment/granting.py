@@ -19,6 +19,7 @@ from management.context import Context
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState, Fact, FactKind
 from management.devices.service import record_facts
+from management.directory.service import take_device as take_owner
 from management.enrolment.answers import answer_again, refuse, welcome
 from management.enrolment.deciding import Decision, decide
 from management.enrolment.models import EnrolmentAttempt, Invitation
@@ -109,6 +110,7 @@ def _grant(
     }
     record_facts(session, device.id, said, now)
     take_attestation(session, context.settings, device, request, now)
+    take_owner(session, device, now)
     announce_device(session, device.id, now)
     wiped = send_again(session, device, now)
     enrolment_id = request.enrolment_id

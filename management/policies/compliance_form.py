@@ -38,6 +38,7 @@ SWITCHES = {
     "no_developer_options": _l("Developer options are off (Android)"),
     "no_usb_debugging": _l("USB debugging is off (Android)"),
     "no_unknown_sources": _l("Unknown sources are forbidden (Android)"),
+    "owner_active": _l("The owner's account is active (directory)"),
     "policy_applied": _l("The policy is applied"),
 }
 PLATFORMS = ("android", "ios")

@@ -75,6 +75,8 @@ class Criteria:
     no_developer_options: bool = False
     no_usb_debugging: bool = False
     no_unknown_sources: bool = False
+    owner_active: bool = False
+    """The owner's account is neither disabled nor left, as the directory says."""
     minimum_android_version: Version | None = None
     minimum_ios_version: Version | None = None
     maximum_android_age_seconds: Seconds | None = None
@@ -99,6 +101,7 @@ _SAME = (
     "no_developer_options",
     "no_usb_debugging",
     "no_unknown_sources",
+    "owner_active",
     "forbidden_verdicts",
     "forbidden_packages",
     "required_packages",

@@ -30,6 +30,7 @@ class Requirements:
     no_developer_options: bool = False
     no_usb_debugging: bool = False
     no_unknown_sources: bool = False
+    owner_active: bool = False
     minimum_os_version: dict[str, str] = field(default_factory=dict)
     """Platform (``android``, ``ios``) -> dotted version."""
     maximum_os_age: dict[str, timedelta] = field(default_factory=dict)

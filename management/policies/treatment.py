@@ -1,6 +1,6 @@
 """How a policy treats a broken rule: how bad it is, how long it is borne, what follows. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -33,6 +33,7 @@ class Rule(StrEnum):
     NO_UNSCANNABLE_APP = "no_unscannable_app"
     NO_FORBIDDEN_APP = "no_forbidden_app"
     REQUIRED_APP = "required_app"
+    OWNER_ACTIVE = "owner_active"
 
 
 class Severity(StrEnum):
@@ -146,6 +147,11 @@ STANDARD: dict[Rule, Treatment] = {
     Rule.NO_UNSCANNABLE_APP: _usual(Severity.LOW, *_TELL_AND_BLOCK),
     Rule.NO_FORBIDDEN_APP: _usual(Severity.MEDIUM, *_TELL_AND_BLOCK),
     Rule.REQUIRED_APP: _usual(Severity.LOW, *_TELL_AND_BLOCK),
+    # A list need not name everybody: who is not in it is borne.
+    Rule.OWNER_ACTIVE: replace(
+        _usual(Severity.HIGH, ConsequenceKind.BLOCK_MAIL, ConsequenceKind.TELL_ADMINISTRATORS),
+        unknown=Counts.KEPT,
+    ),
 }
 """What holds where a policy says nothing else."""
 

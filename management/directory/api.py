@@ -1,0 +1,104 @@
+"""The API's view of accounts that a directory's list told."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from flask import Blueprint
+from pydantic import Field
+
+from management.access import Permission, signed_in_name
+from management.api.operations import STRICT, Limit, Place, operation
+from management.audit.notes import note
+from management.directory import service
+from management.directory.rules import Account, AccountState, read_rows
+from management.paging import cut, read_cursor
+from management.web import reading, transaction
+from runtime.clock import utc_now
+
+bp = Blueprint("directory_api", __name__, url_prefix="/api/v1")
+
+Address = Annotated[str, Field(max_length=254, pattern=r"^[^\s@\x00]+@[^\s@\x00]+$")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountForm:
+    """How the account of a person stands."""
+
+    address: Address
+    state: AccountState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountList:
+    """Accounts as a directory says them; who is not in it stays as known."""
+
+    __pydantic_config__ = STRICT
+
+    items: Annotated[tuple[AccountForm, ...], Field(max_length=2000)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedAnswer:
+    """What a list changed."""
+
+    accounts: int
+    changed: int
+    devices: int
+    """Whose owner's account stands otherwise than before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountAnswer:
+    """How the account of a person stands, as the last list said."""
+
+    address: str
+    state: str
+    since: datetime
+    said_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountsQuery:
+    """Which page."""
+
+    after: Place = ""
+    limit: Limit = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountPage:
+    """Accounts by address."""
+
+    items: tuple[AccountAnswer, ...]
+    next: str | None
+
+
+@operation(bp, "/directory-accounts", Permission.VIEW)
+def list_directory_accounts(query: AccountsQuery) -> AccountPage:
+    """List the accounts that a directory's list told."""
+    after = read_cursor(query.after, 1)[0] if query.after else ""
+    with reading() as session:
+        found = service.list_accounts(session, after, query.limit + 1)
+    shown, following = cut(found, query.limit, lambda row: (row.address,))
+    return AccountPage(
+        items=tuple(
+            AccountAnswer(
+                address=row.address, state=row.state, since=row.since, said_by=row.said_by
+            )
+            for row in shown
+        ),
+        next=following,
+    )
+
+
+@operation(bp, "/directory-accounts", Permission.INVITE, "POST", 200, (409,))
+def take_directory_accounts(body: AccountList) -> ImportedAnswer:
+    """Take a list of accounts; devices of people whose account changed are judged at once."""
+    accounts: list[Account] = read_rows(
+        {"address": one.address, "state": one.state.value} for one in body.items
+    )
+    with transaction("take directory accounts") as session:
+        done = service.take_accounts(session, accounts, signed_in_name(), utc_now())
+        note(session, "directory.import", "", accounts=done.accounts, changed=done.changed)
+    return ImportedAnswer(accounts=done.accounts, changed=done.changed, devices=done.devices)

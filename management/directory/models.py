@@ -1,0 +1,21 @@
+"""Accounts of people, as the last list from a directory said."""
+
+from datetime import datetime
+
+from sqlalchemy import Unicode
+from sqlalchemy.orm import Mapped, mapped_column
+
+from management.database import Base
+
+
+class DirectoryAccount(Base):
+    """One person's account; devices find it by the address of their owner."""
+
+    __tablename__ = "directory_account"
+
+    address: Mapped[str] = mapped_column(Unicode(254), primary_key=True)
+    state: Mapped[str] = mapped_column(Unicode(20))
+    """`directory.rules.AccountState`."""
+    since: Mapped[datetime]
+    """When a list said so first."""
+    said_by: Mapped[str]
