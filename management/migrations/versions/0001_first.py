@@ -336,6 +336,14 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_device_tally_shape"), ["shape"], unique=False)
 
     op.create_table(
+        "directory_account",
+        sa.Column("address", sa.Unicode(length=254), nullable=False),
+        sa.Column("state", sa.Unicode(length=20), nullable=False),
+        sa.Column("since", UtcDateTime(), nullable=False),
+        sa.Column("said_by", sa.Unicode(length=255), nullable=False),
+        sa.PrimaryKeyConstraint("address", name=op.f("pk_directory_account")),
+    )
+    op.create_table(
         "enforcement",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("paused_at", UtcDateTime(), nullable=True),
@@ -1949,6 +1957,7 @@ def downgrade() -> None:
     op.drop_table("enrolment_user_try")
     op.drop_table("enrolment_user")
     op.drop_table("enforcement")
+    op.drop_table("directory_account")
     with op.batch_alter_table("device_tally", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_device_tally_shape"))
         batch_op.drop_index(batch_op.f("ix_device_tally_group_id"))
