@@ -7,9 +7,9 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 CODE := sekisho management communication exchange_connector scanner updater patterns contracts \
 	runtime agents benchmarks tests tools setup.py
 
-.PHONY: help setup run demo test check bench soak migration lock clean
+.PHONY: help setup run demo test check bench soak screenshots migration lock clean
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready ## Virtual environment, locked dependencies, front-end assets, translations
 
@@ -58,6 +58,9 @@ bench: $(VENV)/.test-ready ## Measure speed and memory (ONLY=name for one)
 
 soak: $(VENV)/.test-ready ## Long fuzzing and killing, by the hour (MINUTES=60)
 	SEKISHO_SOAK_MINUTES=$${MINUTES:-60} $(BIN)/pytest -q -m soak tests
+
+screenshots: $(VENV)/.test-ready ## Take the pictures of docs/images from the demonstration's data
+	PYTHONPATH=. $(BIN)/python tools/screenshots.py
 
 migration: setup ## Write the migration for changed tables (NAME="what changes")
 	$(BIN)/sekisho database revision "$(NAME)"
