@@ -97,7 +97,7 @@ _SENTENCES = dict(
         _l("the enrolment ended: %(state)s"),
         _l("its last signed report is of %(moment)s"),
         _l("root access found (%(source)s)"),
-        _l("attestation failed: %(why)s (%(source)s)"),
+        _l("attestation failed: %(inner)s (%(source)s)"),
         _l("the key lives in software, not in secure hardware"),
         _l("the hardware did not say how the device started"),
         _l("the system was signed by somebody other than the maker"),
