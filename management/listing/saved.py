@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from management.limits import groups_of
 from management.listing.models import SavedView
 from runtime.errors import ForbiddenError, NotFoundError, RefusedError
 
@@ -15,8 +16,13 @@ MOST = 50
 
 
 def list_views(session: Session, name: str) -> Sequence[SavedView]:
-    """Return the views that an administrator sees: their own and shared ones, by name."""
+    """Return the views that an administrator sees: their own and shared ones, by name.
+
+    Who is limited to groups sees their own: names of others' views may tell of other groups.
+    """
     mine = or_(SavedView.owner == name, SavedView.shared == True)  # noqa: E712  (BIT on SQL Server)
+    if groups_of(session) is not None:
+        mine = SavedView.owner == name
     return session.scalars(
         select(SavedView).where(mine).order_by(SavedView.name, SavedView.id)
     ).all()

@@ -30,6 +30,7 @@ from management.enrolment.models import EnrolmentAttempt
 from management.enrolment_users import service as users
 from management.groups.models import ROOT_GROUP
 from management.groups.service import change_group, create_group
+from management.listing import saved
 from management.mail_access.models import Connector, Partnership
 from management.policies import service as policies
 from management.policies.rules import Requirements
@@ -89,6 +90,7 @@ def fill(context: Context, seed: int, now: datetime) -> tuple[Half, Half]:
             for number in range(chance.randint(2, 5)):
                 _device(session, context, half, number, chance, connector.id, relay.id, now)
             _people(session, context, half, now)
+        saved.save(session, "keeper", f"{FOREIGN} view", "", shared=True, now=now)
         rejudge(session, [one for half in halves for one in half.devices], now)
     return halves
 
