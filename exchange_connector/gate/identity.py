@@ -11,6 +11,7 @@ import base64
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qsl, quote, unquote
 
 from exchange_connector.gate.commands import COMMAND_CODES, COMMANDS
@@ -19,6 +20,7 @@ from runtime.errors import MalformedMessageError, UnauthenticatedError
 Key = tuple[str, str]
 """(user, DeviceId in small letters): what decisions are kept for."""
 LONGEST_QUERY = 4096
+LONGEST_NAME_BYTES = 1000
 MOST_PARAMETERS = 16
 LONGEST_DEVICE_ID = 64
 _NAME = re.compile(r"[A-Za-z]{1,32}")
@@ -160,6 +162,8 @@ def read_user(authorization: str | None, mail_domain: str = "") -> str:
         raise UnreadableError("Only Basic authentication shows who asks.")
     try:
         name, colon, _ = base64.b64decode(said.strip(), validate=True).partition(b":")
+        if len(name) > LONGEST_NAME_BYTES:
+            raise ValueError("too long")
         user = canonical_user(name.decode("utf-8"), mail_domain)
     except ValueError:
         raise UnreadableError("The credentials cannot be read.") from None
@@ -168,6 +172,7 @@ def read_user(authorization: str | None, mail_domain: str = "") -> str:
     return user
 
 
+@lru_cache(100_000)
 def canonical_user(name: str, mail_domain: str = "") -> str:
     """Return *name* in the one spelling that decisions are kept for."""
     plain = unicodedata.normalize("NFKC", name).strip().casefold()

@@ -138,6 +138,12 @@ def test_any_credentials_name_somebody_or_are_refused(header: str) -> None:
     assert user.isprintable()
 
 
+def test_a_name_without_end_is_refused() -> None:
+    for name in ("a" * 300, "a" * 5000):
+        with pytest.raises(UnreadableError):
+            read_user("Basic " + base64.b64encode(f"{name}:x".encode()).decode())
+
+
 def test_without_credentials_a_phone_signs_in_first() -> None:
     for header in (None, ""):
         with pytest.raises(UnauthenticatedError):
