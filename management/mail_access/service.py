@@ -96,7 +96,7 @@ def _take(
         setattr(row, name, getattr(said, name))
     row.guid = said.guid[:64]
     if said.open_doors is not None:
-        row.open_doors = " ".join(said.open_doors)
+        row.open_doors = _each(said.open_doors)
     row.pass_id, row.seen_at, row.gone_at = batch.pass_id, batch.seen_at, None
     return row if must_decide else None
 
@@ -261,7 +261,7 @@ def take_applied(
 def _take_doors(session: Session, row: Partnership, one: messages.Applied) -> None:
     """Note which other doors the connector closed, and which somebody opened again."""
     before = (row.closed_doors, row.reopened_doors)
-    row.closed_doors, row.reopened_doors = " ".join(one.closed_doors), " ".join(one.reopened_doors)
+    row.closed_doors, row.reopened_doors = _each(one.closed_doors), _each(one.reopened_doors)
     if before == (row.closed_doors, row.reopened_doors):
         return
     because = (
@@ -271,6 +271,11 @@ def _take_doors(session: Session, row: Partnership, one: messages.Applied) -> No
     session.add(
         MailDecision(partnership_id=row.id, at=one.at, event="doors", access="", because=because)
     )
+
+
+def _each(doors: Iterable[str]) -> str:
+    """Return each door once, however often a connector names it."""
+    return " ".join(dict.fromkeys(doors))
 
 
 def _application(row: Partnership, one: messages.Applied) -> MailDecision:

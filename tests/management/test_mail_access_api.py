@@ -18,7 +18,7 @@ from contracts import codec, request_signature
 from contracts import connector as messages
 from contracts import keys as jwk
 from management.context import Context
-from management.mail_access import connectors, queries
+from management.mail_access import connectors, logs, queries
 from management.mail_access.models import MailDecision, Partnership
 from management.mail_access.rules import By
 from runtime.clock import utc_now
@@ -271,6 +271,34 @@ def test_what_another_connector_reported_cannot_be_touched(
     assert set(rows) == {"corp.test/Users/ada", "corp.test/Users/eve"}
     row = rows["corp.test/Users/ada"]
     assert (row.applied, row.last_sync_at) == ("", None)
+
+
+def test_a_log_that_another_connector_owes_is_not_taken(
+    program: Program, app: Flask, context: Context
+) -> None:
+    other = Program(app, context)
+    other.pair()
+    name, content = "mail1_1_20261122T101500Z.zip", b"PK\x03\x04"
+    with context.database.transaction("test") as session:
+        order = logs.order_log(session, context.keys, UUID(program.key_id), BY, utc_now())
+    assert other.send("POST", f"/logs/{order.id}/{name}", content).status_code == 409
+    assert other.send("GET", "/access").get_json().get("fetch_log") is None
+    assert program.send("GET", "/access").get_json()["fetch_log"] == str(order.id)
+    assert program.send("POST", f"/logs/{order.id}/{name}", content).status_code == 204
+
+
+def test_a_door_that_is_named_a_thousand_times_is_one(program: Program, session: Session) -> None:
+    program.post("/partnerships", batch(phone(open_doors=("imap", "pop") * 1000)))
+    said = messages.Applied(
+        mailbox="corp.test/Users/ada",
+        device_id="ADA1",
+        access="block",
+        at=utc_now(),
+        closed_doors=("imap",) * 1000,
+    )
+    assert program.post("/applied", messages.AppliedBatch(applied=(said,))).status_code == 204
+    row = session.query(Partnership).one()
+    assert (row.open_doors, row.closed_doors) == ("imap pop", "imap")
 
 
 texts = st.text(min_size=1, max_size=64).filter(lambda text: "\x00" not in text)
