@@ -36,13 +36,13 @@ class Console:
         self.page.get_by_label("Name").fill(NAME)
         self.page.get_by_label("Password").fill(PASSWORD)
         self.page.get_by_label("Code").fill(code)
-        self.page.get_by_role("button", name="Sign in").click()
+        self.page.get_by_role("button", name="Sign in", exact=True).click()
         expect(self.page.get_by_role("heading", name="Dashboard")).to_be_visible()
 
     def sign_out(self) -> None:
         self.page.get_by_role("button", name=NAME).click()
         self.page.get_by_role("button", name="Sign out").click()
-        expect(self.page.get_by_role("button", name="Sign in")).to_be_visible()
+        expect(self.page.get_by_role("button", name="Sign in", exact=True)).to_be_visible()
 
     def code(self) -> str:
         """Return the code of this moment."""
