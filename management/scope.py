@@ -7,6 +7,7 @@ statement that it runs is given the condition that belongs to each table in it (
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -40,7 +41,6 @@ from management.returns.models import IdentityClaim
 from management.store.models import DeviceOffer
 from management.terms.models import DeviceTerms
 
-OPTIONS = "sekisho_scope_options"
 OF_DEVICE: tuple[Any, ...] = (
     Command,
     CommandBatchDevice,
@@ -81,17 +81,16 @@ def _keep_to_groups(state: ORMExecuteState) -> None:
     if limited is None or state.is_column_load or state.is_relationship_load:
         return
     if state.is_select or state.is_update or state.is_delete:
-        state.statement = state.statement.options(*_options(state.session, limited))
+        state.statement = state.statement.options(*_options(limited))
 
 
-def _options(session: Session, limited: Limit) -> list[Any]:
-    if OPTIONS not in session.info:
-        session.info[OPTIONS] = [
-            with_loader_criteria(table, condition, include_aliases=True)
-            for table, condition in _conditions(limited)
-        ]
-    found: list[Any] = session.info[OPTIONS]
-    return found
+@lru_cache(maxsize=64)
+def _options(limited: Limit) -> tuple[Any, ...]:
+    """Return the conditions of all tables; made once for each limit, because that is slow."""
+    return tuple(
+        with_loader_criteria(table, condition, include_aliases=True)
+        for table, condition in _conditions(limited)
+    )
 
 
 def _conditions(limited: Limit) -> Iterator[tuple[Any, ColumnElement[bool]]]:

@@ -127,6 +127,7 @@ def _pages(fleet: Fleet) -> list[str]:
         "/safety",
         "/verification",
         "/administrators",
+        "/roles",
         "/account",
         "/devices/00000000-0000-4000-8000-000000000000",
     ]

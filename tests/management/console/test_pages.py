@@ -53,6 +53,7 @@ def _pages(fleet: Fleet) -> list[str]:
         "/safety",
         "/verification",
         "/administrators",
+        "/roles",
         "/account",
     ]
 
