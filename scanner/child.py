@@ -50,9 +50,12 @@ def warm_up(patterns: OpenSet) -> None:
     for name in _CODECS:
         codecs.lookup(name)
     scan(_ARCHIVE, patterns, Limits())
+    from cryptography.hazmat.backends import default_backend
+
     from scanner.signing_keys import describe
 
     describe(b"")
+    default_backend()  # what checks signatures; nobody before us may have asked for it
 
 
 def scan_input(patterns: OpenSet, limits: Limits) -> dict[str, Any]:
