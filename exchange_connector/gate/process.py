@@ -35,6 +35,9 @@ STORE = "gate.db"
 CONNECT_SECONDS = 10
 MOST_HEADERS = 100
 LONGEST_HEADER = 16_384
+KEPT_SECONDS = 4.0
+"""An idle connection to the mail server is used again so long: after it the server may have ended
+it, and a message that it did not take cannot be sent twice."""
 STOP_SECONDS = 2.0
 OPEN = Gauge("sekisho_gate_open_requests", "Requests under way.")
 MANAGEMENT_UP = Gauge("sekisho_gate_management_up", "Whether management was heard last.")
@@ -171,7 +174,7 @@ def open_client(settings: Settings, ca_file: str) -> aiohttp.ClientSession:
     except OSError as error:
         raise ConfigurationError(f"{ca_file} is no file of certificates: {error}") from None
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=trust),
+        connector=aiohttp.TCPConnector(limit=0, ssl=trust, keepalive_timeout=KEPT_SECONDS),
         timeout=aiohttp.ClientTimeout(
             total=None, sock_connect=CONNECT_SECONDS, sock_read=settings.answer_seconds
         ),
