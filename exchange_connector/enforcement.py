@@ -177,7 +177,8 @@ class Enforcer:
         if changes:
             self.spool.intend(box.name, planned.ours, box.doors, doors.after)
             exchange.change(box.name, planned.change, doors.change)
-            log.info("%s: %s %s", box.name, planned.change.sentence(), _in_words(doors))
+            said = (planned.change.sentence(), _in_words(doors))
+            log.info("%s: %s", box.name, "; ".join(part for part in said if part))
         known = self._known(box, planned, now)
         results = list(self._results(box, planned, doors.after, now))
         if results or (planned.ours, known, doors.after) != (box.ours, box.known, box.doors):

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.connector import Door
+from exchange_connector.door_book import intended
 from exchange_connector.door_rules import DoorState, plan_doors
 from management.mail_access import dry_run, queries
 from management.mail_access.connectors import read_status
@@ -122,3 +123,16 @@ def test_what_somebody_opens_stays_open_until_the_next_decision(
     assert again.change == {}
     assert again.after.reopened == by_hand
     assert plan_doors(close, "2", seen, frozenset(), again.after).change.keys() == by_hand
+
+
+@given(doors, doors, doors, st.booleans())
+def test_a_death_around_the_call_forgets_nothing_that_is_put_back(
+    close: frozenset[Door], open_now: frozenset[Door], unset: frozenset[Door], made: bool
+) -> None:
+    unset &= open_now
+    planned = plan_doors(close, "1", open_now, unset, DoorState())
+    left = intended(DoorState(), planned.after.ours)
+    seen = open_now - close if made else open_now
+    again = plan_doors(close, "1", seen, unset & seen, left)
+    assert again.after.ours == planned.after.ours
+    assert again.change == ({} if made else planned.change)
