@@ -24,7 +24,7 @@ from management.devices.rules import EnrolmentState
 from management.enrolment.answers import welcome
 from management.enrolment.granting import start_counting
 from management.enrolment.queries import enrolment_ids
-from management.enrolment.renewing import certify
+from management.enrolment.renewing import certify, tell_mail
 from management.handlers import Progress
 from management.relays.models import OutboundMessage
 from management.relays.service import ORDER
@@ -80,6 +80,8 @@ def begin_epochs(context: Context, payload: dict[str, Any], progress: Progress) 
             found = _enrolled(session, after)
             for device_id in found:
                 begin_epoch(session, context, lock_device(session, device_id), utc_now())
+            if found:
+                tell_mail(session, found, utc_now())
         if not found:
             return
         after = found[-1]
@@ -92,7 +94,7 @@ def begin_epoch(session: Session, context: Context, device: Device, now: datetim
     """Let an enrolled device count from one again; what it has not done is sent once more."""
     start_counting(session, device, device.epoch + STEP, now)
     _forget_at_relay(session, device, now)
-    certificate = certify(context, device, now)
+    certificate, device.renewed_at = certify(context, device, now), now
     wiped = send_again(session, device, now)
     enrolment_id = next(iter(enrolment_ids(session, device.id)), device.id)
     welcome(session, context, device, enrolment_id, certificate, wiped, now, device.id)

@@ -6,10 +6,11 @@ and relays let both in; so there is no moment at which the device is locked out.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID, uuid4
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -22,9 +23,11 @@ from management.context import Context
 from management.devices.models import Device
 from management.keys import DeviceCertificate
 from management.relays.service import announce_device, send_order
+from management.work.service import enqueue
 from runtime.errors import RefusedError, SekishoError, UnavailableError
 
 log = logging.getLogger(__name__)
+FOLLOWER = "mail_access.decide"
 
 
 class SignedBy(StrEnum):
@@ -152,7 +155,14 @@ def settle(session: Session, device: Device, by: SignedBy, ack: int, now: dateti
         device.certificate_serial = pending.serial
         device.certificate_until = datetime.fromisoformat(pending.until)
         device.renewed_at = now
+        tell_mail(session, [device.id], now)
     announce_device(session, device.id, now)
+
+
+def tell_mail(session: Session, device_ids: Sequence[UUID], now: datetime) -> None:
+    """Let mail connectors learn the certificates that these devices have now."""
+    payload = {"device_ids": [str(one) for one in device_ids], "renewed": True}
+    enqueue(session, FOLLOWER, f"{FOLLOWER}:{uuid4()}", payload, now=now)
 
 
 def take_keys(device: Device, signing_key: Jwk, encryption_key: Jwk) -> None:

@@ -79,9 +79,12 @@ def list_wanted(
 ) -> tuple[Wanted, ...]:
     """Return what this connector should hold; what is left alone is not in it.
 
-    With *since*: only what was decided from then on, and that includes what is left alone.
+    With *since*: only what was decided from then on, and that includes what is left alone; and
+    the phones whose certificate is another since then.
     """
-    fresh = Partnership.wanted != "leave" if since is None else Partnership.wanted_since >= since
+    fresh = Partnership.wanted != "leave"
+    if since is not None:
+        fresh = (Partnership.wanted_since >= since) | (Device.renewed_at >= since)
     managed = Partnership.match.in_((Match.SURE, Match.BY_HAND))
     rows = session.execute(
         select(
@@ -128,6 +131,12 @@ def list_wipe_tokens(session: Session, connector_id: UUID, now: datetime) -> tup
         .limit(BATCH)
     )
     return tuple(session.scalars(wanted))
+
+
+def connectors_of(session: Session, device_ids: Collection[UUID]) -> set[UUID]:
+    """Return the connectors that know a phone of these devices."""
+    wanted = select(Partnership.connector_id).where(Partnership.device_id.in_(list(device_ids)))
+    return set(session.scalars(wanted.distinct()))
 
 
 def bump(session: Session, connector_ids: Collection[UUID]) -> None:

@@ -9,7 +9,7 @@ from management.context import Context
 from management.devices.fact_log import record_facts
 from management.devices.queries import get_facts, lock_device
 from management.devices.rules import EXCHANGE, Fact, FactKind
-from management.mail_access import decisions, wiping
+from management.mail_access import decisions, queries, wiping
 from runtime.clock import utc_now
 
 Progress = Callable[[str], None]
@@ -20,12 +20,15 @@ def decide(context: Context, payload: dict[str, Any], progress: Progress) -> Non
     """Bring wanted mail access up to date; repeating it is harmless.
 
     *payload*: ``device_ids`` (texts) decides what these devices touch, ``everything`` all
-    partnerships; whatever fell due is decided in any case.
+    partnerships; whatever fell due is decided in any case. ``renewed``: the devices have another
+    certificate.
     """
     if device_ids := payload.get("device_ids"):
         with context.database.transaction("decide mail access of devices") as session:
             ids = [UUID(str(one)) for one in device_ids]
             decisions.decide_for_devices(session, ids, utc_now())
+            if payload.get("renewed"):  # gates compare the certificate that a phone shows
+                queries.bump(session, queries.connectors_of(session, ids))
     if payload.get("everything"):
         _decide_everything(context, progress)
     _decide_due(context, progress)

@@ -21,9 +21,14 @@ from management.context import Context
 from management.devices.models import Device
 from management.enrolment import epochs
 from management.enrolment.service import retire
+from management.mail_access import work
+from management.mail_access.matching import Match
+from management.mail_access.models import Connector, Partnership
+from management.mail_access.queries import list_wanted
 from management.relays.models import KnownDeviceChange
 from management.relays.queries import list_incidents
 from management.relays.service import send_order
+from management.work.models import Job
 from runtime.clock import utc_now
 from tests.management.clients import ConsoleClient
 from tests.management.phones import Office, Phone, office
@@ -352,3 +357,41 @@ def test_the_device_page_says_when_the_certificate_ends_and_orders_a_renewal(
     assert sent.status_code == 302
     read.rollback()
     assert read.scalars(select(Command.kind)).all() == ["renew_keys"]
+
+
+def test_gates_learn_the_serial_number_of_the_new_certificate(desk: Office, read: Session) -> None:
+    phone, (key, box) = Phone(desk).enrol(), fresh()
+    now = utc_now()
+    with desk.context.database.transaction("mail") as session:
+        connector = Connector(id=uuid4(), name="gate", key={}, paired_at=now, kind="gate")
+        session.add(connector)
+        session.flush()
+        row_ = Partnership(
+            connector_id=connector.id,
+            mailbox="ada",
+            exchange_device_id="ADA1",
+            access_state="Allowed",
+            pass_id=uuid4(),
+            first_seen_at=now,
+            seen_at=now,
+            device_id=phone.device_id,
+            match=Match.BY_HAND,
+            grace_key="ada",
+            wanted="leave",
+            wanted_since=now - timedelta(days=3),
+        )
+        session.add(row_)
+        connector_id = connector.id
+    ask(phone, key, box)
+    switch(phone, key, box)
+    (job,) = [one for one in read.scalars(select(Job)) if one.payload.get("renewed")]
+    issue = read.get_one(Connector, connector_id).issue
+    work.decide(desk.context, job.payload, lambda said: None)
+
+    read.rollback()
+    assert read.get_one(Connector, connector_id).issue > issue
+    serial = row(read, phone).certificate_serial
+    since = now - timedelta(minutes=1)
+    assert read.scalars(select(Partnership.wanted_since)).one() < since, "nothing else changed"
+    told = list_wanted(read, connector_id, utc_now(), since)
+    assert [one.certificate for one in told] == [serial]
