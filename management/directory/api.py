@@ -18,7 +18,7 @@ from runtime.clock import utc_now
 
 bp = Blueprint("directory_api", __name__, url_prefix="/api/v1")
 
-Address = Annotated[str, Field(max_length=254, pattern=r"^[^\s@\x00]+@[^\s@\x00]+$")]
+Address = Annotated[str, Field(max_length=254, pattern=r"^[!-?A-~]+@[!-?A-~]+$")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

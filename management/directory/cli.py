@@ -33,6 +33,7 @@ def import_(file: Path) -> None:
         done = service.take_accounts(session, accounts, COMMAND_LINE, now)
         said = {"accounts": done.accounts, "changed": done.changed}
         record(session, context.keys, COMMAND_LINE, "directory.import", file.name, "", "", said)
+    context.database.close()
     click.echo(
         f"{done.accounts} accounts read, {done.changed} changed, {done.devices} devices concerned."
     )
