@@ -64,9 +64,7 @@ SHOTS = (
     Shot("devices-ja", "/devices", "light", "ja"),
     Shot("device", "/devices?state=non_compliant", follow="#sk-rows tr a", height=1100),
     Shot("app-dark", "/apps/?verdict=malicious", "dark", follow="tbody tr a", height=1100),
-    Shot("mail", "/mail-access"),
     Shot("jobs", "/jobs?by=server"),
-    Shot("certificates-dark", "/certificates", "dark"),
 )
 
 
