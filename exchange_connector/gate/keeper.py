@@ -60,6 +60,7 @@ class Keeper:
     changes: int = 0
     """How often decisions were replaced."""
     cut: int = 0
+    stopping: bool = False
     _open: dict[Key, set[Visit]] = field(default_factory=dict)
     _count: int = 0
 
@@ -90,6 +91,13 @@ class Keeper:
             visit.task.cancel()
         self.cut += len(ended)
         return len(ended)
+
+    def stop(self) -> None:
+        """End every request under way: the process ends, and phones come again."""
+        self.stopping = True
+        for visit in [one for visits in self._open.values() for one in visits if not one.cut]:
+            visit.cut = True
+            visit.task.cancel()
 
     @contextmanager
     def passing(self, caller: Caller) -> Iterator[Visit]:

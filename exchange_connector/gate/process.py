@@ -116,6 +116,7 @@ async def _serve(
             log.info("The gate works.", extra={"server": paired.exchange_url})
             await stop.wait()
             stopping.set()
+            keeper.stop()
             await runner.cleanup()
             await asyncio.to_thread(_join, workers)
 

@@ -171,7 +171,8 @@ class Proxy:
                 raise  # the phone went away, or we stop
             visit.task.uncancel()
             REQUESTS.labels("cut").inc()
-            return self._break_off(request, way, self.refuse(asker))
+            instead = later() if self.keeper.stopping else self.refuse(asker)
+            return self._break_off(request, way, instead)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             if way.too_large:
                 instead = self._say("too_large", web.Response(status=413))

@@ -173,7 +173,11 @@ def test_a_finding_blocks_at_the_next_request_and_ends_the_one_that_waits(gate: 
     assert b'sekisho_gate_requests_total{outcome="cut"} 1.0' in gate.get("metrics")
     assert _connector(gate.bed).kind == "gate"
 
-    process.send_signal(signal.SIGTERM)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(gate.ask, "Ping", "ADA1")
+        wait_until(lambda: gate.server.waiting == 1, 120)
+        process.send_signal(signal.SIGTERM)
+        assert waiting.result(60).status_code == 503
     assert process.wait(60) == 0
     lines = [json.loads(line) for line in (gate.bed.home / "gate.log").read_text().splitlines()]
     assert [line["message"] for line in lines][-1] == "The gate stopped."
