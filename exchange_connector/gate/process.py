@@ -35,6 +35,7 @@ STORE = "gate.db"
 CONNECT_SECONDS = 10
 MOST_HEADERS = 100
 LONGEST_HEADER = 16_384
+FILES_OF_OURS = 200
 KEPT_SECONDS = 4.0
 """An idle connection to the mail server is used again so long: after it the server may have ended
 it, and a message that it did not take cannot be sent twice."""
@@ -93,12 +94,13 @@ def run(settings: Settings) -> None:
 async def _serve(
     settings: Settings, paired: configuration.Paired, credentials: configuration.Credentials
 ) -> None:
-    _allow_connections()
+    room = _allow_connections()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     keeper, counters, stopping = new_keeper(settings), Counters(), threading.Event()
+    keeper.most_open = min(keeper.most_open, room)
     with ExitStack() as stack:
         listener, reporter = _talkers(stack, settings, paired, credentials, keeper, counters)
         await asyncio.to_thread(listener.apply)  # what held before holds before anybody comes in
@@ -236,7 +238,8 @@ def _measure(keeper: Keeper, reporter: Reporter, listener: Listener, counters: C
     SERVER_UP.set_function(lambda: not counters.server_problem)
 
 
-def _allow_connections() -> None:
-    """A request under way takes two open files: as many as we may have."""
+def _allow_connections() -> int:
+    """Return how many requests fit: each takes two open files, and the rest of us some."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return max(1, (most - FILES_OF_OURS) // 2)
