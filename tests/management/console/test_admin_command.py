@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from management.access import Role
 from management.administrators import service
 from management.administrators.cli import admin
-from management.administrators.models import Administrator, AdminSession
+from management.administrators.models import NO_PASSWORD, Administrator, AdminSession
 from management.audit.models import AuditEntry
 from management.context import Context
 from management.migrations.run import upgrade
@@ -54,7 +54,7 @@ def test_recovering_ends_password_code_and_sessions_and_is_audited(
     assert _run("recover").output.startswith("For keeper: https://mdm.example.org:8443/setup?")
     assert session.scalars(select(AdminSession)).all() == []
     owner = session.scalars(select(Administrator)).one()
-    assert owner.password_hash == service.NO_PASSWORD
+    assert owner.password_hash == NO_PASSWORD
     entry = session.scalars(select(AuditEntry).order_by(AuditEntry.seq.desc())).first()
     assert entry is not None
     assert (entry.actor, entry.action) == ("command line", "administrator.recover")
