@@ -218,7 +218,7 @@ def _in_the_drive(patch: pytest.MonkeyPatch, armed: threading.Event) -> None:
 
 BREAKS: dict[str, Break] = {
     "2/fingerprint": _when_armed(trust, "read_first", _believes),
-    "2/tls": _when_armed(relay_client, "_tls", _trusting),
+    "2/tls": _when_armed(relay_client, "tls", _trusting),
     "2/trust": _when_armed(device.SimulatedDevice, "_first_trust", _first_question),
     "6/again": _when_armed(RelayClient, "post_enrolment", _another_request),
     "6/enrolment": _when_armed(enrolment, "ask", _late),
