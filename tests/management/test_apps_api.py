@@ -177,7 +177,7 @@ def test_files_of_devices_are_asked_for_as_the_settings_say(
     sha256 = upload(ready, program, bad_archive())
     address = f"/api/v1/apps/{sha256}/file-requests"
 
-    assert program.get(address).get_json() == {"items": []}
+    assert program.get(address).get_json() == {"items": [], "next": None}
     assert program.post(address).status_code == 409  # its file is here
     assert program.post(f"/api/v1/apps/{'0' * 64}/file-requests").status_code == 404
     assert program.get("/api/v1/app-collecting").get_json() == {"company": True, "personal": False}
