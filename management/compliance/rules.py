@@ -264,12 +264,24 @@ def _follows(state: State, facts: Facts, violation: Violation) -> bool:
 
 def _following(violation: Violation, asked: AskedPolicy) -> Iterator[DueConsequence]:
     treatment = asked.requirements.treatments[violation.rule]
-    unsaid = violation.finding is Finding.UNKNOWN and violation.rule not in NEVER_BORNE
-    grace = treatment.grace + (UNSAID if unsaid else NO_TIME)
+    to_say = _time_to_say(violation, asked)
     for one in treatment.consequences:
         wished = asked.no_earlier(violation.since, wish_name(violation.rule, one.kind))
-        due = later(wished, grace + one.after)
+        due = later(later(wished, to_say), treatment.grace + one.after)
         yield DueConsequence(one.kind, violation.rule, due, one.group_id)
+
+
+def _time_to_say(violation: Violation, asked: AskedPolicy) -> timedelta:
+    """Return how long a device may leave unsaid what *violation* misses, before anything follows.
+
+    A device that has just enrolled reports within minutes; until silence would break the policy
+    nothing follows from its not having done so.
+    """
+    if violation.finding is not Finding.UNKNOWN:
+        return NO_TIME
+    if violation.rule is Rule.IN_CONTACT:
+        return min(asked.requirements.maximum_silence, asked.requirements.inactive_after)
+    return NO_TIME if violation.rule in NEVER_BORNE else UNSAID
 
 
 def _risk(violations: tuple[Violation, ...]) -> Risk:

@@ -631,10 +631,13 @@ def test_consequences_follow_step_by_step() -> None:
 
 def test_what_a_fresh_device_has_not_said_has_no_consequence_yet() -> None:
     fresh = {FactKind.ENROLMENT: Fact("enrolled", "enrolment", NOW)}
+    asked = asked_by(not_rooted=True)
 
-    answer = judge(fresh, asked_by(not_rooted=True), NOW)
+    answer = judge(fresh, asked, NOW)
 
     assert {one.rule for one in answer.consequences} == {Rule.IN_CONTACT}
+    silent = NOW + asked.requirements.maximum_silence
+    assert min(one.due_at for one in answer.consequences) == silent
 
 
 def test_what_a_device_could_say_has_a_day_to_be_said() -> None:
