@@ -33,13 +33,13 @@ def serve(loaded: Settings) -> None:
     The code is loaded here, while the data folder may still be prepared, and before the worker is
     forked: both share its memory, and a worker that died is replaced quickly.
     """
-    _check_port(loaded)
     _load()
     wait_for_start()
     certificate, key = (loaded.home / "keys" / f"console.{end}" for end in ("pem", "key"))
     for path in (certificate, key):
         if not path.exists():
             raise ConfigurationError(f"{path} is missing; `sekisho set-up` issues it.")
+    _check_port(loaded)
     _check(loaded)
     os.environ[PARENT] = str(os.getpid())
     Granian(

@@ -272,7 +272,7 @@ def test_many_old_entries_go_in_several_steps(
 
     work.purge(context, {}, said.append)
 
-    assert said == ["4 entries forgotten.", "8 entries forgotten.", "10 entries forgotten."]
+    assert said == [f"{gone} entries are forgotten." for gone in (4, 8, 10)]
     with context.database.reading() as session:
         assert [one.seq for one in queries.list_entries(session)] == [15, 14, 13, 12, 11]
     assert _problems(context) == []
