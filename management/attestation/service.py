@@ -51,7 +51,8 @@ def take_enrolment(
             return
     if not request.attestation:
         if row is not None:
-            row.key_thumbprint = ""
+            row.key_thumbprint, row.next_thumbprint, row.answered_at = "", "", now
+            _fail(session, device, "it enrolled without proving its key", now)
         return
     challenge = enrolment_challenge(request.enrolment_key, request.enrolment_id)
     try:

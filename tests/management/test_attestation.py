@@ -13,6 +13,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from joserfc.jwk import ECKey
 from sqlalchemy.orm import Session
 
 from agents.simulator.attesting import Hardware, attest, describe, ensure_root
@@ -302,6 +303,31 @@ class ProvingPhone(Phone):
             challenge=challenge, chain=attest(self.hardware, fresh, raw, "15", "2026-09-05")
         )
 
+    def renewal(self, fresh: ECKey, box: ECKey, attested: bool = True) -> Renewal:
+        renewal_id = uuid4()
+        token = KeyProof(
+            device_id=self.device_id,
+            renewal_id=renewal_id,
+            former_thumbprint=keys.thumbprint(self.signing_key),
+            signing_key=keys.public_jwk(fresh),
+            encryption_key=keys.public_jwk(box),
+        )
+        challenge = renewal_challenge(self.device_id, renewal_id)
+        chain = attest(self.hardware, keys.raw_public(fresh), challenge, "15", "2026-09-05")
+        return Renewal(
+            renewal_id=renewal_id,
+            proof=envelope.sign(codec.write(token), envelope.RENEWAL, fresh),
+            attestation=chain if attested else (),
+        )
+
+    def renew(self, attested: bool = True) -> None:
+        """Ask for new keys and use them from the next report on."""
+        fresh, box = keys.new_key(), keys.new_key()
+        self.office.take(self.report(self.renewal(fresh, box, attested)))
+        self.signing_key = fresh
+        self.office.take(self.report(Digest()))
+        self.encryption_key = box
+
 
 def attested(read: Session, phone: Phone) -> dict[str, Any]:
     read.rollback()
@@ -360,6 +386,33 @@ def test_a_device_without_hardware_is_unknown_and_never_asked(desk: Office, read
     assert FactKind.ATTESTATION not in get_facts(read, phone.device_id)
     assert Rule.ATTESTED in broken(read, phone)
     assert read.get(DeviceAttestation, phone.device_id) is None
+
+
+def test_a_device_that_comes_back_with_an_unproved_key_has_failed(
+    desk: Office, read: Session, hardware: Hardware
+) -> None:
+    """Else the proof of a key that it uses no longer would stand for ever."""
+    phone = ProvingPhone(desk).prove_and_enrol(hardware)
+    desk.take(phone.report(phone.good()))
+    phone.renew(attested=False)
+    assert attested(read, phone)["passed"] is True
+
+    phone.enrolment_id = uuid4()
+    phone.enrol()
+
+    assert attested(read, phone)["because"] == "it enrolled without proving its key"
+    assert Rule.ATTESTED in broken(read, phone)
+
+
+def test_a_device_that_comes_back_with_its_proved_key_keeps_its_proof(
+    desk: Office, read: Session, hardware: Hardware
+) -> None:
+    phone = ProvingPhone(desk).prove_and_enrol(hardware)
+
+    phone.enrolment_id = uuid4()
+    phone.enrol()
+
+    assert attested(read, phone)["passed"] is True
 
 
 def test_it_is_asked_anew_after_a_week_and_answers_with_a_fresh_key(
@@ -467,25 +520,8 @@ def test_renewed_keys_are_proved_too_or_later_proofs_do_not_count(
     desk: Office, read: Session, hardware: Hardware, proved: bool
 ) -> None:
     phone = ProvingPhone(desk).prove_and_enrol(hardware)
-    fresh, box, renewal_id = keys.new_key(), keys.new_key(), uuid4()
-    token = KeyProof(
-        device_id=phone.device_id,
-        renewal_id=renewal_id,
-        former_thumbprint=keys.thumbprint(phone.signing_key),
-        signing_key=keys.public_jwk(fresh),
-        encryption_key=keys.public_jwk(box),
-    )
-    challenge = renewal_challenge(phone.device_id, renewal_id)
-    chain = attest(hardware, keys.raw_public(fresh), challenge, "15", "2026-09-05")
-    renewal = Renewal(
-        renewal_id=renewal_id,
-        proof=envelope.sign(codec.write(token), envelope.RENEWAL, fresh),
-        attestation=chain if proved else (),
-    )
-    desk.take(phone.report(phone.good(), renewal))
-    phone.signing_key = fresh
-    desk.take(phone.report(Digest()))
-    phone.encryption_key = box
+    desk.take(phone.report(phone.good()))
+    phone.renew(proved)
     later = utc_now() + timedelta(days=8)
     desk.take(phone.report(Digest()), now=later)
     asked = phone.opened(desk.waiting(phone.device_id)[-1]).body
