@@ -206,10 +206,15 @@ def new_app(
 
 
 def new_runner(app: web.Application) -> web.AppRunner:
-    """Return what serves *app*; whoever hangs up ends what was done for them."""
+    """Return what serves *app*; whoever hangs up ends what was done for them.
+
+    Messages stay packed as they came: unpacked they would no longer have the length that their head
+    declares, and what follows it would be read as another request.
+    """
     return web.AppRunner(
         app,
         access_log=None,
+        auto_decompress=False,
         handler_cancellation=True,
         shutdown_timeout=STOP_SECONDS,
         max_headers=MOST_HEADERS,

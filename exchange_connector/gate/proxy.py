@@ -71,6 +71,8 @@ class _Way:
     """None: a question that concerns no phone."""
     body: AsyncIterator[bytes] | None = None
     too_large: bool = False
+    sent: bool = False
+    """The whole message was handed on."""
     answered: bool = False
     """The phone has the head of an answer already."""
 
@@ -189,6 +191,7 @@ class Proxy:
             allow_redirects=False,
         ) as answer:
             self._counters.server_problem = ""
+            _give_up_unfinished(answer, way)
             if way.asker is not None and answer.status in LET_IN:
                 self.note(request, way.asker)
             response = web.StreamResponse(status=answer.status, reason=answer.reason)
@@ -209,7 +212,10 @@ class Proxy:
         return kept
 
     async def _body(self, request: web.Request, way: "_Way") -> AsyncIterator[bytes]:
-        """Hand the message on as it comes; it breaks off above the limit."""
+        """Hand the message on as it comes; it breaks off above the limit.
+
+        A message of another length than its head declares must never look complete.
+        """
         size = 0
         async for chunk in request.content.iter_any():
             size += len(chunk)
@@ -217,6 +223,9 @@ class Proxy:
                 way.too_large = True
                 raise ConnectionAbortedError("The message is too large.")
             yield chunk
+        if request.content_length not in (None, size):
+            raise ConnectionAbortedError("The message has another length than it declares.")
+        way.sent = True
 
     def _break_off(
         self, request: web.Request, way: "_Way", instead: web.Response
@@ -248,6 +257,16 @@ def sign_in() -> web.Response:
 def later() -> web.Response:
     """Return the answer to a phone that shall come again in a while."""
     return web.Response(status=503, headers={"Retry-After": LATER_SECONDS})
+
+
+def _give_up_unfinished(answer: aiohttp.ClientResponse, way: _Way) -> None:
+    """Let the connection end with this answer where the server gave it before the whole message.
+
+    What it did not read of the message it would take for the next request.
+    """
+    connection = answer.connection
+    if way.body is not None and not way.sent and connection and connection.protocol:
+        connection.protocol.force_close()
 
 
 def _without_hops(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
