@@ -28,7 +28,7 @@ from management.devices.rules import ATTESTATION, Fact, FactKind
 from management.devices.service import record_facts
 from management.relays.service import send_order
 from management.settings import Settings
-from runtime.errors import ConfigurationError
+from runtime.errors import ConfigurationError, UnavailableError
 
 log = logging.getLogger(__name__)
 PATIENCE = timedelta(days=3)
@@ -43,6 +43,7 @@ def take_enrolment(
     """Keep what the hardware says of the key with which a device enrols.
 
     A key is attested once, when it is made: a device that comes back with it keeps its proof.
+    UnavailableError when a file of this server cannot be read: then the request comes again.
     """
     row = session.get(DeviceAttestation, device.id)
     if row is not None:
@@ -55,11 +56,7 @@ def take_enrolment(
             _fail(session, device, "it enrolled without proving its key", now)
         return
     challenge = enrolment_challenge(request.enrolment_key, request.enrolment_id)
-    try:
-        proof, because = _proved(settings, request.attestation, challenge, now)
-    except ConfigurationError as error:
-        log.error(str(error))
-        proof, because = None, f"this server cannot check it: {error}"
+    proof, because = _proved_now(settings, request.attestation, challenge, now)
     if proof is not None and not _is_own(device, proof.key):
         proof, because = None, "the attested key is not the one that the device signs with"
     row = row or DeviceAttestation(device_id=device.id)
@@ -110,16 +107,17 @@ def ask_if_due(session: Session, context: Context, device: Device, now: datetime
 def take_renewal(
     session: Session, settings: Settings, device: Device, said: Renewal, now: datetime
 ) -> None:
-    """Note that hardware vouches for the key of a renewal too, so that proofs go on with it."""
+    """Note that hardware vouches for the key of a renewal too, so that proofs go on with it.
+
+    UnavailableError when a file of this server cannot be read: then the report comes again.
+    """
     row, fresh = session.get(DeviceAttestation, device.id), device.renewal.get("signing_key")
     if row is None or not row.key_thumbprint or fresh is None:
         return
+    if _thumbprint(device) == row.next_thumbprint:  # of the renewal before this one
+        row.key_thumbprint = row.next_thumbprint
     challenge = renewal_challenge(device.id, said.renewal_id)
-    try:
-        proof, because = _proved(settings, said.attestation, challenge, now)
-    except ConfigurationError as error:
-        log.error(str(error))
-        return
+    proof, because = _proved_now(settings, said.attestation, challenge, now)
     if proof is not None and proof.key == keys.read_raw_public(fresh):
         row.next_thumbprint = keys.thumbprint(keys.read_public(fresh))
         _record(session, device, proof, because, now)
@@ -157,6 +155,16 @@ def _proved(
     except UnprovedError as error:
         return None, str(error)
     return proof, failing(proof.described)
+
+
+def _proved_now(
+    settings: Settings, chain: Sequence[str], challenge: bytes, now: datetime
+) -> tuple[Proof | None, str]:
+    """Check a chain that is sent only once, so that it must not be lost by our own fault."""
+    try:
+        return _proved(settings, chain, challenge, now)
+    except ConfigurationError as error:
+        raise UnavailableError(str(error)) from None
 
 
 def _record(

@@ -1,6 +1,8 @@
 """Reads whose attestation counts: roots of the administrator's own, and what was revoked."""
 
 import json
+import logging
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,21 +14,40 @@ from runtime.errors import ConfigurationError
 
 STATUS_NAME = "attestation-status.json"
 MOST_BYTES = 32 * 1024 * 1024
+Reader = Callable[[Path, tuple[int, int]], frozenset[str]]
+log = logging.getLogger(__name__)
+_LAST: dict[tuple[Reader, Path], frozenset[str]] = {}
+"""What each file said when it was read last."""
 
 
 def anchors(settings: Settings) -> Anchors:
-    """Return what counts now; ConfigurationError names a file that cannot be read."""
+    """Return what counts now.
+
+    A file that was spoilt meanwhile counts as it was read last; ConfigurationError names one that
+    this process could never read.
+    """
     roots = Path(settings.attestation_roots) if settings.attestation_roots else None
     status = Path(settings.attestation_status or settings.home / STATUS_NAME)
+    counting = GOOGLE_ROOTS | (_latest(_roots, roots) if roots else frozenset())
     if not settings.attestation_status and not status.exists():
-        return Anchors(GOOGLE_ROOTS | _roots(roots, _stamp(roots)))
-    return Anchors(GOOGLE_ROOTS | _roots(roots, _stamp(roots)), _revoked(status, _stamp(status)))
+        return Anchors(counting)
+    return Anchors(counting, _latest(_revoked, status))
 
 
-def _stamp(path: Path | None) -> tuple[int, int]:
+def _latest(read: Reader, path: Path) -> frozenset[str]:
+    try:
+        found = read(path, _stamp(path))
+    except ConfigurationError as error:
+        if (read, path) not in _LAST:
+            raise
+        log.error("%s What it said before counts until it is mended.", error)
+        return _LAST[read, path]
+    _LAST[read, path] = found
+    return found
+
+
+def _stamp(path: Path) -> tuple[int, int]:
     """Return what changes with the file, so that it is read once."""
-    if path is None:
-        return 0, 0
     try:
         found = path.stat()
     except OSError as error:
@@ -35,9 +56,7 @@ def _stamp(path: Path | None) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=8)
-def _roots(path: Path | None, stamp: tuple[int, int]) -> frozenset[str]:
-    if path is None:
-        return frozenset()
+def _roots(path: Path, stamp: tuple[int, int]) -> frozenset[str]:
     try:
         found = x509.load_pem_x509_certificates(_read(path, stamp))
         return frozenset(map(fingerprint, found))

@@ -36,6 +36,7 @@ from contracts.attestation import (
     enrolment_challenge,
     renewal_challenge,
 )
+from contracts.link import Inbound
 from management.attestation.models import DeviceAttestation
 from management.attestation.rules import (
     GOOGLE_ROOTS,
@@ -57,7 +58,7 @@ from management.devices.rules import FactKind
 from management.policies.rules import Requirements
 from management.policies.service import change_policy
 from runtime.clock import utc_now
-from runtime.errors import ConfigurationError
+from runtime.errors import ConfigurationError, UnavailableError
 from tests.management.phones import Office, Phone, office
 
 QUESTION = b"q" * 32
@@ -245,6 +246,16 @@ def test_a_broken_list_of_revoked_keys_is_named(context: Context, text: str) -> 
         anchors(context.settings)
 
 
+def test_a_list_that_is_spoilt_later_counts_as_it_was_read_last(context: Context) -> None:
+    status = context.settings.home / "attestation-status.json"
+    status.write_text('{"entries": {"abcd": {}}}')
+    assert anchors(context.settings).revoked == {"abcd"}
+    status.write_text("half a li")
+    assert anchors(context.settings).revoked == {"abcd"}
+    status.write_text('{"entries": {}}')
+    assert anchors(context.settings).revoked == frozenset()
+
+
 # --- devices ---
 
 
@@ -271,7 +282,7 @@ class ProvingPhone(Phone):
 
     hardware: Hardware
 
-    def prove_and_enrol(self, hardware: Hardware, key: Any = None) -> "ProvingPhone":
+    def proving_request(self, hardware: Hardware, key: Any = None) -> Inbound:
         self.hardware = hardware
         code = self.office.invite()
         challenge = enrolment_challenge(code, self.enrolment_id)
@@ -287,7 +298,12 @@ class ProvingPhone(Phone):
             attestation=attest(hardware, attested, challenge, "15", "2026-09-05"),
         )
         sealed = self.seal(codec.write(request), envelope.ENROLMENT)
-        self.office.take(self.office.inbound_item("enrolment", self.enrolment_id, sealed))
+        return self.office.inbound_item("enrolment", self.enrolment_id, sealed)
+
+    def prove_and_enrol(
+        self, hardware: Hardware, key: Any = None, request: Inbound | None = None
+    ) -> "ProvingPhone":
+        self.office.take(request or self.proving_request(hardware, key))
         body = self.answer().body
         self.device_id, self.policy, self.ack = body.device_id, body.policy, 1  # type: ignore[union-attr]
         return self
@@ -505,6 +521,33 @@ def test_a_server_that_cannot_read_its_list_blames_no_device(
     assert len(phone.questions()) == 2
 
 
+def test_an_enrolment_and_a_renewal_wait_until_the_server_can_check_them(
+    desk: Office, read: Session, hardware: Hardware
+) -> None:
+    """A chain comes only once: who was refused by our own fault could never prove its key."""
+    status = desk.context.settings.home / "attestation-status.json"
+    status.write_text("broken")
+    phone = ProvingPhone(desk)
+    request = phone.proving_request(hardware)
+    with pytest.raises(UnavailableError, match="no list of revoked"):
+        desk.take(request)
+    status.unlink()
+    phone.prove_and_enrol(hardware, request=request)
+    desk.take(phone.report(phone.good()))
+
+    status.write_text("broken")
+    fresh = keys.new_key()
+    report = phone.report(phone.renewal(fresh, keys.new_key()))
+    with pytest.raises(UnavailableError, match="no list of revoked"):
+        desk.take(report)
+    status.unlink()
+    desk.take(report)
+
+    assert attested(read, phone)["passed"] is True
+    row = read.get_one(DeviceAttestation, phone.device_id)
+    assert row.next_thumbprint == keys.thumbprint(fresh)
+
+
 def test_a_posture_says_nothing_of_the_hardware(
     desk: Office, read: Session, hardware: Hardware
 ) -> None:
@@ -530,3 +573,24 @@ def test_renewed_keys_are_proved_too_or_later_proofs_do_not_count(
     desk.take(phone.report(phone.answers(asked.challenge)), now=later)
 
     assert attested(read, phone)["passed"] is proved
+
+
+@pytest.mark.parametrize("answers_between", [True, False], ids=["asked between", "not asked"])
+def test_a_proof_goes_on_through_many_renewals(
+    desk: Office, read: Session, hardware: Hardware, answers_between: bool
+) -> None:
+    """An answer while the first renewal's key signs and the second's waits counts too."""
+    phone = ProvingPhone(desk).prove_and_enrol(hardware)
+    desk.take(phone.report(phone.good()))
+    phone.renew()
+    later = utc_now() + timedelta(days=8)
+    desk.take(phone.report(Digest()), now=later)
+    asked = phone.opened(desk.waiting(phone.device_id)[-1]).body
+    assert isinstance(asked, AskAttestation)
+    fresh, box = keys.new_key(), keys.new_key()
+    desk.take(phone.report(phone.renewal(fresh, box)), now=later)
+    if not answers_between:
+        phone.signing_key = fresh
+    desk.take(phone.report(phone.answers(asked.challenge)), now=later)
+
+    assert attested(read, phone) == {"passed": True, "because": ""}
