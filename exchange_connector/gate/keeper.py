@@ -30,6 +30,28 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
+class Guards:
+    """What makes somebody suspicious about whom nothing was decided.
+
+    User and DeviceId are claims: a server may know a user by several names, and a phone may say
+    another DeviceId than yesterday.
+    """
+
+    blocked_phones: frozenset[str] = frozenset()
+    """DeviceIds, in small letters, that are blocked for at least one user."""
+    certificates: frozenset[str] = frozenset()
+    """Serial numbers of certificates that belong to phones about which something was decided."""
+
+    @classmethod
+    def of(cls, decided: "Mapping[Key, Decided]") -> "Guards":
+        """Return what follows from these decisions."""
+        return cls(
+            frozenset(device for (_, device), one in decided.items() if not one.allowed),
+            frozenset(one.certificate for one in decided.values() if one.certificate),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks: the phone, and the serial number of the certificate it showed."""
 
@@ -57,6 +79,7 @@ class Keeper:
     most_open: int = 20_000
     most_open_per_phone: int = 16
     decided: Mapping[Key, Decided] = field(default_factory=dict)
+    guards: Guards = field(default_factory=Guards)
     changes: int = 0
     """How often decisions were replaced."""
     cut: int = 0
@@ -74,11 +97,29 @@ class Keeper:
         found = self.decided.get(caller.key)
         if self.asks_certificates and not _fits(caller.certificate, found):
             return False
-        return self.default == "allow" if found is None else found.allowed
+        if found is None:
+            return self.default == "allow" and not self._is_disguised(caller)
+        return found.allowed
 
-    def replace(self, decided: Mapping[Key, Decided], default: DefaultAccess) -> int:
-        """Decide anew, and end what may pass no longer; return how many requests that were."""
+    def _is_disguised(self, caller: Caller) -> bool:
+        """Tell whether an unknown caller looks like a known phone under another name."""
+        _, device = caller.key
+        return (
+            device in self.guards.blocked_phones or caller.certificate in self.guards.certificates
+        )
+
+    def replace(
+        self,
+        decided: Mapping[Key, Decided],
+        default: DefaultAccess,
+        guards: Guards | None = None,
+    ) -> int:
+        """Decide anew, and end what may pass no longer; return how many requests that were.
+
+        *guards* are those of these decisions where nothing else is said.
+        """
         self.decided, self.default = decided, default
+        self.guards = Guards.of(decided) if guards is None else guards
         self.changes += 1
         ended = [
             visit

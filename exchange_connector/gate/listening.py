@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from contracts.connector import BATCH, Wanted, WantedAccess
 from exchange_connector.gate.identity import Key, canonical_user, key_of
-from exchange_connector.gate.keeper import Decided, DefaultAccess, Keeper
+from exchange_connector.gate.keeper import Decided, DefaultAccess, Guards, Keeper
 from exchange_connector.gate.store import Store
 from exchange_connector.loop import log_as_told
 from exchange_connector.management_client import ManagementClient
@@ -37,6 +37,7 @@ class Rules:
 
     decided: Mapping[Key, Decided]
     default: DefaultAccess
+    guards: Guards
     because: str = ""
     """Why less holds than management wants, or nothing new does."""
 
@@ -53,7 +54,9 @@ def rules(found: Wishes, default: DefaultAccess, mail_domain: str) -> Rules:
         )
         for (mailbox, device_id), one in found.by_pair.items()
     }
-    return Rules(decided, "allow" if opened else default, found.because)
+    if opened:
+        return Rules(decided, "allow", Guards(), found.because)
+    return Rules(decided, default, Guards.of(decided), found.because)
 
 
 @dataclass(slots=True)
@@ -149,7 +152,7 @@ class Listener:
 
     def _replace(self, fresh: Rules) -> None:
         async def decide() -> int:
-            return self.keeper.replace(fresh.decided, fresh.default)
+            return self.keeper.replace(fresh.decided, fresh.default, fresh.guards)
 
         cut = asyncio.run_coroutine_threadsafe(decide(), self.loop).result(60)
         if fresh.because != (self.holds.because if self.holds else ""):

@@ -68,8 +68,16 @@ def test_another_phone_and_another_user_go_on(gate: GateBed) -> None:
     gate.decide(ada__PHONE1=False)
 
     assert gate.ask("Sync", "PHONE2").content == b"mail"
-    assert gate.ask("Sync", "PHONE1", "bob").content == b"mail"
+    assert gate.ask("Sync", "PHONE2", "bob").content == b"mail"
     assert gate.ask("Sync", "phone1", version="12.1").status_code == 403
+
+
+def test_a_blocked_phone_does_not_pass_under_another_name_of_its_user(gate: GateBed) -> None:
+    gate.decide(ada__PHONE1=False, ada__PHONE2=True)
+    assert gate.ask("Sync", "phone1", "bob", version="12.1").status_code == 403
+    assert gate.ask("Sync", "PHONE2", "bob").content == b"mail"
+    gate.decide(ada__PHONE1=False, bob__PHONE1=True)
+    assert gate.ask("Sync", "PHONE1", "bob").content == b"mail"
 
 
 def test_a_waiting_request_is_cut_when_the_decision_changes(gate: GateBed) -> None:
@@ -264,7 +272,10 @@ def test_with_certificates_only_the_right_one_passes(tmp_path: Path) -> None:
         for shown, status in ((one, 200), (other, 403), ("rubbish", 403)):
             answer = gate.ask("Sync", version="12.1", headers={"X-Client-Cert": quote(shown)})
             assert answer.status_code == status
-        assert gate.ask("Sync", "NEW", headers={"X-Client-Cert": quote(other)}).status_code == 200
+        for shown, status in ((one, 403), (other, 200)):
+            headers = {"X-Client-Cert": quote(shown)}
+            answer = gate.ask("Sync", "NEW", version="12.1", headers=headers)
+            assert answer.status_code == status
         assert all("x-client-cert" not in seen for seen in gate.server.headers)
         assert len(gate.server.asked) == 2
 

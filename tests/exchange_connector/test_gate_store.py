@@ -93,6 +93,8 @@ def test_opened_by_silence_or_undone_also_the_unknown_pass() -> None:
     opened = rules(wishes(silent, heard, False, NOW), "block", "")
     assert opened.default == "allow"
     assert {key: one.allowed for key, one in opened.decided.items()} == {("ada", "b"): True}
+    assert not opened.guards.blocked_phones
+    assert rules(wishes(silent, NOW, False, NOW), "allow", "").guards.blocked_phones == {"a"}
     assert rules(wishes(silent, NOW, True, NOW), "block", "").decided == {}
     assert rules(wishes(silent, NOW, False, NOW), "block", "").default == "block"
     paused = Wishes({}, stopped=True, because="Paused.")
