@@ -26,12 +26,13 @@ http {{
   }}
 }}
 """
-INLINE = "location /Microsoft-Server-ActiveSync {{ proxy_pass http://127.0.0.1:{gate}; }}"
+PATHS = "~* ^/(SOGo/)?Microsoft-Server-ActiveSync"
+INLINE = "location {paths} {{ proxy_pass http://127.0.0.1:{gate}; }}"
 ASKING = """
-    location /Microsoft-Server-ActiveSync {{
+    location {paths} {{
       auth_request /decide;
       error_page 403 = @refused;
-      proxy_pass {server};
+      proxy_pass {server}$is_args$args;
     }}
     location = /decide {{
       internal; proxy_pass http://127.0.0.1:{gate};
@@ -56,7 +57,7 @@ def running(
     for name, text in zip(("front.pem", "front.key"), certificate, strict=True):
         (folder / name).write_text(text)
     (port,) = free_ports(1)
-    locations = (ASKING if server else INLINE).format(gate=gate, server=server)
+    locations = (ASKING if server else INLINE).format(paths=PATHS, gate=gate, server=server)
     configuration = folder / "nginx.conf"
     configuration.write_text(CONFIGURATION.format(folder=folder, port=port, locations=locations))
     words = [program, "-c", str(configuration), "-p", str(folder)]
