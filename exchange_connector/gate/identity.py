@@ -11,7 +11,6 @@ import base64
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import lru_cache
 from urllib.parse import parse_qsl, quote, unquote
 
 from exchange_connector.gate.commands import COMMAND_CODES, COMMANDS
@@ -20,7 +19,8 @@ from runtime.errors import MalformedMessageError, UnauthenticatedError
 Key = tuple[str, str]
 """(user, DeviceId in small letters): what decisions are kept for."""
 LONGEST_QUERY = 4096
-LONGEST_NAME_BYTES = 1000
+LONGEST_NAME_BYTES = 255
+"""Of a user, as said and in the one spelling: normalised text may be eighteen times longer."""
 MOST_PARAMETERS = 16
 LONGEST_DEVICE_ID = 64
 _NAME = re.compile(r"[A-Za-z]{1,32}")
@@ -165,16 +165,20 @@ def read_user(authorization: str | None, mail_domain: str = "") -> str:
         if len(name) > LONGEST_NAME_BYTES:
             raise ValueError("too long")
         user = canonical_user(name.decode("utf-8"), mail_domain)
+        if len(user.encode()) > LONGEST_NAME_BYTES:
+            raise ValueError("too long")
     except ValueError:
         raise UnreadableError("The credentials cannot be read.") from None
-    if not colon or not 1 <= len(user) <= 255 or not user.isprintable():
+    if not colon or not user or not user.isprintable():
         raise UnreadableError("The credentials name nobody.")
     return user
 
 
-@lru_cache(100_000)
 def canonical_user(name: str, mail_domain: str = "") -> str:
-    """Return *name* in the one spelling that decisions are kept for."""
+    """Return *name* in the one spelling that decisions are kept for.
+
+    Nothing is remembered: anybody can send any number of names before a password is looked at.
+    """
     plain = unicodedata.normalize("NFKC", name).strip().casefold()
     plain = plain.rpartition("\\")[2]
     if plain and mail_domain and "@" not in plain:

@@ -122,7 +122,7 @@ def test_a_device_id_of_bytes_is_hexadecimal() -> None:
 def test_a_user_is_one_in_every_spelling(name: str, spelling: str) -> None:
     said = base64.b64encode(f"{spelling.format(name)}:pass:word".encode()).decode()
     plain = canonical_user(name)
-    if not plain.isprintable():
+    if not plain.isprintable() or len(plain.encode()) > 200:
         return
     assert read_user(f"Basic {said}", "example.com") == f"{plain}@example.com"
     assert canonical_user(plain) == plain
@@ -139,7 +139,7 @@ def test_any_credentials_name_somebody_or_are_refused(header: str) -> None:
 
 
 def test_a_name_without_end_is_refused() -> None:
-    for name in ("a" * 300, "a" * 5000):
+    for name in ("a" * 256, "a" * 5000, "\ufdfa" * 50):
         with pytest.raises(UnreadableError):
             read_user("Basic " + base64.b64encode(f"{name}:x".encode()).decode())
 
