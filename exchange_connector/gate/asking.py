@@ -4,39 +4,22 @@ nginx itself forwards what may pass, so nothing here can end a request that is u
 that waits for new mail still delivers it after a block. The inline proxy has no such gap.
 """
 
-import asyncio
-import logging
-
-import aiohttp
 from aiohttp import web
 
-from exchange_connector.gate.identity import Key, UnreadableError
+from exchange_connector.gate.identity import UnreadableError
 from exchange_connector.gate.keeper import Keeper
 from exchange_connector.gate.phones import Phones
 from exchange_connector.gate.proxy import Asker, Proxy, later, sign_in
 from runtime.errors import UnauthenticatedError
-
-log = logging.getLogger(__name__)
-
-MOST_LEARNING = 16
-"""Phones whose user the mail server is asked about at the same time."""
 
 
 class Asking:
     """Answers nginx."""
 
     def __init__(
-        self,
-        proxy: Proxy,
-        server: str,
-        http: aiohttp.ClientSession,
-        keeper: Keeper,
-        phones: Phones,
-        trusted: frozenset[str],
+        self, proxy: Proxy, keeper: Keeper, phones: Phones, trusted: frozenset[str]
     ) -> None:
-        self._proxy, self._server, self._http = proxy, server, http
-        self._keeper, self._phones, self._trusted = keeper, phones, trusted
-        self._learning: dict[Key, asyncio.Task[None]] = {}
+        self._proxy, self._keeper, self._phones, self._trusted = proxy, keeper, phones, trusted
 
     async def decide(self, request: web.Request) -> web.Response:
         """Answer 204 to let pass, 403 to have `answer` asked, 401 to have the phone sign in."""
@@ -51,6 +34,7 @@ class Asking:
         except UnreadableError:
             return web.Response(status=403)
         if not self._keeper.may_pass(asker.caller):
+            self._proxy.learn_undecided(request, asker)
             return web.Response(status=403)
         self._learn(request, asker)
         return web.Response(status=204)
@@ -70,19 +54,7 @@ class Asking:
 
     def _learn(self, request: web.Request, asker: Asker) -> None:
         """Note a phone; one that is new only once the mail server knows its user."""
-        key = asker.caller.key
-        if self._phones.knows(key):
+        if self._phones.knows(asker.caller.key):
             self._proxy.note(request, asker)
-        elif key not in self._learning and len(self._learning) < MOST_LEARNING:
-            task = asyncio.create_task(self._try_user(request, asker))
-            self._learning[key] = task
-            task.add_done_callback(lambda _: self._learning.pop(key, None))
-
-    async def _try_user(self, request: web.Request, asker: Asker) -> None:
-        said = {"Authorization": request.headers["Authorization"]}
-        try:
-            async with self._http.options(self._server, headers=said) as answer:
-                if answer.status == 200:
-                    self._proxy.note(request, asker)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            log.info("The mail server could not be asked about a new phone: %s", error)
+        else:
+            self._proxy.learner.learn(asker.user, asker.asked, request.headers)

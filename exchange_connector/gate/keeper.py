@@ -101,6 +101,11 @@ class Keeper:
             return self.default == "allow" and not self._is_disguised(caller)
         return found.allowed
 
+    def is_undecided(self, caller: Caller) -> bool:
+        """Tell whether this caller is refused only for want of a decision, if it is refused."""
+        shows_enough = caller.certificate is not None or not self.asks_certificates
+        return caller.key not in self.decided and shows_enough
+
     def _is_disguised(self, caller: Caller) -> bool:
         """Tell whether an unknown caller looks like a known phone under another name."""
         _, device = caller.key

@@ -1,4 +1,4 @@
-"""The phones that the mail server let in: noted in the event loop, taken by a reporting thread."""
+"""The phones whose user the mail server knows: noted in the event loop, taken by a thread."""
 
 import logging
 from collections.abc import Iterable
@@ -26,11 +26,11 @@ class Phones:
         self._told_full = False
 
     def knows(self, key: Key) -> bool:
-        """Tell whether the mail server let this phone in before."""
+        """Tell whether this phone was noted before."""
         return key in self._known
 
     def note(self, user: str, asked: Asked, user_agent: str, now: datetime) -> None:
-        """Note that the mail server let this phone in."""
+        """Note that the mail server knows the user of this phone."""
         key = key_of(user, asked.device_id)
         with self._lock:
             before = self._known.get(key)
@@ -50,9 +50,7 @@ class Phones:
             )
             self._known[key] = self._fresh[key] = found
         if before is None:
-            log.info(
-                "A new phone fetches mail.", extra={"user": user, "device_id": asked.device_id}
-            )
+            log.info("A new phone came.", extra={"user": user, "device_id": asked.device_id})
 
     def _tell_full(self) -> None:
         if not self._told_full:

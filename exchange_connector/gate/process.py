@@ -106,7 +106,7 @@ async def _serve(
         await asyncio.to_thread(listener.apply)  # what held before holds before anybody comes in
         async with open_client(settings, paired.exchange_ca) as http:
             proxy = Proxy(settings, paired.exchange_url, http, keeper, reporter.phones, counters)
-            runner = await _listen(settings, new_app(settings, proxy, paired.exchange_url, http))
+            runner = await _listen(settings, new_app(settings, proxy))
             workers = [
                 Worker("listener", listener.step, stopping),
                 Worker("reporter", reporter.step, stopping),
@@ -190,13 +190,11 @@ def open_client(settings: Settings, ca_file: str) -> aiohttp.ClientSession:
     )
 
 
-def new_app(
-    settings: Settings, proxy: Proxy, server: str, http: aiohttp.ClientSession
-) -> web.Application:
+def new_app(settings: Settings, proxy: Proxy) -> web.Application:
     """Return what answers the front proxy."""
     app = web.Application()
     if settings.auth_request:
-        asking = Asking(proxy, server, http, proxy.keeper, proxy.phones, settings.proxies())
+        asking = Asking(proxy, proxy.keeper, proxy.phones, settings.proxies())
         app.router.add_get("/decide", asking.decide)
         app.router.add_route("*", "/answer", asking.answer)
     else:

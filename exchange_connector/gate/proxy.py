@@ -25,6 +25,7 @@ from exchange_connector.gate.identity import (
     read_user,
 )
 from exchange_connector.gate.keeper import Caller, Keeper, TooBusyError, Visit
+from exchange_connector.gate.learning import Learner
 from exchange_connector.gate.phones import Phones
 from exchange_connector.gate.reporting import Counters
 from exchange_connector.gate.settings import Settings
@@ -91,6 +92,7 @@ class Proxy:
     ) -> None:
         self._settings, self._server, self._http = settings, server, http
         self.keeper, self.phones, self._counters = keeper, phones, counters
+        self.learner = Learner(server, http, phones)
         self._proxies = settings.proxies()
         self._certificate_header = settings.client_certificate_header
 
@@ -111,6 +113,7 @@ class Proxy:
             log.info("A request is refused: %s", error)
             return self._say("unreadable", web.Response(status=400))
         if not self.keeper.may_pass(asker.caller):
+            self.learn_undecided(request, asker)
             return self.refuse(asker)
         return await self._pass(request, asker)
 
@@ -142,6 +145,11 @@ class Proxy:
         """Note that the mail server let this phone in."""
         agent = request.headers.get("User-Agent", "")
         self.phones.note(asker.user, asker.asked, agent, utc_now())
+
+    def learn_undecided(self, request: web.Request, asker: Asker) -> None:
+        """Let management see a phone that is refused because nobody decided about it."""
+        if self.keeper.is_undecided(asker.caller):
+            self.learner.learn(asker.user, asker.asked, request.headers)
 
     async def _pass_options(self, request: web.Request) -> web.StreamResponse:
         """Ask the server what it speaks; who asks does not matter, and nothing else goes along."""

@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS phone (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phone:
-    """A phone that the mail server let in through this gate."""
+    """A phone that came to this gate, of a user that the mail server knows."""
 
     user: str
     device_id: str

@@ -184,7 +184,7 @@ def gate_bed(folder: Path, server: str = "", **settings: Any) -> Iterator[GateBe
             stop.append(http.close)
             keeper, phones = process.new_keeper(asked), Phones({})
             proxy = Proxy(asked, server_url, http, keeper, phones, Counters())
-            runner = process.new_runner(process.new_app(asked, proxy, server_url, http))
+            runner = process.new_runner(process.new_app(asked, proxy))
             stop.append(runner.cleanup)
             url = await _bind(runner)
             return GateBed(loop, mail, keeper, phones, url + PATH)

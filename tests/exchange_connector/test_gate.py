@@ -307,6 +307,10 @@ def test_with_default_block_only_what_management_allowed_passes(gate: Gate) -> N
     gate.start(SEKISHO_GATE_DEFAULT_ACCESS="block")
     assert not gate.is_blocked("ADA1")
     assert gate.is_blocked("STRANGE")
+    wait_until(is_known(gate.bed, "STRANGE"), 120)
+    assert gate.bed.partnership("STRANGE").access_state == "Blocked"
+    say(gate.bed, "STRANGE", "allow")
+    gate.wait_for_block("STRANGE", blocked=False)
 
 
 def test_pairing_needs_a_server_and_a_right_code(gate: Gate) -> None:

@@ -196,6 +196,21 @@ def test_only_phones_whose_user_the_server_knows_are_noted(gate: GateBed) -> Non
     )
 
 
+def test_a_phone_that_nobody_decided_about_is_refused_and_shown(tmp_path: Path) -> None:
+    with gate_bed(tmp_path, default_access="block") as gate:
+        for _ in range(3):
+            assert gate.ask("Sync", "NEW", version="12.1").status_code == 403
+        assert gate.ask("Sync", "NEW", "mallory", version="12.1").status_code == 403
+        wait_until(lambda: len(gate.server.asked) == 2, 60)
+        wait_until(lambda: len(gate.phones.all()) == 1, 60)
+        assert {method for method, _, _ in gate.server.asked} == {"OPTIONS"}
+        (phone,) = gate.phones.all()
+        assert (phone.user, phone.device_id, phone.user_agent) == ("ada", "NEW", "Apple-iPhone")
+        gate.decide(ada__OLD=False)
+        assert gate.ask("Sync", "OLD", version="12.1").status_code == 403
+        assert len(gate.server.asked) == 2
+
+
 def test_one_phone_cannot_take_all_places(tmp_path: Path) -> None:
     with (
         gate_bed(tmp_path, max_open_requests_per_phone=2, max_open_requests=3) as gate,
@@ -277,7 +292,7 @@ def test_with_certificates_only_the_right_one_passes(tmp_path: Path) -> None:
             answer = gate.ask("Sync", "NEW", version="12.1", headers=headers)
             assert answer.status_code == status
         assert all("x-client-cert" not in seen for seen in gate.server.headers)
-        assert len(gate.server.asked) == 2
+        assert [method for method, _, _ in gate.server.asked].count("POST") == 2
 
 
 def test_auth_request_decides_at_the_start_and_answers_in_its_place(tmp_path: Path) -> None:
