@@ -7,9 +7,11 @@ from uuid import UUID
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from sqlalchemy.orm import Session
 
 from management.access import Permission, requires, signed_in_name
 from management.audit.notes import note
+from management.limits import groups_of
 from management.policies import queries, removal, service
 from management.policies.catalogue.all import CATEGORIES, NAMES
 from management.policies.compliance_form import (
@@ -111,8 +113,8 @@ def show(policy_id: UUID) -> ResponseReturnValue:
         versions = queries.list_versions(session, policy_id)
         origins = queries.origins(session, versions[0])
         names = {row.id: row.name for row in queries.list_policies(session)}
-        children = queries.list_children(session, policy_id)
-        used_by = list(removal.uses(session, policy_id, utc_now()))
+        children, seen = queries.list_children(session, policy_id), queries.seen_policies(session)
+        used_by = _used_by(session, policy_id)
     asked = [read_requirements(row.requirements) for row in versions[: VERSIONS_SHOWN + 1]]
     return render_template(
         "policies/show.html",
@@ -122,12 +124,21 @@ def show(policy_id: UUID) -> ResponseReturnValue:
         parts=_parts(versions[0]),
         origins=origins,
         names=names,
-        children=children,
+        children=[one for one in children if seen is None or one.id in seen],
         used_by=used_by,
         history=_history(versions[: VERSIONS_SHOWN + 1], asked)[:VERSIONS_SHOWN],
         older=len(versions) - VERSIONS_SHOWN,
         forbiddable=FORBIDDABLE,
     )
+
+
+def _used_by(session: Session, policy_id: UUID) -> list[str] | None:
+    """Return what keeps the policy from being deleted; None for who is limited to groups: it
+    names and counts things of all groups, and they delete nothing.
+    """
+    if groups_of(session) is not None:
+        return None
+    return list(removal.uses(session, policy_id, utc_now()))
 
 
 @bp.get("/<uuid:policy_id>/edit")

@@ -33,6 +33,7 @@ from management.groups.service import change_group, create_group
 from management.listing import saved
 from management.mail_access.models import Connector, Partnership
 from management.policies import service as policies
+from management.policies.inheritance import Link
 from management.policies.rules import Requirements
 from management.relays import service as relays
 from management.returns.models import IdentityClaim
@@ -90,9 +91,21 @@ def fill(context: Context, seed: int, now: datetime) -> tuple[Half, Half]:
             for number in range(chance.randint(2, 5)):
                 _device(session, context, half, number, chance, connector.id, relay.id, now)
             _people(session, context, half, now)
+        _use_too(session, halves[0].policy, now)
         saved.save(session, "keeper", f"{FOREIGN} view", "", shared=True, now=now)
         rejudge(session, [one for half in halves for one in half.devices], now)
     return halves
+
+
+def _use_too(session: Session, shared: UUID, now: datetime) -> None:
+    """Let a foreign group and a foreign policy use a policy that the other half sees."""
+    beside = create_group(session, f"{FOREIGN} beside", ROOT_GROUP)
+    given = {"android": shared, "ios": shared}
+    change_group(session, beside.id, beside.name, ROOT_GROUP, given, "keeper", now)
+    policies.create_policy(
+        session, f"{FOREIGN} child", Requirements(), {}, "keeper", "test", now,
+        Link(parent_id=shared),
+    )  # fmt: skip
 
 
 def _groups(session: Session, half: Half, default: UUID, now: datetime) -> None:
