@@ -21,7 +21,8 @@ class Policy(Base):
     __tablename__ = "policy"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    name: Mapped[str] = mapped_column(Unicode(100), unique=True)
+    name: Mapped[str] = mapped_column(Unicode(120), unique=True)
+    """Up to 100 characters; `policies.removal` adds 19 to a deleted one's."""
     current_version: Mapped[int] = mapped_column(default=1)
     is_default: Mapped[bool] = mapped_column(default=False)
     is_trial: Mapped[bool] = mapped_column(default=False)

@@ -35,7 +35,7 @@ def delete_policy(session: Session, policy_id: UUID, by: str, now: datetime) -> 
         return policy
     if found := list(uses(session, policy_id, now)):
         raise RefusedError(f"{policy.name} is in use: {'; '.join(found)}. Give them another first.")
-    policy.name = policy.name[: 100 - len(_mark(policy_id))] + _mark(policy_id)
+    policy.name += _mark(policy_id)
     policy.deleted_at, policy.deleted_by = now, by
     session.flush()
     return policy

@@ -92,6 +92,18 @@ def test_a_deleted_policy_is_given_to_nobody_and_comes_back(
     assert owner.put(f"/api/v1/devices/{fleet.devices[0]}/policy", json=place).status_code == 200
 
 
+def test_a_long_name_comes_back_whole(context: Context, owner: ConsoleClient) -> None:
+    long = "x" * 100
+    with context.database.transaction("make a policy") as session:
+        made = create_policy(session, long, Requirements(), {}, "keeper", "test", utc_now()).id
+
+    gone = owner.post(f"/api/v1/policies/{made}/delete", json=WHY).get_json()
+    again = owner.post(f"/api/v1/policies/{made}/restore", json=WHY).get_json()
+
+    assert gone["name"] == f"{long} (deleted {made.hex[:8]})"
+    assert again["name"] == long
+
+
 def test_the_name_is_free_and_the_first_waits_until_it_is_again(
     context: Context, owner: ConsoleClient, strict: UUID
 ) -> None:
