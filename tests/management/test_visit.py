@@ -184,7 +184,7 @@ def test_a_changed_policy_reaches_the_phones_and_judges_them_anew(
 
     assert told == [
         *("2 devices are judged.", "3 devices are judged."),
-        *("2 devices are ordered.", "3 devices are ordered."),
+        *("2 devices are told of the policy.", "3 devices are told of the policy."),
     ]
     visit_all(site.context)
     site.meet(*phones)
