@@ -481,7 +481,7 @@ def upgrade() -> None:
     op.create_table(
         "policy",
         sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("name", sa.Unicode(length=100), nullable=False),
+        sa.Column("name", sa.Unicode(length=120), nullable=False),
         sa.Column("current_version", sa.Integer(), nullable=False),
         sa.Column("is_default", sa.Boolean(), nullable=False),
         sa.Column("is_trial", sa.Boolean(), nullable=False),
