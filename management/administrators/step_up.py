@@ -15,7 +15,7 @@ from management.access import Identity, signed_in
 from management.administrators import passkey_again, sessions, waiting
 from management.administrators.rules import FRESH
 from management.audit.service import record
-from management.web import context, reading, transaction, visitor_address
+from management.web import context, reading, visitor_address
 from runtime.clock import utc_now
 from runtime.errors import ForbiddenError, NotFoundError
 
@@ -79,7 +79,10 @@ def _require_no_wait(me: Identity) -> None:
 
 
 def _note_failure(me: Identity) -> None:
-    with transaction("note a wrong code") as session:
+    """Count a failure, in a transaction of its own: the request's is for what it asks for, and
+    notes that it is done (`management.api.idempotency`).
+    """
+    with context().database.transaction("note a wrong code") as session:
         told = waiting.note_failure(session, _attempt(me), utc_now())
         if told is not None:
             record(

@@ -11,6 +11,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from management.access import Role
+from management.administrators.models import Administrator, SignInFailure
 from management.api.models import ApiAnswer
 from management.api.operations import OPERATION, Operation
 from management.api.work import forget
@@ -119,6 +120,24 @@ def test_a_refused_request_may_be_tried_again_under_its_key(
     wrong = {**INVITE, "policy_id": str(uuid4())}
     assert owner.post("/api/v1/invitations", json=wrong, headers=key).status_code == 404
     assert owner.post("/api/v1/invitations", json=INVITE, headers=key).status_code == 201
+
+
+def test_a_wrong_code_does_not_use_up_the_key(owner: ConsoleClient, context: Context) -> None:
+    """Its failure is noted, but what was asked for is not done."""
+    key = {"Idempotency-Key": "one"}
+    draft = {"name": "Sales", "permissions": ["view"], "code": "000000"}
+    context.signer.begin_totp(whose(context, "program"), "program")
+    tries = [owner.post("/api/v1/roles", json=draft, headers=key) for _ in range(2)]
+
+    assert [one.status_code for one in tries] == [403, 403]
+    with context.database.reading() as session:
+        assert session.scalars(select(SignInFailure)).all() != []
+        assert session.scalars(select(ApiAnswer)).all() == []
+
+
+def whose(context: Context, name: str) -> UUID:
+    with context.database.reading() as session:
+        return session.scalars(select(Administrator.id).where(Administrator.name == name)).one()
 
 
 def test_keys_belong_to_who_sends_them(
