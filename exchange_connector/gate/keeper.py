@@ -146,25 +146,33 @@ class Keeper:
             visit.task.cancel()
 
     @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count a request under way of nobody in particular; TooBusyError above the limit."""
+        if self._count >= self.most_open:
+            raise TooBusyError("Too many requests are under way.")
+        self._count += 1
+        try:
+            yield
+        finally:
+            self._count -= 1
+
+    @contextmanager
     def passing(self, caller: Caller) -> Iterator[Visit]:
         """Count the present task as a request under way; TooBusyError above the limits."""
-        visits = self._open.setdefault(caller.key, set())
-        if self._count >= self.most_open or len(visits) >= self.most_open_per_phone:
-            if not visits:
-                del self._open[caller.key]
-            raise TooBusyError("Too many requests are under way.")
+        if len(self._open.get(caller.key, ())) >= self.most_open_per_phone:
+            raise TooBusyError("Too many requests of this phone are under way.")
         task = asyncio.current_task()
         assert task is not None
         visit = Visit(caller, task)
-        visits.add(visit)
-        self._count += 1
-        try:
-            yield visit
-        finally:
-            self._count -= 1
-            visits.discard(visit)
-            if not visits:
-                self._open.pop(caller.key, None)
+        with self.counted():
+            visits = self._open.setdefault(caller.key, set())
+            visits.add(visit)
+            try:
+                yield visit
+            finally:
+                visits.discard(visit)
+                if not visits:
+                    self._open.pop(caller.key, None)
 
 
 def _fits(shown: str | None, found: Decided | None) -> bool:

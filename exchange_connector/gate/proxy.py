@@ -6,7 +6,8 @@ A request is decided when it comes, and once more whenever a decision changes wh
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import aiohttp
@@ -35,6 +36,8 @@ from runtime.errors import UnauthenticatedError
 log = logging.getLogger(__name__)
 
 LATER_SECONDS = "60"
+BODY_SECONDS = 300.0
+"""So long a phone may take for its whole message: it holds a place before its password is known."""
 HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -51,7 +54,17 @@ HOP_BY_HOP = frozenset(
 )
 LET_IN = frozenset({*range(200, 300), 449})
 """Answers by which the mail server shows that it knows the user."""
+FAULTS = {"too_large": 413, "too_slow": 408, "broken": 400}
+"""What may be wrong with a message under way, and the HTTP status that says so."""
 REQUESTS = Counter("sekisho_gate_requests", "Requests, by what became of them.", ["outcome"])
+
+
+class _MessageError(ConnectionAbortedError):
+    """The phone's message cannot be handed on to its end."""
+
+
+class _PhoneGoneError(Exception):
+    """The phone takes no more of its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +84,8 @@ class _Way:
     asker: Asker | None = None
     """None: a question that concerns no phone."""
     body: AsyncIterator[bytes] | None = None
-    too_large: bool = False
+    fault: str = ""
+    """What is wrong with the message, of FAULTS."""
     sent: bool = False
     """The whole message was handed on."""
     answered: bool = False
@@ -155,9 +169,12 @@ class Proxy:
         """Ask the server what it speaks; who asks does not matter, and nothing else goes along."""
         way = _Way(self._server)
         try:
-            return await self._forward(request, way)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            return self._break_off(request, way, self._server_away(error))
+            with self.keeper.counted():
+                return await self._forward(request, way)
+        except TooBusyError:
+            return self._say("busy", later())
+        except (_PhoneGoneError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            return self._break_off(request, way, self._blame(way, error))
 
     async def _pass(self, request: web.Request, asker: Asker) -> web.StreamResponse:
         if (request.content_length or 0) > self._settings.max_body_bytes:
@@ -183,12 +200,8 @@ class Proxy:
             REQUESTS.labels("cut").inc()
             instead = later() if self.keeper.stopping else self.refuse(asker)
             return self._break_off(request, way, instead)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            if way.too_large:
-                instead = self._say("too_large", web.Response(status=413))
-            else:
-                instead = self._server_away(error)
-            return self._break_off(request, way, instead)
+        except (_PhoneGoneError, aiohttp.ClientError, OSError, TimeoutError) as error:
+            return self._break_off(request, way, self._blame(way, error))
 
     async def _forward(self, request: web.Request, way: "_Way") -> web.StreamResponse:
         async with self._http.request(
@@ -202,15 +215,23 @@ class Proxy:
             _give_up_unfinished(answer, way)
             if way.asker is not None and answer.status in LET_IN:
                 self.note(request, way.asker)
-            response = web.StreamResponse(status=answer.status, reason=answer.reason)
-            response.headers.extend(_without_hops(answer.headers))
-            way.answered = True
+            return await self._hand_back(request, way, answer)
+
+    async def _hand_back(
+        self, request: web.Request, way: "_Way", answer: aiohttp.ClientResponse
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(status=answer.status, reason=answer.reason)
+        response.headers.extend(_without_hops(answer.headers))
+        way.answered = True
+        with _towards_phone():
             await response.prepare(request)
-            async for chunk in answer.content.iter_any():
+        async for chunk in answer.content.iter_any():
+            with _towards_phone():
                 await response.write(chunk)
+        with _towards_phone():
             await response.write_eof()
-            REQUESTS.labels("passed").inc()
-            return response
+        REQUESTS.labels("passed").inc()
+        return response
 
     def _forwarded(self, headers: CIMultiDictProxy[str], has_body: bool) -> CIMultiDict[str]:
         kept = _without_hops(headers)
@@ -220,19 +241,20 @@ class Proxy:
         return kept
 
     async def _body(self, request: web.Request, way: "_Way") -> AsyncIterator[bytes]:
-        """Hand the message on as it comes; it breaks off above the limit.
+        """Hand the message on as it comes; it breaks off above the limits.
 
         A message of another length than its head declares must never look complete.
         """
-        size = 0
-        async for chunk in request.content.iter_any():
+        size, until = 0, asyncio.get_running_loop().time() + BODY_SECONDS
+        while chunk := await _read_part(request, way, until):
             size += len(chunk)
             if size > self._settings.max_body_bytes:
-                way.too_large = True
-                raise ConnectionAbortedError("The message is too large.")
+                way.fault = "too_large"
+                raise _MessageError("The message is too large.")
             yield chunk
         if request.content_length not in (None, size):
-            raise ConnectionAbortedError("The message has another length than it declares.")
+            way.fault = "broken"
+            raise _MessageError("The message has another length than it declares.")
         way.sent = True
 
     def _break_off(
@@ -244,6 +266,14 @@ class Proxy:
         if request.transport is not None:
             request.transport.abort()
         raise ConnectionResetError("The answer was broken off.")
+
+    def _blame(self, way: "_Way", error: Exception) -> web.Response:
+        """Return the answer to a request that failed: only the server's silence is its fault."""
+        if way.fault:
+            return self._say(way.fault, web.Response(status=FAULTS[way.fault]))
+        if isinstance(error, _PhoneGoneError):
+            return self._say("hung_up", later())
+        return self._server_away(error)
 
     def _server_away(self, error: Exception) -> web.Response:
         problem = f"The mail server does not answer: {error or type(error).__name__}"
@@ -265,6 +295,27 @@ def sign_in() -> web.Response:
 def later() -> web.Response:
     """Return the answer to a phone that shall come again in a while."""
     return web.Response(status=503, headers={"Retry-After": LATER_SECONDS})
+
+
+async def _read_part(request: web.Request, way: _Way, until: float) -> bytes:
+    """Return what came of the message since the last time; nothing at its end."""
+    try:
+        async with asyncio.timeout_at(until):
+            return await request.content.readany()
+    except TimeoutError:
+        way.fault = "too_slow"
+        raise _MessageError("The message came too slowly.") from None
+    except Exception as error:  # aiohttp has many for a message that ends early or is malformed
+        way.fault = "broken"
+        raise _MessageError("The message could not be read.") from error
+
+
+@contextmanager
+def _towards_phone() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _PhoneGoneError from error
 
 
 def _give_up_unfinished(answer: aiohttp.ClientResponse, way: _Way) -> None:

@@ -8,10 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import aiohttp
 import httpx
 import pytest
+from aiohttp import web
+from prometheus_client import REGISTRY
 
+from exchange_connector.gate import proxy
 from tests.exchange_connector.bed import wait_until
 from tests.exchange_connector.gate_bed import GateBed, gate_bed
 
@@ -126,3 +131,52 @@ def test_a_connection_with_half_a_message_is_not_used_again(
 def _send(gate: GateBed, message: Iterator[bytes], headers: dict[str, str]) -> None:
     with suppress(httpx.TransportError):
         gate.ask("SendMail", content=message, headers=headers)
+
+
+HEAD = (
+    b"POST /Microsoft-Server-ActiveSync?Cmd=SendMail&DeviceId=SLOW HTTP/1.1\r\nHost: x\r\n"
+    b"Authorization: Basic YWRhOnB3\r\n"
+)
+
+
+def _talk(gate: GateBed, parts: Iterator[bytes]) -> bytes:
+    """Send *parts* a tenth of a second apart until there is an answer; return its beginning."""
+    where = urlsplit(gate.url)
+    with socket.create_connection((where.hostname, where.port), 0.1) as to_gate:
+        for part in parts:
+            to_gate.sendall(part)
+            with suppress(TimeoutError):
+                return to_gate.recv(12)
+    return b""
+
+
+def test_a_message_has_a_deadline_for_all_of_it(
+    before: tuple[Upstream, GateBed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, gate = before
+    monkeypatch.setattr(proxy, "BODY_SECONDS", 0.5)
+    trickle = (b"x" if number else HEAD + b"Content-Length: 999\r\n\r\n" for number in range(600))
+    assert _talk(gate, trickle) == b"HTTP/1.1 408"
+    wait_until(lambda: server.lost == 1 and gate.keeper.open_requests == 0, 60)
+
+
+def _count(outcome: str) -> float:
+    return REGISTRY.get_sample_value("sekisho_gate_requests_total", {"outcome": outcome}) or 0.0
+
+
+def test_what_a_phone_does_wrong_is_not_said_of_the_mail_server(
+    before: tuple[Upstream, GateBed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, gate = before
+    away, hung_up = _count("server_away"), _count("hung_up")
+    parts = [HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *[b"no length\r\n"] * 600]
+    monkeypatch.setattr(proxy, "BODY_SECONDS", 0.5)
+    assert _talk(gate, iter(parts)) == b"HTTP/1.1 408"
+
+    async def break_off(*_: object) -> None:
+        raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+
+    monkeypatch.setattr(web.StreamResponse, "write", break_off)
+    with pytest.raises(httpx.TransportError):
+        gate.ask("Sync")
+    assert (_count("server_away"), _count("hung_up")) == (away, hung_up + 1)

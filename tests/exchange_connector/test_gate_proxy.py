@@ -223,6 +223,7 @@ def test_one_phone_cannot_take_all_places(tmp_path: Path) -> None:
         waiting.append(pool.submit(gate.ask, "Ping", "PHONE2"))
         wait_until(lambda: gate.server.waiting == 3)
         assert gate.ask("Ping", "PHONE3").status_code == 503
+        assert httpx.options(gate.url, trust_env=False).status_code == 503
         gate.bring_news()
         assert [one.result(60).content for one in waiting] == [b"new mail"] * 3
         assert gate.ask("Sync", "PHONE3").content == b"mail"
