@@ -106,6 +106,7 @@ _SENTENCES = dict(
         _l("the boot loader is unlocked"),
         _l("it was asked on %(moment)s and has not answered"),
         _l("the key that the device signs with was never attested"),
+        _l("it enrolled without proving its key"),
         _l("the attested key is not the one that the device signs with"),
         _l("its owner has left (%(source)s)"),
         _l("the account of its owner is disabled (%(source)s)"),
