@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from importlib import import_module
+from posixpath import normpath
 from typing import Any
 
 from flask import Flask, Response, abort, g, request, send_from_directory, url_for
@@ -195,8 +196,8 @@ def _with_headers(response: Response) -> Response:
 
 @public("style and script, the same for everybody")
 def _static(version: str, name: str) -> ResponseReturnValue:
-    if version != assets.version():
-        abort(404)
+    if version != assets.version() or name != normpath(name):
+        abort(404)  # `x/../app.js` is no other file: each has one name
     answer = send_from_directory(assets.STATIC, name, max_age=FOREVER)
     answer.headers["Cache-Control"] = f"public, max-age={FOREVER}, immutable"
     return compression.pack_file(answer, name)

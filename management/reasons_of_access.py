@@ -26,6 +26,7 @@ SENTENCES = (
         "Nothing was changed."
     ),
     _l("Too many wrong codes. Wait %(seconds)s seconds, then try again."),
+    _l("Too many wrong passwords. Wait %(seconds)s seconds, then try again."),
     _l("You cannot do this to yourself; ask another owner."),
     _l("You do not hold this yourself: %(permissions)s. Ask an owner."),
     _l("This is the only owner. Make somebody else an owner first."),

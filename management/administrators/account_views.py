@@ -73,19 +73,25 @@ def account_page(errors: dict[str, str], token: str = "") -> ResponseReturnValue
 @requires(Permission.VIEW, in_groups=True)
 def change_password() -> ResponseReturnValue:
     """Set a new password after the old one was given; other browsers are signed out."""
-    mine = signed_in()
+    proved = step_up.prove_password(request.form.get("old_password", ""))
+    if proved is None:
+        return _not_the_password()
+    sentence = password_sentence(request.form.get("password", ""), proved.name)
+    if sentence:
+        return account_page({"password": sentence})
     with transaction("change a password") as session:
-        me = queries.get_administrator(session, mine.administrator_id)
-        if not service.password_matches(me, request.form.get("old_password", "")):
-            return account_page({"old_password": _("This is not your password.")})
-        sentence = password_sentence(request.form.get("password", ""), me.name)
-        if sentence:
-            return account_page({"password": sentence})
+        if not step_up.is_still_proved(session, proved):
+            return _not_the_password()
+        me = queries.get_administrator(session, proved.id)
         service.change_password(me, request.form["password"])
         service.end_sessions(session, me.id, but=sessions.current_id_hash())
         note(session, "administrator.change_password", me.name)
     flash(_("Your password is changed; your other browsers are signed out."))
     return redirect(url_for("account.show"))
+
+
+def _not_the_password() -> ResponseReturnValue:
+    return account_page({"old_password": _("This is not your password.")})
 
 
 @bp.post("/account/tokens")

@@ -9,9 +9,9 @@ from management.administrators import (
     challenges,
     passkey_proofs,
     passkeys,
-    queries,
     service,
     sessions,
+    step_up,
 )
 from management.administrators.account_views import account_page
 from management.administrators.passkey_site import site
@@ -37,7 +37,7 @@ def ask_for_new() -> ResponseReturnValue:
 
 
 @bp.post("/again")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def ask_again() -> ResponseReturnValue:
     """Answer what one's own passkeys are asked, to prove again that it is oneself."""
     with reading() as session:
@@ -46,19 +46,30 @@ def ask_again() -> ResponseReturnValue:
     return Response(options, mimetype="application/json")
 
 
+@bp.post("/proof")
+@requires(Permission.VIEW, in_groups=True)
+def prove() -> ResponseReturnValue:
+    """Let somebody prove again who they are, before passkeys are registered or removed."""
+    step_up.require_fresh()
+    return _back()
+
+
 @bp.post("")
 @requires(Permission.VIEW, in_groups=True)
 def add() -> ResponseReturnValue:
     """Keep the passkey that the browser made, once the password was given."""
-    mine, now = signed_in().administrator_id, utc_now()
+    step_up.require_fresh(by_passkey=False)
+    now = utc_now()
     challenge = challenges.take("register", now)
     name = request.form.get("passkey_name", "").strip() or _("Passkey")
+    me = step_up.prove_password(request.form.get("passkey_password", ""))
+    if me is None:
+        return _not_the_password()
     with transaction("register a passkey") as session:
-        me = queries.get_administrator(session, mine)
-        if not service.password_matches(me, request.form.get("passkey_password", "")):
-            return account_page({"passkey_password": _("This is not your password.")})
+        if not step_up.is_still_proved(session, me):
+            return _not_the_password()
         said = request.form.get("credential", "")
-        added = passkeys.add(session, site(), mine, name, challenge, said, now)
+        added = passkeys.add(session, site(), me.id, name, challenge, said, now)
         note(session, "passkey.add", added.name, synced=added.synced)
     flash(_("The passkey %(name)s is registered.", name=added.name))
     return _back()
@@ -80,6 +91,7 @@ def rename(id_hash: str) -> ResponseReturnValue:
 @requires(Permission.VIEW, in_groups=True)
 def remove(id_hash: str) -> ResponseReturnValue:
     """Forget one of one's own passkeys; other browsers are signed out."""
+    step_up.require_fresh()
     with transaction("remove a passkey") as session:
         me = signed_in()
         removed = passkeys.remove(session, me.administrator_id, id_hash)
@@ -87,6 +99,10 @@ def remove(id_hash: str) -> ResponseReturnValue:
         note(session, "passkey.remove", removed.name)
     flash(_("The passkey %(name)s opens nothing any more.", name=removed.name))
     return _back()
+
+
+def _not_the_password() -> ResponseReturnValue:
+    return account_page({"passkey_password": _("This is not your password.")})
 
 
 def _back() -> ResponseReturnValue:

@@ -25,7 +25,7 @@ from management.reasons import reason
 from management.shown import own_path
 from management.web import context, reading, transaction, visitor_address
 from runtime.clock import utc_now
-from runtime.errors import MalformedMessageError, RefusedError
+from runtime.errors import MalformedMessageError, NotFoundError, RefusedError
 
 bp = Blueprint("sign_in", __name__)
 
@@ -84,7 +84,11 @@ def _by_code() -> ResponseReturnValue:
 
 def _attempt(known: Administrator | None) -> waiting.Attempt:
     browser = known_browsers.known_as(context().keys, known.id, utc_now()) if known else ""
-    return waiting.Attempt(_name(), visitor_address(), browser)
+    return waiting.Attempt(known.name if known else _name(), visitor_address(), browser)
+
+
+def _nobodys_attempt() -> waiting.Attempt:
+    return waiting.Attempt("", visitor_address())
 
 
 def _code_matches(known: Administrator | None, allowed: bool) -> bool:
@@ -93,47 +97,66 @@ def _code_matches(known: Administrator | None, allowed: bool) -> bool:
     if not allowed or known is None or not known.uses_codes:
         signer.status()
         return False
-    return signer.check_totp(known.id, request.form.get("code", "").replace(" ", ""))
+    try:
+        return signer.check_totp(known.id, request.form.get("code", "").replace(" ", ""))
+    except (RefusedError, NotFoundError):  # after many wrong ones; saying so betrays the password
+        return False
 
 
 # --- passkey ---
 
 
 def _by_passkey(said: str) -> ResponseReturnValue:
-    """Nobody waits here: a passkey cannot be guessed, and checking one costs little."""
-    now = utc_now()
+    """Nobody waits for a passkey: it cannot be guessed, and checking one costs little.
+
+    Its failures count for the address only: a stranger types any name.
+    """
     try:
-        challenge = challenges.take("sign in", now)
-        with reading() as session:
-            shown = passkeys.check(session, site(), challenge, said)
-            owner = queries.get_administrator(session, shown.passkey.administrator_id)
-        _require_enough(owner, shown.proof)
-        with transaction("use a passkey") as session:
-            refused = passkeys.accept(
-                session, context().keys, shown, challenge, visitor_address(), now
-            )
+        shown, owner = _accepted(said)
     except (RefusedError, MalformedMessageError) as error:
-        return _failed(_attempt(None), why=str(error))
-    attempt = waiting.Attempt(owner.name, visitor_address())
-    if refused:
-        return _failed(attempt, why=refused)
+        return _failed(_nobodys_attempt(), why=str(error))
+    attempt = _attempt(owner)
+    if not shown.proof.knows_person:
+        refused = _refused_password(owner, attempt)
+        if refused is not None:
+            return refused
     return _begin(owner, attempt, {"by": "passkey", "passkey": shown.passkey.name})
 
 
-def _require_enough(owner: Administrator, proof: passkey_proofs.Proof) -> None:
-    """Raise RefusedError unless there are two proofs: the passkey with a PIN or finger, or with
-    the right password.
+def _accepted(said: str) -> tuple[passkeys.Shown, Administrator]:
+    """Return the passkey that answered and its owner, the question used up; RefusedError or
+    MalformedMessageError else.
     """
+    now = utc_now()
+    challenge = challenges.take("sign in", now)
+    with reading() as session:
+        shown = passkeys.check(session, site(), challenge, said)
+        owner = queries.get_administrator(session, shown.passkey.administrator_id)
     if owner.disabled_at is not None:
         raise RefusedError(passkeys.NOT_OURS)
-    if proof.knows_person:
-        return
+    with transaction("use a passkey") as session:
+        refused = passkeys.accept(session, context().keys, shown, challenge, visitor_address(), now)
+    if refused:
+        raise RefusedError(refused)
+    return shown, owner
+
+
+def _refused_password(owner: Administrator, attempt: waiting.Attempt) -> ResponseReturnValue | None:
+    """Refuse who has no right password beside a passkey that asked for no PIN or finger.
+
+    Passwords could be guessed with it, so here one waits as without a passkey.
+    """
     password = request.form.get("password", "")
     with reading() as session:
         named = queries.find_administrator(session, _name())
-    mine = named is not None and named.id == owner.id
-    if not password or not mine or not service.password_matches(owner, password):
-        raise RefusedError(passkeys.NOT_ENOUGH)
+        wait = waiting.wait_for(session, attempt, utc_now())
+    if not password or named is None or named.id != owner.id:
+        return _failed(_nobodys_attempt(), why=passkeys.NOT_ENOUGH)
+    if wait:
+        return _failed(attempt, waited=True)
+    if not service.password_matches(owner, password):
+        return _failed(attempt, why=passkeys.NOT_ENOUGH)
+    return None
 
 
 # --- both ---

@@ -10,9 +10,11 @@ from datetime import timedelta
 
 from flask import request
 from flask import session as browser_session
+from sqlalchemy.orm import Session
 
 from management.access import Identity, signed_in
-from management.administrators import passkey_again, sessions, waiting
+from management.administrators import passkey_again, queries, service, sessions, waiting
+from management.administrators.models import Administrator
 from management.administrators.rules import FRESH
 from management.audit.service import record
 from management.web import context, reading, visitor_address
@@ -29,10 +31,14 @@ def is_fresh() -> bool:
     return bool(timedelta(seconds=utc_now().timestamp() - proved_at) < FRESH)
 
 
-def require_fresh() -> None:
-    """Let on who proved just now who they are, or sends a right code; ForbiddenError else."""
+def require_fresh(by_passkey: bool = True) -> None:
+    """Let on who proved just now who they are, or sends a right code; ForbiddenError else.
+
+    *by_passkey*: the form's passkey may prove it too; not where it is the one to be registered.
+    """
     if not is_fresh():
-        if said := request.form.get("credential", ""):
+        said = request.form.get("credential", "")
+        if said and by_passkey:
             passkey_again.prove(said)
         else:
             require_code(request.form.get("own_code", ""))
@@ -47,9 +53,10 @@ def require_code(code: str) -> None:
             "Prove again that it is you: enter the code that your app shows, or sign out and in "
             "again. Nothing was changed."
         )
-    _require_no_wait(me)
+    attempt = _attempt(me, "again")
+    _require_no_wait(attempt, "Too many wrong codes.")
     if not _is_right(me, code):
-        _note_failure(me)
+        _note_failure(me, attempt)
         raise ForbiddenError(
             "The code is wrong or was used already. Enter the one that your app shows now. "
             "Nothing was changed."
@@ -63,27 +70,47 @@ def _is_right(me: Identity, code: str) -> bool:
         return False
 
 
-def _attempt(me: Identity) -> waiting.Attempt:
-    """Count for this browser, or for this administrator's tokens; nobody else is kept waiting."""
-    return waiting.Attempt(
-        me.name, visitor_address(), f"again {sessions.current_id_hash()}{me.name}"
-    )
+def prove_password(password: str) -> Administrator | None:
+    """Return who is signed in, if this is their password; ForbiddenError after many wrong ones.
 
-
-def _require_no_wait(me: Identity) -> None:
+    Outside of transactions that write: comparing takes long, and there is one of them at a time.
+    """
+    me = signed_in()
+    attempt = _attempt(me, "password")
+    _require_no_wait(attempt, "Too many wrong passwords.")
     with reading() as session:
-        wait = waiting.wait_for(session, _attempt(me), utc_now())
+        mine = queries.get_administrator(session, me.administrator_id)
+    if service.password_matches(mine, password):
+        return mine
+    _note_failure(me, attempt)
+    return None
+
+
+def is_still_proved(session: Session, by: Administrator) -> bool:
+    """Return whether the account was neither recovered nor given another password meanwhile."""
+    return queries.get_administrator(session, by.id).password_hash == by.password_hash
+
+
+def _attempt(me: Identity, what: str) -> waiting.Attempt:
+    """Count for this browser, or for this administrator's tokens; nobody else is kept waiting."""
+    counted_for = f"{what} {sessions.current_id_hash()}{me.name}"
+    return waiting.Attempt(me.name, visitor_address(), counted_for)
+
+
+def _require_no_wait(attempt: waiting.Attempt, why: str) -> None:
+    with reading() as session:
+        wait = waiting.wait_for(session, attempt, utc_now())
     if wait > timedelta():
         seconds = int(wait.total_seconds()) + 1
-        raise ForbiddenError(f"Too many wrong codes. Wait {seconds} seconds, then try again.")
+        raise ForbiddenError(f"{why} Wait {seconds} seconds, then try again.")
 
 
-def _note_failure(me: Identity) -> None:
+def _note_failure(me: Identity, attempt: waiting.Attempt) -> None:
     """Count a failure, in a transaction of its own: the request's is for what it asks for, and
     notes that it is done (`management.api.idempotency`).
     """
-    with context().database.transaction("note a wrong code") as session:
-        told = waiting.note_failure(session, _attempt(me), utc_now())
+    with context().database.transaction("note a wrong code or password") as session:
+        told = waiting.note_failure(session, attempt, utc_now())
         if told is not None:
             record(
                 session,

@@ -17,7 +17,7 @@ from management.administrators import queries, rules
 from management.administrators.models import SignInFailure
 
 MOST_KEPT = 20_000
-"""Rows; beyond them all that is new counts together."""
+"""Rows; beyond them all that is new and that strangers can make counts together."""
 MOST_TOLD_AN_HOUR = 60
 """Entries about failed sign-ins in the audit trail; beyond them only their growing number."""
 UNKNOWN_NAME = "unknown name"
@@ -29,6 +29,7 @@ class Attempt:
     """A try to sign in."""
 
     name: str
+    """Nothing: it counts for the address only."""
     address: str
     browser: str = ""
     """The browser's id, if this account signed in there before."""
@@ -38,9 +39,12 @@ class Attempt:
         name, place = rules.normal_name(self.name), rules.place_of(self.address)
         if self.browser:
             return ((_key("browser", self.browser), rules.FREE_FAILURES_OF_ACCOUNT),)
+        at = (_key("at", place), rules.FREE_FAILURES_OF_ADDRESS)
+        if not name:
+            return (at,)
         return (
             (_key("name at", name, place), rules.FREE_FAILURES_OF_ACCOUNT),
-            (_key("at", place), rules.FREE_FAILURES_OF_ADDRESS),
+            at,
             (_key("name", name), rules.FREE_FAILURES_EVERYWHERE),
         )
 
@@ -55,7 +59,7 @@ class Told:
 
 def wait_for(session: Session, attempt: Attempt, now: datetime) -> timedelta:
     """Return how long this attempt still has to wait; zero: may try."""
-    full = _is_full(session)
+    full = _is_full(session, attempt)
     rows = (_find(session, key, full) for key, _ in attempt.counted())
     until = [row.locked_until for row in rows if row is not None and row.locked_until is not None]
     return max([timedelta(), *(moment - now for moment in until)])
@@ -64,10 +68,13 @@ def wait_for(session: Session, attempt: Attempt, now: datetime) -> timedelta:
 def note_failure(session: Session, attempt: Attempt, now: datetime) -> Told | None:
     """Count a failed sign-in, make the next one wait longer; return what is worth telling."""
     _forget(session, now)
-    counts = [_count(session, key, free, now) for key, free in attempt.counted()]
+    counts = [
+        _count(session, key, free, now, _is_full(session, attempt))
+        for key, free in attempt.counted()
+    ]
     if not rules.is_told(counts[0]):
         return None
-    told = _count(session, _key("told", f"{now:%Y-%m-%dT%H}"), MOST_KEPT, now)
+    told = _count(session, _key("told", f"{now:%Y-%m-%dT%H}"), MOST_KEPT, now, full=False)
     if told <= MOST_TOLD_AN_HOUR:
         return Told(_subject(session, attempt.name), counts[0])
     return Told("many names and addresses", told) if rules.is_told(told) else None
@@ -93,8 +100,7 @@ def _forget(session: Session, now: datetime) -> None:
     session.execute(delete(SignInFailure).where(SignInFailure.last_at < before))
 
 
-def _count(session: Session, key: str, free: int, now: datetime) -> int:
-    full = _is_full(session)
+def _count(session: Session, key: str, free: int, now: datetime, full: bool) -> int:
     row = _find(session, key, full) or _begin(session, _key("others") if full else key, now)
     more = {"failures": SignInFailure.failures + 1, "last_at": now}
     session.execute(update(SignInFailure).where(SignInFailure.key == row.key).values(more))
@@ -119,7 +125,10 @@ def _find(session: Session, key: str, full: bool) -> SignInFailure | None:
     return session.get(SignInFailure, _key("others")) if found is None and full else found
 
 
-def _is_full(session: Session) -> bool:
+def _is_full(session: Session, attempt: Attempt) -> bool:
+    """Return whether there is no row left for *attempt*; a browser's is made by no stranger."""
+    if attempt.browser:
+        return False
     rows = select(func.count()).select_from(SignInFailure)
     return (session.scalar(rows) or 0) >= MOST_KEPT
 

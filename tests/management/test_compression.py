@@ -2,7 +2,9 @@
 
 import gzip
 
-from management import assets
+import pytest
+
+from management import assets, compression
 from tests.management.clients import ConsoleClient
 
 GZIP = {"Accept-Encoding": "gzip, br"}
@@ -29,3 +31,12 @@ def test_what_is_packed_already_or_streamed_is_left_alone(console: ConsoleClient
         assert (path, answer.status_code) == (path, 200)
         assert "Content-Encoding" not in answer.headers
         answer.close()
+
+
+@pytest.mark.parametrize("name", ["./console.js", "x/../console.js", "vendor/.././console.js"])
+def test_a_file_has_one_name_and_is_packed_and_kept_once(console: ConsoleClient, name: str) -> None:
+    compression._file.cache_clear()
+    folder = f"/static/{assets.version()}"
+    assert console.get(f"{folder}/{name}", headers=GZIP).status_code == 404
+    assert console.get(f"{folder}/console.js", headers=GZIP).status_code == 200
+    assert compression._file.cache_info().currsize == 1

@@ -214,6 +214,9 @@ def code_of(context: Context, session: Session, name: str) -> str:
 
 DOORS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("/account/tokens", {"name": "robot"}),
+    ("/account/passkeys", {"passkey_name": "x", "credential": "{}"}),
+    ("/account/passkeys/proof", {}),
+    ("/account/passkeys/x/remove", {}),
     ("/roles", {"name": "Sales", "permission": ["view"]}),
     ("/administrators", {"name": "new one", "role": "operator"}),
     ("/relays/pair", {"name": "x", "link_url": "https://127.0.0.1:9", "code": "x" * 20}),

@@ -12,7 +12,13 @@ from sqlalchemy.orm import Session
 
 from management.access import Role
 from management.administrators import challenges, passkey_proofs, service
-from management.administrators.models import Administrator, AdminSession, Passkey, UsedChallenge
+from management.administrators.models import (
+    Administrator,
+    AdminSession,
+    Passkey,
+    SignInFailure,
+    UsedChallenge,
+)
 from management.administrators.passkey_proofs import Site
 from management.audit.models import AuditEntry
 from management.context import Context
@@ -20,6 +26,7 @@ from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError
 from tests.management import passkey_maker
 from tests.management.clients import PASSWORD, ConsoleClient, signed_in_client
+from tests.management.scoped import limit_to
 
 
 def _question(browser: ConsoleClient, path: str) -> dict[str, Any]:
@@ -69,6 +76,31 @@ def test_a_passkey_that_asks_nobody_needs_the_password_of_its_owner_too(
     assert other.status_code == 401, "the same password, but of somebody else"
     assert "name and password are needed too" in other.text
     assert sign_in(visitor, key, name="keeper", password=PASSWORD).status_code == 302
+
+
+def test_passwords_beside_such_a_passkey_are_not_guessed(
+    key: passkey_maker.Passkey, visitor: ConsoleClient, session: Session
+) -> None:
+    key.verifies = False
+    guess = {"name": "keeper", "password": "wrong"}
+    assert [sign_in(visitor, key, **guess).status_code for _ in range(3)] == [401] * 3
+    assert sign_in(visitor, key, name="keeper", password=PASSWORD).status_code == 429
+
+
+def test_such_an_answer_serves_one_password(
+    key: passkey_maker.Passkey, visitor: ConsoleClient
+) -> None:
+    key.verifies = False
+    question = _question(visitor, "/sign-in/passkey")
+    kept = visitor.get_cookie("__Host-sekisho-visitor", "localhost")
+    assert kept is not None
+    said = {"credential": key.get(question), "name": "keeper"}
+    wrong = visitor.post("/sign-in", data={**said, "password": "wrong"})
+    assert "name and password are needed too" in wrong.text
+    visitor.set_cookie("__Host-sekisho-visitor", kept.value, domain="localhost", secure=True)
+    again = visitor.post("/sign-in", data={**said, "password": PASSWORD})
+    assert again.status_code == 401
+    assert "too late" in again.text
 
 
 def test_an_answer_counts_once_although_the_cookie_is_replayed(
@@ -227,6 +259,16 @@ def test_failed_answers_leave_nothing_behind(visitor: ConsoleClient, session: Se
     assert session.scalars(select(UsedChallenge)).all() == []
 
 
+def test_failed_answers_count_for_the_address_and_never_for_a_typed_name(
+    visitor: ConsoleClient, session: Session
+) -> None:
+    for number in range(3):
+        form = {"credential": "{}", "name": f"name {number}"}
+        assert visitor.post("/sign-in", data=form).status_code == 401
+    counted = session.scalars(select(SignInFailure.failures)).all()
+    assert sorted(counted) == [2, 3], "the address, and how often the audit trail was told"
+
+
 @given(st.text(max_size=300) | st.dictionaries(st.text(max_size=9), st.text(max_size=40)).map(str))
 def test_no_answer_breaks_the_reader(said: str) -> None:
     for read in (passkey_proofs.read_answer, _as_new):
@@ -282,3 +324,46 @@ def test_a_passkey_proves_again_that_it_is_oneself(
     assert console.post("/account/tokens", data=token).status_code == 200, "for ten minutes"
     _stale(session)
     assert console.post("/account/tokens", data={**token, "credential": said}).status_code == 409
+
+
+def test_a_stale_session_neither_registers_nor_removes_a_passkey(
+    key: passkey_maker.Passkey, console: ConsoleClient, session: Session
+) -> None:
+    _stale(session)
+    mine = session.scalars(select(Passkey)).one()
+    assert register(console, passkey_maker.Passkey()).status_code == 403
+    assert console.post(f"/account/passkeys/{mine.id_hash}/remove").status_code == 403
+    page = console.get("/account").text
+    assert "/account/passkeys/proof" in page
+    assert f"/account/passkeys/{mine.id_hash}/remove" not in page
+
+    said = key.get(_question(console, "/account/passkeys/again"))
+    assert console.post("/account/passkeys/proof", data={"credential": said}).status_code == 302
+    assert register(console, passkey_maker.Passkey(), "Second").status_code == 302
+    assert console.post(f"/account/passkeys/{mine.id_hash}/remove").status_code == 302
+
+
+def test_who_is_limited_to_groups_proves_by_a_passkey_too(
+    key: passkey_maker.Passkey, console: ConsoleClient, context: Context, session: Session
+) -> None:
+    limit_to(context, "keeper", [])
+    _stale(session)
+    said = key.get(_question(console, "/account/passkeys/again"))
+    answer = console.post("/account/tokens", data={"name": "backup", "credential": said})
+    assert answer.status_code == 200
+
+
+def test_a_password_changed_meanwhile_registers_nothing(
+    console: ConsoleClient, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = service.password_matches
+
+    def recovered_meanwhile(owner: Administrator, password: str) -> bool:
+        right = real(owner, password)
+        with context.database.transaction("change") as changing:
+            found = changing.scalars(select(Administrator)).one()
+            service.change_password(found, "rain over the eastern gate")
+        return right
+
+    monkeypatch.setattr(service, "password_matches", recovered_meanwhile)
+    assert register(console, passkey_maker.Passkey()).status_code == 422

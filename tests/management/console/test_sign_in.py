@@ -13,8 +13,10 @@ from management.access import Role
 from management.administrators import known_browsers, rules, service, waiting
 from management.administrators.models import Administrator, AdminSession, SignInFailure
 from management.administrators.sessions import COOKIE
+from management.audit.models import AuditEntry
 from management.context import Context
 from runtime.clock import utc_now
+from runtime.errors import RefusedError
 from tests.management.clients import PASSWORD, ConsoleClient
 
 
@@ -195,6 +197,40 @@ def test_strangers_fill_neither_the_audit_trail_nor_the_table(
     assert len(session.scalars(select(SignInFailure)).all()) <= 101
 
 
+def test_a_full_table_keeps_strangers_waiting_but_no_known_browser(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "MOST_KEPT", 10)
+    now = utc_now()
+    for number in range(100):
+        waiting.note_failure(session, waiting.Attempt(f"name {number}", f"10.0.{number}.1"), now)
+    assert waiting.wait_for(session, waiting.Attempt("new", "192.0.2.1"), now)
+    known = waiting.Attempt("keeper", "192.0.2.1", "again and again")
+    assert not waiting.wait_for(session, known, now)
+    for _ in range(2):
+        waiting.note_failure(session, known, now)
+    assert not waiting.wait_for(session, known, now), "two are free"
+    waiting.note_failure(session, known, now)
+    assert waiting.wait_for(session, known, now)
+
+
+def test_the_signers_own_delay_does_not_tell_that_the_password_was_right(
+    visitor: ConsoleClient, context: Context, session: Session
+) -> None:
+    secret = _set_up(visitor, context)
+    visitor.post("/sign-out")
+    owner = session.scalars(select(Administrator)).one()
+    with pytest.raises(RefusedError):
+        for _ in range(20):
+            context.signer.check_totp(owner.id, "000000")
+    form = {"name": "keeper", "password": PASSWORD, "code": _next_code(secret)}
+    answer = visitor.post("/sign-in", data=form)
+    assert answer.status_code == 401
+    assert "Name, password or code is wrong" in answer.text
+    session.rollback()
+    assert session.scalars(select(SignInFailure.failures)).all() != [], "it is counted"
+
+
 def test_a_name_that_is_tried_again_and_again_is_told_of_ever_more_rarely(
     app: Flask, session: Session, console: ConsoleClient
 ) -> None:
@@ -255,12 +291,26 @@ def test_the_password_is_changed_with_the_old_one_and_signs_others_out(
     with context.database.transaction("another browser") as other:
         service.begin_session(other, owner, "192.0.2.7", utc_now())
     new = {"old_password": PASSWORD, "password": "rain over the eastern gate"}
-
     assert console.post("/account/password", data={**new, "old_password": "x"}).status_code == 422
     assert console.post("/account/password", data=new).status_code == 302
     session.rollback()
     assert len(session.scalars(select(AdminSession)).all()) == 1
     assert service.password_matches(session.scalars(select(Administrator)).one(), new["password"])
+
+
+def test_an_open_session_guesses_no_password(console: ConsoleClient, session: Session) -> None:
+    new = {"old_password": "x", "password": "rain over the eastern gate"}
+    said = [console.post("/account/password", data=new).status_code for _ in range(4)]
+    assert said == [422, 422, 422, 403]
+    right = console.post("/account/password", data={**new, "old_password": PASSWORD})
+    assert right.status_code == 403
+    assert "Too many wrong passwords" in right.text
+    passkey = {"passkey_password": PASSWORD, "credential": "{}"}
+    console.post("/account/passkeys/question")
+    answer = console.post("/account/passkeys", data=passkey)
+    assert "Too many wrong passwords" in answer.text, "they are counted together"
+    told = session.scalars(select(AuditEntry).where(AuditEntry.action == "session.not_proved"))
+    assert [one.details["failures"] for one in told] == [1, 2]
 
 
 def test_the_only_owner_can_neither_step_down_nor_be_disabled(
