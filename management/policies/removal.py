@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Table, func, select
 from sqlalchemy.orm import Session
 
 from management.database import Base, locked
+from management.limits import groups_of
 from management.policies.models import Group, Policy
 from management.policies.queries import find_policy_by_name, get_policy, list_children
 from management.policies.service import lock_policies
@@ -53,6 +54,14 @@ def restore_policy(session: Session, policy_id: UUID) -> Policy:
     policy.name, policy.deleted_at, policy.deleted_by = name, None, ""
     session.flush()
     return policy
+
+
+def shown_uses(session: Session, policy_id: UUID, now: datetime) -> list[str] | None:
+    """Return what keeps the policy from being deleted; None for who is limited to groups.
+
+    It names and counts things of all groups, and they delete nothing.
+    """
+    return None if groups_of(session) is not None else list(uses(session, policy_id, now))
 
 
 def uses(session: Session, policy_id: UUID, now: datetime) -> Iterator[str]:

@@ -7,11 +7,9 @@ from uuid import UUID
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from sqlalchemy.orm import Session
 
 from management.access import Permission, requires, signed_in_name
 from management.audit.notes import note
-from management.limits import groups_of
 from management.policies import queries, removal, service
 from management.policies.catalogue.all import CATEGORIES, NAMES
 from management.policies.compliance_form import (
@@ -114,7 +112,7 @@ def show(policy_id: UUID) -> ResponseReturnValue:
         origins = queries.origins(session, versions[0])
         names = {row.id: row.name for row in queries.list_policies(session)}
         children, seen = queries.list_children(session, policy_id), queries.seen_policies(session)
-        used_by = _used_by(session, policy_id)
+        used_by = removal.shown_uses(session, policy_id, utc_now())
     asked = [read_requirements(row.requirements) for row in versions[: VERSIONS_SHOWN + 1]]
     return render_template(
         "policies/show.html",
@@ -130,15 +128,6 @@ def show(policy_id: UUID) -> ResponseReturnValue:
         older=len(versions) - VERSIONS_SHOWN,
         forbiddable=FORBIDDABLE,
     )
-
-
-def _used_by(session: Session, policy_id: UUID) -> list[str] | None:
-    """Return what keeps the policy from being deleted; None for who is limited to groups: it
-    names and counts things of all groups, and they delete nothing.
-    """
-    if groups_of(session) is not None:
-        return None
-    return list(removal.uses(session, policy_id, utc_now()))
 
 
 @bp.get("/<uuid:policy_id>/edit")
