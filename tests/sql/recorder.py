@@ -29,6 +29,8 @@ class Recorder:
     def __init__(self) -> None:
         self.texts: set[str] = set()
         self.found: set[str] = set()
+        self.seen: set[Any] = set()
+        """What SQLAlchemy itself tells statements apart by; values do not count."""
 
     def start(self) -> None:
         """Listen to every engine, those made later too."""
@@ -57,6 +59,10 @@ class Recorder:
             return
         if not isinstance(statement, (SelectBase, dml.UpdateBase, TextClause)):
             return  # DDL, which check_tsql compiles from the tables
+        if (known := statement._generate_cache_key()) is not None:
+            if known.key in self.seen:
+                return
+            self.seen.add(known.key)
         try:
             text = _compiled(statement, params)
         except CompileError as error:
