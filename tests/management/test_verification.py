@@ -319,6 +319,7 @@ def test_a_trail_that_was_cut_or_stays_inside_is_told(context: Context, tmp_path
 
 def test_a_check_that_stumbles_is_a_finding(context: Context) -> None:
     with context.database.engine.begin() as connection:
+        connection.execute(text("DROP TABLE job_line"))  # it points at the table of jobs
         connection.execute(text("DROP TABLE job"))
     tone, said = says(context, "work")
     assert tone == "bad"
