@@ -6,9 +6,7 @@ connector works on through an outage of management, and after a crash knows whic
 own and which wipes it has ordered.
 """
 
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,8 +19,8 @@ from exchange_connector.access_rules import Lists
 from exchange_connector.backends.cmdlets import Mailbox
 from exchange_connector.door_book import DOOR_TABLE, DoorBook, intended
 from exchange_connector.door_rules import DoorState
+from exchange_connector.state_file import StateFile
 from exchange_connector.wipe_book import WIPE_TABLE, WipeBook
-from runtime.process import crash_point
 
 Pair = tuple[str, str]
 """(mailbox, DeviceId)."""
@@ -31,7 +29,6 @@ Moment = Literal["discovered_at", "compared_at", "delta_at", "newest_at", "heard
 ``newest_at``: the newest first sync that Exchange named; ``heard_at``: management answered."""
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS entry (
     mailbox TEXT, device_id TEXT, list TEXT, PRIMARY KEY (mailbox, device_id, list)
 );
@@ -61,32 +58,23 @@ class Known:
     """Somebody else changed it: the access does not hold, and we leave it so."""
 
 
-class Spool:
+class Spool(StateFile[Moment]):
     """The open file; one process uses it."""
 
     def __init__(self, path: Path) -> None:
         """Open or make *path*."""
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=30)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_TABLES + WIPE_TABLE + DOOR_TABLE)
-        path.chmod(0o600)
-
+        super().__init__(path, _TABLES + WIPE_TABLE + DOOR_TABLE)
         self.wipes = WipeBook(self._db, self._transaction)
         self.doors = DoorBook(self._db)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
 
     # --- the wanted list ---
 
     def wanted(self) -> tuple[WantedAccess, str]:
         """Return the last wanted list and its tag; nothing and no tag at the beginning."""
         body, tag = self._read("wanted"), self._read("tag")
-        if body is None:
+        if not body:
             return NOTHING, ""
-        return codec.read(WantedAccess, body, len(body)), tag or ""
+        return codec.read(WantedAccess, body, len(body)), tag
 
     def keep_wanted(self, wanted: WantedAccess, tag: str) -> None:
         """Remember a new wanted list."""
@@ -240,62 +228,24 @@ class Spool:
 
     def open_session(self) -> str:
         """Return the name of the session that is open, or was when we died; empty when none."""
-        return self._read("session") or ""
+        return self._read("session")
 
     def keep_session(self, name: str) -> None:
         """Remember the session that opens, or with an empty name that it is closed."""
         self._write("session", name)
 
-    # --- what was said on this machine ---
-
-    def is_undone(self) -> bool:
-        """Tell whether somebody undid everything here, and nothing is to be enforced."""
-        return bool(self._read("undone"))
-
-    def keep_undone(self, undone: bool) -> None:
-        """Remember it."""
-        self._write("undone", "yes" if undone else "")
-
     # --- whom to believe ---
 
     def trust(self, connector_id: UUID) -> str:
         """Return management's newest statement that this pairing took; empty when none came yet."""
-        return self._read(f"trust {connector_id}") or ""
+        return self._read(f"trust {connector_id}")
 
     def keep_trust(self, connector_id: UUID, statement: str) -> None:
         """Remember it."""
         self._write(f"trust {connector_id}", statement)
 
-    # --- when ---
-
-    def moment(self, name: Moment) -> datetime | None:
-        """Return when something last happened."""
-        said = self._read(name)
-        return datetime.fromisoformat(said) if said else None
-
-    def keep_moment(self, name: Moment, at: datetime) -> None:
-        """Remember when it happened."""
-        self._write(name, at.isoformat())
+    # --- what management has not heard ---
 
     def count_results(self) -> int:
         """Return how many results management has not heard."""
         return int(self._db.execute("SELECT count(*) FROM result").fetchone()[0])
-
-    def _read(self, name: str) -> str | None:
-        row = self._db.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
-        return None if row is None else str(row[0])
-
-    def _write(self, name: str, value: str) -> None:
-        self._db.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, value))
-
-    @contextmanager
-    def _transaction(self, name: str) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        crash_point(f"before commit {name}")
-        self._db.execute("COMMIT")
-        crash_point(f"after commit {name}")

@@ -156,7 +156,10 @@ def _talkers(
     )
     store = Store(settings.folder / STORE)
     phones = Phones(store.phones())
-    held_back: Callable[[], str] = lambda: listener.holds.because if listener.holds else ""  # noqa: E731
+
+    def held_back() -> str:
+        return listener.holds.because if listener.holds else ""
+
     return listener, Reporter(connection(), store, keeper, phones, counters, held_back)
 
 

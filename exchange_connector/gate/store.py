@@ -4,9 +4,7 @@ It holds what management wants, which phones were seen, and what of both managem
 So the gate decides on through an outage of management, and after a crash as before it.
 """
 
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,14 +14,13 @@ from contracts import codec
 from contracts.connector import Access, Applied, Wanted, WantedAccess
 from exchange_connector.gate.identity import Key, key_of
 from exchange_connector.spool import NOTHING
-from runtime.process import crash_point
+from exchange_connector.state_file import StateFile
 
 Moment = Literal["heard_at", "since", "whole_at", "reported_at"]
 """``heard_at``: management answered; ``since``: management's time of the last list that was taken;
 ``whole_at``: the last whole list came; ``reported_at``: every phone was reported."""
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS wanted (
     user TEXT, device TEXT, mailbox TEXT NOT NULL, device_id TEXT NOT NULL, access TEXT NOT NULL,
     because TEXT NOT NULL, since TEXT NOT NULL, certificate TEXT NOT NULL, at TEXT NOT NULL,
@@ -57,20 +54,12 @@ class Phone:
         return key_of(self.user, self.device_id)
 
 
-class Store:
+class Store(StateFile[Moment]):
     """The open file; one thread at a time uses it."""
 
     def __init__(self, path: Path) -> None:
         """Open or make *path*."""
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_TABLES)
-        path.chmod(0o600)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        super().__init__(path, _TABLES, one_thread=False)
 
     # --- what management wants ---
 
@@ -205,44 +194,6 @@ class Store:
         """Forget phones that were not seen for long."""
         with self._transaction("forget gate phones"):
             self._db.executemany("DELETE FROM phone WHERE user = ? AND device = ?", list(keys))
-
-    # --- the rest ---
-
-    def is_undone(self) -> bool:
-        """Tell whether somebody let everything pass here."""
-        return bool(self._read("undone"))
-
-    def keep_undone(self, undone: bool) -> None:
-        """Remember it."""
-        self._write("undone", "yes" if undone else "")
-
-    def moment(self, name: Moment) -> datetime | None:
-        """Return when something last happened."""
-        said = self._read(name)
-        return datetime.fromisoformat(said) if said else None
-
-    def keep_moment(self, name: Moment, at: datetime) -> None:
-        """Remember when it happened."""
-        self._write(name, at.isoformat())
-
-    def _read(self, name: str) -> str:
-        row = self._db.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
-        return str(row[0]) if row else ""
-
-    def _write(self, name: str, value: str) -> None:
-        self._db.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, value))
-
-    @contextmanager
-    def _transaction(self, name: str) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        crash_point(f"before commit {name}")
-        self._db.execute("COMMIT")
-        crash_point(f"after commit {name}")
 
 
 def _wanted(
