@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from communication import report_batch
 from communication.limits import FullError, TooManyError
 from communication.mailbox_register import Register
 from communication.mailbox_store import instant, microseconds
+from communication.report_batch import Kept, Report
 from communication.room import Room
 from contracts.link import Discard, Inbound, Outbound
-from runtime.errors import UnauthenticatedError
+from runtime.errors import SekishoError, UnauthenticatedError
 
 ENROLMENT_KEPT = timedelta(days=7)
 """How long an enrolment that was posted may be asked about."""
@@ -57,21 +59,20 @@ class Mailbox(Register):
         Raises TooManyError when the device left too much, FullError when all together did, or the
         disk is full.
         """
-        key = ("report", device.bytes, epoch, seq, _hash(sealed))
-        waits, count, size = self._one(
-            "SELECT coalesce(max(epoch=? AND seq=? AND hash=?), 0), count(*),"
-            " coalesce(sum(size), 0) FROM inbound WHERE kind=? AND sender=?",
-            *(*key[2:], *key[:2]),
-        )
-        if waits:
-            return False
-        if count >= self.limits.device_messages or size + len(sealed) > self.limits.device_bytes:
-            raise TooManyError(
-                f"{count} reports of this device wait for management already; send this one "
-                "again later."
-            )
-        self._put_inbound(key, sealed, now)
-        return True
+        (found,) = self.put_reports([report_batch.report(device, epoch, seq, sealed)], now)
+        if isinstance(found, SekishoError):
+            raise found
+        return found
+
+    def put_reports(self, reports: Sequence[Report], now: datetime) -> list[Kept]:
+        """Keep reports for management; for each what `put_report` would return or raise."""
+        most, full = self.limits, None
+        try:
+            self.room.check(self.unused_bytes)
+        except FullError as error:
+            full = error
+        limits = report_batch.Limits(most.device_messages, most.device_bytes, most.inbound_bytes)
+        return report_batch.put(self._writer, reports, limits, full, microseconds(now))
 
     def put_enrolment(
         self, enrolment: UUID, signing_key: dict[str, str], sealed: str, now: datetime

@@ -13,12 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
-from uuid import UUID
 
-from communication import answer
+from communication import answer, report_batch
 from communication.answer import Answer
 from communication.device_identity import Asked, Identity
 from communication.mailbox import Mailbox
+from communication.report_batch import Report
 from contracts import codec
 from contracts.agent import ReportPost
 from runtime.clock import utc_now
@@ -34,9 +34,8 @@ GATHER_SECONDS = 0.002
 STORED = Answer(202, [("Cache-Control", "no-store")], b"")
 
 
-class _Report(NamedTuple):
-    device: UUID
-    post: ReportPost
+class _Posted(NamedTuple):
+    report: Report
     done: "asyncio.Future[Answer]"
 
 
@@ -45,7 +44,7 @@ class Reports:
 
     def __init__(self, identity: Identity, mailbox: Mailbox, came: Callable[[], None]) -> None:
         self._identity, self._mailbox, self._came = identity, mailbox, came
-        self._waiting: list[_Report] = []
+        self._waiting: list[_Posted] = []
         self._unanswered = 0
         self._some = threading.Condition()
         self._ended = False
@@ -72,9 +71,10 @@ class Reports:
     async def _stored(self, asked: Asked) -> Answer:
         device, _, _ = self._identity.device(asked)
         post = codec.read(ReportPost, asked.body, REPORT_BYTES)
+        kept = report_batch.report(device, post.epoch, post.seq, post.sealed)
         done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         with self._some:
-            self._waiting.append(_Report(device, post, done))
+            self._waiting.append(_Posted(kept, done))
             if len(self._waiting) == 1:
                 self._some.notify()
         return await done
@@ -92,7 +92,7 @@ class Reports:
             loop = batch[0].done.get_loop()
             loop.call_soon_threadsafe(_tell, batch, answers)
 
-    def _next(self) -> list[_Report]:
+    def _next(self) -> list[_Posted]:
         """Return what waits, at least one; nothing at the end."""
         with self._some:
             while not self._waiting and not self._ended:
@@ -102,10 +102,10 @@ class Reports:
             batch, self._waiting = self._waiting, []
         return batch
 
-    def _commit(self, batch: Sequence[_Report]) -> list[Answer]:
+    def _commit(self, batch: Sequence[_Posted]) -> list[Answer]:
         try:
-            with self._mailbox.writing("report"):
-                answers = [self._keep(report) for report in batch]
+            with self._mailbox.writing("report") as mailbox:
+                kept = mailbox.put_reports([one.report for one in batch], utc_now())
         except sqlite3.Error as error:
             log.warning("Reports cannot be written: %s", error)
             return [answer.from_disk(error)] * len(batch)
@@ -113,18 +113,10 @@ class Reports:
             log.exception("Reports could not be kept.")
             return [answer.failed()] * len(batch)
         self._came()
-        return answers
-
-    def _keep(self, report: _Report) -> Answer:
-        post = report.post
-        try:
-            self._mailbox.put_report(report.device, post.epoch, post.seq, post.sealed, utc_now())
-        except SekishoError as error:
-            return answer.from_error(error)
-        return STORED
+        return [STORED if isinstance(one, bool) else answer.from_error(one) for one in kept]
 
 
-def _tell(batch: Sequence[_Report], answers: Sequence[Answer]) -> None:
+def _tell(batch: Sequence[_Posted], answers: Sequence[Answer]) -> None:
     for report, said in zip(batch, answers, strict=True):
         if not report.done.done():  # whoever sent it may have hung up
             report.done.set_result(said)

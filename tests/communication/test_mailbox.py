@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import UUID, uuid4
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from joserfc.jwk import ECKey
 
 from communication import device_identity, mailbox_schema
@@ -14,6 +17,7 @@ from communication.board import Board
 from communication.device_identity import Asked, Identity
 from communication.limits import TooManyError
 from communication.mailbox import ENROLMENT_KEPT, UNANSWERED_KEPT, Limits, Mailbox
+from communication.report_batch import Kept, report
 from contracts import keys
 from contracts.link import KnownDevice, Outbound
 from contracts.request_signature import AGENT, signature_headers
@@ -107,6 +111,42 @@ def test_a_nonce_is_refused_until_it_is_too_old_to_matter(mailbox: Mailbox) -> N
     with mailbox.writing("old"):
         mailbox.forget_old(NOW + timedelta(minutes=12))
     use()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([UUID(int=1), UUID(int=2)]),
+            st.integers(1, 4),
+            st.sampled_from(["A", "B" * 40, "C" * 90]),
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    st.integers(0, 12),
+)
+@settings(max_examples=30, deadline=None)
+def test_many_reports_at_once_fare_as_one_by_one(
+    posted: list[tuple[UUID, int, str]], first: int
+) -> None:
+    """Repeats, and the limits of a device and of all, within a batch and over two."""
+    limits = Limits(3, 170, 230, 1000, 10)
+
+    def put(folder: Path, *batches: list[tuple[UUID, int, str]]) -> list[str]:
+        mailbox = Mailbox(folder / "mailbox.db", limits)
+        said: list[Kept] = []
+        for batch in filter(None, batches):
+            with mailbox.writing("report"):
+                reports = [report(device, 1, seq, sealed) for device, seq, sealed in batch]
+                said += mailbox.put_reports(reports, NOW)
+        held = [(one.sender, one.sealed) for one in mailbox.list_inbound(100, 10**6)]
+        mailbox.close()
+        return [f"{one!r}" for one in (*said, held)]
+
+    with TemporaryDirectory() as one, TemporaryDirectory() as many:
+        assert put(Path(many), posted[:first], posted[first:]) == put(
+            Path(one), *([single] for single in posted)
+        )
 
 
 def test_what_failed_half_way_left_nothing(mailbox: Mailbox) -> None:
