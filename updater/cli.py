@@ -1,4 +1,4 @@
-"""``sekisho update``: publish pattern sets to a source of one's own."""
+"""``sekisho update``: publish pattern sets and releases to a source of one's own."""
 
 import os
 from pathlib import Path
@@ -23,7 +23,7 @@ _keys = click.option(
 
 @click.group()
 def update() -> None:
-    """Publish pattern sets to an update source, and take updates from one.
+    """Publish pattern sets and releases to an update source, and take updates from one.
 
     A source is a folder of signed files that any web server or share can hold. Its private keys
     stay in a folder of their own. They are encrypted when SEKISHO_UPDATE_PASSPHRASE is set.
@@ -51,14 +51,23 @@ def init(repo: Path, keys: Path | None) -> None:
 @_keys
 @click.option(
     "--patterns",
-    required=True,
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A pattern set that 'sekisho pattern build' wrote.",
 )
-def publish(repo: Path, keys: Path | None, patterns: Path) -> None:
-    """Add a pattern set to REPO, so that servers take it."""
-    version = publishing.publish(open_repository(repo, keys), patterns, utc_now())
-    click.echo(f"Published pattern set {version}.")
+@click.option(
+    "--release",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A wheel of Sekisho that 'pip wheel --no-deps .' built.",
+)
+def publish(repo: Path, keys: Path | None, patterns: Path | None, release: Path | None) -> None:
+    """Add a pattern set or a release to REPO, so that servers and connectors take it."""
+    opened = open_repository(repo, keys)
+    if patterns is None and release is None:
+        raise click.UsageError("Give --patterns, --release, or both.")
+    if patterns is not None:
+        click.echo(f"Published pattern set {publishing.publish(opened, patterns, utc_now())}.")
+    if release is not None:
+        click.echo(f"Published release {publishing.publish_release(opened, release, utc_now())}.")
 
 
 @update.command("sign-timestamp")

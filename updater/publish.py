@@ -1,8 +1,10 @@
-"""Publishes pattern sets to an update source; `updater.repository` knows its files."""
+"""Publishes pattern sets and releases to an update source; `updater.repository` knows its files."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Root, Snapshot, TargetFile, Targets, Timestamp
@@ -21,7 +23,8 @@ from updater.repository import (
     write_next_timestamp,
     write_root,
 )
-from updater.trust import PREFIX, SUFFIX
+from updater.trust import PREFIX, RELEASES, SUFFIX
+from updater.wheel import NAME, is_newer, read_archive
 
 ROOT_KEYS = 3
 ROOT_THRESHOLD = 2
@@ -57,21 +60,48 @@ def publish(repository: Repository, archive: Path, now: datetime) -> str:
     RefusedError when that version or a newer one is published already.
     """
     manifest, _files = pattern_set.read_archive(archive)
+    custom = {"version": manifest.version, "rules": manifest.rules}
     name = f"{PREFIX}{manifest.version}{SUFFIX}"
     with exclusive(repository.folder, PUBLISHING):
         lists = read_lists(repository)
         _check_newer(manifest.version, lists.targets)
-        target = TargetFile.from_file(name, str(archive), ["sha256"])
-        target.unrecognized_fields["custom"] = {
-            "version": manifest.version,
-            "rules": manifest.rules,
-        }
-        digest = target.hashes["sha256"]
-        stored = repository.targets / PREFIX / f"{digest}.{manifest.version}{SUFFIX}"
-        copy_target(archive, stored, digest)
-        lists.targets.targets[name] = target
-        write_next(repository, lists, now)
+        _add(repository, lists, name, archive, custom, now)
     return manifest.version
+
+
+def publish_release(repository: Repository, archive: Path, now: datetime) -> str:
+    """Add the release in the wheel *archive* and sign anew; return its version.
+
+    RefusedError when that release or a newer one is published already.
+    """
+    release = read_archive(archive)
+    name = f"{RELEASES}sekisho-{release.version}-py3-none-any.whl"
+    with exclusive(repository.folder, PUBLISHING):
+        lists = read_lists(repository)
+        for target in lists.targets.targets:
+            known = NAME.fullmatch(target.removeprefix(RELEASES))
+            if known and not is_newer(release.version, known[1]):
+                raise RefusedError(f"Release {known[1]} is published already. Raise the version.")
+        _add(repository, lists, name, archive, asdict(release), now)
+    return release.version
+
+
+def _add(
+    repository: Repository,
+    lists: Lists,
+    name: str,
+    archive: Path,
+    custom: dict[str, Any],
+    now: datetime,
+) -> None:
+    """Put *archive* in place as target *name* and sign the lists that name it."""
+    target = TargetFile.from_file(name, str(archive), ["sha256"])
+    target.unrecognized_fields["custom"] = custom
+    digest = target.hashes["sha256"]
+    folder, _, file = name.rpartition("/")
+    copy_target(archive, repository.targets / folder / f"{digest}.{file}", digest)
+    lists.targets.targets[name] = target
+    write_next(repository, lists, now)
 
 
 def sign_timestamp(repository: Repository, now: datetime) -> datetime:
@@ -113,11 +143,14 @@ def describe(repository: Repository) -> list[str]:
     lists = read_lists(repository)
     signed = (lists.root, lists.targets, lists.snapshot, lists.timestamp)
     until = [f"{s.type} {s.version}, valid until {s.expires:%Y-%m-%d %H:%M} UTC" for s in signed]
-    sets = [
-        f"{name}, {target.length} bytes, {(target.custom or {}).get('rules', 0)} rules"
-        for name, target in sorted(lists.targets.targets.items())
-    ]
+    sets = [_described(target) for _, target in sorted(lists.targets.targets.items())]
     return [*until, *(sets or ["no pattern set yet"])]
+
+
+def _described(target: TargetFile) -> str:
+    custom = target.custom or {}
+    more = f"{custom['rules']} rules" if "rules" in custom else f"Python {custom.get('python')}"
+    return f"{target.path}, {target.length} bytes, {more}"
 
 
 def _check_apart(repository: Repository) -> None:
@@ -137,7 +170,11 @@ def _nothing_yet(root: Root) -> Lists:
 
 
 def _check_newer(version: str, targets: Targets) -> None:
-    published = [name.removeprefix(PREFIX).removesuffix(SUFFIX) for name in targets.targets]
+    published = [
+        name.removeprefix(PREFIX).removesuffix(SUFFIX)
+        for name in targets.targets
+        if name.startswith(PREFIX)
+    ]
     newest = max(published, key=pattern_set.version_key, default=None)
     if newest and pattern_set.version_key(version) <= pattern_set.version_key(newest):
         raise RefusedError(

@@ -1,7 +1,8 @@
 """What a source offers, as far as TUF's signatures vouch for it."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ from updater.lock import exclusive
 from updater.source import SourceFetcher
 from updater.trouble import translated
 from updater.trusted_root import read_root
+from updater.wheel import NAME, Release
 
 PREFIX, SUFFIX = "pattern/", ".zip"
+RELEASES = "server/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,16 @@ class Offer:
     target: str
     length: int
     rules: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseOffer:
+    """A release of this program that the source's publisher signed."""
+
+    release: Release
+    target: str
+    length: int
+    sha256: str
 
 
 class TrustedSource:
@@ -46,14 +59,25 @@ class TrustedSource:
 
     def offers(self) -> list[Offer]:
         """Return the pattern sets on offer, oldest first; call `refresh` before."""
-        signed = Metadata[Targets].from_file(str(self._folder / "targets.json")).signed
-        found = (_offer(target) for target in signed.targets.values())
+        found = (_offer(target) for target in self._targets())
         return sorted(
             (offer for offer in found if offer is not None),
             key=lambda offer: version_key(offer.version),
         )
 
-    def download(self, offer: Offer, path: Path) -> None:
+    def releases(self) -> list[ReleaseOffer]:
+        """Return the releases on offer, oldest first; call `refresh` before."""
+        found = (_release(target) for target in self._targets())
+        return sorted(
+            (offer for offer in found if offer is not None),
+            key=lambda offer: version_key(offer.release.version),
+        )
+
+    def _targets(self) -> Iterable[TargetFile]:
+        path = self._folder / "targets.json"
+        return Metadata[Targets].from_file(str(path)).signed.targets.values()
+
+    def download(self, offer: Offer | ReleaseOffer, path: Path) -> None:
         """Write the verified file of *offer* to *path*, which must not be anything in use."""
         with translated(self._fetcher):
             target = self._updater.get_targetinfo(offer.target)
@@ -75,8 +99,16 @@ def open_source(
     What was verified before is kept below *cache*, apart for each source and root, so that the
     source cannot go back behind it. UnavailableError when another process is reading this source.
     """
-    folder = cache / _folder_name(address, root)
     fetcher = SourceFetcher(limits, arrived)
+    with open_with(fetcher, address, root, source_folder(address, root, cache)) as source:
+        yield source
+
+
+@contextmanager
+def open_with(
+    fetcher: SourceFetcher, address: str, root: bytes, folder: Path
+) -> Iterator[TrustedSource]:
+    """Yield the source that *fetcher* reads; what was verified before is kept in *folder*."""
     with (
         exclusive(folder, "Another update from this source"),
         closing(fetcher),
@@ -87,14 +119,16 @@ def open_source(
             metadata_base_url=f"{address}/metadata/",
             target_base_url=f"{address}/targets/",
             fetcher=fetcher,
-            config=_config(limits),
+            config=_config(fetcher.limits),
             bootstrap=root,
         )
         yield TrustedSource(updater, fetcher, folder)
 
 
-def _folder_name(address: str, root: bytes) -> str:
-    return hashlib.sha256(f"{address}\n{read_root(root).fingerprint}".encode()).hexdigest()[:32]
+def source_folder(address: str, root: bytes, cache: Path) -> Path:
+    """Return where below *cache* lies what was verified of the source at *address*."""
+    named = f"{address}\n{read_root(root).fingerprint}".encode()
+    return cache / hashlib.sha256(named).hexdigest()[:32]
 
 
 def _config(limits: Limits) -> UpdaterConfig:
@@ -122,4 +156,25 @@ def _offer(target: TargetFile) -> Offer | None:
         target=target.path,
         length=target.length,
         rules=rules if isinstance(rules, int) else 0,
+    )
+
+
+def _release(target: TargetFile) -> ReleaseOffer | None:
+    """Return which release *target* is, None when it is something else or says too little."""
+    named = NAME.fullmatch(target.path.removeprefix(RELEASES))
+    custom = target.custom or {}
+    python, lock = custom.get("python"), custom.get("lock")
+    if named is None or not target.path.startswith(RELEASES):
+        return None
+    if not isinstance(python, str) or not re.fullmatch(
+        r"\d{1,3}(\.\d{1,3}){0,2}", python, re.ASCII
+    ):
+        return None
+    if not isinstance(lock, str) or "sha256" not in target.hashes:
+        return None
+    return ReleaseOffer(
+        release=Release(version=named[1], python=python, lock=lock),
+        target=target.path,
+        length=target.length,
+        sha256=target.hashes["sha256"],
     )
