@@ -12,7 +12,7 @@ from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.datastructures import MultiDict
 
-from management import assets, compression, menu, reasons, shown, web_errors, words
+from management import assets, compression, menu, reasons, shown, texts, web_errors, words
 from management.access import Permission, public, who_asks
 from management.administrators import passkey_site, sessions, step_up
 from management.certificates import urgency
@@ -32,6 +32,8 @@ VIEWS = (
     "management.administrators.api",
     "management.administrators.account_views",
     "management.administrators.passkey_views",
+    "management.administrators.code_app_views",
+    "management.administrators.recovery_views",
     "management.overview.views",
     "management.overview.device_views",
     "management.overview.why_views",
@@ -206,6 +208,9 @@ def _static(version: str, name: str) -> ResponseReturnValue:
 def _words_for_templates(app: Flask, version: str) -> None:
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.jinja_env.globals.update(
+        _=texts.say,
+        gettext=texts.say,
+        ngettext=texts.say_number,
         asset=lambda name: url_for("static", version=version, name=name),
         menu=menu.entries,
         words=words,

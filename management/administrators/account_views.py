@@ -5,7 +5,14 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from management.access import Permission, public, requires, signed_in, who_asks
-from management.administrators import passkeys, queries, service, sessions, step_up
+from management.administrators import (
+    passkeys,
+    queries,
+    recovery_codes,
+    service,
+    sessions,
+    step_up,
+)
 from management.administrators.sentences import password_sentence
 from management.audit.notes import note
 from management.shown import LANGUAGES, THEMES, own_path
@@ -65,6 +72,8 @@ def account_page(errors: dict[str, str], token: str = "") -> ResponseReturnValue
             errors=errors,
             new_token=token,
             passkeys=passkeys.list_passkeys(session, mine),
+            kept=recovery_codes.kept(session, mine),
+            few=recovery_codes.FEW,
         )
     return page, 422 if errors else 200
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, ForeignKey, Unicode, UnicodeText
+from sqlalchemy import BigInteger, ForeignKey, Unicode, UnicodeText, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from management.database import Base
@@ -33,6 +33,8 @@ class Administrator(Base):
     disabled_at: Mapped[datetime | None]
     uses_codes: Mapped[bool] = mapped_column(default=True)
     """Codes of an authenticator app are a second proof; off only while there are passkeys."""
+    second_place: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Which of its two places at the signer holds the app that counts; see `code_apps`."""
 
 
 class CustomRole(Base):
@@ -77,6 +79,18 @@ class Passkey(Base):
     synced: Mapped[bool]
     """Its maker keeps copies, for example in an account at a phone's vendor."""
     created_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class RecoveryCode(Base):
+    """A code that signs in once instead of app or passkey; the set ends as a whole."""
+
+    __tablename__ = "recovery_code"
+
+    mac: Mapped[str] = mapped_column(Unicode(64), primary_key=True)
+    """Under a key outside the database; see `recovery_codes`."""
+    administrator_id: Mapped[UUID] = mapped_column(ForeignKey("administrator.id"), index=True)
+    made_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from management.administrators import challenges, passkey_proofs, rules
+from management.administrators import challenges, passkey_proofs, queries, rules
 from management.administrators.models import Administrator, Passkey, UsedChallenge
 from management.administrators.passkey_proofs import Proof, Site
 from management.audit.service import record
@@ -138,9 +138,9 @@ def rename(session: Session, owner: UUID, id_hash: str, name: str) -> Passkey:
 def remove(session: Session, owner: UUID, id_hash: str) -> Passkey:
     """Forget one of *owner*'s passkeys; RefusedError when it is the last second proof."""
     found = _get(session, owner, id_hash)
+    administrator = queries.lock_administrator(session, owner)
     others = len(list_passkeys(session, owner)) - 1
-    administrator = session.get(Administrator, owner)
-    if not others and administrator is not None and not administrator.uses_codes:
+    if not others and not administrator.uses_codes:
         raise RefusedError(
             "This is your last second proof. Register another passkey or an authenticator "
             "app first."

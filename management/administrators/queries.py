@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from management.administrators import rules
 from management.administrators.models import Administrator, AdminSession, ApiToken, OneTimeLink
+from management.database import locked
 from runtime.errors import NotFoundError
 
 
@@ -25,6 +26,15 @@ def count_administrators(session: Session) -> int:
 def get_administrator(session: Session, administrator_id: UUID) -> Administrator:
     """Return one administrator; NotFoundError when there is none with this id."""
     found = session.get(Administrator, administrator_id)
+    if found is None:
+        raise NotFoundError("There is no such administrator.")
+    return found
+
+
+def lock_administrator(session: Session, administrator_id: UUID) -> Administrator:
+    """Return one administrator, whom nobody else changes before this transaction ends."""
+    wanted = select(Administrator).where(Administrator.id == administrator_id)
+    found = session.scalars(locked(wanted, Administrator)).one_or_none()
     if found is None:
         raise NotFoundError("There is no such administrator.")
     return found

@@ -1,4 +1,4 @@
-"""Says what is wrong with a password in the visitor's language."""
+"""Says what is wrong with a password, and a secret so that it can be typed."""
 
 from flask_babel import gettext as _
 
@@ -16,3 +16,9 @@ def password_sentence(password: str, name: str) -> str:
     }
     problem = rules.password_problem(password, name)
     return sentences[problem] if problem else ""
+
+
+def secret_of(uri: str) -> str:
+    """Return the secret in an otpauth URI in groups of four, for typing."""
+    secret = uri.partition("secret=")[2].partition("&")[0]
+    return " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from management import passwords
 from management.access import Role
-from management.administrators import passkeys, queries, rules
+from management.administrators import code_apps, passkeys, queries, recovery_codes, rules
 from management.administrators.models import (
     NO_PASSWORD,
     Administrator,
@@ -49,12 +49,14 @@ def make_recovery_link(
 ) -> str:
     """Return a token for a link that sets a new password and code; the old ones end at once.
 
-    So do passkeys, sessions and API tokens: whoever had the account must not keep a way in.
+    So do passkeys, recovery codes, sessions and API tokens: whoever had the account must not keep
+    a way in.
     """
     administrator.password_hash = NO_PASSWORD
-    administrator.disabled_at, administrator.uses_codes = None, True
+    administrator.disabled_at = None
     passkeys.remove_all(session, administrator.id)
-    signer.forget_totp(administrator.id)
+    recovery_codes.forget(session, administrator.id)
+    code_apps.forget(signer, administrator)
     end_sessions(session, administrator.id)
     session.execute(
         update(ApiToken)
@@ -163,16 +165,19 @@ def password_matches(administrator: Administrator | None, password: str) -> bool
 
 
 def begin_session(
-    session: Session, administrator: Administrator, address: str, now: datetime
+    session: Session, administrator: Administrator, address: str, now: datetime, codes: str = ""
 ) -> str:
-    """Return the cookie's random id of a fresh session; old rows go."""
+    """Return the cookie's random id of a fresh session; old rows go.
+
+    *codes*: new recovery codes, sealed, which it shows once.
+    """
     session.execute(delete(AdminSession).where(AdminSession.expires_at < now))
     raw_id = token_urlsafe(32)
     session.add(
         AdminSession(
             id_hash=queries.hash_of(raw_id),
             administrator_id=administrator.id,
-            data={"proved_at": int(now.timestamp())},
+            data={"proved_at": int(now.timestamp())} | _shown_once(codes),
             address=address,
             created_at=now,
             seen_at=now,
@@ -181,6 +186,10 @@ def begin_session(
     )
     session.flush()
     return raw_id
+
+
+def _shown_once(codes: str) -> dict[str, str]:
+    return {recovery_codes.SHOWN_ONCE: codes} if codes else {}
 
 
 def end_session(session: Session, id_hash: str) -> None:

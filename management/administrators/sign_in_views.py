@@ -1,6 +1,8 @@
-"""Signing in with password and code, password and passkey, or a passkey alone; signing out."""
+"""Signing in with password and code (of the app, or a recovery code), password and passkey, or a
+passkey alone; signing out."""
 
 from datetime import timedelta
+from uuid import UUID
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -9,10 +11,12 @@ from flask_babel import gettext as _
 from management.access import Permission, public, requires, signed_in, who_asks
 from management.administrators import (
     challenges,
+    code_apps,
     known_browsers,
     passkey_proofs,
     passkeys,
     queries,
+    recovery_codes,
     service,
     sessions,
     waiting,
@@ -76,10 +80,40 @@ def _by_code() -> ResponseReturnValue:
         if waiting.wait_for(session, attempt, now):
             return _failed(attempt, waited=True)
         right = service.password_matches(known, request.form.get("password", ""))
-    if not _code_matches(known, right and known is not None and known.disabled_at is None):
+    allowed = known is not None and right and known.disabled_at is None
+    if recovery_codes.looks_like_one(request.form.get("code", "")):
+        return _by_recovery_code(known, allowed, attempt)
+    if not _code_matches(known, allowed):
         return _failed(attempt)
     assert known is not None
     return _begin(known, attempt, {"by": "password and code"})
+
+
+def _by_recovery_code(
+    known: Administrator | None, allowed: bool, attempt: waiting.Attempt
+) -> ResponseReturnValue:
+    """Take a recovery code instead; who is in then sees how many are left.
+
+    Codes are compared whether or not the password was right, so that time does not tell.
+    """
+    keys, said = context().keys, request.form.get("code", "")
+    with reading() as session:
+        mac = recovery_codes.find(session, keys, known.id if known else UUID(int=0), said)
+    if known is None or not allowed or not mac or not _is_spent(known, mac):
+        return _failed(attempt)
+    left = url_for("recovery_codes.show", next=own_path(request.form.get("next", "/")))
+    return _begin(known, attempt, {"by": "password and recovery code"}, left)
+
+
+def _is_spent(known: Administrator, mac: str) -> bool:
+    keys = context().keys
+    with transaction("use a recovery code") as session:
+        if not recovery_codes.spend(session, mac, utc_now()):
+            return False
+        left = {"left": recovery_codes.kept(session, known.id).left}
+        address = visitor_address()
+        record(session, keys, known.name, "recovery_code.use", known.name, "", address, left)
+    return True
 
 
 def _attempt(known: Administrator | None) -> waiting.Attempt:
@@ -98,7 +132,7 @@ def _code_matches(known: Administrator | None, allowed: bool) -> bool:
         signer.status()
         return False
     try:
-        return signer.check_totp(known.id, request.form.get("code", "").replace(" ", ""))
+        return code_apps.check(signer, known, request.form.get("code", "").replace(" ", ""))
     except (RefusedError, NotFoundError):  # after many wrong ones; saying so betrays the password
         return False
 
@@ -163,7 +197,7 @@ def _refused_password(owner: Administrator, attempt: waiting.Attempt) -> Respons
 
 
 def _begin(
-    owner: Administrator, attempt: waiting.Attempt, how: dict[str, str]
+    owner: Administrator, attempt: waiting.Attempt, how: dict[str, str], first: str = ""
 ) -> ResponseReturnValue:
     now, keys, address = utc_now(), context().keys, visitor_address()
     with transaction("begin a session") as session:
@@ -175,7 +209,7 @@ def _begin(
     sessions.begin(raw_id)
     if not attempt.browser:
         known_browsers.remember(keys, owner.id, now)
-    return redirect(own_path(request.form.get("next", "/")))
+    return redirect(first or own_path(request.form.get("next", "/")))
 
 
 def _failed(attempt: waiting.Attempt, waited: bool = False, why: str = "") -> ResponseReturnValue:

@@ -13,7 +13,7 @@ from flask import session as browser_session
 from sqlalchemy.orm import Session
 
 from management.access import Identity, signed_in
-from management.administrators import passkey_again, queries, service, sessions, waiting
+from management.administrators import code_apps, passkey_again, queries, service, sessions, waiting
 from management.administrators.models import Administrator
 from management.administrators.rules import FRESH
 from management.audit.service import record
@@ -64,8 +64,10 @@ def require_code(code: str) -> None:
 
 
 def _is_right(me: Identity, code: str) -> bool:
+    with reading() as session:
+        mine = queries.get_administrator(session, me.administrator_id)
     try:
-        return context().signer.check_totp(me.administrator_id, code)
+        return code_apps.check(context().signer, mine, code)
     except NotFoundError:  # no app was ever set up
         return False
 

@@ -1,5 +1,6 @@
 """Set-up link and the list of administrators."""
 
+import json
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -10,6 +11,7 @@ from management.access import Permission, Role, public, requires, signed_in
 from management.administrators import (
     known_browsers,
     queries,
+    recovery_codes,
     roles,
     rules,
     service,
@@ -17,7 +19,7 @@ from management.administrators import (
     step_up,
 )
 from management.administrators.models import NO_PASSWORD
-from management.administrators.sentences import password_sentence
+from management.administrators.sentences import password_sentence, secret_of
 from management.audit.notes import note
 from management.audit.service import record
 from management.groups.queries import read_tree
@@ -64,12 +66,13 @@ def _finish_setup(token: str, name: str) -> ResponseReturnValue:
         owner = service.use_link(session, token, name, request.form["password"], now)
         if owner is None:
             return _dead()
-        raw_id = service.begin_session(session, owner, address, now)
         keys = context().keys
+        codes = keys.seal(json.dumps(recovery_codes.make(session, keys, owner.id, now)))
+        raw_id = service.begin_session(session, owner, address, now, codes)
         record(session, keys, owner.name, "administrator.set_up", owner.name, "", address)
     sessions.begin(raw_id)
     known_browsers.remember(keys, owner.id, now)
-    return redirect(url_for("overview.dashboard"))
+    return redirect(url_for("recovery_codes.show"))
 
 
 def _setup_page(token: str, errors: dict[str, str], name: str) -> ResponseReturnValue:
@@ -88,7 +91,7 @@ def _setup_page(token: str, errors: dict[str, str], name: str) -> ResponseReturn
         name=name,
         errors=errors,
         uri=uri,
-        secret=_secret_of(uri),
+        secret=secret_of(uri),
         shortest=rules.SHORTEST_PASSWORD,
     )
     return page, 422 if errors else 200
@@ -105,12 +108,6 @@ def _setup_errors(name: str) -> dict[str, str]:
 
 def _code() -> str:
     return request.form.get("code", "").replace(" ", "")
-
-
-def _secret_of(uri: str) -> str:
-    """Return the secret in an otpauth URI in groups of four, for typing."""
-    secret = uri.partition("secret=")[2].partition("&")[0]
-    return " ".join(secret[at : at + 4] for at in range(0, len(secret), 4))
 
 
 def _dead() -> ResponseReturnValue:

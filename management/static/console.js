@@ -94,6 +94,7 @@ document.addEventListener("click", (event) => {
   if (opener) document.getElementById(opener.dataset.skOpen)?.showModal();
   const copier = event.target.closest("[data-sk-copy]");
   if (copier) copy(copier);
+  if (event.target.closest("[data-sk-print]")) print();
 });
 
 async function copy(button) {

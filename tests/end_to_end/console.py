@@ -29,6 +29,7 @@ class Console:
         self.page.get_by_label("Password").fill(PASSWORD)
         self.page.get_by_label("Code").fill(self.code())
         self.page.get_by_role("button", name="Finish").click()
+        self.page.get_by_role("link", name="I have kept them").click()
         expect(self.page.get_by_role("heading", name="Dashboard")).to_be_visible()
 
     def sign_in(self, code: str) -> None:

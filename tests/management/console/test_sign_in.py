@@ -56,7 +56,7 @@ def test_the_setup_link_makes_an_owner_and_is_dead_afterwards(
         "password": PASSWORD,
         "code": pyotp.TOTP(secret).now(),
     }
-    assert visitor.post("/setup", data=form).headers["Location"] == "/"
+    assert visitor.post("/setup", data=form).headers["Location"] == "/account/recovery-codes"
     assert visitor.get("/").status_code == 200
 
     dead = visitor.get(f"/setup?token={token}")
