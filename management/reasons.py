@@ -43,6 +43,11 @@ _SENTENCES = dict(
             "first."
         ),
         _l("This passkey is somebody else's. Nothing was changed."),
+        _l("There is no authenticator app on your account."),
+        _l(
+            "The app is your only second proof. Register a passkey first, or replace the app by "
+            "another one."
+        ),
         _l("The file cannot be read: the password is wrong, or it is no .pfx/.p12 file."),
         _l("The file holds no private key. Export it again together with the key."),
         _l("The private key belongs to none of the certificates in the file."),
