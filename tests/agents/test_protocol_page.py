@@ -9,7 +9,7 @@ from communication import fast_path, report_path
 from communication.agent_api import ENROLMENT_BYTES, ORDERS
 from communication.fast_path import LONGEST_WAIT
 from communication.report_path import REPORT_BYTES
-from contracts import agent, envelope
+from contracts import agent, compact, envelope
 from contracts.request_signature import AGENT, COMPONENTS, MAXIMUM_SKEW
 from management.enrolment import rules as enrolment_rules
 
@@ -56,7 +56,7 @@ def test_every_route_that_is_named_exists_and_no_other() -> None:
 def test_the_types_of_signatures_are_the_real_ones() -> None:
     for typ in (envelope.ORDER, envelope.REPORT, envelope.ENROLMENT, envelope.TRUST):
         assert f"`{typ}`" in PAGE
-    assert envelope.CONTENT_ENCRYPTION in PAGE
+    assert compact.CIPHER in PAGE
 
 
 def test_commands_and_problems_are_the_real_ones() -> None:

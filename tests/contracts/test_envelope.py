@@ -148,7 +148,7 @@ def test_the_public_key_is_no_password() -> None:
     secret = OctKey.import_key(json.dumps(keys.public_jwk(SIGNER)).encode())
     header = {"alg": "HS256", "typ": envelope.ORDER}
     forged = jws.serialize_compact(
-        header, b"{}", secret, registry=jws.JWSRegistry(envelope._HEADERS, algorithms=["HS256"])
+        header, b"{}", secret, registry=jws.JWSRegistry(algorithms=["HS256"])
     )
 
     with pytest.raises(UnauthenticatedError):
@@ -158,7 +158,7 @@ def test_the_public_key_is_no_password() -> None:
 def test_a_key_inside_the_message_is_not_believed() -> None:
     header = {"alg": "ES256", "typ": envelope.ORDER, "jwk": keys.public_jwk(OTHER)}
     forged = jws.serialize_compact(
-        header, b"{}", OTHER, registry=jws.JWSRegistry(envelope._HEADERS, algorithms=["ES256"])
+        header, b"{}", OTHER, registry=jws.JWSRegistry(algorithms=["ES256"])
     )
 
     with pytest.raises(UnauthenticatedError):
