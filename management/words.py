@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from flask_babel import lazy_gettext as _l
-from flask_babel.speaklater import LazyString
+from management.texts import Text
+from management.texts import lazy as _l
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +12,7 @@ class Word:
 
     tone: str
     icon: str
-    label: LazyString | str
+    label: Text | str
 
 
 DEVICE_STATES = {
@@ -54,6 +54,7 @@ INCIDENTS = {
     "unreadable": _l("Unreadable"),
     "withheld": _l("Withheld"),
     "second_management": _l("Second management server"),
+    "forgetful": _l("Loses its memory"),
     "left_before_wipe": _l("Left before its wipe"),
     "claims_identity": _l("Claims to be another"),
 }
@@ -255,3 +256,8 @@ OWNERSHIP = {"company": _l("Company"), "personal": _l("Personal")}
 def word(words: dict[str, Word], state: str | None) -> Word:
     """Return how to say *state*; one of another release is said as it is."""
     return words.get(state or "", Word("idle", "question-circle", state or "?"))
+
+
+def labels(words: dict[str, Word]) -> dict[str, Text | str]:
+    """Return what each state is called."""
+    return {state: word.label for state, word in words.items()}

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from threading import Lock
 from uuid import UUID
 
 from sqlalchemy import delete, update
@@ -17,16 +18,17 @@ from sqlalchemy.orm import Session
 from contracts.link import BATCH, Discard, KnownDevice, KnownDevices, Outbound, RelayStatus
 from management.agent_packages.queries import agent_files
 from management.agent_packages.work import bring_download
-from management.check_in.dialling import greeted
 from management.check_in.service import take
+from management.check_in.visiting import LONGEST_SECONDS, visit_each
 from management.collecting.fetching import fetch_files
 from management.consequences.freezes import note_contact
 from management.context import Context
 from management.devices.models import Device
 from management.devices.polls import list_to_hurry, note_polls, note_told
 from management.devices.rules import EnrolmentState
-from management.relays.bringing import Greeting, bring_setup
+from management.relays.bringing import Greeting, bring_setup, dial
 from management.relays.link_client import LinkClient
+from management.relays.memory import check_memory
 from management.relays.models import KnownDeviceChange, OutboundMessage, Relay, TrustIssue
 from management.relays.queries import (
     find_trust,
@@ -36,7 +38,7 @@ from management.relays.queries import (
     to_discard,
     to_hand,
 )
-from management.relays.service import announce_everything, note_problem
+from management.relays.service import note_problem
 from management.relays.trust import current_trust
 from management.store.delivery import bring_files
 from runtime.clock import utc_now
@@ -44,10 +46,16 @@ from runtime.errors import RefusedError, SekishoError
 from runtime.process import crash_point
 
 log = logging.getLogger(__name__)
+_one_signs = Lock()
+"""Visits that go on at the same time must not sign two statements of the same number."""
 ROUNDS = 50
 """Most batches of one kind in one visit, so that a busy relay does not keep the others waiting."""
 CHUNK = 50
 """Messages taken in one transaction."""
+ENDLESS = (
+    "The communication server answers so slowly that a visit does not come to its end. Restart it, "
+    "and look at the network on the way."
+)
 REQUEST_BYTES = 3_000_000
 """Most that one request leaves, below the relay's limit of 4 MiB."""
 
@@ -56,29 +64,36 @@ def visit_all(context: Context) -> None:
     """Visit every relay once; one that fails is noted with the reason and does not stop others."""
     with context.database.reading() as session:
         relays = list_used(session)
-    for relay, answer in greeted(context, relays):
-        try:
-            problem = _visit(context, relay, answer.result())
-        except SekishoError as error:
-            problem = str(error)
-        except Exception:
-            log.exception("The visit to a communication server failed", extra={"relay": relay.name})
-            problem = "The visit failed; the log of the jobs process says why."
-        _note(context, relay, problem)
+    under_way = visit_each(context, relays, _visit_and_note)
+    for relay in relays:
+        if under_way.get(relay.id, 0.0) > LONGEST_SECONDS:
+            _note(context, relay, ENDLESS)
+
+
+def _visit_and_note(context: Context, relay: Relay) -> None:
+    try:
+        problem = _visit(context, relay, dial(context, relay))
+    except SekishoError as error:
+        problem = str(error)
+    except Exception:
+        log.exception("The visit to a communication server failed", extra={"relay": relay.name})
+        problem = "The visit failed; the log of the jobs process says why."
+    _note(context, relay, problem)
 
 
 def _visit(context: Context, relay: Relay, greeting: Greeting) -> str:
     with greeting.link as link:
-        _check_memory(context, relay.id, greeting.status)
-        problem = _bring_trust(context, link, relay.id)
-        set_up = bring_setup(context, greeting, relay.id)
-        problem = problem or set_up
+        problems = [
+            _check_memory(context, relay.id, greeting.status),
+            _bring_trust(context, link, relay.id),
+            bring_setup(context, greeting, relay.id),
+        ]
         _collect(context, link, relay.id)
         _bring_devices(context, link, relay.id)
         _let_hurry(context, link, relay.id)
         _bring_orders(context, link, relay.id)
         _hear_who_polled(context, link, relay)
-        problem = _move_files(context, link, relay.id, greeting.status.download) or problem
+        problems.insert(0, _move_files(context, link, relay.id, greeting.status.download))
         status = link.status()
     with context.database.transaction("note the visit") as session:
         known, now = get_relay(session, relay.id), utc_now()
@@ -86,23 +101,19 @@ def _visit(context: Context, relay: Relay, greeting: Greeting) -> str:
         known.contact_at, known.version = now, status.version[:50]
         known.inbound_waiting = status.inbound_waiting
         known.outbound_waiting = status.outbound_waiting
-    return problem
+    return next(filter(None, problems), "")
 
 
-def _check_memory(context: Context, relay_id: UUID, status: RelayStatus) -> None:
-    """Give everything again to a relay that lost what it was told, or was set back to a backup."""
+def _check_memory(context: Context, relay_id: UUID, status: RelayStatus) -> str:
+    """Give everything again to a relay that lost it; return why not yet, or nothing."""
     with context.database.transaction("check the relay's memory") as session:
-        relay = get_relay(session, relay_id)
-        if relay.devices_as_of != status.devices_as_of:
-            log.warning("A communication server lost its memory", extra={"relay": relay.name})
-            relay.devices_as_of, relay.trust_issue = status.devices_as_of, 0
-            announce_everything(session, relay_id, utc_now())
+        return check_memory(session, get_relay(session, relay_id), status, utc_now())
 
 
 def _bring_trust(context: Context, link: LinkClient, relay_id: UUID) -> str:
     """Give the relay the newest statement; return why the signer signs no newer one, or nothing."""
     problem = ""
-    with context.database.transaction("sign the trust statement") as session:
+    with _one_signs, context.database.transaction("sign the trust statement") as session:
         try:
             trust: TrustIssue = current_trust(session, context.keys, context.signer, utc_now())
         except RefusedError as error:
@@ -160,6 +171,8 @@ def _bring_devices(context: Context, link: LinkClient, relay_id: UUID) -> None:
         if not changes:
             return
         as_of = utc_now()
+        with context.database.transaction("say which list comes") as session:
+            get_relay(session, relay_id).devices_as_of_next = as_of
         link.put_devices(
             KnownDevices(devices=tuple(_known(device) for _, device in changes), as_of=as_of)
         )

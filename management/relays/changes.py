@@ -217,6 +217,6 @@ def disable(session: Session, relay: Relay, now: datetime) -> None:
 def enable(session: Session, relay: Relay, now: datetime) -> None:
     """Use the relay again; it is told everything anew."""
     if relay.disabled_at is not None:
-        relay.disabled_at = None
+        relay.disabled_at, relay.refills, relay.lost_at = None, 0, None
         list_now(session, relay, now)
         announce_everything(session, relay.id, now)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import TypeVar
 from urllib.parse import quote
@@ -40,6 +41,10 @@ from runtime.errors import ConfigurationError, MalformedMessageError, Unavailabl
 T = TypeVar("T")
 JSON, OCTETS = "application/json", "application/octet-stream"
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
+EXCHANGE_SECONDS = 120.0
+"""How long one answer may take, even if something of it comes all the time."""
+VISIT_SECONDS = 600.0
+"""How long a client is used: what is left then is done at the next visit."""
 MOST_BYTES = 48 * 1024 * 1024
 """Most of one answer; a batch holds at least one message whatever its size."""
 
@@ -56,6 +61,7 @@ class LinkClient:
         self._http = httpx.Client(
             verify=pinned(certificate), timeout=TIMEOUT, trust_env=False, follow_redirects=False
         )
+        self._until = monotonic() + VISIT_SECONDS
 
     def __enter__(self) -> "LinkClient":
         """Keep the connection for several requests."""
@@ -153,6 +159,10 @@ class LinkClient:
         self._ask("DELETE", f"/link/v1/uploads/{upload_id}")
 
     def _ask(self, method: str, path: str, body: bytes = b"", kind: str = JSON) -> bytes:
+        if monotonic() > self._until:
+            raise UnavailableError(
+                f"The visit took more than {VISIT_SECONDS:.0f} s; it goes on with the next one."
+            )
         url = self._url + path
         headers = signature_headers(
             method, url, body, self._key, keys.thumbprint(self._key), LINK, utc_now()
@@ -209,14 +219,18 @@ def pinned(certificate: str) -> ssl.SSLContext:
 
 
 def bounded(response: httpx.Response, most: int = MOST_BYTES) -> bytes:
-    """Return the whole body; UnavailableError when it is larger than *most* bytes."""
+    """Return the whole body; UnavailableError above *most* bytes or `EXCHANGE_SECONDS`."""
     parts: list[bytes] = []
-    size = 0
+    size, until = 0, monotonic() + EXCHANGE_SECONDS
     for part in response.iter_bytes():
         size += len(part)
         if size > most:
             raise UnavailableError(
                 f"The communication server's answer is larger than {most} bytes."
+            )
+        if monotonic() > until:
+            raise UnavailableError(
+                f"The communication server took more than {EXCHANGE_SECONDS:.0f} s for one answer."
             )
         parts.append(part)
     return b"".join(parts)

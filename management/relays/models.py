@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, ForeignKey, Unicode, UnicodeText
+from sqlalchemy import BigInteger, ForeignKey, Unicode, UnicodeText, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from management.database import Base, RowId
@@ -38,6 +38,13 @@ class Relay(Base):
     """Up to when it told which devices polled."""
     devices_as_of: Mapped[datetime | None]
     """Of the last list of devices it took; it telling another one lost its memory."""
+    devices_as_of_next: Mapped[datetime | None]
+    """Of the list that was on its way last, in case that we died before we heard of its end."""
+    lost_at: Mapped[datetime | None]
+    """When it lost its memory, until it was given everything again."""
+    refilled_at: Mapped[datetime | None]
+    refills: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """How often it was given everything again in a row (`memory`)."""
     disabled_at: Mapped[datetime | None]
     """Since when it is neither visited nor told to devices."""
     link_ms: Mapped[int | None]
@@ -137,7 +144,8 @@ class RelayIncident(Base):
     relay_id: Mapped[UUID | None] = mapped_column(ForeignKey("relay.id"))
     sender: Mapped[UUID | None] = mapped_column(index=True)
     problem: Mapped[str] = mapped_column(Unicode(20))
-    """``forged``, ``replayed``, ``altered``, ``gap``, ``foreign``, ``unreadable``, ``withheld``."""
+    """``forged``, ``replayed``, ``altered``, ``gap``, ``foreign``, ``unreadable``, ``withheld``,
+    ``second_management``, ``forgetful``."""
     detail: Mapped[str] = mapped_column(Unicode(1000))
     reported_by: Mapped[str] = mapped_column(Unicode(20))
     """``management`` or ``device``."""
