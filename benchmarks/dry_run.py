@@ -43,7 +43,7 @@ def _measured(name: str, devices: int, apps: int, reach: str) -> Iterator[dict[s
         prepare(home / "keys", NOW)
         context = open_context(Settings(home=home, public_name="localhost"))
         began = time.perf_counter()
-        filled = fill(context.database, devices, apps, judged=True)
+        filled = fill(context.database, devices, apps)
         yield _row(f"dry_run.fill_{name}", time.perf_counter() - began, "s", "told")
         floor = _floor(context)
         before = _cpu()

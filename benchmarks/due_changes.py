@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import func, select, update
 
-from benchmarks._million import device_id, fill
+from benchmarks._million import fill
 from management.compliance.judgement import Rule
 from management.compliance.service import rejudge
 from management.compliance.work import judge_due
@@ -27,6 +27,7 @@ from management.devices.service import record_facts
 from management.handlers import find_handler
 from management.jobs import JUDGE_SECONDS
 from management.keys import prepare
+from management.listing.queries import count_states
 from management.policies.queries import current_version
 from management.policies.rules import Requirements
 from management.policies.service import change_policy
@@ -36,6 +37,7 @@ from management.work.models import Job
 from management.work.service import claim, finish
 from management.worker import LOOK_SECONDS
 from runtime.clock import utc_now
+from sekisho.fill import device_id
 
 AT_ONCE = 1_000
 GRACE = timedelta(seconds=90)
@@ -64,6 +66,7 @@ def run() -> Iterator[dict[str, Any]]:
         seconds = time.perf_counter() - began
         with context.database.reading() as session:
             assert session.scalar(select(func.count()).select_from(CarriedOut)) == AT_ONCE
+            assert sum(count_states(session).values()) == devices
         yield _row("due.judged", judged, "s", f"{AT_ONCE} of {devices}")
         waits = JUDGE_SECONDS + 2 * LOOK_SECONDS
         yield _row("due.acted_on", seconds + waits, "s", "value<=60")
@@ -73,7 +76,7 @@ def run() -> Iterator[dict[str, Any]]:
 
 def _prepared(context: Context, devices: int) -> None:
     """Let the first 1,000 devices be rooted for nearly as long as their grace."""
-    policy = fill(context.database, devices, judged=True).policy
+    policy = fill(context.database, devices).policy
     with context.database.transaction("ask") as session:
         settings = current_version(session, policy).settings
         change_policy(session, policy, ASKED, settings, "bench", "bench", utc_now() - 2 * GRACE)

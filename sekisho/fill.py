@@ -31,8 +31,12 @@ Say = Callable[[str], None]
 
 def fill(database: Database, devices: int, now: datetime, say: Say) -> float:
     """Fill a database without devices; return the seconds it took. RefusedError if it has some."""
+    return write(database, _prepared(database, now), devices, say)
+
+
+def write(database: Database, fleet: Fleet, devices: int, say: Say) -> float:
+    """Write the devices of a fleet, and all that lists read of them; return the seconds it took."""
     began = perf_counter()
-    fleet = _prepared(database, now)
     with open_sink(database) as sink:
         tallies: tuple[dict[int, int], dict[int, int]] = ({}, {})
         for start in range(0, devices, STEP):
@@ -43,6 +47,11 @@ def fill(database: Database, devices: int, now: datetime, say: Say) -> float:
         sink.rows("app", _apps(fleet))
         say(f"{devices} devices, {perf_counter() - began:.0f} s; now the indexes")
     return perf_counter() - began
+
+
+def device_id(number: int) -> UUID:
+    """Return the id of device *number*; ids rise with numbers, which makes filling fast."""
+    return UUID(int=number << 90 | 0x4000_8000_0000_0000_0000)
 
 
 def _prepared(database: Database, now: datetime) -> Fleet:
@@ -71,27 +80,19 @@ def _write(
 ) -> None:
     rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in TABLES}
     for number in numbers:
-        device_id = UUID(int=number << 90 | 0x4000_8000_0000_0000_0000).hex
+        own_id = device_id(number).hex
         group, policy, variant = fleet.place_of(number)
         shapes = variant.shapes(group, policy, number)
         for place, shape in enumerate(shapes):
             tallies[place][shape] = tallies[place].get(shape, 0) + 1
-        device = fleet.device(number, device_id, group, policy, variant)
-        words = rules.tokens(fleet.texts(number), fleet.numbers(number))
-        rows["device"].append(device)
-        rows["device_facts"].append((device_id, variant.facts, variant.at))
-        rows["device_judgement"].append((device_id, *variant.judgement))
-        rows["device_listing"].append(
-            (
-                number + 1,
-                device_id,
-                rules.sort_name(fleet.name(number)),
-                *shapes,
-                rules.search_text(words),
-            )
-        )
+        words = rules.tokens(fleet.texts(number, variant), fleet.numbers(number))
+        listed = (own_id, rules.sort_name(fleet.name(number, variant)), *shapes)
+        rows["device"].append(fleet.device(number, own_id, group, policy, variant))
+        rows["device_facts"].append((own_id, variant.facts, variant.at))
+        rows["device_judgement"].append((own_id, *variant.judgement))
+        rows["device_listing"].append((number + 1, *listed, rules.search_text(words)))
         rows["device_token"] += [(word, number + 1) for word in words]
-        rows["device_app"] += _installed(fleet, device_id, number, variant)
+        rows["device_app"] += _installed(fleet, own_id, variant)
     for name, part in rows.items():
         sink.rows(name, part)
 
@@ -106,13 +107,11 @@ TABLES = (
 )
 
 
-def _installed(
-    fleet: Fleet, device_id: str, number: int, variant: Variant
-) -> Iterator[tuple[object, ...]]:
-    for place in sorted((number * 17 + step) % len(APPS) for step in (0, 1, 7, 50, 120)):
+def _installed(fleet: Fleet, own_id: str, variant: Variant) -> Iterator[tuple[object, ...]]:
+    for place in variant.apps:
         package, name, sha256, signer = APPS[place]
         fleet.held[place] += 1
-        yield (device_id, package, sha256, name, "1.0", signer, variant.at, variant.at)
+        yield (own_id, package, sha256, name, "1.0", signer, variant.at, variant.at)
 
 
 def _apps(fleet: Fleet) -> Iterator[tuple[object, ...]]:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -18,6 +18,7 @@ from management.listing.models import DeviceTally, SystemTally
 from management.policies.rules import Requirements
 
 VARIANTS = 400
+YEAR = timedelta(days=365)
 MODELS = (
     ("Google", "Pixel 9", "android"), ("Sony", "Xperia 1 VI", "android"),
     ("Apple", "iPhone 16", "ios"), ("Sharp", "AQUOS R9", "android"),
@@ -45,10 +46,11 @@ APPS = tuple(
     )
     for one in range(397)
 )
+BAD_PLACE = 13
 BAD = {
-    "sha256": APPS[13][2],
-    "package": APPS[13][0],
-    "name": APPS[13][1],
+    "sha256": APPS[BAD_PLACE][2],
+    "package": APPS[BAD_PLACE][0],
+    "name": APPS[BAD_PLACE][1],
     "verdict": "malicious",
     "rule": "made-up.for-trying",
     "family": "MadeUp",
@@ -66,6 +68,10 @@ class Variant:
     """One kind of device: its facts, its judgement, and what the list says of both."""
 
     platform: str
+    model: tuple[str, str]
+    """Manufacturer and model."""
+    apps: tuple[int, ...]
+    """Places in `APPS` of what is installed."""
     row: SimpleNamespace
     """As a row of `listing.service` sources, but for names, group and policy."""
     facts: str
@@ -99,30 +105,33 @@ class Fleet:
     """Of each group, for Android."""
     standard: UUID
     made: dict[UUID, list[Variant]]
+    key: str = "{}"
+    """Public key of every device, as JSON; with one, orders can be sealed to it."""
     held: Counter[int] = field(default_factory=Counter)
     """Place in `APPS` -> devices that hold it."""
 
     def place_of(self, number: int) -> tuple[UUID, UUID, Variant]:
         """Return group, policy and kind of device *number*."""
         place = number // VARIANTS * 7 % len(self.groups)
-        kind = number * 31 % VARIANTS
-        android = self.made[self.standard][kind].platform == "android"
+        kinds = self.made[self.standard]
+        kind = number * 31 % len(kinds)
+        android = kinds[kind].platform == "android"
         policy = self.policies[place] if android else self.standard
         return self.groups[place], policy, self.made[policy][kind]
 
-    def name(self, number: int) -> str:
+    def name(self, number: int, variant: Variant) -> str:
         """Return the device's name."""
-        return f"{MODELS[number * 31 % VARIANTS % len(MODELS)][1]} {number:07d}"
+        return f"{variant.model[1]} {number:07d}"
 
     def owner(self, number: int) -> str:
         """Return the user's name."""
         return f"{FAMILY[number % len(FAMILY)]} {GIVEN[number // 7 % len(GIVEN)]}"
 
-    def texts(self, number: int) -> tuple[str, ...]:
+    def texts(self, number: int, variant: Variant) -> tuple[str, ...]:
         """Return what its search words are made from."""
-        maker, model, _ = MODELS[number * 31 % VARIANTS % len(MODELS)]
-        address = f"user{number}@example.org"
-        return (self.name(number), self.owner(number), address, maker, model, f"SEC{number:08X}")
+        address, exchange = f"user{number}@example.org", f"SEC{number:08X}"
+        name, owner = self.name(number, variant), self.owner(number)
+        return (name, owner, address, *variant.model, exchange)
 
     def numbers(self, number: int) -> tuple[str, str]:
         """Return serial number and IMEI."""
@@ -132,13 +141,14 @@ class Fleet:
         self, number: int, device_id: str, group: UUID, policy: UUID, variant: Variant
     ) -> tuple[object, ...]:
         """Return the row of a device, in the order of `fill_sink.COLUMNS`."""
-        name, owner, address, maker, model, exchange = self.texts(number)
+        name, owner, address, maker, model, exchange = self.texts(number, variant)
         serial, imei = self.numbers(number)
         contact = datetime.fromisoformat(variant.at) - timedelta(seconds=number % 3600)
         return (
             device_id, name, owner, address, variant.platform, ownership(number), maker, model,
             serial, imei, exchange, variant.row.enrolment_state, sql_time(self.now - YEAR),
             group.hex, policy.hex, f"{policy}/1", f"{number:x}", sql_time(contact),
+            self.key, self.key, 1,
         )  # fmt: skip
 
     def meanings(self) -> tuple[dict[int, tuple[object, ...]], dict[int, tuple[object, ...]]]:
@@ -159,38 +169,60 @@ def _listed(kind: Variant) -> list[Any]:
     return list(kind.listed.values())
 
 
-YEAR = timedelta(days=365)
-
-
 def variants(policy: UUID, asked: Requirements, now: datetime) -> list[Variant]:
     """Return the kinds of devices under a policy, judged by the product's own rules."""
     return [_variant(number, policy, asked, now) for number in range(VARIANTS)]
 
 
 def _variant(number: int, policy: UUID, asked: Requirements, now: datetime) -> Variant:
-    platform = MODELS[number % len(MODELS)][2]
+    model = MODELS[number % len(MODELS)]
     silent = {7: timedelta(days=5), 19: timedelta(days=60)}.get(number % 40, timedelta(hours=2))
-    at = now - silent - timedelta(minutes=number)
     enrolment = "retired" if number % 50 == 49 else "enrolled"
-    said = _facts(number, platform, policy, enrolment, now)
+    apps = installed(BAD_PLACE if number % 100 == 71 else number * 17, 5)
+    said = _facts(number, model[2], policy, enrolment, now) | {FactKind.PACKAGES: packages(apps)}
+    at = now - silent - timedelta(minutes=number)
+    return made_of(model, apps, said, at, wish(policy, asked, model[2], now), now)
+
+
+def wish(policy: UUID, asked: Requirements, platform: str, now: datetime) -> AskedPolicy:
+    """Return what a policy that has held for a year asks."""
+    return AskedPolicy(str(policy), "Default", 1, now - YEAR, platform, asked)
+
+
+def installed(first: int, count: int) -> tuple[int, ...]:
+    """Return the places in `APPS` of *count* apps."""
+    return tuple(sorted((first + step) % len(APPS) for step in range(count)))
+
+
+def packages(places: Iterable[int]) -> list[str]:
+    """Return the packages at these places of `APPS`, as a device reports them."""
+    return sorted(APPS[place][0] for place in places)
+
+
+def made_of(
+    model: tuple[str, str, str], apps: tuple[int, ...], said: Mapping[FactKind, Any],
+    at: datetime, asked: AskedPolicy, now: datetime,
+) -> Variant:  # fmt: skip
+    """Return the kind of device that said this at *at*, judged at *now*."""
     facts = {kind: Fact(value, "agent", at) for kind, value in said.items()}
-    wish = AskedPolicy(str(policy), "Default", 1, now - YEAR, platform, asked)
-    judged = judge(facts, wish, now)
+    judged = judge(facts, asked, now)
     violations = [write_violation(one) for one in judged.violations]
     written = {kind.value: write_fact(fact) for kind, fact in facts.items()}
+    policy = UUID(asked.policy_id)
     row = SimpleNamespace(
         id=None, name="", owner_name="", owner_address="", manufacturer="", model="", serial="",
-        imei="", exchange_device_id="", platform=platform, enrolment_state=enrolment,
-        state=judged.state.value, risk=judged.risk.value, violations=violations, facts=written,
-        group_id=None, policy_id=policy, ownership="company",
+        imei="", exchange_device_id="", platform=model[2],
+        enrolment_state=said[FactKind.ENROLMENT], state=judged.state.value,
+        risk=judged.risk.value, violations=violations, facts=written, group_id=None,
+        policy_id=policy, ownership="company",
     )  # fmt: skip
     judgement = (
         judged.state.value, sql_time(judged.since), _json(violations),
         _json([one.value for one in judged.missing]), _json([one.value for one in judged.stale]),
         "[]", _json([write_consequence(one) for one in judged.consequences]), judged.risk.value,
-        policy.hex, 1, sql_time(now),
+        policy.hex, asked.version, sql_time(now),
     )  # fmt: skip
-    return Variant(platform, row, _json(written), sql_time(at), judgement)
+    return Variant(model[2], model[:2], apps, row, _json(written), sql_time(at), judgement)
 
 
 def _facts(
@@ -214,7 +246,6 @@ def _facts(
         FactKind.PATTERN_VERSION: ("2026.05.30", "2026.05.29", "2026.05.23")[number % 11 // 5],
         FactKind.APPLIED_POLICY: {"policy_id": str(policy), "version": 1},
         FactKind.MAIL_STATE: _mail(number),
-        FactKind.PACKAGES: sorted(APPS[(number + step) % 397][0] for step in range(5)),
         FactKind.BAD_APPS: [BAD] if number % 100 == 71 else [],
     }
 

@@ -15,6 +15,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "id", "name", "owner_name", "owner_address", "platform", "ownership", "manufacturer",
         "model", "serial", "imei", "exchange_device_id", "enrolment_state", "enrolled_at",
         "group_id", "policy_id", "ordered_policy", "certificate_serial", "contact_at",
+        "signing_key", "encryption_key", "epoch",
     ),
     "device_facts": ("device_id", "facts", "changed_at"),
     "device_judgement": (
