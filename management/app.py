@@ -90,6 +90,7 @@ VIEWS = (
     "management.relays.api",
     "management.audit.api",
     "management.safety.api",
+    "management.work.api",
     "management.verification.api",
 )
 

@@ -50,7 +50,9 @@ def volatile(kind: Any) -> frozenset[str]:
 
 
 def has_version(described: Any) -> bool:
-    """Tell whether a GET answers one thing rather than a page of many."""
+    """Tell whether a GET answers one thing rather than a page of many, or a stream."""
+    if getattr(described.answer, "IS_STREAM", False):
+        return False
     return "after" not in getattr(described.query, "__dataclass_fields__", {})
 
 

@@ -10,7 +10,14 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from management.api import conditional, idempotency
-from management.api.operations import OPERATION, FileBody, Operation, adapter
+from management.api.operations import (
+    EVENTS,
+    OPERATION,
+    EventStream,
+    FileBody,
+    Operation,
+    adapter,
+)
 
 PROBLEM = "application/problem+json"
 _PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
@@ -115,7 +122,8 @@ def _schemas(routes: list[_Route]) -> tuple[dict[Key, Any], dict[str, Any]]:
 def _kinds(routes: list[_Route]) -> Iterator[tuple[Any, JsonSchemaMode]]:
     yield Problem, "serialization"
     for route in routes:
-        yield route.operation.answer, "serialization"
+        if route.operation.answer is not EventStream:
+            yield route.operation.answer, "serialization"
         for kind in (route.operation.query, route.operation.body):
             if kind is not None and kind is not FileBody:
                 yield kind, "validation"
@@ -223,7 +231,9 @@ def _responses(route: _Route, schemas: dict[Key, Any]) -> dict[str, Any]:
     if route.parameters or "after" in getattr(described.query, "__dataclass_fields__", {}):
         statuses.add(404)
     name = getattr(described.answer, "__name__", str(described.answer))
-    answer = {"application/json": {"schema": schemas[name, "serialization"]}}
+    answer: dict[str, Any] = {EVENTS: {"schema": {"type": "string"}}}
+    if described.answer is not EventStream:
+        answer = {"application/json": {"schema": schemas[name, "serialization"]}}
     problem = {PROBLEM: {"schema": schemas["Problem", "serialization"]}}
     done: dict[str, Any] = {"description": described.summary + ".", "content": answer}
     same = {}

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from operator import attrgetter
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
 from flask import Blueprint, current_app, request
 from flask.typing import ResponseReturnValue
@@ -23,6 +23,7 @@ from runtime.errors import MalformedMessageError, TooLargeError
 
 __all__ = ["OPERATION", "adapter"]
 JSON = "application/json"
+EVENTS = "text/event-stream"
 LARGEST_BYTES = 256 * 1024
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,6 +58,15 @@ class FileBody:
         """Return at most *size* bytes; nothing at the end."""
         body: bytes = request.stream.read(size)
         return body
+
+
+@dataclass(frozen=True, slots=True)
+class EventStream:
+    """An answer that is a stream of server-sent events; the server in front may go on with it."""
+
+    IS_STREAM: ClassVar = True
+
+    begins: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +143,8 @@ def _view(described: Operation) -> Callable[..., ResponseReturnValue]:
         shown = conditional.versioned_by(current_app, described.rule, described.method)
         conditional.expect(shown, arguments)
         answer = _carried_out(described, given)
+        if isinstance(answer, EventStream):
+            return answer.begins, 200, {"Content-Type": EVENTS}
         body = adapter(described.answer).dump_json(answer)
         if once:
             once.keep(described.status, body.decode())

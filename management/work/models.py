@@ -61,3 +61,8 @@ class JobLine(Base):
     text: Mapped[str] = mapped_column(Unicode(1000))
     """English, with gaps ``%(name)s``."""
     gaps: Mapped[dict[str, Any]]
+
+    @property
+    def words(self) -> str:
+        """The line in English, its gaps filled."""
+        return self.text % self.gaps if self.gaps else self.text

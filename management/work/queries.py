@@ -55,6 +55,12 @@ def list_lines(session: Session, job_id: UUID, limit: int) -> list[JobLine]:
     return list(session.scalars(newest.limit(limit)))[::-1]
 
 
+def list_lines_after(session: Session, job_id: UUID, after: int, limit: int) -> list[JobLine]:
+    """Return lines of a job's log behind number *after*, the oldest first."""
+    wanted = select(JobLine).where(JobLine.job_id == job_id, JobLine.number > after)
+    return list(session.scalars(wanted.order_by(JobLine.number).limit(limit)))
+
+
 def newest_lines(session: Session, jobs: Iterable[Job]) -> dict[UUID, JobLine]:
     """Return the last line of each of *jobs* that said something."""
     ids = [job.id for job in jobs if job.lines]

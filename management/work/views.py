@@ -11,14 +11,14 @@ from management.access import Permission, requires, signed_in, signed_in_name
 from management.audit.notes import note
 from management.paging import PAGE, cut, time_cursor
 from management.web import is_fragment, reading, transaction
-from management.work import ending, queries
+from management.work import ending, queries, visible
 from management.work.following import FOLLOWED, MOST_JOBS, Followed, opening
 from management.work.kinds import kind_of
 from management.work.models import Job
 from management.work.queries import Wanted
 from management.work.rules import GOING_ON, JobState, share_done
 from runtime.clock import utc_now
-from runtime.errors import ForbiddenError, MalformedMessageError, NotFoundError
+from runtime.errors import MalformedMessageError
 
 bp = Blueprint("jobs", __name__, url_prefix="/jobs")
 MOST_SHOWN = 200
@@ -53,7 +53,7 @@ def index() -> ResponseReturnValue:
 def show(job_id: UUID) -> ResponseReturnValue:
     """Show one job with its log; what follows it asks for the changing part only."""
     with reading() as session:
-        job = _visible(queries.get_job(session, job_id))
+        job = visible.seen(session, job_id)
         lines = queries.list_lines(session, job_id, MOST_SHOWN)
     page = "work/one.html" if is_fragment() else "work/show.html"
     return render_template(page, job=job, lines=lines, **_helpers())
@@ -64,7 +64,7 @@ def show(job_id: UUID) -> ResponseReturnValue:
 def row(job_id: UUID) -> ResponseReturnValue:
     """Return one job's row of the list."""
     with reading() as session:
-        job = _visible(queries.get_job(session, job_id))
+        job = visible.seen(session, job_id)
         lines = queries.newest_lines(session, [job])
     return render_template("work/rows.html", jobs=[job], lines=lines, more="", **_helpers())
 
@@ -75,7 +75,7 @@ def events() -> ResponseReturnValue:
     """Tell how jobs stand; the server in front keeps the answer open and goes on telling."""
     ids = _ids(request.args.getlist("job"))
     with reading() as session:
-        seen = queries.list_seen(session, ids, _only_of())
+        seen = queries.list_seen(session, ids, visible.only_of())
     followed = Followed(signed_in().administrator_id, frozenset(one.job_id for one in seen))
     request.environ[FOLLOWED] = followed
     return Response(opening(seen), mimetype="text/event-stream")
@@ -86,7 +86,7 @@ def events() -> ResponseReturnValue:
 def cancel(job_id: UUID) -> ResponseReturnValue:
     """Stop a job, if whoever asks may start one of its kind."""
     with transaction("cancel a job") as session:
-        job = _permitted(_visible(queries.get_job(session, job_id)))
+        job = visible.changeable(session, job_id)
         ending.cancel(session, job_id, signed_in_name(), utc_now())
         note(session, "job.cancel", job_id, kind=job.kind)
     flash(_("The job is cancelled."))
@@ -98,32 +98,11 @@ def cancel(job_id: UUID) -> ResponseReturnValue:
 def retry(job_id: UUID) -> ResponseReturnValue:
     """Give a job that failed or was cancelled new attempts."""
     with transaction("try a job again") as session:
-        job = _permitted(_visible(queries.get_job(session, job_id)))
+        job = visible.changeable(session, job_id)
         ending.retry(session, job_id, utc_now())
         note(session, "job.retry", job_id, kind=job.kind)
     flash(_("The job is queued again."))
     return redirect(url_for("jobs.show", job_id=job_id))
-
-
-def _only_of() -> str:
-    """Return whose jobs are all that whoever asks may see; empty: everybody's.
-
-    Words of other jobs tell of devices outside of the groups that an account is limited to.
-    """
-    return signed_in_name() if signed_in().is_limited else ""
-
-
-def _visible(job: Job) -> Job:
-    if _only_of() not in ("", job.asked_by):
-        raise NotFoundError("There is no such job.")
-    return job
-
-
-def _permitted(job: Job) -> Job:
-    """Return *job*; ForbiddenError when whoever asks may not start one of its kind."""
-    if not signed_in().may(kind_of(job.kind).permission):
-        raise ForbiddenError(_("Only who may start such work may stop it or try it again."))
-    return job
 
 
 def _ids(words: Iterable[str]) -> list[UUID]:
