@@ -12,7 +12,17 @@ from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.datastructures import MultiDict
 
-from management import assets, compression, menu, reasons, shown, texts, web_errors, words
+from management import (
+    assets,
+    compression,
+    marks,
+    menu,
+    reasons,
+    shown,
+    texts,
+    web_errors,
+    words,
+)
 from management.access import Permission, public, who_asks
 from management.administrators import passkey_site, sessions, step_up
 from management.certificates import urgency
@@ -215,6 +225,7 @@ def _words_for_templates(app: Flask, version: str) -> None:
         asset=lambda name: url_for("static", version=version, name=name),
         menu=menu.entries,
         words=words,
+        mark=marks,
         urgency=urgency,
         say=words.word,
         Permission=Permission,

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from flask import current_app, request
-from flask_babel import lazy_gettext as _l
-from flask_babel.speaklater import LazyString
 
 from management.access import IN_GROUPS, Permission, who_asks
+from management.texts import Text
+from management.texts import lazy as _l
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Entry:
     """One line of the menu: where it leads, its words, its Bootstrap icon, who sees it."""
 
     endpoint: str
-    label: LazyString
+    label: Text
     icon: str
     permission: Permission = Permission.VIEW
     also: tuple[str, ...] = ()

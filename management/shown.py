@@ -6,26 +6,21 @@ from functools import lru_cache
 from io import BytesIO
 
 import segno
-from babel import dates
+from babel import dates, numbers
 from flask import g, request
-from flask_babel import (
-    format_decimal,
-    format_percent,
-    format_timedelta,
-    get_locale,
-    get_timezone,
-    gettext,
-    ngettext,
-)
+from flask_babel import get_timezone, gettext, ngettext
 from markupsafe import Markup
 from pytz import all_timezones_set
 
 from management.access import who_asks
 from management.listing.rules import Count
+from management.texts import speech
 from runtime.clock import utc_now
 
 LANGUAGES = ("en", "ja")
 THEMES = ("light", "dark")
+UNITS = tuple(seconds for _unit, seconds in dates.TIMEDELTA_UNITS)
+"""Seconds of a year, a month and so on down to one."""
 
 
 def language() -> str:
@@ -53,7 +48,7 @@ def moment(at: datetime) -> str:
     """Return an instant in the visitor's zone, to the minute, with the zone's name."""
     local = at.astimezone(get_timezone())
     minute = local.replace(tzinfo=None, second=0, microsecond=0)
-    return f"{_minute(minute, str(get_locale()))} {local.tzname()}"
+    return f"{_minute(minute, speech().locale)} {local.tzname()}"
 
 
 @lru_cache(maxsize=4096)
@@ -65,7 +60,25 @@ def _minute(local: datetime, locale: str) -> str:
 
 def ago(at: datetime) -> str:
     """Return how long ago *at* was (or in how long it will be), in words."""
-    return str(format_timedelta(at - utc_now(), add_direction=True, threshold=1))
+    return time_from(utc_now(), at, speech().locale)
+
+
+def time_from(now: datetime, at: datetime, locale: str) -> str:
+    """Return the time from *now* to *at* in words, as Babel's ``format_timedelta`` says it."""
+    seconds = (at - now) // timedelta(seconds=1)
+    unit = next((one for one in UNITS if abs(seconds) >= one), 1)
+    return _ago(unit, round(abs(seconds) / unit), seconds >= 0, locale)
+
+
+@lru_cache(maxsize=4096)
+def _ago(unit: int, count: int, ahead: bool, locale: str) -> str:
+    """Return a time in words; it depends on its unit and how many only.
+
+    A little less than the count is told, because 24 hours would be told as a day.
+    """
+    seconds = unit * count - (unit * 2 // 5 if count > 1 else 0)
+    time = timedelta(seconds=seconds if ahead else -seconds)
+    return dates.format_timedelta(time, threshold=1, add_direction=True, locale=locale)
 
 
 def span(time: timedelta) -> str:
@@ -83,7 +96,12 @@ def sentence(text: str, values: Mapping[str, object]) -> str:
 
 def number(value: int) -> str:
     """Return a number with the language's separators."""
-    return format_decimal(value)
+    return _number(value, speech().locale)
+
+
+@lru_cache(maxsize=4096)
+def _number(value: int, locale: str) -> str:
+    return numbers.format_decimal(value, locale=locale)
 
 
 def counted(count: Count) -> str:
@@ -94,7 +112,7 @@ def counted(count: Count) -> str:
 
 def percent(share: float) -> str:
     """Return a share of 1 as a percentage with one digit."""
-    return format_percent(share, "0.0%")
+    return numbers.format_percent(share, "0.0%", locale=speech().locale)
 
 
 def here() -> str:

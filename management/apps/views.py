@@ -7,7 +7,6 @@ from uuid import UUID
 from flask import Blueprint, flash, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from management.access import Permission, requires, signed_in_name
 from management.administrators import sessions
@@ -18,6 +17,7 @@ from management.apps.rules import LARGEST_APP_BYTES, LARGEST_UPLOAD_BYTES
 from management.audit.notes import note
 from management.devices.queries import get_device
 from management.paging import PAGE, read_cursor, write_cursor
+from management.texts import lazy as _l
 from management.updates.queries import active_folder
 from management.web import context, is_fragment, reading, transaction, visitor_address
 from management.words import Word

@@ -3,11 +3,11 @@
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
 
 from management.access import Permission, requires, signed_in_name
 from management.apps.queries import get_known
 from management.collecting import queries, service
+from management.texts import lazy as _l
 from management.web import context, is_fragment, reading, transaction, visitor_address
 from management.words import Word
 from runtime.clock import utc_now

@@ -43,9 +43,12 @@ def get_group(session: Session, group_id: UUID) -> Group:
     return found
 
 
-def shown_tree(session: Session) -> dict[UUID, Node]:
-    """Return the groups that whoever asks sees: a forest, where what is above is not theirs."""
-    tree, seen = read_tree(session), groups_of(session)
+def shown_tree(session: Session, tree: Tree | None = None) -> Tree:
+    """Return the groups that whoever asks sees: a forest, where what is above is not theirs.
+
+    *tree*: all groups, where they were read already.
+    """
+    tree, seen = tree or read_tree(session), groups_of(session)
     if seen is None:
         return tree
     return {

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from management.devices.models import Device, DeviceJudgement
 from management.devices.rules import EnrolmentState
@@ -22,6 +22,12 @@ from management.listing.scan import count_stretch, scan
 PAGE = 50
 MOST = 500
 """Most rows in one page."""
+_OF_DEVICE = (
+    Device.id, Device.name, Device.owner_name, Device.owner_address, Device.platform,
+    Device.ownership, Device.management_mode, Device.manufacturer, Device.model, Device.serial,
+    Device.enrolment_state, Device.group_id, Device.contact_at,
+)  # fmt: skip
+"""What lists, the API's list and bulk commands need of a device; keys are long and stay away."""
 STATES = ("healthy", "non_compliant", "out_of_sync", "inactive", "not_enrolled")
 
 
@@ -236,22 +242,20 @@ def _cut(found: list[Place], limit: int) -> tuple[list[Place], Place | None]:
 
 
 def _load(session: Session, places: Sequence[Place]) -> list[ListedDevice]:
-    rows: dict[int, tuple[Device, DeviceJudgement]] = {}
+    rows: dict[int, tuple[Device, str, datetime, Any, str]] = {}
+    j = DeviceJudgement
     for start in range(0, len(places), CHUNK):
         ids = [place.id for place in places[start : start + CHUNK]]
         found = session.execute(
-            select(DeviceListing.id, Device, DeviceJudgement)
+            select(DeviceListing.id, Device, j.state, j.since, j.violations, j.risk)
             .join(Device, Device.id == DeviceListing.device_id)
-            .join(DeviceJudgement, DeviceJudgement.device_id == Device.id)
+            .join(j, j.device_id == Device.id)
             .where(DeviceListing.id.in_(ids))
+            .options(load_only(*_OF_DEVICE))
         )
-        rows |= {row_id: (device, judged) for row_id, device, judged in found}
+        rows |= {row_id: found_row for row_id, *found_row in found}
     # One may have left the groups of whoever asks since the list was read.
-    return [_row(*rows[place.id], place) for place in places if place.id in rows]
-
-
-def _row(device: Device, judged: DeviceJudgement, place: Place) -> ListedDevice:
-    return ListedDevice(device, judged.state, judged.since, judged.violations, judged.risk, place)
+    return [ListedDevice(*rows[one.id], one) for one in places if one.id in rows]
 
 
 def _numbers(session: Session, found: Any) -> dict[Any, int]:

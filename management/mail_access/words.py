@@ -4,7 +4,6 @@ import shlex
 from dataclasses import dataclass
 
 from cryptography import x509
-from flask_babel import lazy_gettext as _l
 
 from contracts.certificates import fingerprint
 from management.keys import CONSOLE_CERTIFICATE, Keys
@@ -12,6 +11,7 @@ from management.mail_access.matching import Match
 from management.mail_access.rules import AllowedStates, AutomaticFor
 from management.mail_access.states import ConnectorState, WipeState
 from management.settings import Settings
+from management.texts import lazy as _l
 from management.words import Word
 
 MATCHES = {

@@ -9,8 +9,6 @@ from uuid import UUID
 from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext as _l
-from flask_babel.speaklater import LazyString
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
@@ -31,6 +29,8 @@ from management.listing.address import (
 from management.listing.export import as_csv
 from management.listing.rules import SORTS
 from management.policies.queries import list_policies
+from management.texts import Text
+from management.texts import lazy as _l
 from management.web import is_fragment, reader, reading, transaction
 from runtime.clock import utc_now
 
@@ -84,7 +84,7 @@ class Chip:
     without: str
 
 
-FILTERS: dict[str, tuple[LazyString, Labels | None]] = {
+FILTERS: dict[str, tuple[Text, Labels | None]] = {
     "q": (_l("Search"), None),
     "state": (_l("State"), words.DEVICE_STATES),
     "risk": (_l("Risk"), words.RISKS),
@@ -112,7 +112,8 @@ def _chips(said: dict[str, str], labels: Labels) -> Iterator[Chip]:
 
 
 def _labels(session: Session) -> Labels:
-    tree, shown = read_tree(session), shown_tree(session)
+    tree = read_tree(session)
+    shown = shown_tree(session, tree)
     return {
         "group": {str(node.id): full_name(tree, node.id) for _depth, node in ordered(shown)},
         "policy": {str(policy.id): policy.name for policy in list_policies(session)},

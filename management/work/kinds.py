@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flask_babel import lazy_gettext as _l
-from flask_babel.speaklater import LazyString
 from sqlalchemy.orm import Session
 
 from management.access import Permission
+from management.texts import Text
+from management.texts import lazy as _l
 
 Tidy = Callable[[Session, dict[str, Any], str, datetime], None]
 """What else ends with a cancelled job: takes its payload, by whom, when."""
@@ -19,7 +19,7 @@ Tidy = Callable[[Session, dict[str, Any], str, datetime], None]
 class Kind:
     """One kind of work, for people."""
 
-    title: LazyString
+    title: Text
     endpoint: str = ""
     """The page that shows what it is about."""
     takes: str = ""
