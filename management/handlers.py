@@ -24,6 +24,8 @@ HANDLERS = {
     "agent_packages.announce": "management.agent_packages.work:announce",
     "terms.ask": "management.terms.work:ask",
     "enrolment.forget": "management.enrolment.work:forget",
+    "allow_list.count": "management.enrolment.work:count_unlisted",
+    "allow_list.apply": "management.enrolment.work:apply_list",
     "groups.settle": "management.groups.work:settle",
     "groups.move": "management.groups.work:move",
     "listing.fold": "management.listing.work:fold",

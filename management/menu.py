@@ -38,6 +38,7 @@ MENU = (
             "registrations",
             "enrolment_users",
             "allow_list",
+            "unlisted",
             "terms",
             "agent_packages",
         ),

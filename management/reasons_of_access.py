@@ -38,6 +38,14 @@ SENTENCES = (
     _l("There is an administrator of this name already; choose another name."),
     _l("Some of the devices are not in your groups any more. Draft the bulk command again."),
     _l("There is no such role."),
+    _l("Choose first what becomes of devices that are not on the list."),
+    _l("The list is empty: every device would count as unlisted."),
+    _l("Count the devices first: this count is older than an hour."),
+    _l("What becomes of other devices was changed. Count the devices again."),
+    _l("All enrolled devices are on the list."),
+    _l(
+        "This would reach %(count)s devices, more than %(most)s at once. Complete the list first."
+    ),
     _l("There is no such group."),
     _l("There is no such device."),
 )

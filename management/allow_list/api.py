@@ -84,6 +84,26 @@ class Added:
     count: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowedImport:
+    """Many devices at once."""
+
+    __pydantic_config__ = STRICT
+
+    devices: Annotated[tuple[NewAllowed, ...], Field(min_length=1, max_length=1000)]
+    replace: bool = False
+    """They take the place of the whole list."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """How many were added, how many were known, and how many the list has now."""
+
+    added: int
+    known: int
+    count: int
+
+
 @operation(bp, "/allow-list", Permission.VIEW)
 def list_allowed(query: AllowedQuery) -> AllowedPage:
     """List the devices that may enrol."""
@@ -124,6 +144,24 @@ def add_allowed(body: NewAllowed) -> Added:
         service.add(session, line.identifiers, line.note, signed_in_name(), utc_now())
         note(session, "allow_list.add", _shown(line.identifiers))
         return Added(count=queries.count_listed(session))
+
+
+@operation(bp, "/allow-list/import", Permission.INVITE, "POST", 201, (409,))
+def import_allowed(body: AllowedImport) -> Imported:
+    """Take up to 1,000 devices, or nothing of them and the reason for each bad one."""
+    parsed = rules.Parsed()
+    for number, one in enumerate(body.devices, 1):
+        said = rules.parse_one({name: getattr(one, name) for name in rules.COLUMNS})
+        parsed.lines += said.lines
+        for _line, why in said.bad:
+            parsed.refuse(number, why)
+    if parsed.bad:
+        raise RefusedError("; ".join(f"device {number}: {why}" for number, why in parsed.bad))
+    with transaction("import the allow-list") as session:
+        by, now = signed_in_name(), utc_now()
+        added, known = service.import_lines(session, parsed.lines, body.replace, by, now)
+        note(session, "allow_list.import", "", added=added, known=known)
+        return Imported(added=added, known=known, count=queries.count_listed(session))
 
 
 @operation(bp, "/allow-list/<uuid:row_id>/remove", Permission.INVITE, "POST")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import Unicode
+from sqlalchemy import Unicode, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from management.database import Base
@@ -35,3 +35,10 @@ class AllowListSetting(Base):
     """`rules.Unlisted`."""
     changed_at: Mapped[datetime]
     changed_by: Mapped[str]
+    counted_at: Mapped[datetime | None]
+    """When enrolled devices were last compared with the list, by `unlisted` as it was then."""
+    counted_for: Mapped[str] = mapped_column(Unicode(20), default="", server_default="")
+    counted_devices: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    counted_unlisted: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    apply_left: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """To how many enrolled devices it may still be applied, of those that somebody confirmed."""

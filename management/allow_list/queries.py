@@ -18,6 +18,11 @@ def unlisted_setting(session: Session) -> Unlisted:
     return Unlisted(row.unlisted) if row else Unlisted.ALLOWED
 
 
+def find_setting(session: Session) -> AllowListSetting | None:
+    """Return what was chosen and counted; None: nothing was ever chosen."""
+    return session.get(AllowListSetting, 1)
+
+
 def is_listed(session: Session, said: Identifiers) -> bool:
     """Return whether anything that a device says stands on the list; claims, never proof."""
     pairs = (

@@ -156,11 +156,17 @@ _READERS: Mapping[str, tuple[str, Callable[[str], str]]] = {
 
 def told(description: DeviceDescription) -> Identifiers:
     """Return what a device says of itself; what cannot identify anything counts as not said."""
+    imei = _or_nothing(read_imei, description.imei) or description.meid
+    return told_as(imei, description.wifi_mac, description.serial, description.enterprise_id)
+
+
+def told_as(imei: str, wifi_mac: str, serial: str, enterprise_id: str) -> Identifiers:
+    """Return the same of a device whose words were kept; *imei* may be a MEID."""
     return Identifiers(
-        imei=_or_nothing(read_imei, description.imei) or _or_nothing(read_imei, description.meid),
-        wifi_mac=_or_nothing(read_mac, description.wifi_mac),
-        serial=_or_nothing(read_serial, description.serial),
-        enterprise_id=_or_nothing(read_enterprise_id, description.enterprise_id),
+        imei=_or_nothing(read_imei, imei),
+        wifi_mac=_or_nothing(read_mac, wifi_mac),
+        serial=_or_nothing(read_serial, serial),
+        enterprise_id=_or_nothing(read_enterprise_id, enterprise_id),
     )
 
 

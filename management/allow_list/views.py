@@ -60,7 +60,7 @@ def choose() -> ResponseReturnValue:
     with transaction("set the allow-list") as session:
         service.choose(session, unlisted, signed_in_name(), utc_now())
         note(session, "allow_list.choose", unlisted.value)
-    flash(_("Saved. It holds from the next enrolment on."))
+    flash(_("Saved. It holds from the next enrolment on; enrolled devices are not touched."))
     return redirect(url_for("allow_list.index"), 303)
 
 
@@ -125,6 +125,7 @@ def _page(parsed: Parsed | None = None, one: str = "") -> str:
         place = UUID(read_cursor(after, 1)[0]) if after else None
         found = queries.list_allowed(session, text, place, PAGE + 1)
         count, unlisted = queries.count_listed(session), queries.unlisted_setting(session)
+        counted = queries.find_setting(session)
     more = ""
     if len(found) > PAGE:
         more = url_for("allow_list.index", q=text, after=write_cursor(found[PAGE - 1].id))
@@ -135,6 +136,8 @@ def _page(parsed: Parsed | None = None, one: str = "") -> str:
         text=text,
         count=count,
         unlisted=unlisted.value,
+        counted=counted if counted and counted.counted_at else None,
+        left=counted.apply_left if counted else 0,
         parsed=parsed,
         problem=one,
         form=request.form,
