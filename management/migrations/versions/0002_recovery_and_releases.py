@@ -48,6 +48,21 @@ def upgrade() -> None:
             sa.Column("second_place", sa.Boolean(), server_default=sa.text("0"), nullable=False)
         )
 
+    with op.batch_alter_table("allow_list_setting", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("counted_at", UtcDateTime(), nullable=True))
+        batch_op.add_column(
+            sa.Column("counted_for", sa.Unicode(length=20), server_default="", nullable=False)
+        )
+        batch_op.add_column(
+            sa.Column("counted_devices", sa.Integer(), server_default=sa.text("0"), nullable=False)
+        )
+        batch_op.add_column(
+            sa.Column("counted_unlisted", sa.Integer(), server_default=sa.text("0"), nullable=False)
+        )
+        batch_op.add_column(
+            sa.Column("apply_left", sa.Integer(), server_default=sa.text("0"), nullable=False)
+        )
+
     with op.batch_alter_table("connector", schema=None) as batch_op:
         batch_op.add_column(
             sa.Column("update_automatic", sa.Boolean(), server_default=sa.text("1"), nullable=False)
@@ -85,6 +100,13 @@ def downgrade() -> None:
         batch_op.drop_column("update_hours")
         batch_op.drop_column("update_hour")
         batch_op.drop_column("update_automatic")
+
+    with op.batch_alter_table("allow_list_setting", schema=None) as batch_op:
+        batch_op.drop_column("apply_left")
+        batch_op.drop_column("counted_unlisted")
+        batch_op.drop_column("counted_devices")
+        batch_op.drop_column("counted_for")
+        batch_op.drop_column("counted_at")
 
     with op.batch_alter_table("administrator", schema=None) as batch_op:
         batch_op.drop_column("second_place")
