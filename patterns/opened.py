@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from runtime.errors import NotFoundError, RefusedError
@@ -27,6 +28,8 @@ class OpenSet(NamedTuple):
 
     yara: Any
     data: RuleData
+    yara_by_kind: Mapping[str, Any]
+    """Kind of a part of the file -> those of the YARA rules that can hold for it."""
 
     @property
     def version(self) -> str:
@@ -48,16 +51,18 @@ def open_set(folder: str) -> OpenSet:
     """
     import yara
 
+    from patterns.by_kind import compiled
+
     data = open_data(folder)
     try:
         names = json.loads(_read(folder, "manifest.json"))["files"]
         sources = {name: _read(folder, name).decode() for name in names if name.endswith(".yar")}
-        rules = yara.compile(sources=sources, externals=EXTERNALS, includes=False)
+        rules, by_kind = compiled(sources, EXTERNALS)
     except (OSError, ValueError) as error:
         raise NotFoundError(f"{folder} holds no readable pattern set: {error!r}.") from None
     except yara.Error as error:
         raise RefusedError(f"The pattern set in {folder} does not compile: {error}.") from None
-    return OpenSet(rules, data)
+    return OpenSet(rules, data, by_kind)
 
 
 def open_data(folder: str) -> RuleData:

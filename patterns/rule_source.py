@@ -8,7 +8,6 @@ problems are told at once.
 
 import hashlib
 import json
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +18,7 @@ import yara
 from pydantic import TypeAdapter, ValidationError
 
 from patterns import library_source, rule_checks
+from patterns.by_kind import split_yara
 from patterns.opened import EXTERNALS
 from patterns.rule_language import Behaviour, KnownList, Libraries, Library, Rule, Signers
 from runtime.errors import MalformedMessageError, NotFoundError
@@ -27,7 +27,6 @@ T = TypeVar("T")
 DIGEST_LENGTH = 16
 LIBRARIES = "libraries.yar"
 """What ``libraries.toml`` becomes in the set."""
-_YARA_RULE = re.compile(r"^(?:(?:private|global)\s+)*rule\s+(\w+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,20 +168,6 @@ def _files(
     files["lists.json"] = _json([asdict(rule) for rule in lists])
     files["signers.json"] = _json(asdict(signers))
     return files
-
-
-def split_yara(text: str) -> dict[str, str]:
-    """Return rule -> its text, of a YARA file; the whole file where its rules may need each other.
-
-    So what did not change need not be matched again.
-    """
-    starts = [*_YARA_RULE.finditer(text)]
-    ends = [*(start.start() for start in starts[1:]), len(text)]
-    alone = not re.search(r"^(private|global|import)\b", text, re.MULTILINE)
-    return {
-        start[1]: (text[start.start() : end] if alone else text).rstrip()
-        for start, end in zip(starts, ends, strict=True)
-    }
 
 
 def _yara_digests(texts: Mapping[str, str]) -> dict[str, str]:

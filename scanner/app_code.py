@@ -1,13 +1,12 @@
 """The code of the app that is being scanned: collected, asked by rules, within limits."""
 
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from scanner import app_traits
 from scanner.code_file import CodeFile
 from scanner.code_rules import CodeSearch
-from scanner.dex import BrokenDexError
+from scanner.dex import DAMAGE
 from scanner.evidence import Evidence
 from scanner.frames import Budget, BudgetError
 from scanner.program import Program, Reference
@@ -18,7 +17,6 @@ FILES = 500
 INSTRUCTIONS = 3_000_000
 """That may be walked for one app."""
 COMPONENTS_LOOKED_UP = 40
-_DAMAGE = (BrokenDexError, struct.error, IndexError, OverflowError, RecursionError, ValueError)
 
 
 class AppCode:
@@ -52,7 +50,7 @@ class AppCode:
             return None
         try:
             file = read or CodeFile(place, data)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             self._evidence.skip(f"{place}: its tables cannot be read: {error}.")
             return None
         self._files.append(file)
@@ -63,7 +61,7 @@ class AppCode:
         self._program = Program(self._files)
         try:
             self._references = self._program.references(wanted)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             self._evidence.skip(f"byte code: its tables cannot be read: {error}.")
         return sorted(self._references)
 
@@ -79,7 +77,7 @@ class AppCode:
         looked = components[:COMPONENTS_LOOKED_UP]
         try:
             missing = [one for one in looked if self._program.classes.find(one) is None]
-        except _DAMAGE:  # told by `references` already
+        except DAMAGE:  # told by `references` already
             missing = []
         if looked and len(missing) > app_traits.MOST * len(looked):
             found.append("missing_code")
@@ -101,6 +99,6 @@ class AppCode:
             return self._search.evidence(clause, classes)
         except BudgetError:
             self._evidence.skip("byte code: there is more of it than can be followed in time.")
-        except _DAMAGE as error:
+        except DAMAGE as error:
             self._evidence.skip(f"byte code: it is damaged where a rule looks: {error}.")
         return []

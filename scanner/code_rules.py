@@ -11,6 +11,7 @@ from scanner.behaviour_rules import alternatives
 from scanner.flow import Walk
 from scanner.frames import Budget, BudgetError, Event
 from scanner.program import Program, Reference
+from scanner.reach import Reach
 from scanner.starts import Start, Starts, has_place
 from scanner.values import ARRAY, Value
 
@@ -31,8 +32,9 @@ class CodeSearch:
     ) -> None:
         self._program = program
         self._budget = budget
-        self._noted = _noted(program, references)
+        self._noted = noted_rows(program, references)
         self._starts = Starts(program, references, budget)
+        self._reach = Reach(program, self._noted, budget)
         self._walks: dict[tuple[object, int, bool], Walk] = {}
 
     def evidence(self, clause: Clause, classes: Sequence[str]) -> list[str]:
@@ -41,20 +43,24 @@ class CodeSearch:
         *classes* are those of the components to start in. Raises BudgetError, and what
         `scanner.program.Program` raises for damaged code.
         """
+        absent = clause["absent"]
         for number, start in enumerate(self._starts.of(clause, classes)):
             if number >= MAXIMUM_STARTS and not has_place(clause):  # what is cut off must be told
                 raise BudgetError
             walk = self._walk(clause, start)
-            if any(not event.names.isdisjoint(clause["absent"]) for event in walk.events):
+            if walk is None or any(not event.names.isdisjoint(absent) for event in walk.events):
                 continue
             chosen = _Match(clause, walk, self._budget).find()
             if chosen:
                 return [self._line(event, names) for event, names in chosen]
         return []
 
-    def _walk(self, clause: Clause, start: Start) -> Walk:
+    def _walk(self, clause: Clause, start: Start) -> Walk | None:
+        """Return the walk from *start*; None: *clause* cannot hold there."""
         key = (start, clause["reach"], clause["user_acts"])
         if key not in self._walks:
+            if not self._reach.may_hold(clause, start.methods, start.kind):
+                return None
             walk = Walk(self._program, self._noted, self._budget, *key[1:])
             for method in start.methods:
                 walk.start(method, start.kind)
@@ -67,9 +73,10 @@ class CodeSearch:
         return f"{file.place} at {event.offset:#x}: {method} uses {' or '.join(names)}"
 
 
-def _noted(
+def noted_rows(
     program: Program, references: Mapping[str, Sequence[Reference]]
 ) -> list[tuple[dict[int, frozenset[str]], dict[int, frozenset[str]]]]:
+    """Return what walks note: file -> (method rows, field rows) -> names of *references*."""
     noted: list[tuple[dict[int, frozenset[str]], dict[int, frozenset[str]]]] = [
         ({}, {}) for _ in program.files
     ]

@@ -18,6 +18,10 @@ class BrokenDexError(Exception):
     """The tables cannot be read; the text says why. Stays inside the scanner."""
 
 
+DAMAGE = (BrokenDexError, struct.error, IndexError, OverflowError, RecursionError, ValueError)
+"""What reading a damaged file raises."""
+
+
 class Table(NamedTuple):
     rows: int
     at: int

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import yara
 
 from contracts.scan import Verdict
+from patterns.by_kind import split_yara
 from patterns.opened import EXTERNALS, open_data
-from patterns.rule_source import split_yara
 from scanner.many import scan_all
 
 MEGABYTE = 1_000_000

@@ -48,7 +48,7 @@ class _Scan:
         self._splits: list[OneApp] = []
         self._judged: list[OneApp] = []
         """Those of the apps inside to which the rules are applied."""
-        self._matcher = Matcher(patterns.yara, evidence, self._app.keep.library)
+        self._matcher = Matcher(patterns.yara_by_kind, evidence, self._app.keep.library)
 
     def file(self, data: Buffer) -> None:
         """Scan the file itself."""

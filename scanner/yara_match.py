@@ -1,6 +1,6 @@
 """Apply the YARA rules of a pattern set to one part of a file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import yara
@@ -19,9 +19,12 @@ class Matcher:
     """Turns matches into findings that name rule, place and matched text."""
 
     def __init__(
-        self, rules: Any, evidence: Evidence, library: Callable[[str, str, str], None]
+        self,
+        rules: Mapping[str, Any],
+        evidence: Evidence,
+        library: Callable[[str, str, str], None],
     ) -> None:
-        """*library* is told name, place and text of each library that is found."""
+        """*rules* are those of each kind; *library* is told name, place and text of each found."""
         self._rules = rules
         self._evidence = evidence
         self._library = library
@@ -40,7 +43,7 @@ class Matcher:
         """
         limits = self._evidence.limits
         try:
-            matches = self._rules.match(
+            matches = self._rules[kind].match(
                 data=data,
                 externals={"kind": kind, "entry": printable(place, PLACE_LENGTH), "depth": depth},
                 timeout=limits.yara_seconds,

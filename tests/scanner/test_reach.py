@@ -1,0 +1,61 @@
+"""What is said to be out of reach of a walk is never met by it."""
+
+import pytest
+
+from patterns.opened import OpenSet
+from scanner.behaviour_rules import wanted_references
+from scanner.code_file import CodeFile, Method
+from scanner.code_rules import noted_rows
+from scanner.flow import Walk
+from scanner.frames import Budget
+from scanner.program import Program
+from scanner.reach import Reach
+from tests.scanner.samples.dex_writer import write_dex
+from tests.scanner.samples.sample import APPS, classes_of, read_pair
+
+RULES = sorted(path.stem for path in APPS.glob("*.app"))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_walk_meets_only_what_was_said_to_be_near(rule: str, opened: OpenSet) -> None:
+    program = _program(rule)
+    noted = noted_rows(program, program.references(wanted_references(opened.behaviours)))
+
+    for depth, user_acts in ((4, False), (1, True), (0, False)):
+        reach = Reach(program, noted, _budget())
+        for method in _methods(program):
+            walk = Walk(program, noted, _budget(), depth, user_acts)
+            walk.start(method, method.owner)
+            met = {name for event in walk.events for name in event.names}
+            near = reach.near((method,), method.owner, depth, user_acts)
+            assert near is not None
+            assert met <= near
+
+
+def test_what_lies_nowhere_near_needs_no_walk(opened: OpenSet) -> None:
+    program = _program("sms_forwarder")
+    references = program.references(wanted_references(opened.behaviours))
+    reach = Reach(program, noted_rows(program, references), _budget())
+    rules = {rule["id"]: rule["code"][0] for rule in opened.behaviours if rule["code"]}
+
+    def found(rule: str) -> list[str]:
+        starts = [m for m in _methods(program) if reach.may_hold(rules[rule], (m,), m.owner)]
+        return [method.name for method in starts]
+
+    assert "onReceive" in found("sms_forwarder")
+    assert found("clipboard_thief") == []
+
+
+def _program(rule: str) -> Program:
+    classes = classes_of(read_pair(rule).sample)
+    return Program([CodeFile("classes.dex", write_dex([*classes]))])
+
+
+def _methods(program: Program) -> list[Method]:
+    names = [name.decode() for name, _ in program.files[0].class_names()]
+    found = [program.own_class(name) for name in names]
+    return [method for one in found if one for method in one.methods.values()]
+
+
+def _budget() -> Budget:
+    return Budget(100_000, lambda: False)
