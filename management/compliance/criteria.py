@@ -6,9 +6,8 @@ that instant on.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from contracts.scan import Verdict
 from management.compliance.judgement import AskedPolicy
@@ -21,8 +20,7 @@ NAMED = 5
 """So many apps are named in a reason; the rest is counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Breach:
+class Breach(NamedTuple):
     """How a fact breaks a criterion."""
 
     because: str

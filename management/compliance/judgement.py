@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from management.devices.rules import FactKind
@@ -79,8 +79,7 @@ class AskedPolicy:
         return at if asked is None or asked < at else asked
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
+class Violation(NamedTuple):
     """A rule that is not kept: why, what mends it, and since when it holds."""
 
     rule: Rule
@@ -96,8 +95,7 @@ class Violation:
     finding: Finding = Finding.BROKEN
 
 
-@dataclass(frozen=True, slots=True)
-class Undecided:
+class Undecided(NamedTuple):
     """A rule that no fact decides and that the policy bears."""
 
     rule: Rule
@@ -105,8 +103,7 @@ class Undecided:
     """`UNKNOWN` or `NOT_APPLICABLE`."""
 
 
-@dataclass(frozen=True, slots=True)
-class DueConsequence:
+class DueConsequence(NamedTuple):
     """Something that follows from a violation at an instant, past or to come."""
 
     kind: ConsequenceKind

@@ -6,6 +6,7 @@ the one `Judgement` that `judge` returns. `docs/compliance.md` tells the rules.
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from management.compliance.attested import settled
@@ -73,7 +74,7 @@ NEVER_BORNE = frozenset({Rule.ENROLLED, Rule.IN_CONTACT})
 NO_TIME = timedelta(0)
 UNSAID = timedelta(days=1)
 """So long a device has to say what it could: a first report comes in parts, and agents update."""
-_SEVERITIES = tuple(Severity)
+_SEVERITIES = {severity: place for place, severity in enumerate(Severity)}
 _KINDS = {kind: place for place, kind in enumerate(ConsequenceKind)}
 Answer = Violation | Undecided | None
 """How a rule stands: broken, not decided by any fact and borne, or kept."""
@@ -246,13 +247,15 @@ def _consequences(
     Nothing follows from a device that is not ours but from that itself; and before its first
     report only from its silence.
     """
-    found = [
-        one
-        for violation in violations
-        if _follows(state, facts, violation)
-        for one in _following(violation, asked)
-    ]
-    return tuple(sorted(found, key=lambda one: (one.due_at, _KINDS[one.kind], one.rule)))
+    found: list[DueConsequence] = []
+    for violation in violations:
+        if _follows(state, facts, violation):
+            found += _following(violation, asked)
+    return tuple(sorted(found, key=_order))
+
+
+def _order(one: DueConsequence) -> tuple[datetime, int, Rule]:
+    return one.due_at, _KINDS[one.kind], one.rule
 
 
 def _follows(state: State, facts: Facts, violation: Violation) -> bool:
@@ -263,12 +266,17 @@ def _follows(state: State, facts: Facts, violation: Violation) -> bool:
 
 
 def _following(violation: Violation, asked: AskedPolicy) -> Iterator[DueConsequence]:
-    treatment = asked.requirements.treatments[violation.rule]
-    to_say = _time_to_say(violation, asked)
+    rule, since = violation.rule, violation.since
+    treatment, to_say = asked.requirements.treatments[rule], _time_to_say(violation, asked)
     for one in treatment.consequences:
-        wished = asked.no_earlier(violation.since, wish_name(violation.rule, one.kind))
+        wished = asked.no_earlier(since, _wish_of(rule, one.kind))
         due = later(later(wished, to_say), treatment.grace + one.after)
-        yield DueConsequence(one.kind, violation.rule, due, one.group_id)
+        yield DueConsequence(one.kind, rule, due, one.group_id)
+
+
+@cache
+def _wish_of(rule: Rule, kind: ConsequenceKind) -> str:
+    return wish_name(rule, kind)
 
 
 def _time_to_say(violation: Violation, asked: AskedPolicy) -> timedelta:
@@ -287,7 +295,7 @@ def _time_to_say(violation: Violation, asked: AskedPolicy) -> timedelta:
 def _risk(violations: tuple[Violation, ...]) -> Risk:
     if not violations:
         return Risk.NONE
-    return Risk(max((one.severity for one in violations), key=_SEVERITIES.index).value)
+    return Risk(max((one.severity for one in violations), key=_SEVERITIES.__getitem__).value)
 
 
 def _missing(told: list[tuple[Criterion, Answer]]) -> tuple[FactKind, ...]:

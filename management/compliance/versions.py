@@ -6,6 +6,7 @@ its first two numbers; the list is as old as this release of Sekisho.
 
 import re
 from datetime import date
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -30,6 +31,7 @@ _PUBLISHED = {
 Version = tuple[int, ...]
 
 
+@lru_cache(maxsize=512)
 def version_key(version: str) -> Version:
     """Return a dotted version as numbers for comparing; a part that begins with no digit is 0."""
     found = (re.match(r"[0-9]{1,9}", part) for part in version.split(".")[:8])

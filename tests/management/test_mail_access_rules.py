@@ -167,7 +167,7 @@ def test_a_policy_change_cuts_nobody_off_before_the_device_could_catch_up() -> N
 
 
 def test_who_just_enrolled_keeps_mail_until_the_first_report_is_due() -> None:
-    unsaid = replace(ROOT, since=NOW)
+    unsaid = ROOT._replace(since=NOW)
     judgement = Judgement(
         State.NON_COMPLIANT,
         NOW,
