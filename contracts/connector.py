@@ -127,6 +127,40 @@ class AccessMark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseWish:
+    """When a connector may take a newer release; what one holds it believes only when signed.
+
+    The signed lists are under ``GET /connector/v1/releases/metadata/NAME``, the wheel is under
+    ``/connector/v1/releases/targets/server/NAME``, as in any update source (TUF).
+    """
+
+    version: Short
+    """The newest that management has."""
+    automatic: bool = False
+    hour: Annotated[int, Field(ge=0, le=23)] = 2
+    """Of the day, in UTC, from which on it may update by itself."""
+    hours: Annotated[int, Field(ge=1, le=24)] = 3
+    """For so long."""
+    order: UUID | None = None
+    """A person's order to update now, whatever the hour and whatever was refused before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseReport:
+    """The connector's last attempt to take a newer release."""
+
+    version: Short
+    """Which it tried; empty when it did not come so far."""
+    state: Literal["updated", "failed", "refused"]
+    """``failed``: it is tried again; ``refused``: this release is not, but by a person's order."""
+    at: Instant
+    detail: Text
+    """Why, and what mends it."""
+    order: UUID | None = None
+    """The order that it obeyed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WantedAccess:
     """Answer of ``GET /connector/v1/access``: everything the connector should hold.
 
@@ -158,6 +192,7 @@ class WantedAccess:
     """Closed at every mailbox with a blocked phone, and put back when no phone is blocked."""
     trust: Compact | None = None
     """Management's statement (`contracts.trust`): leads to the key that signs wipes today."""
+    release: ReleaseWish | None = None
     wipes: Annotated[tuple[Compact, ...], Field(max_length=BATCH)] = ()
     """Signed `contracts.agent.Order`s of a wipe, whose arguments are those of `WIPE_ARGUMENTS`."""
 
@@ -240,6 +275,8 @@ class ConnectorStatus:
     undone: bool = False
     """Everything was taken back and nothing is enforced until it is told to go on."""
     rights: tuple[Right, ...] = ()
+    release: ReleaseReport | None = None
+    """None: never tried to take a newer release."""
     open_requests: int = 0
     """At a gate: requests under way, most of them waiting for new mail."""
     refused: int = 0

@@ -9,17 +9,26 @@ from typing import Any
 import click
 
 from contracts.connector import Door
-from exchange_connector import configuration, log_file, loop, pairing, settings
+from exchange_connector import (
+    configuration,
+    log_file,
+    loop,
+    pairing,
+    release_book,
+    settings,
+)
 from exchange_connector.backends import online, psrp
 from exchange_connector.backends.cmdlets import Tally
 from exchange_connector.backends.online_identity import EXCHANGE_URL, LOGIN_URL
 from exchange_connector.backends.opening import Server, backend
 from exchange_connector.gate.cli import gate
+from exchange_connector.launcher import run
 from exchange_connector.outcome import Outcome
 from exchange_connector.spool import Spool
 from exchange_connector.sync import Look
 from runtime import logs
 from runtime.errors import ConfigurationError, UnavailableError
+from updater.wheel import here
 
 LARGEST_CERTIFICATE_BYTES = 100_000
 
@@ -130,9 +139,12 @@ def _password(from_input: bool, user: str) -> str:
     return click.prompt("Password", hide_input=True, type=str) if user else ""
 
 
-@exchange_connector.command()
-def run() -> None:
-    """Work until SIGTERM."""
+exchange_connector.add_command(run)
+
+
+@exchange_connector.command(hidden=True)
+def work() -> None:
+    """Work until SIGTERM, as the process that `run` starts."""
     loaded = settings.load()
     logs.start("exchange-connector", loaded.log_level)
     if configuration.is_paired(loaded.folder):
@@ -163,7 +175,34 @@ def status() -> None:
         f"{sum(len(one.blocked) for one in lists)} blocked, {overridden} overridden"
     )
     click.echo(f"unreported   {spool.count_results()}")
+    _tell_release(folder)
     spool.close()
+
+
+def _tell_release(folder: Path) -> None:
+    book = release_book.read(folder)
+    click.echo(f"release      {book.current or f'{here().version}, as installed'}")
+    if book.trial:
+        click.echo(f"trying       {book.trial} {book.trouble}")
+    if book.last is not None:
+        last = book.last
+        click.echo(f"last update  {last.at}: {last.version} {last.state}. {last.detail}")
+
+
+@exchange_connector.command("release-root")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+def release_root(file: Path) -> None:
+    """Believe releases that FILE leads to (root.json of their publisher), and no others.
+
+    Compare the fingerprint with the publisher by another way than this file came.
+    """
+    from exchange_connector.release_source import OWN_ROOT  # TUF's code is needed rarely
+    from updater.trusted_root import read_root
+
+    content = file.read_bytes()
+    root, folder = read_root(content), settings.load().folder
+    configuration.keep_text(folder / OWN_ROOT, content.decode("utf-8"))
+    click.echo(f"Fingerprint of the root: {root.fingerprint}")
 
 
 def _closed_doors(folder: Path) -> tuple[Door, ...]:

@@ -76,17 +76,17 @@ def save(folder: Path, paired: Paired, credentials: Credentials, authority: str)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     if not (folder / KEY_FILE).exists():
-        _write(folder / KEY_FILE, Fernet.generate_key().decode())
+        keep_text(folder / KEY_FILE, Fernet.generate_key().decode())
     secrets = {
         "key": jwk.private_json(credentials.key),
         "exchange_password": credentials.exchange_password,
         "certificate": credentials.certificate,
     }
     sealed = _fernet(folder).encrypt(json.dumps(secrets).encode()).decode()
-    _write(folder / CREDENTIALS, sealed)
-    _write(folder / AUTHORITY, authority)
+    keep_text(folder / CREDENTIALS, sealed)
+    keep_text(folder / AUTHORITY, authority)
     lines = [f"{name} = {_toml(value)}" for name, value in asdict(paired).items()]
-    _write(folder / PAIRED, "\n".join(lines) + "\n")
+    keep_text(folder / PAIRED, "\n".join(lines) + "\n")
 
 
 def load(folder: Path) -> tuple[Paired, Credentials]:
@@ -181,7 +181,7 @@ def _fernet(folder: Path) -> Fernet:
         raise ConfigurationError(f"{path} cannot be read: {error}. Pair again.") from None
 
 
-def _write(path: Path, text: str) -> None:
+def keep_text(path: Path, text: str) -> None:
     """Replace *path* as a whole, readable by us alone."""
     fresh = path.with_name(path.name + ".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -17,6 +17,7 @@ from exchange_connector import configuration, log_file
 from exchange_connector.backends.opening import backend
 from exchange_connector.management_client import ManagementClient
 from exchange_connector.outcome import Outcome
+from exchange_connector.releases import Releases
 from exchange_connector.settings import Settings
 from exchange_connector.spool import Spool
 from exchange_connector.sync import Look, Sync, Ways
@@ -78,6 +79,7 @@ class Loop:
     spool: Spool
     settings: Settings
     stopping: Event
+    releases: Releases | None = None
     said: Said = field(default_factory=Said)
     pause: float = 0.0
     """How long Exchange is left alone after it did not answer."""
@@ -99,7 +101,10 @@ class Loop:
         self.said.tell(outcome)
         _measure(outcome, self.passed_at - begun)
         self._back_off(outcome)
-        log_as_told(self.spool.wanted()[0], self.settings.log_level, utc_now())
+        wanted = self.spool.wanted()[0]
+        log_as_told(wanted, self.settings.log_level, utc_now())
+        if self.releases is not None:
+            self.releases.after_pass(outcome, wanted.release, self.pause == 0)
         self.hears = not outcome.management_problem
         if outcome.unfinished and not outcome.exchange_problem:
             return 0.0
@@ -112,7 +117,7 @@ class Loop:
         except Exception as error:
             log.exception("A pass failed")
             words = f"A pass failed: {type(error).__name__}: {error}"
-            return Outcome(exchange_problem=words, acted=True)
+            return Outcome(exchange_problem=words, acted=True, crashed=True)
 
     def problem(self) -> str | None:
         """Say that the loop hangs, or None."""
@@ -128,7 +133,8 @@ class Loop:
         since = "discovered_at" if self.hears else "compared_at"
         if self._is_due(self.spool.moment(since), settings.discovery_seconds):  # type: ignore[arg-type]
             return Look.ALL
-        due = self._is_due(self.spool.moment("delta_at"), settings.delta_seconds)
+        on_trial = self.releases is not None and self.releases.on_trial
+        due = on_trial or self._is_due(self.spool.moment("delta_at"), settings.delta_seconds)
         return Look.NEW if due and self.hears else Look.NOT
 
     @staticmethod
@@ -174,6 +180,7 @@ def open_sync(
     management: ManagementClient,
     spool: Spool,
     stopping: Callable[[], bool] = lambda: False,
+    releases: Releases | None = None,
 ) -> Sync:
     """Return what runs passes, as *settings* and the pairing say."""
     paired, credentials = configuration.load(settings.folder)
@@ -184,6 +191,7 @@ def open_sync(
         order_key=jwk.read_public(paired.order_key) if paired.order_key else None,
         stopping=stopping,
         pack_log=partial(log_file.pack, settings.folder, configuration.secrets(credentials)),
+        release_report=releases.report if releases else lambda: None,
     )
     server = configuration.exchange_server(paired, credentials)
     return Sync(backend(server, settings.exchange_timeout_seconds), management, spool, ways)
@@ -204,8 +212,9 @@ def run(settings: Settings) -> None:
     configuration.load(settings.folder)  # says that it is not paired before anything is made
     spool = Spool(settings.folder / "spool.db")
     with open_management(settings) as management:
-        sync = open_sync(settings, management, spool, stopping.is_set)
-        loop = Loop(sync, spool, settings, stopping)
+        releases = Releases(settings.folder, management, stopping.set)
+        sync = open_sync(settings, management, spool, stopping.is_set, releases)
+        loop = Loop(sync, spool, settings, stopping, releases)
         checks: dict[str, Callable[[], str | None]] = {"loop": loop.problem}
         health.serve(settings.health_port, checks)
         log.info("The connector works.")

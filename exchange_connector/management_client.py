@@ -47,6 +47,8 @@ class ManagementClient:
             timeout=TIMEOUT_SECONDS,
             trust_env=False,
         )
+        self.releases_url = f"{address.rstrip('/')}/connector/v1/releases"
+        """Where management hands on the releases, as an update source."""
         self._key, self._key_id = key, key_id
         self._ahead = timedelta()
         """How far management's clock is ahead of ours."""
@@ -128,6 +130,12 @@ class ManagementClient:
         """Send the ZIP of our log."""
         self._ask("POST", f"/logs/{order_id}/{name}", content)
 
+    @contextmanager
+    def release_file(self, url: str) -> Iterator[httpx.Response]:
+        """Yield management's answer with a file of its copy of the releases, unread."""
+        with self._http.stream("GET", url, headers=self._signature("GET", url, b"")) as answer:
+            yield answer
+
     def report_status(self, status: messages.ConnectorStatus) -> None:
         """Report how we stand."""
         self._ask("POST", "/status", codec.write(status))
@@ -152,18 +160,20 @@ class ManagementClient:
 
     def _send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
         request = self._http.build_request(method, path, content=body, headers=headers)
-        signature = request_signature.signature_headers(
+        request.headers.update(self._signature(method, str(request.url), body))
+        with translated():
+            return self._http.send(request)
+
+    def _signature(self, method: str, url: str, body: bytes) -> dict[str, str]:
+        return request_signature.signature_headers(
             method,
-            str(request.url),
+            url,
             body,
             self._key,
             self._key_id,
             request_signature.CONNECTOR,
             utc_now() + self._ahead,
         )
-        request.headers.update(signature)
-        with translated():
-            return self._http.send(request)
 
 
 @contextmanager

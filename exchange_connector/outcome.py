@@ -24,6 +24,8 @@ class Outcome:
     discovered: int | None = None
     """Partnerships found, when everything was read."""
     waiting: int = 0
+    crashed: bool = False
+    """The pass ended by an error that nobody thought of."""
     unfinished: bool = False
     """More could be done at once."""
     paused_because: str = ""

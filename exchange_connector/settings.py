@@ -29,6 +29,9 @@ class Settings:
     settling_seconds: Annotated[float, Field(ge=0, le=86_400)] = 900
     """An entry that is missing so soon after it was made is not taken for removed by hand: other
     domain controllers learn of it later."""
+    release_trial_seconds: Annotated[float, Field(ge=5, le=3600)] = 300
+    """Within which a newer release must reach management and finish a pass, else the former one
+    runs again."""
     exchange_timeout_seconds: Annotated[int, Field(ge=10, le=3600)] = 120
     log_level: str = "INFO"
 

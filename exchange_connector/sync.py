@@ -16,7 +16,7 @@ from uuid import UUID
 
 from joserfc.jwk import ECKey
 
-from contracts.connector import BATCH, ConnectorStatus, Door
+from contracts.connector import BATCH, ConnectorStatus, Door, ReleaseReport
 from exchange_connector import log_file
 from exchange_connector.backends.cmdlets import Exchange, Mailbox, Tally, ThrottledError
 from exchange_connector.backends.opening import Backend
@@ -63,6 +63,7 @@ class Ways:
     stopping: Callable[[], bool] = lambda: False
     pack_log: Callable[[], bytes] = lambda: b""
     """Returns the ZIP of our log."""
+    release_report: Callable[[], ReleaseReport | None] = lambda: None
 
 
 class Sync:
@@ -181,6 +182,7 @@ class Sync:
             changes=self.tally.changes,
             undone=self._spool.is_undone() or self._spool.wanted()[0].undo,
             rights=self.tally.rights,
+            release=self._ways.release_report(),
         )
         try:
             if not outcome.management_problem:

@@ -52,7 +52,7 @@ COMMANDS = {
     "explain": "management.compliance.cli:explain",
     "admin": "management.administrators.cli:admin",
     "communication": "communication.cli:communication",
-    "exchange-connector": "exchange_connector.cli:exchange_connector",
+    "exchange-connector": "exchange_connector.command:exchange_connector",
     "scan": "scanner.cli:scan",
     "pattern": "sekisho.patterns:pattern",
     "update": "management.updates.cli:update",

@@ -13,7 +13,7 @@ from threading import Lock
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app, request, send_file
 from flask.typing import ResponseReturnValue
 
 from contracts import codec, request_signature
@@ -23,6 +23,7 @@ from management.access import public
 from management.administrators.rules import place_of
 from management.mail_access import connectors, logs, queries, service, wiping
 from management.relays.queries import find_trust
+from management.updates import releases
 from management.web import context, reading, transaction, visitor_address
 from management.web_errors import problem
 from runtime.clock import utc_now
@@ -200,6 +201,26 @@ def take_log(order_id: UUID, name: str) -> ResponseReturnValue:
     return "", 204
 
 
+@bp.get("/releases/metadata/<name>")
+@public(SIGNED)
+def release_list(name: str) -> Response:
+    """Answer a signed list of the update source as it came; 404 when it is not here."""
+    _enabled_caller(utc_now())
+    with reading() as session:
+        content = releases.list_file(session, context().settings, name)
+    return Response(content, mimetype="application/json")
+
+
+@bp.get("/releases/targets/server/<name>")
+@public(SIGNED)
+def release_wheel(name: str) -> Response:
+    """Answer the wheel of the newest release; 404 for any other file."""
+    _enabled_caller(utc_now())
+    with reading() as session:
+        path = releases.wheel_file(session, context().settings, name)
+    return send_file(path, mimetype="application/octet-stream")
+
+
 @bp.post("/status")
 @public(SIGNED)
 def status() -> ResponseReturnValue:
@@ -219,6 +240,12 @@ def _caller(now: datetime) -> UUID:
     with transaction("use a nonce") as session:
         connectors.use_nonce(session, connector_id, signed.nonce, now)
     return connector_id
+
+
+def _enabled_caller(now: datetime) -> None:
+    caller = _caller(now)
+    with reading() as session:
+        connectors.require_enabled(queries.get_connector(session, caller))
 
 
 def _find_key(key_id: str) -> EllipticCurvePublicKey | None:

@@ -133,6 +133,8 @@ def take_status(connector: Connector, status: messages.ConnectorStatus) -> None:
     connector.problem = status.problem or unreachable
     connector.waiting = status.waiting
     connector.status = json.loads(codec.write(status))
+    if status.release is not None and status.release.order == connector.update_order:
+        connector.update_order = None
 
 
 def read_status(connector: Connector) -> messages.ConnectorStatus | None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from contracts import connector as messages
 from management.audit.service import record
 from management.keys import Keys
-from management.mail_access import connectors, logs, queries, telling
+from management.mail_access import connector_releases, connectors, logs, queries, telling
 from management.mail_access.decisions import decide_due, decide_rows
 from management.mail_access.matching import Match
 from management.mail_access.models import (
@@ -209,6 +209,7 @@ def wanted_access(
         close_doors=settings.close_doors if settings.automatic else (),
         wipes=queries.list_wipe_tokens(session, connector.id, now),
         fetch_log=logs.wanted_log(session, connector.id, now),
+        release=connector_releases.wish(session, connector),
         log_level=connectors.log_level_of(connector, now),
         log_level_until=connector.log_level_until,
     )

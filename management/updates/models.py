@@ -34,6 +34,18 @@ class PatternActivation(Base):
     activated_at: Mapped[datetime] = mapped_column(index=True)
 
 
+class StoredRelease(Base):
+    """The newest release of this program that the source offered; connectors fetch it from here."""
+
+    __tablename__ = "stored_release"
+
+    version: Mapped[str] = mapped_column(Unicode(50), primary_key=True)
+    sha256: Mapped[str] = mapped_column(Unicode(64))
+    length: Mapped[int]
+    source: Mapped[str] = mapped_column(Unicode(1000))
+    stored_at: Mapped[datetime]
+
+
 class UpdateRun(Base):
     """One attempt, scheduled or by hand, with each step's words for the progress display."""
 

@@ -23,6 +23,7 @@ from management.updates.queries import (
     list_sets,
     patterns_folder,
 )
+from management.updates.releases import take_release
 from management.updates.rules import RunState, why_not_taken
 from management.work.service import enqueue
 from runtime.clock import utc_now
@@ -143,6 +144,7 @@ def _update(context: Context, run_id: UUID, start: _Start, say: Say) -> None:
     say(f"Asking {start.address} what is new.")
     with open_source(start.address, start.root, cache, LIMITS, _counter(say)) as source:
         source.refresh()
+        _take_release(context, source, start, say)
         offers = source.offers()
         reason = _why_nothing(offers, start)
         if reason is not None:
@@ -155,6 +157,18 @@ def _update(context: Context, run_id: UUID, start: _Start, say: Say) -> None:
         _keep_off(context, run_id, installed, because)
     else:
         _activate(context, run_id, installed)
+
+
+def _take_release(context: Context, source: TrustedSource, start: _Start, say: Say) -> None:
+    """Fetch a newer release for the connectors; patterns do not wait for it when it fails."""
+    try:
+        version = take_release(context, source, start.address)
+    except SekishoError as error:
+        log.warning("A release could not be fetched", extra={"because": str(error)})
+        say(f"Release not fetched: {error}")
+        return
+    if version:
+        say(f"Release {version} is here for the connectors.")
 
 
 def _keep_off(context: Context, run_id: UUID, installed: Installed, because: str) -> None:

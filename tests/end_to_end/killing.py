@@ -18,7 +18,7 @@ KINDS = {
     "communication": "communication",
     "exchange-connector run": "connector",
 }
-BELOW = {"web": "web worker", "jobs": "worker child"}
+BELOW = {"web": "web worker", "jobs": "worker child", "connector": "connector at work"}
 MOST_IN_A_STEP = 3
 APART_SECONDS = 7.0
 """Between two deaths of one process, so that the supervisor's pause stays short."""

@@ -1,0 +1,162 @@
+"""Which release of this program the connector runs, which it tries, and which it never tries again.
+
+One small file in ``releases/`` beside the unpacked releases; it is replaced as a whole, so that
+after a sudden death it says what it said before or after. While a release is on trial only the
+process on trial writes it, else only one of launcher and connector lives to write.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from runtime.errors import MalformedMessageError
+from runtime.process import crash_point
+from updater.wheel import Release, check_folder, here, is_newer, lock_of
+
+FOLDER, BOOK = "releases", "book.json"
+UNFINISHED = ".unfinished-"
+MOST_BEGINNINGS = 3
+"""So often a release is begun that ends without an answer, as when the power fails."""
+MOST_REFUSED = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """The last attempt to come to a newer release, see `contracts.connector.ReleaseReport`."""
+
+    version: str
+    state: str
+    at: str
+    detail: str
+    order: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Book:
+    """What the file says."""
+
+    current: str = ""
+    """The release that works; empty: the program as it was installed."""
+    trial: str = ""
+    """The release that is to be tried; empty: none."""
+    beginnings: int = 0
+    """How often that was begun."""
+    trouble: str = ""
+    """What the release on trial said last."""
+    exchange_answered: bool = True
+    """Whether Exchange answered before the trial: then it must answer in it."""
+    order: str = ""
+    """The order that asked for the trial."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Releases that are not tried again by themselves, and why."""
+    last: Attempt | None = None
+
+
+def folder_of(connector: Path, version: str) -> Path:
+    """Return where release *version* is unpacked."""
+    return connector / FOLDER / version
+
+
+def read(connector: Path) -> Book:
+    """Return the book; an empty one at the beginning or when nobody can read it."""
+    try:
+        said = json.loads((connector / FOLDER / BOOK).read_text("utf-8"))
+        last = said.pop("last", None)
+        return Book(**said, last=Attempt(**last) if last else None)
+    except (OSError, ValueError, TypeError, AttributeError):
+        return Book()
+
+
+def write(connector: Path, book: Book) -> None:
+    """Replace the book, durably."""
+    folder = connector / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    fresh = folder / f"{BOOK}.new"
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(asdict(book), file)
+        file.flush()
+        os.fsync(file.fileno())
+    crash_point("before effect keep the book of releases")
+    fresh.replace(folder / BOOK)
+    sync_folder(folder)
+    crash_point("after effect keep the book of releases")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in *folder* last through a power failure, where the system can."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def refuse(book: Book, version: str, why: str, now: str) -> Book:
+    """Return the book after *version* failed: it is not tried again by itself."""
+    refused = dict([*book.refused.items(), (version, why[:1000])][-MOST_REFUSED:])
+    last = Attempt(version=version, state="refused", at=now, detail=why[:4000], order=book.order)
+    return replace(book, trial="", beginnings=0, trouble="", order="", refused=refused, last=last)
+
+
+def confirm(book: Book, now: str) -> Book:
+    """Return the book after the release on trial worked."""
+    words = f"Release {book.trial} works."
+    last = Attempt(version=book.trial, state="updated", at=now, detail=words, order=book.order)
+    return replace(
+        book, current=book.trial, trial="", beginnings=0, trouble="", order="", last=last
+    )
+
+
+def choose(connector: Path, now: Callable[[], str]) -> Book:
+    """Return the book after whatever in it cannot be run was struck out.
+
+    Then its trial, else its current release, else the installed program is the one to start.
+    """
+    book = read(connector)
+    sound = book
+    if book.trial and (why := _unfit(connector, book.trial) or _begun_too_often(book)):
+        sound = refuse(sound, book.trial, why, now())
+    if book.current and (why := _unfit(connector, book.current)):
+        words = f"Release {book.current} is not run any more: {why}"
+        last = Attempt(version=book.current, state="failed", at=now(), detail=words)
+        sound = replace(sound, current="", last=last)
+    if sound != book:
+        write(connector, sound)
+    return sound
+
+
+def sweep(connector: Path, book: Book) -> None:
+    """Remove every unpacked release but those that the book names."""
+    keep = {book.current, book.trial}
+    for path in (connector / FOLDER).iterdir():
+        if path.is_dir() and path.name not in keep:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _begun_too_often(book: Book) -> str:
+    if book.beginnings < MOST_BEGINNINGS:
+        return ""
+    return (
+        f"Release {book.trial} was begun {book.beginnings} times and each time its process was"
+        " killed before it worked."
+    )
+
+
+def _unfit(connector: Path, version: str) -> str:
+    """Return why the unpacked release *version* must not be started here, or nothing."""
+    folder, ours = folder_of(connector, version), here()
+    try:
+        if check_folder(folder) != version:
+            return f"{folder} holds another release."
+        if not is_newer(version, ours.version):
+            return f"Release {ours.version}, which was installed by hand, is as new."
+    except (MalformedMessageError, OSError, ValueError) as error:
+        return str(error)
+    unpacked = Release(version=version, python="3", lock=lock_of(folder))
+    return unpacked.why_not_here(ours)

@@ -1,0 +1,141 @@
+"""Takes newer releases: when to look, what to fetch, and what a release on trial must show."""
+
+import logging
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from contracts.connector import ReleaseReport, ReleaseWish
+from exchange_connector import release_book as books
+from exchange_connector.management_client import ManagementClient
+from exchange_connector.outcome import Outcome
+from exchange_connector.release_rules import may_look
+from runtime.clock import utc_now
+from runtime.errors import RefusedError, SekishoError
+from runtime.process import crash_point
+from updater.wheel import here, is_newer, unpack
+
+log = logging.getLogger(__name__)
+
+
+class Releases:
+    """The releases of one connector, as the process that works sees them."""
+
+    def __init__(
+        self, folder: Path, management: ManagementClient, relaunch: Callable[[], None]
+    ) -> None:
+        """Look in the connector's *folder*; *relaunch* ends this process in favour of another."""
+        self._folder, self._management, self._relaunch = folder, management, relaunch
+        book = books.read(folder)
+        self.on_trial = bool(book.trial) and book.trial == here().version
+
+    def report(self) -> ReleaseReport | None:
+        """Return what became of the last attempt, for management."""
+        last = books.read(self._folder).last
+        if last is None:
+            return None
+        return ReleaseReport(
+            version=last.version,
+            state=last.state,  # type: ignore[arg-type]
+            at=datetime.fromisoformat(last.at),
+            detail=last.detail,
+            order=UUID(last.order) if last.order else None,
+        )
+
+    def after_pass(
+        self, outcome: Outcome, wish: ReleaseWish | None, exchange_answers: bool
+    ) -> None:
+        """Confirm the release on trial once a pass went well; else look for a newer one."""
+        if self.on_trial:
+            self._judge_trial(outcome)
+        elif wish is not None and not outcome.management_problem and outcome.may_act:
+            self._look(wish, exchange_answers)
+
+    def _judge_trial(self, outcome: Outcome) -> None:
+        book = books.read(self._folder)
+        trouble = outcome.management_problem
+        if book.exchange_answered or outcome.exchange_refuses_us or outcome.crashed:
+            trouble = trouble or outcome.exchange_problem
+        if trouble:
+            books.write(self._folder, replace(book, trouble=trouble[:1000]))
+            return
+        crash_point("before effect confirm a release")
+        confirmed = books.confirm(book, utc_now().isoformat())
+        books.write(self._folder, confirmed)
+        self.on_trial = False
+        books.sweep(self._folder, confirmed)
+        log.info("Release %s works.", confirmed.current)
+
+    def _look(self, wish: ReleaseWish, answers: bool) -> None:
+        """Take a newer release if it is time; whatever fails, what runs goes on."""
+        book = books.read(self._folder)
+        if not may_look(wish, book, here().version, utc_now()):
+            return
+        order = str(wish.order) if wish.order else ""
+        try:
+            version = self._take(book, bool(order))
+        except (SekishoError, OSError) as error:
+            state = "refused" if isinstance(error, NotHereError) else "failed"
+            self._note(book, wish.version, state, str(error), order)
+            return
+        if not version:
+            words = f"Release {here().version} is the newest that is signed."
+            self._note(book, wish.version, "failed", words, order)
+            return
+        fresh = replace(
+            book, trial=version, beginnings=0, trouble="", exchange_answered=answers, order=order
+        )
+        books.write(self._folder, fresh)
+        log.info("Release %s is unpacked and is tried now.", version)
+        self._relaunch()
+
+    def _take(self, book: books.Book, ordered: bool) -> str:
+        """Fetch, check and unpack the newest release; return its version, empty when none is new.
+
+        Raises NotHereError when it cannot run here or did not work before.
+        """
+        from exchange_connector import release_source  # TUF's client is needed rarely
+
+        with release_source.open_releases(self._management, self._folder) as source:
+            offer = release_source.newest(source)
+            version = offer.release.version
+            if not is_newer(version, here().version):
+                return ""
+            refused = "" if ordered else book.refused.get(version, "")
+            if why := offer.release.why_not_here(here()) or refused:
+                raise NotHereError(why)
+            target = books.folder_of(self._folder, version)
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=books.UNFINISHED, dir=target.parent) as name:
+                archive, unpacked = Path(name) / "release.whl", Path(name) / "code"
+                source.download(offer, archive)
+                if unpack(archive, unpacked) != offer.release:
+                    raise NotHereError(f"Release {version} is not what its signed list says.")
+                self._put_in_place(unpacked, target)
+        return version
+
+    def _put_in_place(self, unpacked: Path, target: Path) -> None:
+        for folder in (*(path for path in unpacked.rglob("*") if path.is_dir()), unpacked):
+            books.sync_folder(folder)
+        crash_point("before effect unpack a release")
+        if target.exists():  # of an attempt before; nobody runs it, else it would not be newer
+            target.rename(unpacked.with_name("before"))
+        unpacked.rename(target)
+        books.sync_folder(target.parent)
+        crash_point("after effect unpack a release")
+
+    def _note(self, book: books.Book, version: str, state: str, why: str, order: str) -> None:
+        log.warning("Release %s was not taken: %s", version, why)
+        now = utc_now().isoformat()
+        if state == "refused":
+            books.write(self._folder, books.refuse(replace(book, order=order), version, why, now))
+            return
+        last = books.Attempt(version=version, state=state, at=now, detail=why[:4000], order=order)
+        books.write(self._folder, replace(book, last=last))
+
+
+class NotHereError(RefusedError):
+    """This release is not tried again by itself."""
