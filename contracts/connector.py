@@ -136,11 +136,10 @@ class ReleaseWish:
 
     version: Short
     """The newest that management has."""
-    automatic: bool = False
     hour: Annotated[int, Field(ge=0, le=23)] = 2
     """Of the day, in UTC, from which on it may update by itself."""
-    hours: Annotated[int, Field(ge=1, le=24)] = 3
-    """For so long."""
+    hours: Annotated[int, Field(ge=0, le=24)] = 3
+    """For so long; 0: never by itself."""
     order: UUID | None = None
     """A person's order to update now, whatever the hour and whatever was refused before."""
 

@@ -15,7 +15,7 @@ def may_look(wish: ReleaseWish, book: Book, running: str, now: datetime) -> bool
     """Tell whether a connector that runs *running* may look for what management has, now."""
     if wish.order is not None:
         return book.last is None or book.last.order != str(wish.order)
-    if not wish.automatic or wish.version in book.refused or not _newer(wish.version, running):
+    if wish.version in book.refused or not _newer(wish.version, running):
         return False
     return in_window(wish, now) and not _failed_lately(book, now)
 

@@ -26,7 +26,6 @@ def wish(session: Session, connector: Connector) -> ReleaseWish | None:
         return None
     return ReleaseWish(
         version=release.version,
-        automatic=connector.update_automatic,
         hour=connector.update_hour,
         hours=connector.update_hours,
         order=connector.update_order,
@@ -34,21 +33,18 @@ def wish(session: Session, connector: Connector) -> ReleaseWish | None:
 
 
 def change(
-    session: Session,
-    keys: Keys,
-    connector_id: UUID,
-    said: ReleaseWish,
-    by: By,
-    now: datetime,
+    session: Session, keys: Keys, connector_id: UUID, hour: int, hours: int, by: By, now: datetime
 ) -> Connector:
-    """Let a connector take newer releases by itself, or not, in the window that *said* names."""
+    """Let a connector take newer releases by itself from *hour* (UTC) on, *hours* long; 0: never.
+
+    MalformedMessageError when there is no such hour.
+    """
     connector = queries.get_connector(session, connector_id)
-    if not (0 <= said.hour <= 23 and 1 <= said.hours <= 24):
-        raise MalformedMessageError("The hour is 0 to 23 and the window 1 to 24 hours.")
-    connector.update_automatic = said.automatic
-    connector.update_hour, connector.update_hours = said.hour, said.hours
-    subject, window = f"{connector.name} {connector.id}", f"{said.hour}:00 + {said.hours} h UTC"
-    words = window if said.automatic else "only by hand"
+    if not (0 <= hour <= 23 and 0 <= hours <= 24):
+        raise MalformedMessageError("The hour is 0 to 23 and the window 0 to 24 hours.")
+    connector.update_hour, connector.update_hours = hour, hours
+    subject = f"{connector.name} {connector.id}"
+    words = f"{hour}:00 UTC, {hours} h" if hours else "only by hand"
     record(session, keys, by.name, "connector.updates", subject, words, by.address, now=now)
     return connector
 

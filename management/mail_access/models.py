@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, Unicode, UniqueConstraint, true
+from sqlalchemy import ForeignKey, Index, LargeBinary, Unicode, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from management.database import BIG, Base, RowId
@@ -36,10 +36,10 @@ class Connector(Base):
     log_level_until: Mapped[datetime | None]
     status: Mapped[dict[str, Any]] = mapped_column(default=dict)
     """The last `contracts.connector.ConnectorStatus` as JSON."""
-    update_automatic: Mapped[bool] = mapped_column(default=True, server_default=true())
-    """Whether it takes newer releases by itself, from `update_hour` (UTC) on, `update_hours`."""
     update_hour: Mapped[int] = mapped_column(default=2, server_default="2")
+    """Of the day, in UTC, from which on it may take a newer release by itself."""
     update_hours: Mapped[int] = mapped_column(default=3, server_default="3")
+    """For so long; 0: never by itself."""
     update_order: Mapped[UUID | None]
     """An administrator's order to update now that it did not obey yet."""
 

@@ -65,12 +65,11 @@ class Updating:
         with self.bed.context.database.reading() as session:
             return session.get_one(UpdateRun, run.id)
 
-    def allow(self, automatic: bool, hours: int = 24) -> None:
-        """Say when the connector may update by itself."""
-        said = ReleaseWish(version="", automatic=automatic, hour=utc_now().hour, hours=hours)
+    def allow(self, hours: int = 24) -> None:
+        """Let the connector update by itself for so many hours of the day."""
         with self.bed.context.database.transaction("test") as session:
             keys = self.bed.context.keys
-            connector_releases.change(session, keys, self.id, said, BY, utc_now())
+            connector_releases.change(session, keys, self.id, 0, hours, BY, utc_now())
 
     def order(self) -> None:
         """Press "update now"."""
@@ -128,7 +127,7 @@ def test_a_release_comes_to_work_by_itself_and_one_that_does_not_start_goes_back
     updating: Updating, port: int
 ) -> None:
     updating.publish("0.2.0")
-    updating.allow(automatic=True)
+    updating.allow()
     process = updating.bed.start_process(port)
     wait_until(lambda: updating.reported() == ("0.2.0", "0.2.0", "updated"), 120)
     assert {path.name for path in (updating.bed.folder / "releases").iterdir()} == {
@@ -159,7 +158,7 @@ def test_killed_at_any_moment_of_an_update_a_whole_release_comes_back(
     updating: Updating, port: int, tmp_path: Path
 ) -> None:
     updating.publish("0.2.0")
-    updating.allow(automatic=True)
+    updating.allow()
     for number, point in enumerate(KILLED):
         mark = tmp_path / f"killed{number}"
         killed = {"SEKISHO_CRASH_AT": point, "SEKISHO_CRASH_MARK": str(mark)}
@@ -232,7 +231,7 @@ def test_older_lists_than_before_are_refused(updating: Updating) -> None:
 
 def test_what_needs_other_dependencies_is_refused_with_what_to_do(updating: Updating) -> None:
     updating.publish("0.2.0", {"sekisho/run.lock": b"something==1.0"})
-    updating.allow(automatic=True)
+    updating.allow()
     assert not updating.step()
     assert "needs other dependencies" in updating.last.detail
     assert "pip install --require-hashes" in updating.last.detail
@@ -255,11 +254,11 @@ def test_without_a_root_nothing_is_believed(updating: Updating) -> None:
 
 def test_only_in_its_window_and_only_when_it_may() -> None:
     now = utc_now().replace(hour=1)
-    wish = ReleaseWish(version="0.2.0", automatic=True, hour=23, hours=3)
+    wish = ReleaseWish(version="0.2.0", hour=23, hours=3)
     assert may_look(wish, books.Book(), "0.1.0", now)
     assert [hour for hour in range(24) if in_window(wish, now.replace(hour=hour))] == [0, 1, 23]
     assert not may_look(wish, books.Book(), "0.1.0", now.replace(hour=2))
-    assert not may_look(replace(wish, automatic=False), books.Book(), "0.1.0", now)
+    assert not may_look(replace(wish, hours=0), books.Book(), "0.1.0", now)
     assert not may_look(wish, books.Book(), "0.2.0", now)
     assert not may_look(replace(wish, version="newest"), books.Book(), "0.1.0", now)
     assert not may_look(wish, books.Book(refused={"0.2.0": "broken"}), "0.1.0", now)
