@@ -65,9 +65,6 @@ def upgrade() -> None:
 
     with op.batch_alter_table("connector", schema=None) as batch_op:
         batch_op.add_column(
-            sa.Column("update_automatic", sa.Boolean(), server_default=sa.text("1"), nullable=False)
-        )
-        batch_op.add_column(
             sa.Column("update_hour", sa.Integer(), server_default="2", nullable=False)
         )
         batch_op.add_column(
@@ -99,7 +96,6 @@ def downgrade() -> None:
         batch_op.drop_column("update_order")
         batch_op.drop_column("update_hours")
         batch_op.drop_column("update_hour")
-        batch_op.drop_column("update_automatic")
 
     with op.batch_alter_table("allow_list_setting", schema=None) as batch_op:
         batch_op.drop_column("apply_left")
