@@ -11,8 +11,18 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, event, or_, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Delete,
+    Select,
+    Update,
+    event,
+    or_,
+    select,
+)
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
+from sqlalchemy.sql.visitors import iterate
 
 from management.agent_packages.models import DeviceAgent
 from management.apps.models import DeviceApp
@@ -81,7 +91,56 @@ def _keep_to_groups(state: ORMExecuteState) -> None:
     if limited is None or state.is_column_load or state.is_relationship_load:
         return
     if state.is_select or state.is_update or state.is_delete:
+        refuse_escape(state.statement)
         state.statement = state.statement.options(*_options(limited))
+    elif not state.is_insert:
+        raise EscapeError("A statement as text could read around the limit to groups.")
+
+
+class EscapeError(RuntimeError):
+    """A mistake of ours: a statement that the limit to groups does not reach."""
+
+
+def refuse_escape(statement: Any) -> None:
+    """Raise EscapeError when a statement names a kept table itself and not its class.
+
+    `select(Model.__table__)` gets no condition: only classes do. Better no answer than all rows.
+    """
+    by_class: set[str] = set()
+    itself: set[str] = set()
+    beside: set[str] = set()
+    """What only conditions name: harmless where the class is named too."""
+    for one in iterate(statement):
+        if isinstance(one, Select):
+            joined = (join[0] for join in one._setup_joins)
+            for named in (*one._raw_columns, *one._from_obj, *joined):
+                (by_class if _has_class(named) else itself).add(_table_of(named))
+        elif isinstance(one, (Update, Delete)):
+            (by_class if _has_class(one.table) else itself).add(_table_of(one.table))
+        elif isinstance(one, Column):
+            (by_class if _has_class(one) else beside).add(_table_of(one))
+    if escaped := _kept() & (itself | (beside - by_class)):
+        raise EscapeError(
+            f"{', '.join(sorted(escaped))} is kept to groups: name the class in the statement, "
+            "not its table, or ask under `limits.seeing_all`."
+        )
+
+
+def _has_class(named: Any) -> bool:
+    return "parententity" in named._annotations
+
+
+def _table_of(named: Any) -> str:
+    """Return the name of the table that a table, an alias of it or a column of it stands for."""
+    table = getattr(named, "table", named)
+    return str(getattr(getattr(table, "element", table), "name", ""))
+
+
+@lru_cache(maxsize=1)
+def _kept() -> frozenset[str]:
+    """Return the names of all tables that have a condition."""
+    anyone = Limit(frozenset(), "", reads_only=True)
+    return frozenset(table.__tablename__ for table, _condition in _conditions(anyone))
 
 
 @lru_cache(maxsize=64)

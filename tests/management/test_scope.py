@@ -3,21 +3,22 @@
 import csv
 import re
 from io import StringIO
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, inspect, select
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, func, inspect, select, text, update
+from sqlalchemy.orm import Session, aliased
 from werkzeug.routing import Rule
 
 from management import scope
 from management.access import IN_GROUPS, PERMISSION, PUBLIC, Permission
 from management.context import Context
 from management.database import Base
-from management.devices.models import Device
-from management.limits import LIMIT, Limit
+from management.devices.models import Device, DeviceFacts
+from management.limits import LIMIT, Limit, seeing_all
 from management.listing.rules import DeviceFilter
 from management.listing.service import bring_up
 from runtime.clock import utc_now
@@ -174,6 +175,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "queue_command": {"kind": "lock", "reason": "because"},
     "confirm_bulk_command": {"devices": 1},
     "place_device": {"because": "because"},
+    "retire_device": {"because": "because"},
 }
 
 
@@ -396,3 +398,52 @@ def test_ids_of_groups_stand_in_the_statement(session: Session) -> None:
     many = frozenset(UUID(int=one) for one in range(1, 1001))
     session.info[LIMIT] = Limit(many, "scout", reads_only=True)
     assert session.scalars(select(Device)).all() == []
+
+
+def test_a_statement_that_names_a_table_and_not_its_class_is_refused(
+    context: Context, own: Half, foreign: Half
+) -> None:
+    device, facts = (Base.metadata.tables[name] for name in ("device", "device_facts"))
+    around = (
+        select(device),
+        select(device.c.id),
+        select(device.alias("other").c.id),
+        select(func.count()).select_from(device),
+        select(DeviceFacts.device_id).where(device.c.id == DeviceFacts.device_id),
+        select(Device.id).where(Device.id.in_(select(facts.c.device_id))),
+        select(Device.id).join(facts, facts.c.device_id == Device.id),
+        update(device).values(name="x"),
+        delete(device),
+        text("SELECT name FROM device"),
+    )
+    limit = Limit(frozenset(own.groups), "scout", reads_only=True)
+    for statement in around:
+        with context.database.reading() as session:
+            session.info[LIMIT] = limit
+            with pytest.raises(scope.EscapeError):
+                session.execute(statement)
+            with seeing_all(session):
+                session.execute(select(device)).all()
+    through = (
+        select(Device.id),
+        select(aliased(Device).id),
+        select(Device.id).join(DeviceFacts, DeviceFacts.device_id == Device.id),
+        select(select(Device.id).subquery().c.id),
+    )
+    for wanted in through:
+        with context.database.reading() as session:
+            session.info[LIMIT] = limit
+            assert set(session.scalars(wanted)) == set(own.devices)
+
+
+def test_nothing_goes_around_the_session() -> None:
+    """What is executed on the connection itself gets no condition: only what no page calls may."""
+    known = {"database.py", "relays/service.py", "devices/polls.py"}
+    folder = Path(scope.__file__).parent
+    sources = (one for one in folder.rglob("*.py") if "migrations" not in one.parts)
+    found = {
+        one.relative_to(folder).as_posix()
+        for one in sources
+        if re.search(r"\.connection\(|exec_driver_sql|engine\.(begin|connect)\(", one.read_text())
+    }
+    assert found <= known | {"migrations"}, found - known
