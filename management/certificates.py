@@ -11,12 +11,14 @@ from uuid import UUID
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from runtime.errors import MalformedMessageError
 
 AUTHORITY_VALID = timedelta(days=3650)
 DEVICE_VALID = timedelta(days=730)
+PROFILE_VALID = timedelta(days=1825)
 SERVER_VALID = timedelta(days=397)  # browsers and phones refuse more than 398
 CLOCKS_DIFFER = timedelta(hours=1)
 WARN_DAYS = (60, 30, 7)
@@ -98,6 +100,36 @@ def for_server(
     )
     leaf = _end_entity(issuer, builder, public, ExtendedKeyUsageOID.SERVER_AUTH)
     return [leaf, issuer.certificate], key
+
+
+def for_profiles(issuer: Issuer, key: ec.EllipticCurvePublicKey, now: datetime) -> x509.Certificate:
+    """Return a certificate for the signatures of configuration profiles, and nothing else."""
+    subject = _name("Sekisho profile signing")
+    return _end_entity(
+        issuer,
+        _builder(subject, issuer.certificate.subject, key, now, PROFILE_VALID),
+        key,
+        ExtendedKeyUsageOID.EMAIL_PROTECTION,  # what CMS signatures are checked for
+    )
+
+
+def signed(
+    content: bytes,
+    certificate: x509.Certificate,
+    key: ec.EllipticCurvePrivateKey,
+    authority: x509.Certificate,
+) -> bytes:
+    """Return *content* inside a CMS signature (RFC 5652, DER) that carries the whole chain."""
+    return (
+        pkcs7.PKCS7SignatureBuilder()
+        .set_data(content)
+        .add_signer(certificate, key, hashes.SHA256())
+        .add_certificate(authority)
+        .sign(
+            serialization.Encoding.DER,
+            [pkcs7.PKCS7Options.Binary, pkcs7.PKCS7Options.NoCapabilities],
+        )
+    )
 
 
 def covers(certificate: x509.Certificate, names: Sequence[str]) -> bool:

@@ -20,6 +20,7 @@ from management.key_files import SealedFolder, locked, prepare_folder, write_pri
 
 CONSOLE_CERTIFICATE = "console.pem"
 CONSOLE_KEY = "console.key"
+PROFILE_CERTIFICATE = "profile.pem"
 RENEW_BEFORE = timedelta(days=30)
 
 
@@ -77,6 +78,27 @@ class Keys:
         chain, key = certificates.for_server(self._issuer, names, now)
         return "".join(certificates.pem(one) for one in chain), certificates.key_pem(key)
 
+    def issue_profile_certificate(self, now: datetime) -> str:
+        """Return a certificate (PEM) of the key that signs configuration profiles."""
+        public = self._profile_key.public_key()
+        return certificates.pem(certificates.for_profiles(self._issuer, public, now))
+
+    def may_sign_profiles(self, now: datetime) -> bool:
+        """Tell whether the profile certificate is of this CA and key, and not about to end."""
+        found = self._profile_certificate
+        ours = found.issuer == self._issuer.certificate.subject
+        fresh = found.not_valid_after_utc - now > RENEW_BEFORE
+        return ours and fresh and found.public_key() == self._profile_key.public_key()
+
+    def sign_profile(self, profile: bytes) -> bytes:
+        """Return a configuration profile signed for Apple devices (CMS, DER).
+
+        The signer stays the same from file to file, so a device can tell an update from a forgery.
+        """
+        return certificates.signed(
+            profile, self._profile_certificate, self._profile_key, self._issuer.certificate
+        )
+
     def mac(self, data: bytes) -> str:
         """Return the HMAC-SHA-256 of *data* in hex, under the audit trail's key."""
         return hmac.new(self._mac_key, data, sha256).hexdigest()
@@ -88,6 +110,15 @@ class Keys:
     @cached_property
     def _link_key(self) -> ECKey:
         return jwk.read_private(self._sealed.read("link"))
+
+    @cached_property
+    def _profile_key(self) -> ec.EllipticCurvePrivateKey:
+        return jwk.raw_private(jwk.read_private(self._sealed.read("profile")))
+
+    @cached_property
+    def _profile_certificate(self) -> x509.Certificate:
+        found = (self.folder / PROFILE_CERTIFICATE).read_bytes()
+        return x509.load_pem_x509_certificate(found)
 
     @cached_property
     def _mac_key(self) -> bytes:
@@ -109,12 +140,13 @@ def prepare(folder: Path, now: datetime, names: Sequence[str] = ()) -> Keys:
     """
     with locked(folder):
         sealed = prepare_folder(folder)
-        for name in ("encryption", "link", "ca"):
+        for name in ("encryption", "link", "ca", "profile"):
             sealed.make_missing(name, lambda: jwk.private_json(jwk.new_key()))
         sealed.make_missing("audit", lambda: token_hex(32))
         if not (folder / "ca.pem").exists():
             authority = certificates.authority(_ca_key(sealed), now)
             write_private(folder / "ca.pem", certificates.pem(authority), 0o644)
+        _certify_profiles(Keys(folder), now)
         keys = Keys(folder)
         if names and not _console_holds(keys, names, now):
             _issue_console(keys, names, now)
@@ -123,6 +155,13 @@ def prepare(folder: Path, now: datetime, names: Sequence[str] = ()) -> Keys:
 
 def _ca_key(sealed: SealedFolder) -> ec.EllipticCurvePrivateKey:
     return jwk.raw_private(jwk.read_private(sealed.read("ca")))
+
+
+def _certify_profiles(keys: Keys, now: datetime) -> None:
+    """Issue the certificate for signed profiles when it is missing, runs out or is another's."""
+    path = keys.folder / PROFILE_CERTIFICATE
+    if not (path.exists() and keys.may_sign_profiles(now)):
+        write_private(path, keys.issue_profile_certificate(now), 0o644)
 
 
 def _console_holds(keys: Keys, names: Sequence[str], now: datetime) -> bool:

@@ -1,6 +1,6 @@
 """A policy version as one device gets it: what its platform knows, secrets opened."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from contracts.agent import PolicyDocument, SettingNeed
@@ -15,14 +15,28 @@ def document(
     policy: Policy, version: PolicyVersion, keys: Keys, platform: str, address: str
 ) -> PolicyDocument:
     """Return *version* for a device of *platform* whose user has the mail *address*."""
-    settings = for_platform(version.settings, platform)
     return PolicyDocument(
         policy_id=policy.id,
         version=version.version,
         name=policy.name,
-        settings=_opened(settings, keys, address),
-        needs=needs(settings, platform),
+        settings=as_asked(version.settings, platform, keys.unseal, address),
+        needs=needs(for_platform(version.settings, platform), platform),
     )
+
+
+def as_asked(
+    settings: Settings, platform: str, unseal: Callable[[str], Any], address: str | None
+) -> dict[str, Any]:
+    """Return what a device of *platform* is asked, each secret as *unseal* gives it.
+
+    *address* is its user's, for what stands in place of it; None: those places stay.
+    """
+    return {
+        name: [_open_entry(entry, unseal, address) for entry in content]
+        if BY_NAME[name].entries
+        else _open_entry(content, unseal, address)
+        for name, content in for_platform(settings, platform).items()
+    }
 
 
 def for_platform(settings: Settings, platform: str) -> dict[str, Any]:
@@ -69,23 +83,16 @@ def _known(category: Category, entry: Mapping[str, Any], platform: str) -> dict[
     }
 
 
-def _opened(settings: Settings, keys: Keys, address: str) -> dict[str, Any]:
-    return {
-        name: [_open_entry(entry, keys, address) for entry in content]
-        if BY_NAME[name].entries
-        else _open_entry(content, keys, address)
-        for name, content in settings.items()
-    }
+def _open_entry(
+    entry: Mapping[str, Any], unseal: Callable[[str], Any], address: str | None
+) -> dict[str, Any]:
+    return {name: _open(value, unseal, address) for name, value in entry.items()}
 
 
-def _open_entry(entry: Mapping[str, Any], keys: Keys, address: str) -> dict[str, Any]:
-    return {name: _open(value, keys, address) for name, value in entry.items()}
-
-
-def _open(value: Any, keys: Keys, address: str) -> Any:
+def _open(value: Any, unseal: Callable[[str], Any], address: str | None) -> Any:
     if isinstance(value, Mapping) and SEALED in value:
-        return keys.unseal(value[SEALED])
-    if isinstance(value, str):
+        return unseal(value[SEALED])
+    if isinstance(value, str) and address is not None:
         user = address.partition("@")[0]
         return value.replace("{user}", user).replace("{address}", address)
     return value
