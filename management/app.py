@@ -100,6 +100,7 @@ VIEWS = (
     "management.collecting.api",
     "management.updates.api",
     "management.mail_access.console_api",
+    "management.mail_access.release_api",
     "management.relays.api",
     "management.audit.api",
     "management.safety.api",

@@ -10,10 +10,11 @@ from flask_babel import gettext as _
 from contracts.connector import LogLevel
 from management.access import Permission, requires
 from management.administrators import step_up
-from management.mail_access import by_hand, logs, queries, words
+from management.mail_access import by_hand, connector_releases, logs, queries, words
 from management.mail_access import connectors as pairing
 from management.mail_access.pages import bp, by
 from management.mail_access.states import connector_state
+from management.updates.releases import find_release
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError
@@ -35,10 +36,12 @@ def connectors() -> ResponseReturnValue:
             for row in queries.list_connectors(session)
         ]
         fetched = logs.list_logs(session)
+        release = find_release(session)
     return render_template(
         "mail_access/connectors.html",
         connectors=found,
         fetched=fetched,
+        release=release,
         levels=get_args(LogLevel),
         mail=words,
     )
@@ -131,6 +134,28 @@ def log(connector_id: UUID) -> Response:
     answer = Response(content, mimetype="application/zip")
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
+
+
+@bp.post("/connectors/<uuid:connector_id>/release")
+@requires(Permission.MANAGE_MAIL_ACCESS)
+def release(connector_id: UUID) -> ResponseReturnValue:
+    """Say when the connector may update itself, or that it is to do so now."""
+    at_once, keys = "now" in request.form, context().keys
+    with transaction("let a connector update itself") as session:
+        if at_once:
+            connector_releases.order(session, keys, connector_id, by(), utc_now())
+        else:
+            hour, hours = _number("hour"), _number("hours")
+            connector_releases.change(session, keys, connector_id, hour, hours, by(), utc_now())
+    flash(_("It updates at its next call.") if at_once else _("The hours are saved."))
+    return redirect(url_for("mail_access.connectors"))
+
+
+def _number(name: str) -> int:
+    try:
+        return int(request.form.get(name, ""))
+    except ValueError:
+        raise MalformedMessageError(_("Enter hour and length as numbers.")) from None
 
 
 @bp.post("/connectors/<uuid:connector_id>/delete")

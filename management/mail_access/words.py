@@ -64,6 +64,11 @@ WIPE_STATES = {
     WipeState.EXPIRED: Word("idle", "clock-history", _l("Expired")),
     WipeState.CANCELLED: Word("idle", "slash-circle", _l("Taken back")),
 }
+RELEASE_STATES = {
+    "updated": Word("ok", "check-circle", _l("Updated to")),
+    "failed": Word("warn", "exclamation-triangle", _l("Update failed")),
+    "refused": Word("bad", "x-octagon", _l("Release refused")),
+}
 DOORS = {
     "activesync": "ActiveSync",
     "imap": "IMAP",

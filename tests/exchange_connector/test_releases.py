@@ -9,13 +9,18 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from flask import Flask
 
 from contracts.connector import ReleaseWish
+from exchange_connector import loop
 from exchange_connector import release_book as books
 from exchange_connector.release_rules import RETRY_AFTER, in_window, may_look
 from exchange_connector.release_source import OWN_ROOT
 from exchange_connector.releases import Releases
+from exchange_connector.settings import Settings
 from exchange_connector.sync import Look
+from management.access import Role
+from management.audit.models import AuditEntry
 from management.mail_access import connector_releases
 from management.mail_access.queries import get_connector
 from management.updates import service as updates
@@ -24,10 +29,14 @@ from management.updates.models import UpdateRun
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError, RefusedError
 from tests.exchange_connector.bed import BY, Bed, wait_until
+from tests.management.clients import ConsoleClient, api_client
+from tests.management.conftest import console
 from tests.updater import wheels
 from tests.updater.feed import Feed
 from updater import publish as publishing
 from updater import wheel as releases
+
+__all__ = ["console"]
 
 pytestmark = pytest.mark.servers
 BROKEN = b"raise RuntimeError('this release does not even start')\n"
@@ -92,6 +101,15 @@ class Updating:
         self.bed.open()
         assert self.bed.management
         return Releases(self.bed.folder, self.bed.management, lambda: None)
+
+    def report(self) -> None:
+        """Run a pass that tells management of the last attempt, too."""
+        self.bed.open()
+        assert self.bed.management and self.bed.spool
+        releases = Releases(self.bed.folder, self.bed.management, lambda: None)
+        settings, spool = Settings(folder=self.bed.folder), self.bed.spool
+        sync = loop.open_sync(settings, self.bed.management, spool, releases=releases)
+        sync.run_pass(Look.NOT)
 
     @property
     def book(self) -> books.Book:
@@ -335,3 +353,33 @@ def test_only_wheels_of_ours_are_published_and_unpacked(wheel: Path, tmp_path: P
         alien.write_bytes(content)
         with pytest.raises(MalformedMessageError):
             releases.read_archive(alien)
+
+
+def test_the_console_and_the_api_say_when_and_what(
+    updating: Updating, console: ConsoleClient, app: Flask
+) -> None:
+    program = api_client(app, updating.bed.context, "robot", Role.OWNER)
+    updating.publish("0.2.0", {"sekisho/run.lock": b"something==1.0"})
+    updating.bed.run_pass()
+    page = console.get("/mail-access/connectors").get_data(as_text=True)
+    assert "Release 0.2.0 is here" in page
+    assert "0.2.0" in console.get("/updates/").get_data(as_text=True)
+
+    form = f"/mail-access/connectors/{updating.id}/release"
+    assert console.post(form, data={"hour": "4", "hours": "0"}).status_code == 302
+    assert console.post(form, data={"hour": "24", "hours": "1"}).status_code == 400
+    assert console.post(form, data={"now": "yes"}).status_code == 302
+    assert "Told to update" in console.get("/mail-access/connectors").get_data(as_text=True)
+    api = f"/api/v1/mail-access/connectors/{updating.id}/release"
+    found = program.get(api).get_json()
+    assert (found["hour"], found["hours"], found["ordered"]) == (4, 0, True)
+
+    assert not updating.step()
+    updating.report()
+    found = program.get(api).get_json()
+    assert (found["tried"], found["state"], found["ordered"]) == ("0.2.0", "refused", False)
+    page = console.get("/mail-access/connectors").get_data(as_text=True)
+    assert "Release refused" in page and "needs other dependencies" in page
+    with updating.bed.context.database.reading() as session:
+        actions = [row.action for row in session.query(AuditEntry)]
+    assert {"updates.release", "connector.updates", "connector.update"} <= set(actions)
