@@ -56,6 +56,7 @@ VIEWS = (
     "management.enrolment.registration_views",
     "management.enrolment_users.views",
     "management.allow_list.views",
+    "management.directory.views",
     "management.enrolment.unlisted_views",
     "management.terms.views",
     "management.agent_packages.views",

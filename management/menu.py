@@ -39,6 +39,7 @@ MENU = (
             "enrolment_users",
             "allow_list",
             "unlisted",
+            "directory",
             "terms",
             "agent_packages",
         ),

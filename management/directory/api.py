@@ -10,7 +10,7 @@ from pydantic import Field
 from management.access import Permission, signed_in_name
 from management.api.operations import STRICT, Limit, Place, operation
 from management.audit.notes import note
-from management.directory import service
+from management.directory import queries, service
 from management.directory.rules import Account, AccountState, read_rows
 from management.paging import cut, read_cursor
 from management.web import reading, transaction
@@ -79,7 +79,7 @@ def list_directory_accounts(query: AccountsQuery) -> AccountPage:
     """List the accounts that a directory's list told."""
     after = read_cursor(query.after, 1)[0] if query.after else ""
     with reading() as session:
-        found = service.list_accounts(session, after, query.limit + 1)
+        found = queries.list_accounts(session, after, query.limit + 1)
     shown, following = cut(found, query.limit, lambda row: (row.address,))
     return AccountPage(
         items=tuple(

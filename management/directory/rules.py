@@ -48,6 +48,12 @@ def read_file(body: bytes) -> list[Account]:
     return read_rows(rows)
 
 
+def table(accounts: Iterable[Account]) -> str:
+    """Return the accounts as a CSV file that `read_file` reads."""
+    lines = (f'"{one.address.replace(chr(34), chr(34) * 2)}",{one.state}' for one in accounts)
+    return "\n".join((",".join(COLUMNS), *lines))
+
+
 def read_rows(rows: Iterable[Mapping[str, Any]]) -> list[Account]:
     """Return the accounts in *rows*; MalformedMessageError names the first that is wrong."""
     found: dict[str, Account] = {}

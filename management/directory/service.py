@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from management.compliance.service import rejudge
@@ -16,18 +15,17 @@ from management.devices.models import Device
 from management.devices.rules import DIRECTORY, Fact, FactKind
 from management.devices.service import record_facts
 from management.directory.models import DirectoryAccount
+from management.directory.queries import find_devices
 from management.directory.rules import Account
 
-CHUNK = 200
 
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Imported:
     """What a list changed."""
 
-    accounts: int = 0
-    changed: int = 0
-    devices: int = 0
+    accounts: int
+    changed: int
+    devices: int
     """Whose owner's account is said to stand otherwise than before."""
 
 
@@ -35,19 +33,9 @@ def take_accounts(
     session: Session, accounts: Sequence[Account], by: str, now: datetime
 ) -> Imported:
     """Keep what a list says; who is not in it stays as known. Devices concerned are judged."""
-    done = Imported(accounts=len(accounts))
-    for start in range(0, len(accounts), CHUNK):
-        some = accounts[start : start + CHUNK]
-        changed = [one for one in some if _keep(session, one, by, now)]
-        done.changed += len(changed)
-        done.devices += len(_tell(session, changed, now))
-    return done
-
-
-def list_accounts(session: Session, after: str, limit: int) -> Sequence[DirectoryAccount]:
-    """Return accounts by address, those behind *after*."""
-    wanted = select(DirectoryAccount).where(DirectoryAccount.address > after)
-    return session.scalars(wanted.order_by(DirectoryAccount.address).limit(limit)).all()
+    changed = [one for one in accounts if _keep(session, one, by, now)]
+    told = _tell(session, changed, now) if changed else []
+    return Imported(len(accounts), len(changed), len(told))
 
 
 def take_device(session: Session, device: Device, now: datetime) -> None:
@@ -70,11 +58,11 @@ def _keep(session: Session, account: Account, by: str, now: datetime) -> bool:
 
 def _tell(session: Session, changed: Sequence[Account], now: datetime) -> list[UUID]:
     states = {one.address: one.state.value for one in changed}
-    owner = func.lower(Device.owner_address)
-    found = session.execute(select(Device.id, owner).where(owner.in_(states))).all()
-    for device_id, address in found:
-        record_facts(session, device_id, _fact(address, states[address], now), now)
-    ids = [device_id for device_id, _ in found]
+    found = find_devices(session, states)
+    for address, device_ids in found.items():
+        for device_id in device_ids:
+            record_facts(session, device_id, _fact(address, states[address], now), now)
+    ids = [device_id for device_ids in found.values() for device_id in device_ids]
     rejudge(session, ids, now)
     return ids
 

@@ -1,7 +1,10 @@
 """A directory's list says how the accounts of device owners stand, and a rule judges it."""
 
+import io
 import json
+import re
 from contextlib import suppress
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ from management.devices.queries import get_device, get_facts
 from management.devices.replay import rebuild_facts
 from management.devices.rules import FactKind
 from management.directory.cli import directory
+from management.directory.queries import CHUNK, find_devices
 from management.directory.rules import Account, AccountState, read_file
 from management.policies.rules import Requirements
 from management.policies.service import change_policy
@@ -134,3 +138,40 @@ def test_a_wrong_file_is_refused_and_the_place_named(body: bytes, why: str) -> N
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     with suppress(SekishoError):
         read_file(body)
+
+
+def test_the_console_shows_what_a_list_would_change_before_it_is_taken(
+    context: Context, console: ConsoleClient, phone: Phone
+) -> None:
+    file = (io.BytesIO(b"address,state\nADA@example.com,left\nnew@x.org,active\n"), "people.csv")
+    page = console.post("/directory/preview", data={"file": file}).text
+
+    assert "1 devices are judged anew; the owner of 1 of them has an account" in page
+    assert Rule.OWNER_ACTIVE not in broken(context, phone)
+    (text,) = re.findall(r'<textarea name="list"[^>]*>([^<]*)<', page)
+    said = {"list": unescape(text), "name": "people.csv"}
+    assert console.post("/directory/take", data=said).status_code == 303
+    assert Rule.OWNER_ACTIVE in broken(context, phone)
+    shown = console.get("/directory?q=ADA&state=left").text
+    assert "ada@example.com" in shown
+    assert "new@x.org" not in shown
+    assert "has left" in shown
+
+
+def test_a_wrong_list_is_told_on_the_page(console: ConsoleClient) -> None:
+    file = (io.BytesIO(b"address,state\nada@x.org,gone\n"), "people.csv")
+
+    answer = console.post("/directory/preview", data={"file": file})
+
+    assert answer.status_code == 422
+    assert "Entry 1: the state is" in answer.text
+
+
+def test_many_accounts_find_their_devices_in_any_case_of_letters(
+    context: Context, phone: Phone
+) -> None:
+    addresses = [f"nobody{number}@x.org" for number in range(CHUNK)]
+    with context.database.reading() as session:
+        found = find_devices(session, [*addresses, "ada@example.com"])
+        few = find_devices(session, ["ada@example.com"])
+    assert found == few == {"ada@example.com": [phone.device_id]}
