@@ -31,6 +31,10 @@ GRACE_SECONDS = 60.0
 def run() -> None:
     """Work until SIGTERM; newer releases are taken and tried as the console says."""
     loaded = settings.load()
+    if not (loaded.folder / "connector.toml").exists():
+        from exchange_connector.configuration import load
+
+        load(loaded.folder)  # says that it is not paired, and what to do
     sys.exit(Launcher(loaded.folder, loaded.release_trial_seconds).run())
 
 

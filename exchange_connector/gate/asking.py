@@ -4,6 +4,8 @@ nginx itself forwards what may pass, so nothing here can end a request that is u
 that waits for new mail still delivers it after a block. The inline proxy has no such gap.
 """
 
+import re
+
 from aiohttp import web
 
 from exchange_connector.gate.identity import UnreadableError
@@ -11,6 +13,9 @@ from exchange_connector.gate.keeper import Keeper
 from exchange_connector.gate.phones import Phones
 from exchange_connector.gate.proxy import Asker, Proxy, later, sign_in
 from runtime.errors import UnauthenticatedError
+
+PATH = re.compile(r"/(sogo/)?microsoft-server-activesync/?", re.ASCII | re.IGNORECASE)
+"""nginx forwards the path as it came: with more behind it a server may read another one."""
 
 
 class Asking:
@@ -24,6 +29,8 @@ class Asking:
     async def decide(self, request: web.Request) -> web.Response:
         """Answer 204 to let pass, 403 to have `answer` asked, 401 to have the phone sign in."""
         if request.remote not in self._trusted:
+            return web.Response(status=403)
+        if not PATH.fullmatch(request.headers.get("X-Original-URI", "").partition("?")[0]):
             return web.Response(status=403)
         if request.headers.get("X-Original-Method") == "OPTIONS":
             return web.Response(status=204)
@@ -47,6 +54,8 @@ class Asking:
             asker = self._read(request)
         except (UnreadableError, UnauthenticatedError):
             return web.Response(status=400)
+        if not PATH.fullmatch(request.headers["X-Original-URI"].partition("?")[0]):
+            return web.Response(status=404)
         return later() if self._keeper.may_pass(asker.caller) else self._proxy.refuse(asker)
 
     def _read(self, request: web.Request) -> Asker:

@@ -49,6 +49,8 @@ class MailServer:
             return web.Response(headers={"MS-ASProtocolVersions": "12.1,14.1,16.1"})
         async for chunk in request.content.iter_any():
             self.received_bytes += len(chunk)
+        if "Cmd=Settings" in request.raw_path:
+            return web.Response(status=449)
         if "Cmd=Ping" in request.raw_path:
             return await self._wait()
         if "Cmd=ItemOperations" in request.raw_path:

@@ -172,9 +172,15 @@ def test_what_does_not_say_who_it_is_never_reaches_the_server(
     assert gate.phones.all() == []
 
 
+def test_what_the_mail_server_asks_of_a_phone_passes_as_it_is(gate: GateBed) -> None:
+    """Policies and wipes are its own: 449, or Status 140 and 142, which are in the body."""
+    assert gate.ask("Settings", version="12.1").status_code == 449
+
+
 def test_only_questions_of_phones_pass(gate: GateBed) -> None:
     assert httpx.get(gate.url, trust_env=False).status_code == 405
-    assert httpx.post(gate.url.replace("Active", "active"), trust_env=False).status_code == 404
+    for strange in (gate.url.replace("Active", "active"), gate.url + "%5c", gate.url + "/..%5cEWS"):
+        assert httpx.post(strange, trust_env=False).status_code == 404
     options = httpx.options(f"{gate.url}?Cmd=Sync&DeviceId=X", trust_env=False)
     assert options.headers["MS-ASProtocolVersions"] == "12.1,14.1,16.1"
     assert [(method, "?" in target) for method, target, _ in gate.server.asked] == [
@@ -314,5 +320,17 @@ def test_auth_request_decides_at_the_start_and_answers_in_its_place(tmp_path: Pa
         assert gate.decide(ada__PHONE1=False) == 0
         assert ask("/decide").status_code == 403
         assert ask("/decide", target="/x?garbage").status_code == 403
+        query = original.partition("?")[2].replace("PHONE1", "PHONE2")
+        for path, status in (
+            ("/Microsoft-Server-ActiveSync/", 204),
+            ("/SOGo/microsoft-server-activesync", 204),
+            ("/Microsoft-Server-ActiveSync\\..\\EWS", 403),
+            ("/Microsoft-Server-ActiveSync%5c..%5cEWS", 403),
+            ("/Microsoft-Server-ActiveSync/../EWS/Exchange.asmx", 403),
+            ("\\Microsoft-Server-ActiveSync", 403),
+        ):
+            assert ask("/decide", target=f"{path}?{query}").status_code == status, path
+            if status == 403:
+                assert ask("/answer", target=f"{path}?{query}").status_code == 404, path
         assert status_of(ask("/answer"), "Ping.Status") == "129"
         assert gate.ask("Sync").status_code == 404

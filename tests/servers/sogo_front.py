@@ -22,6 +22,7 @@ http {{
     proxy_set_header x-webobjects-server-protocol HTTP/1.0;
     proxy_set_header x-webobjects-remote-host 127.0.0.1;
     proxy_set_header x-webobjects-server-url https://$http_host;
+    if ($request_uri ~* "^[^?]*(\\\\\\\\|%5c)") {{ return 400; }}
     {locations}
   }}
 }}
