@@ -21,6 +21,7 @@ def _l(english: str) -> tuple[str, LazyString]:
 # What _l is given is found by pybabel (see translations/babel.cfg).
 _SENTENCES = dict(
     (
+        _l("%(inner)s; since %(moment)s it does not say any more"),
         _l("it never enrolled"),
         _l("it has not reported yet"),
         _l("it never said which policy it applied"),

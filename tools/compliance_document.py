@@ -17,9 +17,10 @@ from management.compliance.catalogue import (
     OPEN_AGENT,
     Criterion,
 )
+from management.compliance.following import NEVER_BORNE
 from management.compliance.judgement import Finding, Risk, State
 from management.compliance.reporters import CAN_SAY, Reporter
-from management.compliance.rules import NEVER_BORNE, TRANSIENT
+from management.compliance.rules import TRANSIENT
 from management.policies.rules import Requirements
 from management.policies.treatment import STANDARD, Treatment
 from tools.generated import ROOT, write_or_check

@@ -5,8 +5,7 @@ the one `Judgement` that `judge` returns. `docs/compliance.md` tells the rules.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
-from functools import cache
+from datetime import UTC, datetime
 from typing import Any
 
 from management.compliance.attested import settled
@@ -21,14 +20,14 @@ from management.compliance.catalogue import (
 )
 from management.compliance.criteria import (
     END_OF_TIME,
+    Breach,
     last_heard,
     later,
     next_changes,
 )
+from management.compliance.following import NEVER_BORNE, consequences
 from management.compliance.judgement import (
     AskedPolicy,
-    ConsequenceKind,
-    DueConsequence,
     Finding,
     Judgement,
     Risk,
@@ -43,7 +42,7 @@ from management.compliance.judgement import (
 from management.compliance.reporters import can_say
 from management.compliance.versions import version_key
 from management.devices.rules import Fact, FactKind, Facts, read_facts, write_fact
-from management.policies.rules import Requirements, wish_name
+from management.policies.rules import Requirements
 from management.policies.treatment import Counts
 
 __all__ = [
@@ -69,13 +68,7 @@ __all__ = [
 
 TRANSIENT = frozenset({Rule.IN_CONTACT, Rule.POLICY_APPLIED})
 """Broken by waiting only: the device is out of sync, not at fault."""
-NEVER_BORNE = frozenset({Rule.ENROLLED, Rule.IN_CONTACT})
-"""No policy can make these count as kept when nothing was said."""
-NO_TIME = timedelta(0)
-UNSAID = timedelta(days=1)
-"""So long a device has to say what it could: a first report comes in parts, and agents update."""
 _SEVERITIES = {severity: place for place, severity in enumerate(Severity)}
-_KINDS = {kind: place for place, kind in enumerate(ConsequenceKind)}
 Answer = Violation | Undecided | None
 """How a rule stands: broken, not decided by any fact and borne, or kept."""
 
@@ -91,7 +84,7 @@ def judge(facts: Facts, asked: AskedPolicy, now: datetime) -> Judgement:
     told = list(answers(facts, asked, now))
     violations = tuple(one for _, one in told if type(one) is Violation)
     state = _state(facts, asked, violations, now)
-    following = _consequences(state, facts, asked, violations) if violations else ()
+    following = consequences(state, facts, asked, violations) if violations else ()
     coming = (*next_changes(facts, asked), *(one.due_at for one in following))
     return Judgement(
         state=state,
@@ -155,10 +148,28 @@ def _answer(
 ) -> Answer:
     fact = facts.get(criterion.kind)
     if fact is None or not criterion.says(fact.value):
-        return _unanswered(criterion, wish, fact, facts, asked)
+        still = _still_broken(criterion, wish, fact, asked)
+        return still or _unanswered(criterion, wish, fact, facts, asked)
     breach = criterion.check(fact, asked, now)
+    return _broken(criterion, wish, breach, asked) if breach else None
+
+
+def _still_broken(
+    criterion: Criterion, wish: str, fact: Fact | None, asked: AskedPolicy
+) -> Violation | None:
+    """Return what was broken when the device ceased to say: that mends nothing."""
+    before = fact.before if fact else None
+    if fact is None or before is None or not criterion.says(before.value):
+        return None
+    breach = criterion.check(before, asked, fact.said_at)
     if breach is None:
         return None
+    moment = f"{fact.said_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    because = f"{breach.because}; since {moment} it does not say any more"
+    return _broken(criterion, wish, breach._replace(because=because), asked)
+
+
+def _broken(criterion: Criterion, wish: str, breach: Breach, asked: AskedPolicy) -> Violation:
     return Violation(
         criterion.rule,
         breach.because,
@@ -237,59 +248,6 @@ def _makes(state: State, facts: Facts, violation: Violation) -> bool:
     if state is State.NOT_ENROLLED:
         return violation.rule is Rule.ENROLLED
     return state is State.OUT_OF_SYNC or _is_fault(facts, violation)
-
-
-def _consequences(
-    state: State, facts: Facts, asked: AskedPolicy, violations: tuple[Violation, ...]
-) -> tuple[DueConsequence, ...]:
-    """Return what follows, the earliest first.
-
-    Nothing follows from a device that is not ours but from that itself; and before its first
-    report only from its silence.
-    """
-    found: list[DueConsequence] = []
-    for violation in violations:
-        if _follows(state, facts, violation):
-            found += _following(violation, asked)
-    return tuple(sorted(found, key=_order))
-
-
-def _order(one: DueConsequence) -> tuple[datetime, int, Rule]:
-    return one.due_at, _KINDS[one.kind], one.rule
-
-
-def _follows(state: State, facts: Facts, violation: Violation) -> bool:
-    if state is State.NOT_ENROLLED:
-        return violation.rule is Rule.ENROLLED
-    reported = FactKind.CONTACT in facts or violation.rule is Rule.IN_CONTACT
-    return reported or violation.finding is Finding.BROKEN
-
-
-def _following(violation: Violation, asked: AskedPolicy) -> Iterator[DueConsequence]:
-    rule, since = violation.rule, violation.since
-    treatment, to_say = asked.requirements.treatments[rule], _time_to_say(violation, asked)
-    for one in treatment.consequences:
-        wished = asked.no_earlier(since, _wish_of(rule, one.kind))
-        due = later(later(wished, to_say), treatment.grace + one.after)
-        yield DueConsequence(one.kind, rule, due, one.group_id)
-
-
-@cache
-def _wish_of(rule: Rule, kind: ConsequenceKind) -> str:
-    return wish_name(rule, kind)
-
-
-def _time_to_say(violation: Violation, asked: AskedPolicy) -> timedelta:
-    """Return how long a device may leave unsaid what *violation* misses, before anything follows.
-
-    A device that has just enrolled reports within minutes; until silence would break the policy
-    nothing follows from its not having done so.
-    """
-    if violation.finding is not Finding.UNKNOWN:
-        return NO_TIME
-    if violation.rule is Rule.IN_CONTACT:
-        return min(asked.requirements.maximum_silence, asked.requirements.inactive_after)
-    return NO_TIME if violation.rule in NEVER_BORNE else UNSAID
 
 
 def _risk(violations: tuple[Violation, ...]) -> Risk:

@@ -1,7 +1,8 @@
 """Writes what was said of devices: the log, and the current row beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_, delete, exists, or_, select, update
@@ -19,10 +20,12 @@ from management.devices.rules import (
     Fact,
     FactKind,
     Facts,
+    LazyFacts,
     fit,
     read_facts,
     take_fact,
     write_fact,
+    write_value,
 )
 
 DAY = timedelta(days=1)
@@ -35,18 +38,19 @@ def record_facts(session: Session, device_id: UUID, said: Facts, now: datetime) 
     `CONTACT` only moves in the current row; the log gets it from `record_contact`.
     """
     row = _locked_facts(session, device_id, now)
-    known = read_facts(row.facts)
+    known = LazyFacts(row.facts)
     contact = said.get(FactKind.CONTACT) or known.get(FactKind.CONTACT)
     entries: list[tuple[FactKind, Fact]] = []
     told: dict[FactKind, Fact] = {}
     for kind, fact in said.items():
         if kind is FactKind.CONTACT:
             told[kind] = fact
-            continue
-        held, logged = take_fact(known.get(kind), fit(fact, now), contact)
-        entries += [(kind, one) for one in logged]
-        if held is not known.get(kind):
-            told[kind] = held
+        elif not _is_known(row.facts, kind, fact):
+            before = known.get(kind)
+            held, logged = take_fact(before, fit(fact, now), contact)
+            entries += [(kind, one) for one in logged]
+            if held is not before:
+                told[kind] = held
     if told:
         fresh = {kind.value: write_fact(fact) for kind, fact in told.items()}
         row.facts, row.changed_at = {**row.facts, **fresh}, now
@@ -142,11 +146,17 @@ def _locked_facts(session: Session, device_id: UUID, now: datetime) -> DeviceFac
     return found
 
 
+def _is_known(row: Mapping[str, Any], kind: FactKind, fact: Fact) -> bool:
+    """Tell whether the row says the same already; most of a report does, so it is not read."""
+    said = row.get(kind.value)
+    return said is not None and said["value"] == fact.value
+
+
 def _entry(device_id: UUID, kind: FactKind, fact: Fact, now: datetime) -> models.Fact:
     return models.Fact(
         device_id=device_id,
         kind=kind.value,
-        value={"value": fact.value},
+        value=write_value(fact),
         source=fact.source,
         said_at=fact.said_at,
         received_at=now,

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from management.devices import models
 from management.devices.models import Device
 from management.devices.queries import get_device
-from management.devices.rules import AGENT, LAST, Fact, FactKind
+from management.devices.rules import AGENT, LAST, Fact, FactKind, read_value
 
 
 def replay_facts(session: Session, device_id: UUID, at: datetime) -> dict[FactKind, Fact]:
@@ -23,7 +23,7 @@ def replay_facts(session: Session, device_id: UUID, at: datetime) -> dict[FactKi
     known: dict[FactKind, Fact] = {}
     for kind in FactKind:
         if kind is not FactKind.CONTACT and (row := _said(session, device_id, kind, at)):
-            known[kind] = Fact(row.value["value"], row.source, row.said_at)
+            known[kind] = read_value(row.value, row.source, row.said_at)
     if (contact := _contact_at(session, device_id, at)) is not None:
         known[FactKind.CONTACT] = contact
     return known

@@ -69,6 +69,8 @@ class Fact:
     value: Any
     source: str
     said_at: datetime
+    before: "Fact | None" = None
+    """What was said last before *value* None; what that broke stays known."""
 
 
 Facts = Mapping[FactKind, Fact]
@@ -91,12 +93,7 @@ BACK = "back"
 
 def read_facts(row: Mapping[str, Any]) -> dict[FactKind, Fact]:
     """Return the facts of a `DeviceFacts` row; kinds of another release are left out."""
-    instant = datetime.fromisoformat
-    return {
-        _KINDS[kind]: Fact(said["value"], said["source"], instant(said["said_at"]))
-        for kind, said in row.items()
-        if kind in _KINDS
-    }
+    return {_KINDS[kind]: read_fact(said) for kind, said in row.items() if kind in _KINDS}
 
 
 class LazyFacts(Mapping[FactKind, Fact]):
@@ -109,8 +106,7 @@ class LazyFacts(Mapping[FactKind, Fact]):
         self._row = row
 
     def __getitem__(self, kind: FactKind) -> Fact:
-        said = self._row[kind.value]
-        return Fact(said["value"], said["source"], datetime.fromisoformat(said["said_at"]))
+        return read_fact(self._row[kind.value])
 
     def __iter__(self) -> Iterator[FactKind]:
         return (_KINDS[kind] for kind in self._row if kind in _KINDS)
@@ -123,9 +119,27 @@ _KINDS = {kind.value: kind for kind in FactKind}
 """Looked up in place of calling the enum: a dry run reads millions."""
 
 
+def read_fact(said: Mapping[str, Any]) -> Fact:
+    """Return what `write_fact` wrote."""
+    return read_value(said, said["source"], datetime.fromisoformat(said["said_at"]))
+
+
+def read_value(said: Mapping[str, Any], source: str, said_at: datetime) -> Fact:
+    """Return what `write_value` wrote, said by *source* at *said_at*."""
+    before = said.get("before")
+    return Fact(said["value"], source, said_at, read_fact(before) if before else None)
+
+
 def write_fact(fact: Fact) -> dict[str, Any]:
     """Return *fact* as JSON fields."""
-    return {"value": fact.value, "source": fact.source, "said_at": fact.said_at.isoformat()}
+    said = {"source": fact.source, "said_at": fact.said_at.isoformat()}
+    return {**write_value(fact), **said}
+
+
+def write_value(fact: Fact) -> dict[str, Any]:
+    """Return what *fact* says as JSON fields; source and time stand beside it in the log."""
+    before = {"before": write_fact(fact.before)} if fact.before else {}
+    return {"value": fact.value, **before}
 
 
 def fit(fact: Fact, now: datetime) -> Fact:
@@ -141,17 +155,31 @@ def take_fact(known: Fact | None, said: Fact, contact: Fact | None) -> tuple[Fac
     One source is believed in the order in which it speaks, so its news is never older than what it
     said before. Each *contact* confirms what the same source said: a word of another source from
     before it goes into the log, and so does what was confirmed, which holds anew from then on.
+    That a source cannot tell (any more) holds together with what was said last before.
     """
     if known is None:
         return said, [said]
     if said.value == known.value:
         return known, []
     if said.source == known.source:
-        fresh = replace(said, said_at=max(said.said_at, known.said_at))
+        fresh = _after(known, replace(said, said_at=max(said.said_at, known.said_at)))
         return fresh, [fresh]
     if said.said_at < known.said_at:
-        return known, [said]
+        recalled = _recalling(known, said)
+        return recalled, [said] if recalled is known else [said, recalled]
+    said = _after(known, said)
     if contact is None or contact.source != known.source or said.said_at >= contact.said_at:
         return said, [said]
     confirmed = replace(known, said_at=contact.said_at)
     return confirmed, [said, confirmed]
+
+
+def _after(known: Fact, said: Fact) -> Fact:
+    return replace(said, before=known) if said.value is None else said
+
+
+def _recalling(known: Fact, late: Fact) -> Fact:
+    """Return *known* together with *late*, if that is what was said last before it says nothing."""
+    if known.value is not None or (known.before and late.said_at < known.before.said_at):
+        return known
+    return replace(known, before=late)

@@ -45,6 +45,7 @@ from management.policies.treatment import (
 )
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+DAYS = timedelta(days=100)
 POLICY = "6f1c1d1e-7d3e-4f0c-9d36-2f3f5d3f8a11"
 moments = st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31), timezones=st.just(UTC))
 flags = st.none() | st.booleans()
@@ -90,18 +91,22 @@ VALUES: dict[FactKind, st.SearchStrategy[Any]] = {
     FactKind.PACKAGES: st.none() | packages,
     FactKind.BAD_APPS: st.none() | bad_apps,
 }
-facts = st.fixed_dictionaries(
-    {},
-    optional={
-        kind: st.builds(
-            Fact,
-            value=values,
-            source=st.sampled_from(["agent", "apple_mdm", "ada"]),
-            said_at=moments,
-        )
-        for kind, values in VALUES.items()
-    },
-)
+
+
+def _said(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Fact]:
+    """A fact, or one that is said no more."""
+    source = st.sampled_from(["agent", "apple_mdm", "ada"])
+    said = st.builds(Fact, value=values, source=source, said_at=moments)
+    return said | st.builds(_ceased, said, moments)
+
+
+def _ceased(before: Fact, at: datetime) -> Fact:
+    if before.value is None:
+        return before
+    return Fact(None, before.source, max(at, before.said_at), before)
+
+
+facts = st.fixed_dictionaries({}, optional={kind: _said(each) for kind, each in VALUES.items()})
 nonsense = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -363,6 +368,33 @@ def test_nothing_follows_before_the_grace_period_ends(
         treatment = asked.requirements.treatments[one.rule]
         assert one.due_at >= since[one.rule] + treatment.grace
     assert list(answer.consequences) == sorted(answer.consequences, key=lambda one: one.due_at)
+
+
+def test_what_was_broken_stays_so_when_the_device_ceases_to_say_it() -> None:
+    asked = AskedPolicy(POLICY, "Standard", 1, NOW - DAYS, "android", Requirements())
+    rooted = Fact(True, "agent", NOW - timedelta(days=9))
+    known = {FactKind.CONTACT: Fact(True, "agent", NOW), FactKind.ROOTED: rooted}
+    before = judge(known, asked, NOW)
+    ceased = Fact(None, "agent", NOW - timedelta(hours=1), rooted)
+
+    after = judge({**known, FactKind.ROOTED: ceased}, asked, NOW)
+
+    (one,) = (one for one in after.violations if one.rule is Rule.NOT_ROOTED)
+    assert (one.since, one.finding) == (rooted.said_at, Finding.BROKEN)
+    assert one.because == (
+        "root access found (agent); since 2026-11-21 11:00 UTC it does not say any more"
+    )
+    assert after.consequences == before.consequences
+
+
+def test_what_was_kept_is_unknown_when_the_device_ceases_to_say_it() -> None:
+    asked = AskedPolicy(POLICY, "Standard", 1, NOW - DAYS, "android", Requirements())
+    sound = Fact(False, "agent", NOW - timedelta(days=9))
+    ceased = {FactKind.ROOTED: Fact(None, "agent", NOW, sound)}
+
+    (one,) = (one for one in judge(ceased, asked, NOW).violations if one.rule is Rule.NOT_ROOTED)
+
+    assert (one.since, one.finding) == (NOW, Finding.UNKNOWN)
 
 
 @often

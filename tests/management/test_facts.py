@@ -66,17 +66,23 @@ sources = st.lists(st.sampled_from(["apple_mdm", "exchange", "keeper"]), min_siz
 
 
 @settings(deadline=None)
-@given(sources, st.randoms())
+@given(sources, st.randoms(), st.booleans())
 def test_the_order_of_arrival_does_not_matter_beyond_the_times(
-    said_by: list[str], random: Any
+    said_by: list[str], random: Any, ceased: bool
 ) -> None:
-    """Each source speaks in order; however their words are shuffled on the way, the last holds."""
+    """Each source speaks in order; however their words are shuffled on the way, the last holds.
+
+    If that is that it cannot tell any more, then together with what was said last before.
+    """
     facts = [Fact(place, name, START + place * HOUR) for place, name in enumerate(said_by)]
+    if ceased:
+        facts[-1] = replace(facts[-1], value=None)
     queues = {name: [one for one in facts if one.source == name] for name in said_by}
     shuffled = list(said_by)
     random.shuffle(shuffled)
 
-    assert _taken(queues[name].pop(0) for name in shuffled) == facts[-1]
+    before = facts[-2] if ceased and len(facts) > 1 else None
+    assert _taken(queues[name].pop(0) for name in shuffled) == replace(facts[-1], before=before)
 
 
 def _taken(facts: Any) -> Fact:
@@ -104,6 +110,19 @@ def test_one_source_is_believed_in_the_order_in_which_it_speaks() -> None:
     held, logged = take_fact(known, Fact(True, "agent", START), None)
 
     assert logged == [held] == [Fact(True, "agent", START + DAY)]
+
+
+def test_the_past_knows_what_a_device_said_before_it_ceased_to(session: Session) -> None:
+    device = add_device(session, ensure_default_policy(session, START).id)
+    for hours, value in ((1, True), (2, None)):
+        at = START + hours * HOUR
+        record_facts(session, device.id, {FactKind.ROOTED: Fact(value, "agent", at)}, at)
+    forget_facts(session, [device.id], START + 3 * HOUR)
+
+    held = get_facts(session, device.id)[FactKind.ROOTED]
+
+    assert held.before == Fact(True, "agent", START + HOUR)
+    assert rebuild_facts(session, device)[FactKind.ROOTED] == held
 
 
 def test_a_fact_from_the_future_is_of_now(session: Session) -> None:
