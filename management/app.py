@@ -239,6 +239,7 @@ def _words_for_templates(app: Flask, version: str) -> None:
         span=shown.span,
         number=shown.number,
         counted=shown.counted,
+        capped=shown.capped,
         percent=shown.percent,
         here=shown.here,
         qr=shown.qr,

@@ -25,7 +25,7 @@ from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 from sqlalchemy.sql.visitors import iterate
 
 from management.agent_packages.models import DeviceAgent
-from management.apps.models import DeviceApp
+from management.apps.models import App, DeviceApp
 from management.attestation.models import DeviceAttestation
 from management.audit.models import AuditEntry
 from management.canary.models import CanaryDevice
@@ -165,6 +165,7 @@ def _conditions(limited: Limit) -> Iterator[tuple[Any, ColumnElement[bool]]]:
     yield CommandBatch, CommandBatch.requested_by == limited.name
     if limited.reads_only:  # whoever appends to the trail must find its end
         yield AuditEntry, _of_entry(groups)
+        yield App, _of_app(groups)
 
 
 def _sees(device_id: Any, table: Any, groups: frozenset[UUID]) -> ColumnElement[bool]:
@@ -195,6 +196,17 @@ def _of_partnership(table: Any, groups: frozenset[UUID]) -> ColumnElement[bool]:
         .where(phone.c.id == table.partnership_id, is_one_of(device.c.group_id, groups))
     )
     return wanted.correlate(table).exists()
+
+
+def _of_app(groups: frozenset[UUID]) -> ColumnElement[bool]:
+    """Return that a device of the groups holds the app."""
+    held, device = DeviceApp.__table__.alias("seen_app"), Device.__table__.alias("seen_device")
+    wanted = (
+        select(held.c.device_id)
+        .join(device, device.c.id == held.c.device_id)
+        .where(held.c.sha256 == App.sha256, is_one_of(device.c.group_id, groups))
+    )
+    return wanted.correlate(App).exists()
 
 
 def _of_entry(groups: frozenset[UUID]) -> ColumnElement[bool]:

@@ -104,10 +104,14 @@ def _number(value: int, locale: str) -> str:
     return numbers.format_decimal(value, locale=locale)
 
 
+def capped(count: Count) -> str:
+    """Return a number; with a plus where nobody counted on."""
+    return f"{number(count.number)}+" if count.more else number(count.number)
+
+
 def counted(count: Count) -> str:
     """Return how many devices there are; with a plus where nobody counted on."""
-    shown = f"{number(count.number)}+" if count.more else number(count.number)
-    return ngettext("%(shown)s device", "%(shown)s devices", count.number, shown=shown)
+    return ngettext("%(shown)s device", "%(shown)s devices", count.number, shown=capped(count))
 
 
 def percent(share: float) -> str:

@@ -9,9 +9,10 @@ from flask import Blueprint
 
 from management.access import Permission
 from management.api.operations import Limit, Place, Words, operation
-from management.apps import queries
+from management.apps import holding, queries
 from management.apps.models import App
 from management.apps.queries import Wanted
+from management.listing.rules import Count
 from management.paging import cut, read_cursor
 from management.web import reading
 from runtime.errors import NotFoundError
@@ -57,7 +58,9 @@ class AppSummary:
     pattern_version: str
     judged_at: datetime | None
     devices: int
-    """How many devices hold it."""
+    """How many devices hold it, of those that you see."""
+    devices_or_more: bool
+    """Whether there may be more: within groups a number is counted for a bounded time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +86,7 @@ class AppDetails(AppSummary):
     """At most 500 devices."""
 
 
-@operation(bp, "/apps", Permission.VIEW)
+@operation(bp, "/apps", Permission.VIEW, in_groups=True)
 def list_apps(query: AppQuery) -> AppPage:
     """List known apps with their verdicts."""
     after = _place(query.after) if query.after else None
@@ -92,14 +95,15 @@ def list_apps(query: AppQuery) -> AppPage:
     )
     with reading() as session:
         found = queries.list_apps(session, wanted, after, query.limit + 1)
-    shown, following = cut(found, query.limit, lambda row: (row.first_seen_at, row.sha256))
+        shown, following = cut(found, query.limit, lambda row: (row.first_seen_at, row.sha256))
+        devices = holding.count_devices(session, shown)
     return AppPage(
-        items=tuple(_summary(row) for row in shown),
+        items=tuple(AppSummary(**_fields(row, devices[row.sha256])) for row in shown),
         next=following,
     )
 
 
-@operation(bp, "/apps/<sha256>", Permission.VIEW)
+@operation(bp, "/apps/<sha256>", Permission.VIEW, in_groups=True)
 def get_app(sha256: str) -> AppDetails:
     """Get one app with the whole result of its last scan."""
     with reading() as session:
@@ -107,8 +111,9 @@ def get_app(sha256: str) -> AppDetails:
         file = queries.find_app(session, sha256)
         found = queries.find_verdict(session, sha256)
         holders = queries.list_holders(session, sha256)
+        devices = holding.count_devices(session, [app])[sha256]
     return AppDetails(
-        **_fields(app),
+        **_fields(app, devices),
         file_name=file.file_name if file else "",
         size_bytes=file.size_bytes if file else 0,
         uploaded_at=file.uploaded_at if file else None,
@@ -118,12 +123,10 @@ def get_app(sha256: str) -> AppDetails:
     )
 
 
-def _summary(row: App) -> AppSummary:
-    return AppSummary(**_fields(row))
-
-
-def _fields(row: App) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in AppSummary.__dataclass_fields__}
+def _fields(row: App, devices: Count) -> dict[str, Any]:
+    counted = {"devices": devices.number, "devices_or_more": devices.more}
+    rest = AppSummary.__dataclass_fields__.keys() - counted.keys()
+    return {name: getattr(row, name) for name in rest} | counted
 
 
 def _place(word: str) -> tuple[datetime, str]:

@@ -10,9 +10,10 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from management.apps import approvals, queries
+from management.apps import approvals, holding, queries
 from management.apps.models import App, AppApproval, AppVerdict, DeepAnalysis, StoredApp
 from management.devices.models import Device
+from management.listing.rules import Count
 from management.work.models import Job
 from patterns.opened import open_set
 
@@ -29,6 +30,8 @@ class AppPage:
     verdict: AppVerdict | None
     history: Sequence[AppVerdict]
     holders: Sequence[Device]
+    devices: Count
+    """How many hold it."""
     scan: Job | None
     approvals: Sequence[AppApproval]
     deep: DeepAnalysis | None
@@ -69,6 +72,7 @@ def read_page(session: Session, sha256: str, folder: Path) -> AppPage:
         verdict=queries.find_verdict(session, sha256),
         history=queries.list_verdicts(session, sha256),
         holders=queries.list_holders(session, sha256),
+        devices=holding.count_devices(session, [app])[sha256],
         scan=queries.find_scan(session, sha256),
         approvals=approvals.list_of_app(session, app),
         deep=session.get(DeepAnalysis, sha256),
@@ -103,7 +107,8 @@ def as_json(page: AppPage) -> dict[str, Any]:
         "pattern_version": app.pattern_version,
         "judged_at": app.judged_at.isoformat() if app.judged_at else None,
         "first_seen_at": app.first_seen_at.isoformat(),
-        "devices": app.devices,
+        "devices": page.devices.number,
+        "devices_or_more": page.devices.more,
         "file": _file(page.file),
         "result": page.result or None,
         "rules": {

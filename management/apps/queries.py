@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from contracts.agent import InstalledApp
 from management.apps.models import App, AppClaim, AppVerdict, DeviceApp, StoredApp
-from management.apps.rules import Basis, Reputation
+from management.apps.rules import Basis, Reputation, urgency
 from management.devices.models import Device
 from management.work.models import Job
 from runtime.errors import NotFoundError
@@ -121,17 +121,11 @@ def count_holders(session: Session, hashes: Sequence[str]) -> dict[str, int]:
     return dict(session.execute(counted).all())
 
 
-def count_verdicts(session: Session) -> dict[str, int]:
-    """Return how many known apps have each current verdict; empty text: none yet."""
-    counted = select(App.verdict, func.count()).group_by(App.verdict)
-    return dict(session.execute(counted).all())
-
-
 def list_holders(session: Session, sha256: str, limit: int = MOST) -> Sequence[Device]:
     """Return the devices that hold the app, by name."""
     wanted = (
         select(Device)
-        .where(Device.id.in_(select(DeviceApp.device_id).where(DeviceApp.sha256 == sha256)))
+        .where(Device.id.in_(select(DeviceApp.device_id).where(installed_as([sha256]))))
         .order_by(Device.name, Device.id)
         .limit(limit)
     )
@@ -142,7 +136,7 @@ def holder_ids(
     session: Session, sha256: str, after: UUID | None = None, limit: int = MOST
 ) -> list[UUID]:
     """Return the next devices above id *after* that hold the app."""
-    wanted = select(DeviceApp.device_id).where(DeviceApp.sha256 == sha256).distinct()
+    wanted = select(DeviceApp.device_id).where(installed_as([sha256])).distinct()
     if after is not None:
         wanted = wanted.where(DeviceApp.device_id > after)
     return list(session.scalars(wanted.order_by(DeviceApp.device_id).limit(limit)))
@@ -161,21 +155,49 @@ def list_device_apps(
 def words_on(session: Session, held: Sequence[InstalledApp | DeviceApp]) -> dict[Claim, Reputation]:
     """Return what is said of apps that devices hold, for each claim of a device.
 
-    What the file of an app says counts for all; else what the device itself claims of it does.
+    What the file of an app says counts for all; else the graver of what the device itself claims
+    of it and what is said of a set of packages that has it as its base.
     """
     rows = {row.sha256: row for row in known_rows(session, {app.sha256 for app in held})}
     read = {sha256: row for sha256, row in rows.items() if row.basis != Basis.REPORT}
-    claimed = list_claims(session, {app.sha256 for app in held} - _judged(read))
+    unread = {app.sha256 for app in held} - _judged(read)
+    claimed, sets = list_claims(session, unread), sets_of(session, unread)
     found: dict[Claim, Reputation] = {}
     for app in held:
         claim, row = claim_of(app), read.get(app.sha256)
         if row is not None and row.verdict:
             found[claim] = reputation_of(row)
-        elif (said := claimed.get(claim)) is not None and said.verdict:
-            found[claim] = Reputation(
-                said.sha256, said.verdict, said.since_version, said.rule, said.family
-            )
+            continue
+        words = [reputation_of(one) for one in sets.get(app.sha256, ()) if _is_of(one, claim)]
+        if (said := claimed.get(claim)) is not None and said.verdict:
+            words.append(reputation_of(said))
+        if words:
+            found[claim] = min(words, key=urgency)
     return found
+
+
+def _is_of(row: App, claim: Claim) -> bool:
+    """Whether the set in *row* is what a device claims; one signer must answer for all of it."""
+    _, package, signer = claim
+    proven = row.proven_signer
+    return bool(proven) and row.package == package and signer in ("", proven)
+
+
+def sets_of(session: Session, hashes: Iterable[str]) -> dict[str, list[App]]:
+    """Return hash of a base package -> the sets that have it and were judged."""
+    wanted = sorted(set(hashes))
+    found: dict[str, list[App]] = {}
+    for start in range(0, len(wanted), BATCH):
+        some = select(App).where(App.base_sha256.in_(wanted[start : start + BATCH]))
+        for row in session.scalars(some.where(App.verdict != "")):
+            found.setdefault(row.base_sha256, []).append(row)
+    return found
+
+
+def installed_as(hashes: Sequence[str]) -> ColumnElement[bool]:
+    """Return what holds for the installed apps that are these files, or the bases of these sets."""
+    bases = select(App.base_sha256).where(App.sha256.in_(hashes), App.base_sha256 != "")
+    return or_(DeviceApp.sha256.in_(hashes), DeviceApp.sha256.in_(bases))
 
 
 def _judged(rows: Mapping[str, App]) -> set[str]:
@@ -198,7 +220,7 @@ def list_claims(session: Session, hashes: Iterable[str]) -> dict[Claim, AppClaim
     return found
 
 
-def reputation_of(row: App) -> Reputation:
+def reputation_of(row: App | AppClaim) -> Reputation:
     """Return the current verdict in *row*."""
     return Reputation(row.sha256, row.verdict, row.since_version, row.rule, row.family)
 

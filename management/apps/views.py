@@ -10,7 +10,17 @@ from flask_babel import gettext as _
 
 from management.access import Permission, requires, signed_in_name
 from management.administrators import sessions
-from management.apps import analysis, approvals, candidates, pages, queries, rules, service, uploads
+from management.apps import (
+    analysis,
+    approvals,
+    candidates,
+    holding,
+    pages,
+    queries,
+    rules,
+    service,
+    uploads,
+)
 from management.apps.models import App
 from management.apps.queries import Wanted
 from management.apps.rules import LARGEST_APP_BYTES, LARGEST_UPLOAD_BYTES
@@ -44,7 +54,7 @@ def _let_uploads_in(endpoint: str | None, values: dict[str, object] | None) -> N
 
 
 @bp.get("/")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def index() -> ResponseReturnValue:
     """List the known apps, the last seen first."""
     wanted = Wanted(
@@ -56,7 +66,8 @@ def index() -> ResponseReturnValue:
     after = _read_place(request.args.get("after", ""))
     with reading() as session:
         rows = queries.list_apps(session, wanted, after, PAGE)
-        counts = {} if after else queries.count_verdicts(session)
+        counts = {} if after else holding.count_verdicts(session)
+        devices = holding.count_devices(session, rows)
         signers = {row.sha256: row.proven_signer for row in rows}
         approved = approvals.approved_hashes(session, signers)
     template = "apps/rows.html" if after and is_fragment() else "apps/index.html"
@@ -64,6 +75,7 @@ def index() -> ResponseReturnValue:
         template,
         rows=rows,
         counts=counts,
+        devices=devices,
         approved=approved,
         wanted=wanted,
         next_page=_next_page(rows),
@@ -95,7 +107,7 @@ def upload() -> ResponseReturnValue:
 
 
 @bp.get("/<sha256>")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def show(sha256: str) -> ResponseReturnValue:
     """Show one app: who signed it, what it may do, what was found, who holds it."""
     with reading() as session:
@@ -107,7 +119,7 @@ def show(sha256: str) -> ResponseReturnValue:
 
 
 @bp.get("/<sha256>.json")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def download(sha256: str) -> ResponseReturnValue:
     """Return everything that is known of one app as a file."""
     with reading() as session:
@@ -133,10 +145,11 @@ def of_device(device_id: UUID) -> ResponseReturnValue:
 
 
 @bp.get("/<sha256>/progress")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def progress(sha256: str) -> ResponseReturnValue:
     """Return the words of the scan, for the page that polls while it runs."""
     with reading() as session:
+        queries.get_known(session, sha256)
         scan = queries.find_scan(session, sha256)
         if scan is None or scan.state not in GOING_ON:
             return "", 200, {"HX-Refresh": "true"}

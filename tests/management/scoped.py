@@ -42,6 +42,8 @@ from tests.management.fleets import add_device
 
 FOREIGN = "southmark"
 """In every text of the half that the limited administrator must not see."""
+SHARED = "seen.by.both"
+"""The app that every device of both halves holds."""
 
 
 @dataclass
@@ -57,13 +59,15 @@ class Half:
     users: list[UUID] = field(default_factory=list)
     partnerships: list[int] = field(default_factory=list)
     claims: list[UUID] = field(default_factory=list)
+    apps: list[str] = field(default_factory=list)
+    """Hashes of those that no device of the other half holds."""
     policy: UUID = field(default_factory=uuid4)
 
     def ids(self) -> set[str]:
         """Return every id that must stay inside this half."""
         found = (
             *self.groups, *self.devices, *self.commands, *self.batches, *self.invitations,
-            *self.users, *self.claims, self.policy,
+            *self.users, *self.claims, *self.apps, self.policy,
         )  # fmt: skip
         return {str(one) for one in found}
 
@@ -92,6 +96,7 @@ def fill(context: Context, seed: int, now: datetime) -> tuple[Half, Half]:
                 _device(session, context, half, number, chance, connector.id, relay.id, now)
             _people(session, context, half, now)
         _use_too(session, halves[0].policy, now)
+        session.add(_app(session, SHARED, sum(len(half.devices) for half in halves)))
         saved.save(session, "keeper", f"{FOREIGN} view", "", shared=True, now=now)
         rejudge(session, [one for half in halves for one in half.devices], now)
     return halves
@@ -159,12 +164,8 @@ def _device(
     batch = bulk.draft(session, [device], Wanted(CommandKind.LOCATE, {}, "keeper", word), now)
     half.batches.append(batch.id)
     session.add(_app(session, word))
-    session.add(
-        DeviceApp(
-            device_id=device.id, package=f"org.{word}", sha256=_hash(word), name=f"{word} app",
-            version="1", first_seen_at=now, said_at=now,
-        )
-    )  # fmt: skip
+    half.apps.append(_hash(word))
+    session.add_all([_held(device.id, word, now), _held(device.id, SHARED, now)])
     phone = _partnership(device, connector, word, now)
     claim = IdentityClaim(device_id=device.id, earlier_id=device.id, claims="serial", made_at=now)
     session.add_all([phone, claim])
@@ -177,8 +178,18 @@ def _device(
     )
 
 
-def _app(session: Session, word: str) -> App:
-    return App(sha256=_hash(word), package=f"org.{word}", name=f"{word} app", first_seen_at=NOW)
+def _held(device_id: UUID, word: str, now: datetime) -> DeviceApp:
+    return DeviceApp(
+        device_id=device_id, package=f"org.{word}", sha256=_hash(word), name=f"{word} app",
+        version="1", first_seen_at=now, said_at=now,
+    )  # fmt: skip
+
+
+def _app(session: Session, word: str, devices: int = 1) -> App:
+    return App(
+        sha256=_hash(word), package=f"org.{word}", name=f"{word} app", first_seen_at=NOW,
+        devices=devices, verdict="malicious",
+    )  # fmt: skip
 
 
 def _hash(word: str) -> str:

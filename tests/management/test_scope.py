@@ -15,16 +15,19 @@ from werkzeug.routing import Rule
 
 from management import scope
 from management.access import IN_GROUPS, PERMISSION, PUBLIC, Permission
+from management.apps import holding
 from management.context import Context
 from management.database import Base
 from management.devices.models import Device, DeviceFacts
 from management.limits import LIMIT, Limit, seeing_all
 from management.listing.rules import DeviceFilter
 from management.listing.service import bring_up
+from management.updates.service import install_shipped
 from runtime.clock import utc_now
 from tests.management.clients import ConsoleClient
 from tests.management.scoped import (
     FOREIGN,
+    SHARED,
     Half,
     contents,
     fill,
@@ -41,6 +44,13 @@ ANSWERS_AT_ONCE = {"jobs.events"}
 def halves(context: Context) -> tuple[Half, Half]:
     """Two halves of a company, as large and as mixed as chance with this seed wants."""
     return fill(context, 36, utc_now())
+
+
+@pytest.fixture
+def shipped(context: Context) -> None:
+    """The shipped pattern set is active: pages of apps explain rules by it."""
+    with context.database.transaction("install the shipped set") as session:
+        install_shipped(session, context.settings, utc_now())
 
 
 @pytest.fixture
@@ -94,13 +104,14 @@ def arguments(half: Half) -> dict[str, list[object]]:
         "partnership_id": list(half.partnerships),
         "policy_id": [half.policy],
         "claim_id": list(half.claims),
+        "sha256": list(half.apps),
     }
 
 
 def addresses(app: Flask, rule: Rule, half: Half) -> list[str]:
     """Return addresses of the route with things of the half."""
     known, builder = arguments(half), app.url_map.bind("localhost")
-    others = {"sha256": "ab" * 32, "id_hash": "ab" * 32, "token_hash": "ab" * 32}
+    others = {"id_hash": "ab" * 32, "token_hash": "ab" * 32}
     most = max((len(known.get(name, [])) for name in rule.arguments), default=1) or 1
     found = []
     for number in range(most):
@@ -130,6 +141,7 @@ def who(rule: Rule, browser: ConsoleClient, program: ConsoleClient) -> ConsoleCl
     return program if rule.rule.startswith("/api/") else browser
 
 
+@pytest.mark.usefixtures("shipped")
 def test_no_page_shows_anything_of_the_other_groups(
     app: Flask, own: Half, foreign: Half, browser: ConsoleClient, program: ConsoleClient
 ) -> None:
@@ -144,6 +156,7 @@ def test_no_page_shows_anything_of_the_other_groups(
     assert found == {}
 
 
+@pytest.mark.usefixtures("shipped")
 def test_one_s_own_pages_open_and_show_one_s_own_half(
     app: Flask, own: Half, browser: ConsoleClient, program: ConsoleClient
 ) -> None:
@@ -295,6 +308,37 @@ def test_every_count_is_that_of_one_s_own_half(
     assert max(counts) <= len(own.devices)
     bars = re.findall(r'os=(\d+)[^"]*" data-sk-count="(\d+)"', cards)
     assert sum(int(number) for _os, number in bars) == len(own.devices)
+
+
+@pytest.mark.usefixtures("shipped")
+def test_apps_are_those_of_one_s_own_devices_and_so_are_their_numbers(
+    own: Half, foreign: Half, browser: ConsoleClient, program: ConsoleClient
+) -> None:
+    shared, here = SHARED.encode().hex().ljust(64, "0"), len(own.devices)
+    items = program.get("/api/v1/apps").json["items"]  # type: ignore[index]
+    assert {one["sha256"]: one["devices"] for one in items} == {
+        shared: here, **dict.fromkeys(own.apps, 1),
+    }  # fmt: skip
+    details = program.get(f"/api/v1/apps/{shared}").json
+    assert details is not None
+    assert set(details["holders"]) == {str(one) for one in own.devices}
+    assert (details["devices"], details["devices_or_more"]) == (here, False)
+    assert browser.get(f"/apps/{shared}.json").json["devices"] == here  # type: ignore[index]
+    page = browser.get("/apps/").text
+    assert f"Malicious ({here + 1})" in page
+    assert page.count("/apps/approvals") == 0, "no link to what is closed"
+    for sha256 in foreign.apps:
+        assert browser.get(f"/apps/{sha256}").status_code == 404
+        assert program.get(f"/api/v1/apps?text={sha256}").json["items"] == []  # type: ignore[index]
+
+
+def test_numbers_of_apps_are_counted_for_a_bounded_time(
+    context: Context, own: Half, program: ConsoleClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "LOOKED_AT", 1)
+    items = program.get("/api/v1/apps").json["items"]  # type: ignore[index]
+    shared = next(one for one in items if one["package"] == f"org.{SHARED}")
+    assert (shared["devices"], shared["devices_or_more"]) == (1, True)
 
 
 def test_the_file_holds_one_s_own_half(own: Half, browser: ConsoleClient) -> None:
