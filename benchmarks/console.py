@@ -2,14 +2,16 @@
 
 Each database is filled by `sekisho simulate --fill`'s own function (seconds are told). Every case
 is asked 30 times with other values; the figure is the 95th percentile of the time until the last
-byte, of one browser at a time. ``SEKISHO_BENCH_DEVICES`` makes the fleet smaller,
-``SEKISHO_BENCH_DATABASES`` (``sqlite,postgresql``) chooses.
+byte, of one browser at a time. Some cases are asked again by administrators who are limited to one
+group and to eleven; and at the product's own server in a process of its own: alone, beside 100 open
+streams of news, and while devices check in (``SEKISHO_BENCH_CHECK_INS`` a second are wanted, 500;
+how many it were is told, and what their process needed). ``SEKISHO_BENCH_DEVICES`` makes the fleet
+smaller, ``SEKISHO_BENCH_DATABASES`` (``sqlite,postgresql``) chooses.
 """
 
 import gc
 import http.client
 import os
-import random
 import ssl
 import statistics
 import time
@@ -18,33 +20,34 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.engine import URL
 
+from benchmarks._check_ins import check_ins
+from benchmarks._console_cases import MEANWHILE, OF_FEW, Cases, cases
+from benchmarks._console_server import STREAMS, server, streams
 from management.access import Role
 from management.administrators.sessions import COOKIE
 from management.app import create_app
 from management.context import Context, open_context
 from management.database import Base, sqlite_url
 from management.keys import prepare
-from management.listing.address import write_place
 from management.listing.export import as_csv
-from management.listing.models import DeviceTally, SystemTally
-from management.listing.plan import Place
 from management.listing.rules import DeviceFilter
+from management.policies.models import Group
 from management.settings import Settings
 from runtime.clock import utc_now
 from sekisho.fill import fill
-from sekisho.fill_fleet import FAMILY, GIVEN
 from tests.browser.serving import https
 from tests.management.clients import ConsoleClient, signed_in_client
+from tests.management.scoped import limit_to
 from tests.servers import postgres
 
-ASKED = 30
-Said = dict[str, str]
+WANTED = int(os.environ.get("SEKISHO_BENCH_CHECK_INS", "500"))
+REPORTS = int(os.environ.get("SEKISHO_BENCH_REPORTS", "6000"))
+"""Made before; when all are taken, nothing checks in any more, and the figure says so."""
 Ask = Callable[[str], tuple[int, float, int]]
 
 
@@ -78,17 +81,53 @@ def _measured(name: str, url: URL, home: Path, devices: int) -> Iterator[dict[st
     cookie = _cookie(app, context)
     gc.collect()
     gc.freeze()  # as `management.web_server` does
+    asked = cases(context)
     with https(app, context, home) as address:
         ask = _asker(address, cookie)
-        for case, paths in _cases(context).items():
+        for case, paths in asked.items():
             yield from _case(f"console.{name}.{case}", ask, paths)
+        for seen, groups in (("one_group", "Office 010"), ("eleven_groups", "Region 01")):
+            ask = _asker(address, _cookie(app, context, groups))
+            for case in OF_FEW:
+                yield from _case(f"console.{name}.{seen}.{case}", ask, asked[case])
+    with server(home, context.database, text) as port:
+        some = {case: asked[case] for case in MEANWHILE}
+        yield from _meanwhile(name, context, port, cookie, some)
     yield from _file(name, context)
     context.database.close()
 
 
-def _cookie(app: Flask, context: Context) -> str:
+def _meanwhile(
+    name: str, context: Context, port: int, cookie: str, some: Cases
+) -> Iterator[dict[str, Any]]:
+    """Ask the product's own server: alone, beside open streams, and while devices check in."""
+    address = f"https://localhost:{port}"
+    ask = _asker(address, cookie)
+    for case, paths in some.items():
+        yield from _case(f"console.{name}.alone.{case}", ask, paths)
+    with streams(context.database, port):
+        for case, paths in some.items():
+            yield from _case(f"console.{name}.beside_{STREAMS}_streams.{case}", ask, paths)
+    home, url = context.settings.home, context.settings.database_url
+    with check_ins(home, url, WANTED, REPORTS) as taken:
+        ask = _asker(address, cookie)  # the server closed the other meanwhile
+        for case, paths in some.items():
+            row = _case(f"console.{name}.while_devices_check_in.{case}", ask, paths)
+            yield from ({**one, "reach": "value<=200"} for one in row)
+    rate = taken.said["reports"] / taken.said["seconds"]
+    print(f"# {name}: {taken.said}, {WANTED} a second were wanted")
+    yield _row(f"console.{name}.check_ins_meanwhile", rate, "reports/s", f"wanted {WANTED}")
+    yield _row(f"console.{name}.check_ins_cpu", taken.said["cpu"] * 100, "% of a core", "told")
+
+
+def _cookie(app: Flask, context: Context, only: str = "") -> str:
+    """Sign an owner in; *only* names the one group that they see, with those below it."""
     name = f"bench {time.time_ns()}"
     found = signed_in_client(app, context, name, Role.OWNER).get_cookie(COOKIE, "localhost")
+    if only:
+        with context.database.reading() as session:
+            group_id = session.scalars(select(Group.id).where(Group.name == only)).one()
+        limit_to(context, name, [group_id])
     assert found is not None
     return f"{COOKIE}={found.value}"
 
@@ -129,87 +168,6 @@ def _case(name: str, ask: Ask, paths: list[str]) -> Iterator[dict[str, Any]]:
         flush=True,
     )
     yield _row(name, cut[18], "ms p95", "value<=100")
-
-
-def _cases(context: Context) -> dict[str, list[str]]:
-    chance = random.Random(7)
-    values = _values(context)
-    one = {name: _many(chance, name, found) for name, found in values.items()}
-    both = [_combination(chance, values) for _ in range(3 * ASKED)]
-    return {
-        "dashboard": ["/"] * ASKED,
-        "first_page": ["/devices"] * ASKED,
-        "deep_page": [_address({"after": _deep(chance)}) for _ in range(ASKED)],
-        **{f"filter_{name}": paths for name, paths in one.items()},
-        "filters_together": [_address(said) for said in both],
-        "filters_and_words": [
-            _address(said | {"q": chance.choice([*FAMILY, *GIVEN, "pixel", "galaxy s25"])})
-            for said in both[:ASKED]
-        ],
-        "filters_deep": [_address(said | {"after": _deep(chance)}) for said in both[:ASKED]],
-        "sorted": [
-            _address({"group": group, "sort": chance.choice(["contact", "since"])})
-            for group in chance.choices(values["group"], k=ASKED)
-        ],
-        **_searches(chance),
-        "groups": ["/groups"] * ASKED,
-    }
-
-
-def _searches(chance: random.Random) -> dict[str, list[str]]:
-    japanese = [name for name in (*FAMILY, *GIVEN) if not name.isascii() and len(name) > 1]
-
-    def asked(words: Callable[[], str]) -> list[str]:
-        return [_address({"q": words()}) for _ in range(ASKED)]
-
-    return {
-        "search_two_characters": asked(lambda: chance.choice(japanese)[-2:]),
-        "search_person": asked(lambda: f"{chance.choice(FAMILY)} {chance.choice(GIVEN)}"),
-        "search_serial": asked(lambda: f"SK{chance.randrange(10**6):08d}"),
-        "search_last_digits": asked(lambda: f"{chance.randrange(10**4):04d}"),
-        "search_common_word": asked(lambda: chance.choice(["pixel", "samsung", "user", "org"])),
-        "search_common_words": asked(
-            lambda: f"{chance.choice(['pixel', 'aquos'])} {chance.choice(japanese)}"
-        ),
-        "search_never_together": asked(lambda: f"{chance.choice(['pixel', 'sony'])} iphone"),
-        "search_nothing": asked(lambda: f"zz{chance.randrange(10**6)}"),
-    }
-
-
-def _values(context: Context) -> dict[str, list[str]]:
-    with context.database.reading() as session:
-        found = {
-            "state": DeviceTally.state, "risk": DeviceTally.risk, "platform": DeviceTally.platform,
-            "enrolment": DeviceTally.enrolment, "ownership": DeviceTally.ownership,
-            "mail": DeviceTally.mail, "policy": DeviceTally.policy_id,
-            "group": DeviceTally.group_id, "os": SystemTally.os, "patch": SystemTally.patch,
-            "patterns": SystemTally.patterns,
-        }  # fmt: skip
-        values = {
-            name: sorted(str(one) for one in session.scalars(select(column).distinct()))
-            for name, column in found.items()
-        }
-        rules = session.scalars(select(DeviceTally.rules).distinct())
-        values["rule"] = sorted({one for text in rules for one in text.split("|") if one})
-    return {name: [one for one in known if one] for name, known in values.items()}
-
-
-def _many(chance: random.Random, name: str, values: list[str]) -> list[str]:
-    return [_address({name: chance.choice(values)}) for _ in range(ASKED)]
-
-
-def _combination(chance: random.Random, values: dict[str, list[str]]) -> Said:
-    names = chance.sample(sorted(values), chance.randint(2, 4))
-    return {name: chance.choice(values[name]) for name in names}
-
-
-def _deep(chance: random.Random) -> str:
-    model = chance.choice(["pixel 9", "iphone 16", "galaxy s25", "xperia 1 vi"])
-    return write_place(Place(f"{model} {chance.randrange(10**6):07d}", 1)) or ""
-
-
-def _address(said: Said) -> str:
-    return f"/devices?{urlencode(said)}"
 
 
 def _file(name: str, context: Context) -> Iterator[dict[str, Any]]:
