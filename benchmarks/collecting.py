@@ -1,7 +1,7 @@
 """What a changed report costs management: opened, verified, stored, judged, receipted.
 
 Reports that change what was known of a device (every other one is rooted now, or no longer), made
-before, taken as a visit to a relay takes them: 50 in a transaction, one each of 50 devices. CPU
+before, taken as a visit to a relay takes them: 100 in a transaction, one each of 100 devices. CPU
 of this process, in which the signer runs as a thread too; on SQLite, and on PostgreSQL where it is
 installed (without the CPU of its server process). The floor is opening one sealed report and
 sealing one receipt.

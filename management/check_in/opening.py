@@ -1,5 +1,7 @@
 """Opens what a relay delivered and proves who wrote it; everything before that is only a claim."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -18,7 +20,10 @@ from runtime.errors import MalformedMessageError, NotFoundError, TooLargeError, 
 
 
 class SuspiciousError(Exception):
-    """A message that an honest device and relay would not deliver; it is removed and noted."""
+    """A message that an honest device and relay would not deliver; it is removed and noted.
+
+    Whoever raises it has written nothing of the message yet.
+    """
 
     def __init__(self, problem: str, detail: str) -> None:
         super().__init__(detail)
@@ -35,10 +40,35 @@ class Opened:
     signed_by: SignedBy
 
 
+def open_ahead(session: Session, items: Sequence[Inbound], key: ECKey) -> dict[int, Opened]:
+    """Open reports at once, which is quicker than one now and then; by their place in *items*.
+
+    Left out is what depends on a message before it (a report may bring its device another key, and
+    a request to enrol may do so to anybody's), and what is suspicious: its turn comes.
+    """
+    ahead: dict[UUID, int] = {}
+    for place, item in enumerate(items):
+        if item.kind != "report":
+            break
+        ahead.setdefault(item.sender, place)
+    tokens, opened = dict[int, str](), dict[int, Opened]()
+    for place in ahead.values():
+        with suppress(SuspiciousError):
+            tokens[place] = _decrypted(items[place], key)
+    for place, token in tokens.items():
+        with suppress(SuspiciousError):
+            opened[place] = _read(_claimed_device(session, items[place].sender), token)
+    return opened
+
+
 def open_report(session: Session, item: Inbound, key: ECKey) -> Opened:
     """Return the report in *item* and its device, locked; SuspiciousError says what is wrong."""
     device = _claimed_device(session, item.sender)
-    by, payload = _by_device(_decrypted(item, key), device)
+    return _read(device, _decrypted(item, key))
+
+
+def _read(device: Device, token: str) -> Opened:
+    by, payload = _by_device(token, device)
     try:
         report = codec.read(Report, plain_json(payload))
     except (MalformedMessageError, TooLargeError) as error:

@@ -19,15 +19,21 @@ from contracts.agent import Receipt
 from contracts.link import Inbound
 from management.attestation.service import follow_report
 from management.check_in.items import acknowledge_orders, take_items
-from management.check_in.opening import Opened, SuspiciousError, open_report, open_request
+from management.check_in.opening import (
+    Opened,
+    SuspiciousError,
+    open_ahead,
+    open_report,
+    open_request,
+)
 from management.check_in.rules import Place, place, remember, said_when
 from management.commands.queries import having_sent
 from management.commands.service import order_acknowledged
 from management.compliance.queries import wish_of
-from management.compliance.service import rejudge
+from management.compliance.service import Wishes, rejudge
 from management.context import Context
 from management.devices.models import Device
-from management.devices.queries import holding, lock_device
+from management.devices.queries import hold, lock_device
 from management.devices.rules import EnrolmentState
 from management.devices.service import record_contact
 from management.enrolment.epochs import STEP
@@ -67,8 +73,7 @@ class _Pass:
     """Devices with commands on their way to them; none is sent while we hold the device."""
     acks: dict[UUID, tuple[int, int]] = field(default_factory=dict)
     """Device -> epoch and number of the order up to which it holds all: news not stored yet."""
-    asked: dict[UUID, Requirements] = field(default_factory=dict)
-    """Policy -> what it asks."""
+    asked: Wishes = field(default_factory=dict)
 
 
 def take(
@@ -81,31 +86,48 @@ def take(
     """
     delivered = list(items)
     senders = {item.sender for item in delivered if item.kind == "report"}
-    with holding(session, senders):
-        sent = frozenset(having_sent(session, list(senders)))
-        this = _Pass(context, relay_id, now, sent=sent)
-        if not _take_together(session, this, delivered):
-            this = _Pass(context, relay_id, now, sent=sent)
-            for item in delivered:
-                _take_one(session, this, item)
-        rejudge(session, this.heard, now)
-        _receipt(session, this)
+    hold(session, senders)
+    sent = frozenset(having_sent(session, list(senders)))
+    if _take_together(session, _Pass(context, relay_id, now, sent=sent), delivered):
+        return
+    this = _Pass(context, relay_id, now, sent=sent)
+    for item in delivered:
+        _take_one(session, this, item)
+    _finish(session, this)
 
 
 def _take_together(session: Session, this: _Pass, items: Sequence[Inbound]) -> bool:
-    """Take all of it, which costs a third of one by one; False, and nothing, when one cannot be."""
+    """Take all of it, which costs a third of one by one; False, and nothing, when one cannot be.
+
+    Everything is worked out on the held devices first and written at the end, each row once. What
+    is suspicious is noted and spoils nothing for the others.
+    """
     if len(items) < 2:
         return False
     try:
         with session.begin_nested():
-            for item in items:
-                _take_item(session, this, item)
+            _take_each(session, this, items)
             _store_acks(session, this)
+            _finish(session, this)
     except (UnavailableError, OperationalError, InterfaceError):
         raise
     except Exception:  # noqa: BLE001  (one by one, whoever is to blame is found and noted)
         return False
     return True
+
+
+def _take_each(session: Session, this: _Pass, items: Sequence[Inbound]) -> None:
+    ahead = open_ahead(session, items, this.context.keys.encryption_key())
+    for number, item in enumerate(items):
+        try:
+            _take_item(session, this, item, ahead.get(number))
+        except SuspiciousError as error:
+            _note(session, this, item, error.problem, error.detail)
+
+
+def _finish(session: Session, this: _Pass) -> None:
+    rejudge(session, this.heard, this.now, this.asked)
+    _receipt(session, this)
 
 
 def _take_one(session: Session, this: _Pass, item: Inbound) -> None:
@@ -126,16 +148,16 @@ def _take_one(session: Session, this: _Pass, item: Inbound) -> None:
         _note(session, this, item, "unreadable", f"Taking it failed ({type(error).__name__}).")
 
 
-def _take_item(session: Session, this: _Pass, item: Inbound) -> None:
+def _take_item(session: Session, this: _Pass, item: Inbound, opened: Opened | None = None) -> None:
+    key = this.context.keys.encryption_key()
     if item.kind == "enrolment":
-        request = open_request(item, this.context.keys.encryption_key())
+        request = open_request(item, key)
         answer_request(session, this.context, request, this.relay_id, this.now)
     else:
-        _take_report(session, this, item)
+        _take_report(session, this, opened or open_report(session, item, key))
 
 
-def _take_report(session: Session, this: _Pass, item: Inbound) -> None:
-    opened = open_report(session, item, this.context.keys.encryption_key())
+def _take_report(session: Session, this: _Pass, opened: Opened) -> None:
     device, report = opened.device, opened.report
     where = place(
         report.epoch,
@@ -199,8 +221,8 @@ def _accept(session: Session, this: _Pass, opened: Opened) -> None:
 
 def _asked(session: Session, this: _Pass, device: Device) -> Requirements:
     if device.policy_id not in this.asked:
-        this.asked[device.policy_id] = wish_of(session, device.policy_id).requirements
-    return this.asked[device.policy_id]
+        this.asked[device.policy_id] = wish_of(session, device.policy_id)
+    return this.asked[device.policy_id].requirements
 
 
 def _receipt(session: Session, this: _Pass) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -20,27 +20,34 @@ from management.compliance.queries import for_device, wish_of
 from management.compliance.rules import judge, kept_since
 from management.database import locked
 from management.devices.models import Device, DeviceFacts
+from management.devices.queries import find_all_held
 from management.devices.rules import read_facts
 from management.policies.models import Policy
-from management.work.service import enqueue
+from management.work.service import enqueue_anew
 
 FOLLOWERS = ("mail_access.decide", "consequences.follow")
 """Work that is queued, with ``device_ids``, for devices whose answer changed or for which a
 consequence fell due; it reads the stored judgement and does what is not done yet."""
 BATCH = 200
 """Most devices in one statement or one piece of work."""
+Known = tuple[Device, DeviceFacts | None, DeviceJudgement | None]
+Wishes = dict[UUID, AskedPolicy]
+"""Policy -> what it asks, of nobody in particular."""
 
 
-def rejudge(session: Session, device_ids: Iterable[UUID], now: datetime) -> list[UUID]:
+def rejudge(
+    session: Session, device_ids: Iterable[UUID], now: datetime, wishes: Wishes | None = None
+) -> list[UUID]:
     """Judge these devices and store the answers; return those for which something follows.
 
     That is a changed answer, or a consequence that fell due; `FOLLOWERS` act in the background.
+    *wishes* are those that the caller has read since it holds the devices; others are added.
     """
     wanted = list(dict.fromkeys(device_ids))
     concerned: list[UUID] = []
-    session.flush()
+    wishes = {} if wishes is None else wishes
     for start in range(0, len(wanted), BATCH):
-        concerned += _judge_some(session, wanted[start : start + BATCH], now)
+        concerned += _judge_some(session, wanted[start : start + BATCH], now, wishes)
     for start in range(0, len(concerned), BATCH):
         _follow(session, concerned[start : start + BATCH], now)
     return concerned
@@ -64,18 +71,11 @@ def due(session: Session, now: datetime, limit: int = BATCH) -> Sequence[UUID]:
     ).all()
 
 
-def _judge_some(session: Session, device_ids: list[UUID], now: datetime) -> list[UUID]:
-    _lock(session, device_ids)
-    wishes: dict[UUID, AskedPolicy] = {}
-    found = session.execute(
-        select(Device, DeviceFacts, DeviceJudgement)
-        .outerjoin(DeviceFacts, DeviceFacts.device_id == Device.id)
-        .outerjoin(DeviceJudgement, DeviceJudgement.device_id == Device.id)
-        .where(Device.id.in_(device_ids))
-        .execution_options(populate_existing=True)
-    )
+def _judge_some(
+    session: Session, device_ids: list[UUID], now: datetime, wishes: Wishes
+) -> list[UUID]:
     concerned = []
-    for device, known, row in found:
+    for device, known, row in find_all_held(session, device_ids) or _read(session, device_ids):
         if device.policy_id not in wishes:
             wishes[device.policy_id] = wish_of(session, device.policy_id)
         facts = read_facts(known.facts) if known else {}
@@ -83,8 +83,20 @@ def _judge_some(session: Session, device_ids: list[UUID], now: datetime) -> list
         fell_due = _fell_due(row.judged_at if row else None, judged, now)
         if _store(session, device.id, row, judged, now) or fell_due:
             concerned.append(device.id)
-    session.flush()
     return concerned
+
+
+def _read(session: Session, device_ids: list[UUID]) -> Sequence[Known]:
+    session.flush()
+    _lock(session, device_ids)
+    found = session.execute(
+        select(Device, DeviceFacts, DeviceJudgement)
+        .outerjoin(DeviceFacts, DeviceFacts.device_id == Device.id)
+        .outerjoin(DeviceJudgement, DeviceJudgement.device_id == Device.id)
+        .where(Device.id.in_(device_ids))
+        .execution_options(populate_existing=True)
+    )
+    return [(device, known, row) for device, known, row in found]
 
 
 def _lock(session: Session, device_ids: list[UUID]) -> None:
@@ -135,16 +147,17 @@ def _store(
         "policy_id": UUID(judged.policy_id),
         "policy_version": judged.policy_version,
     }
-    changed = row is None or any(getattr(row, name) != value for name, value in fields.items())
-    row = row or DeviceJudgement(device_id=device_id)
-    for name, value in fields.items():
+    if row is None:
+        row = DeviceJudgement(device_id=device_id)
+        session.add(row)
+    changed = {name: value for name, value in fields.items() if getattr(row, name) != value}
+    for name, value in changed.items():
         setattr(row, name, value)
     row.judged_at, row.next_due_at = now, judged.next_due_at
-    session.add(row)
-    return changed
+    return bool(changed)
 
 
 def _follow(session: Session, device_ids: list[UUID], now: datetime) -> None:
     payload = {"device_ids": [str(device_id) for device_id in device_ids]}
     for kind in FOLLOWERS:
-        enqueue(session, kind, f"{kind}:{uuid4()}", payload, priority=3, now=now)
+        enqueue_anew(session, kind, payload, priority=3, now=now)

@@ -1,7 +1,6 @@
 """Reads devices, what is known of them, and the log of who said so."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
@@ -11,11 +10,11 @@ from sqlalchemy.orm import Session
 
 from management.database import locked
 from management.devices import models
-from management.devices.models import Device, DeviceFacts
+from management.devices.models import Device, DeviceFacts, DeviceJudgement
 from management.devices.rules import EnrolmentState, Fact, FactKind, read_facts
 from runtime.errors import NotFoundError
 
-Row = TypeVar("Row", Device, DeviceFacts)
+Row = TypeVar("Row", Device, DeviceFacts, DeviceJudgement)
 _HELD = "sekisho_held_devices"
 PAGE = 50
 MOST = 500
@@ -41,11 +40,11 @@ def lock_device(session: Session, device_id: UUID) -> Device:
     return found
 
 
-@contextmanager
-def holding(session: Session, device_ids: Iterable[UUID]) -> Iterator[None]:
-    """Lock these devices and what is known of them at once, so that nobody locks them one by one.
+def hold(session: Session, device_ids: Iterable[UUID]) -> None:
+    """Lock these devices and all that is known of them until the transaction ends.
 
-    Before any savepoint: going back to one would let go of what was locked after it.
+    So that nobody locks or reads them one by one, see `find_held`. Before any savepoint: going back
+    to one would let go of what was locked after it.
     """
     wanted, held = list(dict.fromkeys(device_ids)), dict[tuple[type, UUID], object]()
     session.flush()
@@ -58,18 +57,34 @@ def holding(session: Session, device_ids: Iterable[UUID]) -> Iterator[None]:
             .order_by(DeviceFacts.device_id),
             DeviceFacts,
         )
+        judged = select(DeviceJudgement).where(DeviceJudgement.device_id.in_(some))
         held |= {(Device, one.id): one for one in session.scalars(devices)}
         held |= {(DeviceFacts, one.device_id): one for one in session.scalars(known)}
-    session.info[_HELD] = held
-    try:
-        yield
-    finally:
-        del session.info[_HELD]
+        # Who judges locks the facts first, so these are as they are now, too.
+        held |= {(DeviceJudgement, one.device_id): one for one in session.scalars(judged)}
+    session.info[_HELD] = session.get_transaction(), held
 
 
 def find_held(session: Session, table: type[Row], device_id: UUID) -> Row | None:
-    """Return the row if this transaction holds it, see `holding`."""
-    found: Row | None = session.info.get(_HELD, {}).get((table, device_id))
+    """Return the row if this transaction holds it, see `hold`."""
+    transaction, held = session.info.get(_HELD, (None, {}))
+    if transaction is not session.get_transaction():
+        return None
+    found: Row | None = held.get((table, device_id))
+    return found
+
+
+def find_all_held(
+    session: Session, device_ids: Iterable[UUID]
+) -> list[tuple[Device, DeviceFacts, DeviceJudgement]]:
+    """Return what this transaction holds of these devices; nothing unless that is all of them."""
+    found = []
+    for one in device_ids:
+        device, known = find_held(session, Device, one), find_held(session, DeviceFacts, one)
+        judged = find_held(session, DeviceJudgement, one)
+        if device is None or known is None or judged is None:
+            return []
+        found.append((device, known, judged))
     return found
 
 

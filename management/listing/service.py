@@ -1,15 +1,16 @@
 """Keeps what lists and counts read in step with the devices, in the same transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, func, insert, select
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from management.database import locked
 from management.devices.models import Device, DeviceFacts, DeviceJudgement
+from management.devices.queries import find_all_held
 from management.listing import rules
 from management.listing.models import DeviceListing, DeviceTally, DeviceToken, SystemTally
 
@@ -25,6 +26,7 @@ KINDS: dict[Any, tuple[str, ...]] = {
 }
 """What makes a shape of each tally."""
 Changes = dict[int, int]
+_LISTED = tuple(getattr(DeviceListing, column.name) for column in DeviceListing.__table__.columns)
 _SOURCES = (
     Device.id,
     Device.name,
@@ -56,38 +58,45 @@ class Listed:
     tokens: list[str]
 
 
-def bring_up(session: Session, device_ids: Iterable[UUID]) -> int:
+def bring_up(session: Session, device_ids: Iterable[UUID], same_words: Container[UUID] = ()) -> int:
     """List these devices as they are now; return how many were listed otherwise.
 
     Call it last in a transaction: it locks the rows of the list, in the order of the ids.
+    *same_words* are those whose name and tokens cannot have changed since they were listed.
     """
     wanted = sorted(set(device_ids))
     changed = 0
+    session.flush()
     for start in range(0, len(wanted), BATCH):
-        changed += _bring_up(session, wanted[start : start + BATCH])
+        changed += _bring_up(session, wanted[start : start + BATCH], same_words)
     return changed
 
 
-def _bring_up(session: Session, device_ids: Sequence[UUID]) -> int:
-    session.flush()
-    held = {
-        row.device_id: row
-        for row in session.scalars(
-            locked(
-                select(DeviceListing)
-                .where(DeviceListing.device_id.in_(device_ids))
-                .order_by(DeviceListing.device_id),
-                DeviceListing,
-            )
-        )
-    }
-    found = [listed(row) for row in session.execute(_sources(device_ids))]
+def _bring_up(session: Session, device_ids: Sequence[UUID], same_words: Container[UUID]) -> int:
+    wanted = (
+        select(*_LISTED)
+        .where(DeviceListing.device_id.in_(device_ids))
+        .order_by(DeviceListing.device_id)
+    )
+    held = {row.device_id: row for row in session.execute(locked(wanted, DeviceListing))}
+    found = [
+        listed(*known, known[0].id not in held or known[0].id not in same_words)
+        for known in _known_of(session, device_ids)
+    ]
     fresh = [one for one in found if one.row["device_id"] not in held]
     other = [one for one in found if _differs(held.get(one.row["device_id"]), one)]
     _count(session, fresh, other, held)
     _insert(session, fresh)
     _update(session, other, held)
     return len(fresh) + len(other)
+
+
+def _known_of(session: Session, device_ids: Sequence[UUID]) -> list[tuple[Any, Any, Any]]:
+    """Return device, judgement and facts of each; nothing is read again of those that are held."""
+    held = find_all_held(session, device_ids)
+    if held:
+        return [(device, judged, known.facts) for device, known, judged in held]
+    return [(row, row, row.facts) for row in session.execute(_sources(device_ids))]
 
 
 def _sources(device_ids: Sequence[UUID]) -> Any:
@@ -100,52 +109,52 @@ def _sources(device_ids: Sequence[UUID]) -> Any:
     )
 
 
-def listed(row: Row[Any]) -> Listed:
-    """Return how the device of this row of sources is listed."""
-    os, patch, patterns, mail = rules.listed_facts(row.facts or {})
-    enrolment, platform = row.enrolment_state, row.platform
+def listed(
+    device: Any, judged: Any, facts: Mapping[str, Any] | None, with_words: bool = True
+) -> Listed:
+    """Return how a device is listed, given these rows of it; all may be one of `_sources`."""
+    os, patch, patterns, mail = rules.listed_facts(facts or {})
+    enrolment, platform = device.enrolment_state, device.platform
     core = {
-        "state": row.state,
-        "risk": row.risk,
+        "state": judged.state,
+        "risk": judged.risk,
         "platform": platform,
         "enrolment": enrolment,
-        "ownership": row.ownership,
-        "group_id": row.group_id,
-        "policy_id": row.policy_id,
+        "ownership": device.ownership,
+        "group_id": device.group_id,
+        "policy_id": device.policy_id,
         "mail": rules.mail_label(mail),
-        "rules": rules.rules_label(row.violations)[:500],
+        "rules": rules.rules_label(judged.violations)[:500],
     }
     system = {
         "platform": platform,
         "enrolment": enrolment,
-        "group_id": row.group_id,
+        "group_id": device.group_id,
         "os": rules.os_label(os),
         "patch": rules.patch_label(patch),
         "patterns": rules.patterns_label(patterns),
     }
     shaped = tuple({**one, "shape": rules.shape_of(one.values())} for one in (core, system))
-    found = rules.tokens(
-        (
-            row.name,
-            row.owner_name,
-            row.owner_address,
-            row.manufacturer,
-            row.model,
-            row.exchange_device_id,
-        ),
-        (row.serial, row.imei),
-    )
-    own = {
-        "device_id": row.id,
-        "name": rules.sort_name(row.name),
-        "shape": shaped[0]["shape"],
-        "system": shaped[1]["shape"],
-        "words": rules.search_text(found),
-    }
+    own = {"device_id": device.id, "shape": shaped[0]["shape"], "system": shaped[1]["shape"]}
+    found = _tokens(device) if with_words else []
+    if with_words:
+        own |= {"name": rules.sort_name(device.name), "words": rules.search_text(found)}
     return Listed(own, (shaped[0], shaped[1]), found)
 
 
-def _differs(held: DeviceListing | None, one: Listed) -> bool:
+def _tokens(device: Any) -> list[str]:
+    texts = (
+        device.name,
+        device.owner_name,
+        device.owner_address,
+        device.manufacturer,
+        device.model,
+        device.exchange_device_id,
+    )
+    return rules.tokens(texts, (device.serial, device.imei))
+
+
+def _differs(held: Row[Any] | None, one: Listed) -> bool:
     return held is not None and any(getattr(held, name) != value for name, value in one.row.items())
 
 
@@ -156,20 +165,20 @@ def _insert(session: Session, fresh: list[Listed]) -> None:
     _add_tokens(session, [(row.id, one.tokens) for row, one in zip(rows, fresh, strict=True)])
 
 
-def _update(session: Session, other: list[Listed], held: dict[UUID, DeviceListing]) -> None:
+def _update(session: Session, other: list[Listed], held: dict[UUID, Row[Any]]) -> None:
     found: list[tuple[int, list[str]]] = []
     for one in other:
         row = held[one.row["device_id"]]
-        if row.words != one.row["words"]:
+        if row.words != one.row.get("words", row.words):
             found.append((row.id, one.tokens))
             _drop_tokens(session, row, one.tokens)
-        for name, value in one.row.items():
-            setattr(row, name, value)
-    session.flush()
+    rows = [one.row | {"id": held[one.row["device_id"]].id} for one in other]
+    if rows:
+        session.execute(update(DeviceListing), rows)
     _add_tokens(session, found)
 
 
-def _drop_tokens(session: Session, row: DeviceListing, fresh: list[str]) -> None:
+def _drop_tokens(session: Session, row: Row[Any], fresh: list[str]) -> None:
     """Delete its tokens by name: the table is sorted by token and has no other index."""
     old = {*row.words.split("|"), *fresh}
     session.execute(
@@ -186,7 +195,7 @@ def _add_tokens(session: Session, found: list[tuple[int, list[str]]]) -> None:
 
 
 def _count(
-    session: Session, fresh: list[Listed], other: list[Listed], held: dict[UUID, DeviceListing]
+    session: Session, fresh: list[Listed], other: list[Listed], held: dict[UUID, Row[Any]]
 ) -> None:
     """Write down that devices left their combinations and came to others."""
     rows = [held[one.row["device_id"]] for one in other]
@@ -282,4 +291,4 @@ def _read(session: Session, column: Any, shape: int, place: int) -> dict[str, An
     """Return what a shape stands for, from a device that has it."""
     one = select(DeviceListing.device_id).where(column == shape).limit(1)
     row = session.execute(_sources(session.scalars(one).all())).one()
-    return listed(row).tallies[place]
+    return listed(row, row, row.facts).tallies[place]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import event, inspect
+from sqlalchemy import event
 from sqlalchemy.orm import Session, attributes
 
 from management.devices.models import Device, DeviceFacts, DeviceJudgement
@@ -18,7 +18,7 @@ from management.listing.service import bring_up
 
 CHANGED = "sekisho_listing_changed"
 SHOWN = {
-    Device: (
+    Device: {
         "name",
         "owner_name",
         "owner_address",
@@ -32,28 +32,29 @@ SHOWN = {
         "enrolment_state",
         "group_id",
         "policy_id",
-    ),
-    DeviceJudgement: ("state", "risk", "violations"),
+    },
+    DeviceJudgement: {"state", "risk", "violations"},
 }
 
 
 def _note(session: Session, _context: Any) -> None:
-    found = set(_changed(session))
-    if found:
-        session.info.setdefault(CHANGED, set()).update(found)
+    for device_id, has_words in _changed(session):
+        changed = session.info.setdefault(CHANGED, {})
+        changed[device_id] = has_words or changed.get(device_id, False)
 
 
-def _changed(session: Session) -> Iterator[UUID]:
+def _changed(session: Session) -> Iterator[tuple[UUID, bool]]:
+    """Yield which devices are to be listed anew, and whether by other words."""
     for one in session.new:
         if isinstance(one, (Device, DeviceFacts, DeviceJudgement)):
-            yield _id(one)
+            yield _id(one), True
     for one in session.dirty:
         if isinstance(one, (Device, DeviceJudgement)):
-            state: Any = inspect(one)
-            if any(state.attrs[name].history.has_changes() for name in SHOWN[type(one)]):
-                yield _id(one)
+            touched = attributes.instance_state(one).committed_state.keys() & SHOWN[type(one)]
+            if any(attributes.get_history(one, name).has_changes() for name in touched):
+                yield _id(one), isinstance(one, Device)
         elif isinstance(one, DeviceFacts) and _facts_changed(one):
-            yield one.device_id
+            yield one.device_id, False
 
 
 def _facts_changed(row: DeviceFacts) -> bool:
@@ -75,7 +76,8 @@ def _write(session: Session) -> None:
     session.flush()
     changed = session.info.pop(CHANGED, None)
     if changed:
-        bring_up(session, changed)
+        same_words = {one for one, has_words in changed.items() if not has_words}
+        bring_up(session, changed, same_words)
 
 
 def _forget(session: Session) -> None:

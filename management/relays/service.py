@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 from sqlalchemy import Table, bindparam, delete, insert, literal, select, update
@@ -24,6 +24,7 @@ from runtime.errors import RefusedError
 
 ORDER = "order"
 ANSWER = "enrolment_answer"
+_MESSAGES = cast("Table", OutboundMessage.__table__)
 SAME_INCIDENT = timedelta(days=1)
 """An incident that comes again within this time only counts up."""
 
@@ -46,7 +47,6 @@ def send_order(
     order = draft_order(device, body, now)
     sealed = envelope.encrypt(signer.sign_order(order), read_public(device.encryption_key))
     _keep(session, device, order, sealed, now, recipient)
-    session.flush()
     return order.seq
 
 
@@ -62,12 +62,13 @@ def send_to_all(
         some = devices[start : start + MOST_ORDERS]
         orders = [draft_order(device, body, now) for device in some]
         signed = signer.sign_orders([(order, "") for order in orders])
+        rows = []
         for device, order, one in zip(some, orders, signed, strict=True):
             if not one.token:
                 raise RefusedError(one.text)
             sealed = envelope.encrypt(one.token, read_public(device.encryption_key))
-            _keep(session, device, order, sealed, now, None)
-    session.flush()
+            rows.append(_numbered(session, device, order, sealed, now, None))
+        session.connection().execute(insert(_MESSAGES), rows)
 
 
 def draft_order(device: Device, body: OrderBody, now: datetime) -> Order:
@@ -91,7 +92,6 @@ def keep_order(session: Session, device: Device, order: Order, sealed: str, now:
     if (order.epoch, order.seq) != (device.epoch, device.outbound_seq + 1):
         return False
     _keep(session, device, order, sealed, now, None)
-    session.flush()
     return True
 
 
@@ -103,18 +103,30 @@ def _keep(
     now: datetime,
     recipient: UUID | None,
 ) -> None:
+    row = _numbered(session, device, order, sealed, now, recipient)
+    session.add(OutboundMessage(**row))
+    session.flush()
+
+
+def _numbered(
+    session: Session,
+    device: Device,
+    order: Order,
+    sealed: str,
+    now: datetime,
+    recipient: UUID | None,
+) -> dict[str, Any]:
+    """Count the order as written and return its row."""
     device.outbound_seq, device.receipted_seq = order.seq, max(order.ack, device.receipted_seq)
-    session.add(
-        OutboundMessage(
-            recipient=recipient or device.id,
-            epoch=order.epoch,
-            seq=order.seq,
-            kind=ANSWER if recipient else ORDER,
-            relay_id=device.relay_id or _any_relay(session),
-            sealed=sealed,
-            written_at=now,
-        )
-    )
+    return {
+        "recipient": recipient or device.id,
+        "epoch": order.epoch,
+        "seq": order.seq,
+        "kind": ANSWER if recipient else ORDER,
+        "relay_id": device.relay_id or _any_relay(session),
+        "sealed": sealed,
+        "written_at": now,
+    }
 
 
 def announce_device(session: Session, device_id: UUID, now: datetime) -> None:
@@ -178,20 +190,21 @@ def acknowledge(session: Session, recipient: UUID, epoch: int, seq: int, now: da
 
 
 def acknowledge_all(session: Session, acks: Mapping[UUID, tuple[int, int]], now: datetime) -> None:
-    """Note for each device that it holds its orders up to (epoch, number); see `acknowledge`."""
+    """Note for each device that it holds its orders up to (epoch, number); see `acknowledge`.
+
+    Whoever writes an order writes it through at once, so all of them are in the table.
+    """
     if not acks:
         return
-    table = cast("Table", OutboundMessage.__table__)
-    row = table.c
+    row = _MESSAGES.c
     epoch, seq = bindparam("of_epoch", type_=row.epoch.type), bindparam("to", type_=row.seq.type)
     held = (row.epoch < epoch) | ((row.epoch == epoch) & (row.seq <= seq))
     told = (
-        update(table)
+        update(_MESSAGES)
         .where(row.recipient == bindparam("who", type_=row.recipient.type))
         .where(row.acknowledged_at.is_(None), held)
         .values(acknowledged_at=now)
     )
-    session.flush()
     values = [{"who": one, "of_epoch": of, "to": to} for one, (of, to) in acks.items()]
     session.connection().execute(told, values)
 

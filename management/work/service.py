@@ -7,7 +7,7 @@ bear being run twice. An outside queue (dramatiq) would only deliver ids to `cla
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, CursorResult, Update, delete, select, update
 from sqlalchemy.exc import IntegrityError
@@ -52,21 +52,29 @@ def enqueue(
     if find_by_key(session, key) is not None:
         return None
     now = now or utc_now()
-    job = Job(
-        kind=kind,
-        key=key,
-        payload=payload or {},
-        state=JobState.QUEUED,
-        asked_by=session.info.get(BEHALF, ""),
-        priority=priority,
-        run_after=run_after or now,
-        queued_at=now,
-    )
+    job = _queued(session, kind, key, payload or {}, priority, now, run_after)
     try:
         with session.begin_nested():
             session.add(job)
     except IntegrityError:
         return None
+    return job
+
+
+def enqueue_anew(
+    session: Session, kind: str, payload: dict[str, Any], priority: int, now: datetime
+) -> None:
+    """Queue work that no other can be the same as; nothing is looked up or flushed for it."""
+    session.add(_queued(session, kind, f"{kind}:{uuid4()}", payload, priority, now))
+
+
+def _queued(
+    session: Session, kind: str, key: str, payload: dict[str, Any], priority: int, now: datetime,
+    run_after: datetime | None = None,
+) -> Job:  # fmt: skip
+    job = Job(kind=kind, key=key, payload=payload, priority=priority, state=JobState.QUEUED)
+    job.asked_by, job.queued_at = session.info.get(BEHALF, ""), now
+    job.run_after = run_after or now
     return job
 
 

@@ -33,7 +33,7 @@ from management.commands.service import queue_command
 from management.compliance.judgement import Rule, State
 from management.compliance.queries import get_judgement
 from management.context import Context
-from management.devices.models import Device
+from management.devices.models import Device, DeviceJudgement
 from management.devices.queries import get_facts
 from management.devices.replay import rebuild_facts
 from management.devices.rules import FactKind
@@ -331,6 +331,27 @@ def test_a_time_that_no_database_holds_stops_nobody(desk: Office, read: Session,
     )
 
     assert honest.row(read).inbound_seq == 1
+
+
+def test_reports_before_and_after_an_enrolment_are_taken_in_one_visit(
+    desk: Office, read: Session
+) -> None:
+    one, two, late = Phone(desk).enrol(), Phone(desk).enrol(), Phone(desk)
+
+    desk.take(
+        one.report(one.good()),
+        late.request(desk.invite()),
+        two.report(two.good(rooted=True)),
+        one.report(one.good(rooted=True)),
+    )
+
+    assert isinstance(late.answer().body, Enrolled)
+    assert [phone.row(read).inbound_seq for phone in (one, two)] == [2, 1]
+    assert [len(phone.orders()) for phone in (one, two)] == [1, 1], "one receipt each"
+    for phone in (one, two):
+        judged = read.get_one(DeviceJudgement, phone.device_id)
+        assert "not_rooted" in [found["rule"] for found in judged.violations]
+    assert incidents(read) == []
 
 
 def test_a_database_that_is_away_costs_no_message(desk: Office, read: Session) -> None:

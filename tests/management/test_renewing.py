@@ -189,6 +189,24 @@ def test_a_copy_with_the_old_key_says_nothing_new(desk: Office, read: Session) -
     assert row(read, phone).inbound_seq == phone.seq
 
 
+def test_a_copy_with_the_old_key_says_nothing_new_in_the_same_visit_either(
+    desk: Office, read: Session
+) -> None:
+    """Reports of one visit are opened together, and the first of them changes who may speak."""
+    phone, other = Phone(desk).enrol(), Phone(desk).enrol()
+    old, (key, box) = phone.signing_key, fresh()
+    ask(phone, key, box)
+    phone.signing_key = key
+    by_new = phone.report(Digest())
+    phone.signing_key = old
+
+    desk.take(by_new, phone.report(Digest()), other.report(Digest()))
+
+    assert incidents(read) == ["forged"]
+    assert row(read, phone).signing_key == keys.public_jwk(key)
+    assert (row(read, phone).inbound_seq, row(read, other).inbound_seq) == (2, 1)
+
+
 def test_the_key_before_the_former_one_is_a_strangers(desk: Office, read: Session) -> None:
     phone = Phone(desk).enrol()
     first = ask(phone, *(second := fresh()))
