@@ -50,7 +50,7 @@ _one_signs = Lock()
 """Visits that go on at the same time must not sign two statements of the same number."""
 ROUNDS = 50
 """Most batches of one kind in one visit, so that a busy relay does not keep the others waiting."""
-CHUNK = 50
+CHUNK = 100
 """Messages taken in one transaction."""
 ENDLESS = (
     "The communication server answers so slowly that a visit does not come to its end. Restart it, "
