@@ -107,6 +107,7 @@ _SENTENCES = dict(
         _l("the key lives in software, not in secure hardware"),
         _l("the hardware did not say how the device started"),
         _l("the system was signed by somebody other than the maker"),
+        _l("the system was signed by somebody other than the maker, with the key %(key)s"),
         _l("the system was not verified at the start"),
         _l("the system failed verification at the start"),
         _l("the boot loader is unlocked"),

@@ -61,6 +61,11 @@ class Settings:
     """So often Android devices whose policy asks for it prove their system anew."""
     attestation_roots: str = ""
     """File (PEM) of root certificates whose attestation counts beside Google's."""
+    attestation_boot_keys: Annotated[
+        str, Field(pattern=r"^([0-9A-Fa-f]{64}(\s*,\s*[0-9A-Fa-f]{64})*)?$")
+    ] = ""
+    """SHA-256 of the keys (verified boot keys, hexadecimal, with commas) that signed systems of
+    other makers than the phone's; with a locked boot loader such a system passes attestation."""
     attestation_status: str = ""
     """File of revoked attestation keys as Google publishes it (JSON). Empty:
     `attestation-status.json` in the data folder, if it is there."""

@@ -21,6 +21,7 @@ from contracts.attestation import (
     PROVISIONING,
     BootState,
     KeyDescription,
+    RootOfTrust,
     SecurityLevel,
     read_key_description,
 )
@@ -38,7 +39,6 @@ GOOGLE_ROOTS = frozenset(
 
 The key and not the certificate, because Google issued several certificates for the first one."""
 _BOOT_STATES = {
-    BootState.SELF_SIGNED: "the system was signed by somebody other than the maker",
     BootState.UNVERIFIED: "the system was not verified at the start",
     BootState.FAILED: "the system failed verification at the start",
 }
@@ -56,6 +56,8 @@ class Anchors:
     """SHA-256 of root keys, hexadecimal."""
     revoked: frozenset[str] = frozenset()
     """Serial numbers of certificates that do not count any more, hexadecimal without zeros."""
+    boot_keys: frozenset[str] = frozenset()
+    """SHA-256 of keys of others than the makers that may sign a system, hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +85,26 @@ def prove(chain: Sequence[str], challenge: bytes, anchors: Anchors, now: datetim
     return proof
 
 
-def failing(described: KeyDescription) -> str:
-    """Return why the device that a chain describes is not as its maker made it; empty: it is."""
+def failing(described: KeyDescription, boot_keys: frozenset[str] = frozenset()) -> str:
+    """Return why the device that a chain describes is not as its maker made it; empty: it is.
+
+    A system that was signed with one of *boot_keys* counts like the maker's.
+    """
     software = SecurityLevel.SOFTWARE in (described.attestation_level, described.key_level)
     if software:
         return "the key lives in software, not in secure hardware"
     root = described.root_of_trust
     if root is None:
         return "the hardware did not say how the device started"
-    found = [_BOOT_STATES[root.boot_state]] if root.boot_state in _BOOT_STATES else []
+    found = _started(root, boot_keys)
     return " and ".join(found if root.is_locked else [*found, "the boot loader is unlocked"])
+
+
+def _started(root: RootOfTrust, boot_keys: frozenset[str]) -> list[str]:
+    key = root.boot_key.hex()
+    if root.boot_state is BootState.SELF_SIGNED and key not in boot_keys:
+        return [f"the system was signed by somebody other than the maker, with the key {key[:64]}"]
+    return [_BOOT_STATES[root.boot_state]] if root.boot_state in _BOOT_STATES else []
 
 
 def fingerprint(certificate: x509.Certificate) -> str:

@@ -150,11 +150,12 @@ def take_answer(
 def _proved(
     settings: Settings, chain: Sequence[str], challenge: bytes, now: datetime
 ) -> tuple[Proof | None, str]:
+    counting = anchors(settings)
     try:
-        proof = prove(chain, challenge, anchors(settings), now)
+        proof = prove(chain, challenge, counting, now)
     except UnprovedError as error:
         return None, str(error)
-    return proof, failing(proof.described)
+    return proof, failing(proof.described, counting.boot_keys)
 
 
 def _proved_now(

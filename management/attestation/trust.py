@@ -29,9 +29,15 @@ def anchors(settings: Settings) -> Anchors:
     roots = Path(settings.attestation_roots) if settings.attestation_roots else None
     status = Path(settings.attestation_status or settings.home / STATUS_NAME)
     counting = GOOGLE_ROOTS | (_latest(_roots, roots) if roots else frozenset())
-    if not settings.attestation_status and not status.exists():
-        return Anchors(counting)
-    return Anchors(counting, _latest(_revoked, status))
+    has_list = bool(settings.attestation_status) or status.exists()
+    revoked = _latest(_revoked, status) if has_list else frozenset()
+    return Anchors(counting, revoked, boot_keys(settings))
+
+
+def boot_keys(settings: Settings) -> frozenset[str]:
+    """Return the keys of others than the makers that may sign a system."""
+    found = (key.strip().lower() for key in settings.attestation_boot_keys.split(","))
+    return frozenset(key for key in found if key)
 
 
 def _latest(read: Reader, path: Path) -> frozenset[str]:

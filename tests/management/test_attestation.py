@@ -34,6 +34,7 @@ from contracts.attestation import (
     BootState,
     SecurityLevel,
     enrolment_challenge,
+    read_key_description,
     renewal_challenge,
 )
 from contracts.link import Inbound
@@ -217,11 +218,23 @@ def test_keys_issued_over_the_network_hold_only_in_their_time(
 def test_a_system_that_is_not_the_makers_fails_with_the_reason(
     boot: str, locked: bool, level: int, why: str
 ) -> None:
-    from contracts.attestation import read_key_description
-
     said = describe(QUESTION, BootState[boot.upper()], locked, "15", "", SecurityLevel(level))
 
     assert why in failing(read_key_description(said))
+
+
+def test_a_system_of_another_maker_counts_when_its_key_is_accepted(context: Context) -> None:
+    said = read_key_description(describe(QUESTION, BootState.SELF_SIGNED, True, "15", ""))
+    root = said.root_of_trust
+    assert root is not None
+    key = root.boot_key.hex()
+    asked = replace(context.settings, attestation_boot_keys=f"{'ab' * 32}, {key.upper()}")
+
+    assert key in failing(said)
+    assert failing(said, anchors(asked).boot_keys) == ""
+    assert "unlocked" in failing(
+        replace(said, root_of_trust=replace(root, is_locked=False)), anchors(asked).boot_keys
+    )
 
 
 # --- whose word counts ---
