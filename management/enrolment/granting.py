@@ -18,7 +18,7 @@ from management.compliance.service import rejudge
 from management.context import Context
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState, Fact, FactKind
-from management.devices.service import record_facts
+from management.devices.service import give_policy, record_facts
 from management.directory.service import take_device as take_owner
 from management.enrolment.answers import answer_again, refuse, welcome
 from management.enrolment.deciding import Decision, decide
@@ -68,21 +68,26 @@ def answer_request(
         refuse(session, context, attempt, request, relay_id, now)
     else:
         device = _device(session, known, decision, request, now)
-        _place(session, device, decision)
+        _place(session, device, decision, invitation.created_by, now)
         device.relay_id = relay_id
         _grant(session, context, attempt, invitation, device, request, now)
     return attempt
 
 
-def _place(session: Session, device: Device, decision: Decision) -> None:
-    """Put the device into its group; a group that was deleted meanwhile means the root."""
+def _place(session: Session, device: Device, decision: Decision, by: str, now: datetime) -> None:
+    """Put the device into its group; a group that was deleted meanwhile means the root.
+
+    What a device that comes back was asked already is asked of it without a break.
+    """
     tree = lock_tree(session)
     wanted = decision.group_id
     device.group_id = wanted if wanted is not None and wanted in tree else ROOT_GROUP
-    device.policy_is_own = decision.policy_id is not None
-    device.policy_id = decision.policy_id or policy_in(
-        session, tree, device.group_id, device.platform
-    )
+    is_own = decision.policy_id is not None
+    policy_id = decision.policy_id or policy_in(session, tree, device.group_id, device.platform)
+    if device.epoch > 1:
+        give_policy(session, device, policy_id, by, now, is_own)
+    else:
+        device.policy_is_own, device.policy_id = is_own, policy_id
 
 
 def _grant(

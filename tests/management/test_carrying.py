@@ -1,5 +1,6 @@
 """Who gets another policy keeps the time of what both policies ask."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -12,12 +13,16 @@ from management.compliance.service import rejudge
 from management.context import Context
 from management.devices.rules import Fact, FactKind
 from management.devices.service import assign_policy, record_facts
+from management.enrolment.service import retire
 from management.policies.carrying import carry, read_carried, wished_since, write_carried
 from management.policies.models import ROOT_GROUP
 from management.policies.rules import Requirements, asked_since, wishes_in
 from management.policies.service import change_policy, create_policy, ensure_default_policy
 from management.policies.treatment import Consequence, Treatment
+from runtime.clock import utc_now
 from tests.management.fleets import START, add_device
+from tests.management.phones import Phone as Known
+from tests.management.phones import office
 from tests.management.test_canary import wanted
 from tests.management.test_compliance_rules import often, requirements
 
@@ -116,6 +121,31 @@ def test_a_trial_and_its_end_begin_no_grace_period_anew(context: Context) -> Non
     assert after.policy_id == str(phone.policy)
     assert mail_blocked(after, Rule.NO_USB_DEBUGGING) == 30 * DAY
     assert mail_blocked(after, Rule.NO_DEVELOPER_OPTIONS) == 40 * DAY
+
+
+def test_enrolling_anew_with_another_policy_begins_no_grace_period_anew(context: Context) -> None:
+    """Nobody escapes a violation by leaving and coming back with another invitation."""
+    desk = office(context)
+    with context.database.transaction("ask") as session:
+        change_policy(session, desk.policy_id, ASKED, {}, "keeper", "why", START)
+        other = create_policy(session, "Other", MORE, {}, "keeper", "why", START)
+    phone = Known(desk).enrol()
+    desk.take(phone.report(replace(phone.good(), usb_debugging=True)))
+    before = _broken(context, phone)[Rule.NO_USB_DEBUGGING]
+
+    desk.policy_id = other.id
+    with context.database.transaction("leave") as session:
+        retire(session, phone.device_id, "keeper", "test", utc_now())
+    again = Known(desk, phone.signing_key, phone.encryption_key).enrol()
+
+    assert again.device_id == phone.device_id
+    found = _broken(context, again)
+    assert found[Rule.NO_USB_DEBUGGING] == before
+
+
+def _broken(context: Context, phone: Known) -> dict[Rule, datetime]:
+    with context.database.reading() as session:
+        return {one.rule: one.since for one in get_judgement(session, phone.device_id).violations}
 
 
 def test_what_another_policy_asks_newly_counts_from_the_day_it_was_given(context: Context) -> None:
