@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from contracts.link import BATCH, Discard, KnownDevice, KnownDevices, Outbound, RelayStatus
 from management.agent_packages.queries import agent_files
 from management.agent_packages.work import bring_download
+from management.check_in.passwords_ahead import compare_ahead
 from management.check_in.service import take
 from management.check_in.visiting import LONGEST_SECONDS, visit_each
 from management.collecting.fetching import fetch_files
@@ -156,6 +157,7 @@ def _collect(context: Context, link: LinkClient, relay_id: UUID) -> None:
         items = link.inbound().items
         for start in range(0, len(items), CHUNK):
             chunk = items[start : start + CHUNK]
+            compare_ahead(context, chunk, utc_now())
             with context.database.transaction("take reports") as session:
                 take(session, context, relay_id, chunk, utc_now())
             crash_point("before effect taken")

@@ -86,17 +86,33 @@ def prove(session: Session, name: str, password: str, now: datetime) -> Proven |
     long to check: an answer tells nothing about which names exist.
     """
     tries = session.get(UserTry, name_hash(name))
-    if tries is not None and tries.wait_until is not None and now < tries.wait_until:
+    if _waits(tries, now):
         return None
-    user = find_user(session, name)
-    if user is None or user.disabled_at is not None or not _matches(user, password):
-        if user is None or user.disabled_at is not None:
-            _matches(None, password)
+    user = _usable(session, name)
+    matches = passwords.matches(user.password_hash if user else None, password[:LONGEST_PASSWORD])
+    if user is None or not matches:
         _note_failure(session, tries, name, now)
         return None
     if tries is not None:
         session.delete(tries)
     return Proven(user.name, user.person, user.address, user.group_id)
+
+
+def compare_ahead(session: Session, name: str, password: str, now: datetime) -> None:
+    """Do what is slow in `prove` before the transaction that asks it."""
+    if not _waits(session.get(UserTry, name_hash(name)), now):
+        user = _usable(session, name)
+        stored = user.password_hash if user else None
+        passwords.compare_ahead(stored, password[:LONGEST_PASSWORD])
+
+
+def _waits(tries: UserTry | None, now: datetime) -> bool:
+    return tries is not None and tries.wait_until is not None and now < tries.wait_until
+
+
+def _usable(session: Session, name: str) -> EnrolmentUser | None:
+    user = find_user(session, name)
+    return user if user is not None and user.disabled_at is None else None
 
 
 def forget_tries(session: Session, now: datetime) -> None:
@@ -119,7 +135,3 @@ def _hashed(password: str, name: str) -> str:
     if problem := password_problem(password, name):
         raise RefusedError(_PROBLEMS[problem])
     return passwords.hashed(password)
-
-
-def _matches(user: EnrolmentUser | None, password: str) -> bool:
-    return passwords.matches(user.password_hash if user else None, password[:LONGEST_PASSWORD])

@@ -16,8 +16,11 @@ from contracts.agent import (
     EnrolmentRequest,
     TermsAnswer,
 )
+from contracts.link import Inbound
+from management import passwords
 from management.allow_list import service as allow_list
 from management.allow_list.rules import Identifiers, Unlisted, told
+from management.check_in.passwords_ahead import compare_ahead
 from management.context import Context
 from management.enrolment import queries, service
 from management.enrolment.rules import InvitationState
@@ -51,8 +54,8 @@ class Asker(Phone):
     user: tuple[str, str] = ("", "")
     accepted: int | None = None
 
-    def ask(self, key: str, **described: Any) -> Any:
-        """Ask to enrol with a fresh id and return the body of the answer."""
+    def asking(self, key: str, **described: Any) -> Inbound:
+        """Return a request to enrol with a fresh id."""
         self.enrolment_id = UUID(int=self.enrolment_id.int ^ (1 << (self.office.inbound % 100)))
         asked = EnrolmentRequest(
             enrolment_id=self.enrolment_id,
@@ -67,7 +70,11 @@ class Asker(Phone):
             accepted_terms=self.accepted,
         )
         sealed = self.seal(codec.write(asked), envelope.ENROLMENT)
-        self.office.take(self.office.inbound_item("enrolment", self.enrolment_id, sealed))
+        return self.office.inbound_item("enrolment", self.enrolment_id, sealed)
+
+    def ask(self, key: str, **described: Any) -> Any:
+        """Ask to enrol and return the body of the answer."""
+        self.office.take(self.asking(key, **described))
         body = self.answer().body
         if isinstance(body, Enrolled):
             self.device_id, self.epoch = body.device_id, self.answer().epoch
@@ -230,6 +237,21 @@ def test_a_name_that_nobody_has_waits_too(desk: Office) -> None:
     forget(desk.context, {}, lambda said: None)
     with desk.context.database.reading() as session:
         assert session.query(UserTry).count() == 0
+
+
+@pytest.mark.parametrize(("name", "enrolled"), [("yui", True), ("nobody", False)])
+def test_passwords_are_compared_before_the_transaction_that_others_wait_for(
+    desk: Office, monkeypatch: pytest.MonkeyPatch, name: str, enrolled: bool
+) -> None:
+    _user(desk)
+    phone = Asker(desk, user=(name, PASSWORD))
+    item = phone.asking(_key(desk, asks_user=True))
+    compare_ahead(desk.context, [item], utc_now())
+
+    monkeypatch.setattr(passwords, "_compare", lambda *_: pytest.fail("compared inside"))
+    desk.take(item)
+
+    assert isinstance(phone.answer().body, Enrolled) is enrolled
 
 
 def test_a_disabled_user_enrols_nothing(desk: Office) -> None:
