@@ -18,6 +18,7 @@ class Command(Base):
         Index(None, "state", "ready_at"),
         Index(None, "batch_id", "state"),
         Index(None, "requested_by", "queued_at"),
+        Index(None, "queued_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
