@@ -11,15 +11,14 @@ from pydantic import Field
 from management.access import Permission, signed_in
 from management.administrators import queries, roles, step_up
 from management.administrators.models import Administrator
-from management.api.operations import STRICT, operation
+from management.api.bodies import Proof
+from management.api.operations import STRICT, Code, operation
 from management.audit.notes import note
 from management.web import reading, transaction
 from runtime.clock import utc_now
 
 bp = Blueprint("administrators_api", __name__, url_prefix="/api/v1")
 
-Code = Annotated[str, Field(pattern=r"^[0-9]{6,10}$")]
-"""What one's own authenticator app shows now; the token alone is not enough."""
 Name = Annotated[str, Field(min_length=2, max_length=100, pattern=r"^[^\x00]*$")]
 
 
@@ -53,15 +52,6 @@ class RoleDraft:
 
     name: Name
     permissions: Annotated[tuple[Permission, ...], Field(min_length=1, max_length=50)]
-    code: Code
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
-    """That it is the caller who wants it."""
-
-    __pydantic_config__ = STRICT
-
     code: Code
 
 
@@ -156,7 +146,7 @@ def list_administrators() -> AdministratorsAnswer:
     with reading() as session:
         found = queries.list_administrators(session)
         return AdministratorsAnswer(
-            items=tuple(_person(one, roles.grant_of(session, one)) for one in found)
+            items=tuple(described(one, roles.grant_of(session, one)) for one in found)
         )
 
 
@@ -165,7 +155,7 @@ def get_administrator(administrator_id: UUID) -> AdministratorAnswer:
     """Get one administrator with role and groups."""
     with reading() as session:
         person = queries.get_administrator(session, administrator_id)
-        return _person(person, roles.grant_of(session, person))
+        return described(person, roles.grant_of(session, person))
 
 
 @operation(
@@ -187,7 +177,7 @@ def change_administrator_role(administrator_id: UUID, body: GrantDraft) -> Admin
         roles.change_grant(session, other, roles.Grant(body.role, groups), by)
         after = roles.told(session, other)
         note(session, "administrator.change_role", other.name, before=before, after=after)
-        return _person(other, roles.grant_of(session, other))
+        return described(other, roles.grant_of(session, other))
 
 
 def _role(one: roles.Held) -> RoleAnswer:
@@ -200,7 +190,8 @@ def _role(one: roles.Held) -> RoleAnswer:
     )
 
 
-def _person(one: Administrator, grant: roles.Grant) -> AdministratorAnswer:
+def described(one: Administrator, grant: roles.Grant) -> AdministratorAnswer:
+    """Return what the API says of an administrator."""
     return AdministratorAnswer(
         id=one.id,
         name=one.name,

@@ -18,6 +18,7 @@ from management.administrators import (
     sessions,
     step_up,
 )
+from management.administrators.links import link_of
 from management.administrators.models import NO_PASSWORD
 from management.administrators.sentences import password_sentence, secret_of
 from management.audit.notes import note
@@ -160,7 +161,7 @@ def add() -> ResponseReturnValue:
         roles.set_grant(session, added, grant, by)
         token = service.make_join_link(session, added, utc_now())
         note(session, "administrator.add", added.name, **roles.told(session, added))
-    return _index_page({}, (added.name, _link_of(token)))
+    return _index_page({}, (added.name, link_of(token)))
 
 
 @bp.get("/administrators/<uuid:administrator_id>")
@@ -222,7 +223,7 @@ def recover(administrator_id: UUID) -> ResponseReturnValue:
         roles.require_power(session, other, signed_in())
         token = service.make_recovery_link(session, context().signer, other, utc_now())
         note(session, "administrator.recover", other.name)
-    return _index_page({}, (other.name, _link_of(token)))
+    return _index_page({}, (other.name, link_of(token)))
 
 
 def _grant() -> roles.Grant:
@@ -241,8 +242,3 @@ def _choices(tree: Tree) -> list[tuple[int, UUID, str]]:
 
 def _names(tree: Tree) -> dict[UUID, str]:
     return {one: full_name(tree, one) for one in tree}
-
-
-def _link_of(token: str) -> str:
-    path = url_for("administrators.setup", token=token)
-    return f"{context().settings.console_origin}{path}"

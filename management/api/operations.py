@@ -30,6 +30,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 Words = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
 """Text to look for."""
 Reason = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")]
+Code = Annotated[str, Field(pattern=r"^[0-9]{6,10}$")]
+"""What one's own authenticator app shows now: who asks for it does not trust the token alone."""
 Place = Annotated[str, Field(max_length=1000, pattern=r"^[A-Za-z0-9_-]*$")]
 """``next`` of the page before; empty: the first page."""
 

@@ -9,9 +9,10 @@ from pydantic import AwareDatetime
 
 from management.access import Permission
 from management.api.operations import Limit, Place, Words, operation
-from management.audit import queries
+from management.audit import checkpoints, queries, service
+from management.audit.notes import note
 from management.paging import cut, number_cursor
-from management.web import reading
+from management.web import context, reading, transaction
 
 bp = Blueprint("audit_api", __name__, url_prefix="/api/v1")
 
@@ -53,6 +54,14 @@ class AuditPage:
     next: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditVerified:
+    """Whether the trail is whole, and what is wrong with it."""
+
+    whole: bool
+    problems: tuple[str, ...]
+
+
 @operation(bp, "/audit", Permission.READ_AUDIT, in_groups=True)
 def list_audit_entries(query: AuditQuery) -> AuditPage:
     """List entries of the audit trail, newest first."""
@@ -86,3 +95,14 @@ def list_audit_entries(query: AuditQuery) -> AuditPage:
         ),
         next=following,
     )
+
+
+@operation(bp, "/audit/verify", Permission.READ_AUDIT, "POST", refusals=(503,))
+def verify_audit_trail() -> AuditVerified:
+    """Check every entry's seal, and that no checkpoint names what is gone."""
+    with reading() as session:
+        marks = checkpoints.held(session, context().signer)
+        problems = service.verify(session, context().keys, marks)
+    with transaction("note that the audit trail was verified") as session:
+        note(session, "audit.verify", "audit trail", whole=not problems)
+    return AuditVerified(whole=not problems, problems=tuple(problems))

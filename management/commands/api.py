@@ -204,6 +204,29 @@ def confirm_command(command_id: UUID) -> CommandAnswer:
     return _answer(command)
 
 
+@operation(
+    bp,
+    "/commands/<uuid:command_id>/retry",
+    Permission.SEND_COMMANDS,
+    "POST",
+    201,
+    (409,),
+    in_groups=True,
+)
+def retry_command(command_id: UUID) -> CommandAnswer:
+    """Queue a command again that failed, expired or was cancelled; answers the new one."""
+    with transaction("retry a command") as session:
+        old = queries.get_command(session, command_id)
+        kind = CommandKind(old.kind)
+        if kind in DESTRUCTIVE and not signed_in().may(Permission.WIPE_DEVICES):
+            raise ForbiddenError("Your role does not include ordering wipes.")
+        by, again = signed_in_name(), str(command_id)
+        command = service.retry_command(session, command_id, by, utc_now(), _undo(kind))
+        action = f"device.{command.kind}"
+        note(session, action, command.device_id, old.reason, command=str(command.id), again=again)
+    return _answer(command)
+
+
 @operation(bp, "/devices/<uuid:device_id>/allowed-commands", Permission.VIEW, in_groups=True)
 def list_allowed_commands(device_id: UUID) -> AllowedCommands:
     """List every command with why the device cannot get it; empty: it can."""

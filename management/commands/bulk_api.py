@@ -67,7 +67,7 @@ class BulkAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApprovalAnswer:
+class CommandApproval:
     """What an approval of this command would cover, as the signer holds it."""
 
     fingerprint: str
@@ -144,7 +144,7 @@ def cancel_bulk_command(batch_id: UUID) -> BulkAnswer:
 
 
 @operation(bp, "/commands/<uuid:command_id>/approval", Permission.WIPE_DEVICES, refusals=(409, 503))
-def get_approval(command_id: UUID) -> ApprovalAnswer:
+def get_approval(command_id: UUID) -> CommandApproval:
     """Get what an approval of a waiting command would cover: it, or its whole bulk command."""
     with reading() as session:
         commands = approving.waiting_with(session, command_id)
@@ -158,7 +158,7 @@ def get_approval(command_id: UUID) -> ApprovalAnswer:
     "POST",
     refusals=(409, 503),
 )
-def approve_commands(command_id: UUID, body: Approval) -> ApprovalAnswer:
+def approve_commands(command_id: UUID, body: Approval) -> CommandApproval:
     """Prove with one's own code that one wants exactly this set."""
     with reading() as session:
         commands = approving.waiting_with(session, command_id)
@@ -194,9 +194,9 @@ def _answer(batch: CommandBatch, states: dict[str, int], waiting: int) -> BulkAn
     )
 
 
-def _approval(found: approving.WaitingSet) -> ApprovalAnswer:
+def _approval(found: approving.WaitingSet) -> CommandApproval:
     said = found.signer
-    return ApprovalAnswer(
+    return CommandApproval(
         fingerprint=found.fingerprint,
         commands=tuple(command.id for command in found.commands),
         approved_by=tuple(said["approved_by"]),

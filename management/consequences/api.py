@@ -11,12 +11,14 @@ from pydantic import Field
 from management.access import Permission, signed_in_name
 from management.api.operations import STRICT, Limit, Place, Reason, operation
 from management.audit.notes import note
-from management.consequences import freezes, queries
+from management.consequences import freezes, queries, service
 from management.consequences.queries import Told
 from management.consequences.rules import Frozen
 from management.paging import cut, number_cursor
+from management.relays.queries import get_relay
 from management.web import reading, transaction
 from runtime.clock import utc_now
+from runtime.errors import RefusedError
 
 bp = Blueprint("consequences_api", __name__, url_prefix="/api/v1")
 
@@ -101,6 +103,14 @@ class Release:
     reason: Reason
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeAnswer:
+    """Who put a notice away."""
+
+    id: int
+    seen_by: str
+
+
 @operation(bp, "/consequences", Permission.VIEW)
 def list_consequences(query: ConsequenceQuery) -> ConsequencePage:
     """List what followed from violations, newest first."""
@@ -133,6 +143,34 @@ def release_freeze(freeze_id: FreezeId, body: Release) -> Freezes:
         row = freezes.release(session, freeze_id, signed_in_name(), body.reason, utc_now())
         note(session, "freeze.release", row.cause, body.reason, since=row.since.isoformat())
     return list_freezes()
+
+
+@operation(
+    bp,
+    "/relays/<uuid:relay_id>/outage/release",
+    Permission.PAUSE_ENFORCEMENT,
+    "POST",
+    refusals=(409,),
+)
+def release_outage(relay_id: UUID, body: Release) -> Freezes:
+    """Let consequences act although a communication server is silent, because a person looked."""
+    with transaction("release an outage") as session:
+        since = get_relay(session, relay_id).contact_at
+        if since is None:
+            raise RefusedError("This communication server was never reached.")
+        by, now = signed_in_name(), utc_now()
+        row = freezes.release_outage(session, relay_id, since, by, body.reason, now)
+        note(session, "freeze.release", row.cause, body.reason, since=row.since.isoformat())
+    return list_freezes()
+
+
+@operation(bp, "/consequences/<int:row_id>/seen", Permission.SEND_COMMANDS, "POST")
+def put_notice_away(row_id: int) -> NoticeAnswer:
+    """Note that an administrator saw a notice."""
+    with transaction("put a notice away") as session:
+        row = service.put_away(session, row_id, signed_in_name())
+        note(session, "consequence.seen", row.device_id, rule=row.rule)
+        return NoticeAnswer(id=row.id, seen_by=row.seen_by)
 
 
 def _freeze(one: Frozen) -> FreezeAnswer:

@@ -9,6 +9,7 @@ from flask import Blueprint
 from pydantic import Field
 
 from management.access import Permission, signed_in_name
+from management.api.bodies import Because
 from management.api.operations import STRICT, Limit, Place, operation
 from management.audit.notes import note
 from management.dry_run import queries, service
@@ -162,6 +163,16 @@ def cancel_dry_run(run_id: UUID) -> DryRunAnswer:
     with transaction("cancel a dry run") as session:
         run = service.cancel(session, run_id, signed_in_name(), utc_now())
         note(session, "dry_run.cancel", run_id)
+        return _answer(run, applying(session, run))
+
+
+@operation(bp, "/dry-runs/<uuid:run_id>/apply", Permission.CHANGE_POLICIES, "POST", refusals=(409,))
+def apply_dry_run(run_id: UUID, body: Because) -> DryRunAnswer:
+    """Make what was tried the next version of the policy, unless another one holds by now."""
+    with transaction("apply a dry run") as session:
+        version = service.apply(session, run_id, signed_in_name(), body.because, utc_now())
+        note(session, "policy.change", version.policy_id, body.because, version=version.version)
+        run = queries.get_run(session, run_id)
         return _answer(run, applying(session, run))
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from flask import Blueprint
@@ -10,7 +10,7 @@ from flask import Blueprint
 from management.access import Permission
 from management.api.operations import Limit, Place, Words, operation
 from management.mail_access import listing, queries
-from management.mail_access.connectors import read_status
+from management.mail_access.connectors import log_level_of, read_status
 from management.mail_access.listing import Filter
 from management.mail_access.models import Connector, Partnership
 from management.mail_access.states import connector_state
@@ -36,6 +36,8 @@ class PartnershipQuery:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartnershipAnswer:
     """One (mailbox, DeviceId) pair, what is wanted for it and why, and what was done."""
+
+    VOLATILE: ClassVar = frozenset({"seen_at", "last_sync_at", "applied_at"})
 
     id: int
     mailbox: str
@@ -81,6 +83,8 @@ class PartnershipPage:
 class ConnectorAnswer:
     """A paired Exchange connector."""
 
+    VOLATILE: ClassVar = frozenset({"version", "contact_at", "problem", "waiting", "state"})
+
     id: UUID
     name: str
     version: str
@@ -96,6 +100,7 @@ class ConnectorAnswer:
     """It took back what it did and enforces nothing."""
     missing_rights: tuple[str, ...]
     """Cmdlets that its account may not run as needed, and which role gives them."""
+    log_level: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,9 +120,16 @@ def list_partnerships(query: PartnershipQuery) -> PartnershipPage:
         found = listing.list_partnerships(session, wanted, after, query.limit + 1)
     shown, following = cut([row for row, _name in found], query.limit, lambda row: (row.id,))
     return PartnershipPage(
-        items=tuple(_answer(row) for row in shown),
+        items=tuple(described(row) for row in shown),
         next=following,
     )
+
+
+@operation(bp, "/mail-access/partnerships/<int:partnership_id>", Permission.VIEW, in_groups=True)
+def get_partnership(partnership_id: int) -> PartnershipAnswer:
+    """Get one phone at the mail server as it stands."""
+    with reading() as session:
+        return described(queries.get_partnership(session, partnership_id))
 
 
 @operation(bp, "/mail-access/connectors", Permission.VIEW, paged_by="id")
@@ -126,23 +138,24 @@ def list_connectors() -> Connectors:
     now = utc_now()
     with reading() as session:
         found = queries.list_connectors(session)
-    return Connectors(
-        items=tuple(
-            ConnectorAnswer(
-                id=row.id,
-                name=row.name,
-                version=row.version,
-                paired_at=row.paired_at,
-                contact_at=row.contact_at,
-                disabled_at=row.disabled_at,
-                problem=row.problem,
-                waiting=row.waiting,
-                state=connector_state(row.disabled_at, row.contact_at, now),
-                undone=row.undo_at is not None or bool(row.status.get("undone")),
-                missing_rights=_missing(row),
-            )
-            for row in found
-        )
+    return Connectors(items=tuple(described_connector(row, now) for row in found))
+
+
+def described_connector(row: Connector, now: datetime) -> ConnectorAnswer:
+    """Return what the API says of a connector."""
+    return ConnectorAnswer(
+        id=row.id,
+        name=row.name,
+        version=row.version,
+        paired_at=row.paired_at,
+        contact_at=row.contact_at,
+        disabled_at=row.disabled_at,
+        problem=row.problem,
+        waiting=row.waiting,
+        state=connector_state(row.disabled_at, row.contact_at, now),
+        undone=row.undo_at is not None or bool(row.status.get("undone")),
+        missing_rights=_missing(row),
+        log_level=log_level_of(row, now),
     )
 
 
@@ -152,7 +165,8 @@ def _missing(row: Connector) -> tuple[str, ...]:
     return tuple(f"{right.cmdlet}: {right.missing}" for right in rights if right.missing)
 
 
-def _answer(row: Partnership) -> PartnershipAnswer:
+def described(row: Partnership) -> PartnershipAnswer:
+    """Return what the API says of a phone."""
     return PartnershipAnswer(
         id=row.id,
         mailbox=row.mailbox,

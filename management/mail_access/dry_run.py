@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
 
 from sqlalchemy.orm import Session
 
@@ -22,6 +23,12 @@ class CutOff:
     """As it will be at that time."""
     doors: tuple[str, ...] = ()
     """Other doors of the mailbox that would be closed with it: those that are open now."""
+
+
+def digest(settings: MailSettings) -> str:
+    """Return what tells these settings from others, leaving aside whether they are switched on."""
+    text = queries.write_mail_settings(replace(settings, automatic=True))
+    return sha256(text.encode()).hexdigest()[:32]
 
 
 def preview(session: Session, settings: MailSettings, now: datetime) -> list[CutOff]:

@@ -1,7 +1,6 @@
 """The settings of mail access, and who would lose mail under them."""
 
 from dataclasses import fields, replace
-from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -56,7 +55,7 @@ def save_settings() -> ResponseReturnValue:
         switched_on = entered.automatic and not queries.read_mail_settings(session).automatic
     if "preview" in request.form:
         errors.pop("reason", None)
-    elif switched_on and request.form.get("seen", "") != digest(entered):
+    elif switched_on and request.form.get("seen", "") != dry_run.digest(entered):
         errors["automatic"] = _("First look who would lose mail under exactly these settings.")
     if errors:
         return _page(entered, errors, 422)
@@ -64,18 +63,12 @@ def save_settings() -> ResponseReturnValue:
         now = utc_now()
         with reading() as session:
             cut_off = dry_run.preview(session, replace(entered, automatic=True), now)
-        return _page(entered, {}, 200, cut_off=cut_off, now=now, seen=digest(entered))
+        return _page(entered, {}, 200, cut_off=cut_off, now=now, seen=dry_run.digest(entered))
     reason = request.form.get("reason", "")
     with transaction("save mail settings") as session:
         service.change_settings(session, context().keys, entered, by(), reason, utc_now())
     flash(_("The settings hold from now on."))
     return redirect(url_for("mail_access.settings"))
-
-
-def digest(entered: MailSettings) -> str:
-    """Return what tells these settings from others, leaving aside whether they are switched on."""
-    text = queries.write_mail_settings(replace(entered, automatic=True))
-    return sha256(text.encode()).hexdigest()[:32]
 
 
 def read_settings(form: MultiDict[str, str]) -> tuple[MailSettings, dict[str, str]]:

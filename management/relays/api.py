@@ -11,7 +11,8 @@ from pydantic import Field
 
 from contracts.types import Name
 from management.access import Permission
-from management.api.operations import STRICT, Limit, Place, Reason, Whole, operation
+from management.administrators import step_up
+from management.api.operations import STRICT, Code, Limit, Place, Reason, Whole, operation
 from management.paging import cut, number_cursor
 from management.relays import edge, queries
 from management.relays.changes import Places, places_of
@@ -70,6 +71,7 @@ class RelayPairing:
     code: Annotated[str, Field(max_length=60)]
     devices_url: Annotated[str, Field(max_length=255)] = ""
     """Where devices reach it; empty: as the relay itself says."""
+    own_code: Code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,7 @@ class RelayCertificateFile:
     pfx: Annotated[str, Field(max_length=140_000, pattern=BASE64)] = ""
     """Base64."""
     password: Annotated[str, Field(max_length=1000)] = ""
+    own_code: Code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +172,7 @@ def pair_relay(body: RelayPairing) -> RelayAnswer:
 
     Both sides prove the code over what they see of each other and pin the other's key.
     """
+    step_up.require_code(body.own_code)
     relay = edge.pair(body.name, body.link_url, body.code, body.devices_url)
     return get_relay(relay.id)
 
@@ -202,6 +206,7 @@ def certify_relay(relay_id: UUID, body: RelayCertificateFile) -> RelayAnswer:
 
     It is checked first: chain, key, times and name.
     """
+    step_up.require_code(body.own_code)
     if body.pfx:
         edge.import_certificate(relay_id, _decoded(body.pfx), body.password)
     else:

@@ -6,7 +6,7 @@ from datetime import datetime
 from flask import Blueprint
 
 from management.access import Permission, signed_in_name
-from management.api.operations import STRICT, Reason, operation
+from management.api.operations import STRICT, Code, Reason, operation
 from management.audit.notes import note
 from management.safety import queries, service
 from management.safety.models import Enforcement
@@ -38,6 +38,16 @@ class EnforcementChange:
     because: Reason
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApproverProof:
+    """One's own proof as an approver."""
+
+    __pydantic_config__ = STRICT
+
+    code: Code
+    """From the entry for approvals in one's authenticator app."""
+
+
 @operation(bp, "/enforcement", Permission.VIEW)
 def get_enforcement() -> EnforcementAnswer:
     """Get whether enforcement acts or is paused."""
@@ -60,6 +70,17 @@ def change_enforcement(body: EnforcementChange) -> EnforcementAnswer:
         action = "enforcement.pause" if body.paused else "enforcement.resume"
         note(session, action, "enforcement", body.because)
     return _answer(row, service.tell_signer(context().signer, body.because if body.paused else ""))
+
+
+@operation(
+    bp, "/enforcement/signer/resume", Permission.PAUSE_ENFORCEMENT, "POST", refusals=(409, 503)
+)
+def resume_signer(body: ApproverProof) -> EnforcementAnswer:
+    """Let a signer under its own user sign wipes again, proved by an approver's code."""
+    context().signer.resume(signed_in_name(), body.code)
+    with transaction("resume the signer") as session:
+        note(session, "signer.resume", "signer")
+        return _answer(queries.get_enforcement(session))
 
 
 def _answer(row: Enforcement, signer: str = "") -> EnforcementAnswer:

@@ -82,6 +82,15 @@ def publish_terms(body: NewTerms) -> TermsAnswer:
     return _answer(made, 0, 0)
 
 
+@operation(bp, "/terms-of-use/withdraw", Permission.CHANGE_SETTINGS, "POST", refusals=(404, 409))
+def withdraw_terms() -> TermsAnswer:
+    """Let whoever enrols accept nothing; answers the version that held."""
+    with transaction("withdraw terms of use") as session:
+        found = service.withdraw(session, signed_in_name(), utc_now())
+        note(session, "terms.withdraw", found.version)
+        return _answer(found, *queries.count_answers(session).get(found.version, (0, 0)))
+
+
 def _answer(one: TermsVersion, accepted: int, refused: int) -> TermsAnswer:
     return TermsAnswer(
         version=one.version,

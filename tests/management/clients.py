@@ -3,12 +3,14 @@
 import re
 from typing import Any
 
+import pyotp
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from management.access import Role
 from management.administrators import service
+from management.administrators.queries import find_administrator
 from management.administrators.sessions import COOKIE
 from management.context import Context
 from runtime.clock import utc_now
@@ -63,3 +65,15 @@ def api_client(app: Flask, context: Context, name: str, role: Role) -> ConsoleCl
     client = ConsoleClient(app, use_cookies=False)
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
     return client
+
+
+def own_code(context: Context, name: str) -> str:
+    """Return a code that the authenticator app of an administrator shows now, of a fresh app:
+    each code counts once.
+    """
+    with context.database.reading() as session:
+        person = find_administrator(session, name)
+        assert person is not None
+    context.signer.forget_totp(person.id)
+    uri = context.signer.begin_totp(person.id, name)
+    return pyotp.TOTP(uri.partition("secret=")[2].partition("&")[0]).now()

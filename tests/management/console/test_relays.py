@@ -27,7 +27,7 @@ from management.relays.work import watch
 from runtime.clock import utc_now
 from tests.communication.authority import company
 from tests.communication.relay import Management, Relay, free_ports
-from tests.management.clients import ConsoleClient, api_client, signed_in_client
+from tests.management.clients import ConsoleClient, api_client, own_code, signed_in_client
 from tests.management.phones import Office, Phone
 
 pytestmark = pytest.mark.servers
@@ -243,16 +243,19 @@ def test_a_copy_of_this_server_is_told_of_as_an_incident(
 def test_the_api_does_it_all(app: Flask, ready: Context, unpaired: Relay) -> None:
     code = pairing_code.make(unpaired.folder, datetime.now(UTC))
     api = api_client(app, ready, "program", Role.OWNER)
-    made = api.post(
-        "/api/v1/relays", json={"name": "cloud", "link_url": unpaired.link_url, "code": code}
-    )
+    said = {"name": "cloud", "link_url": unpaired.link_url, "code": code}
+    wrong = api.post("/api/v1/relays", json={**said, "own_code": "000000"})
+    assert (wrong.status_code, "Prove again" in wrong.text or "code" in wrong.text) == (403, True)
+    made = api.post("/api/v1/relays", json={**said, "own_code": own_code(ready, "program")})
     assert made.status_code == 201, made.text
     path = f"/api/v1/relays/{made.get_json()['id']}"
     pfx = base64.b64encode(company("127.0.0.1")[0]).decode()
     for body, source in (({"pfx": pfx, "password": "secret"}, "imported"), ({}, "private")):
-        answer = api.put(f"{path}/certificate", json=body)
+        proved = {**body, "own_code": own_code(ready, "program")}
+        answer = api.put(f"{path}/certificate", json=proved)
         assert (answer.status_code, answer.get_json()["certificate_source"]) == (200, source)
-    assert api.put(f"{path}/certificate", json={"pfx": "AAAA"}).status_code == 409
+    bad = {"pfx": "AAAA", "own_code": own_code(ready, "program")}
+    assert api.put(f"{path}/certificate", json=bad).status_code == 409
     places = {
         name: made.get_json()[name]
         for name in ("link_url", "devices_url", "devices_port", "http_port", "link_port")

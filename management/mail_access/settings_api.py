@@ -1,0 +1,256 @@
+"""What programs do to connectors, and the settings of mail access."""
+
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from flask import Blueprint
+from pydantic import Field
+
+from contracts.connector import Door, LogLevel, WhenSilent
+from management.access import Permission
+from management.administrators import step_up
+from management.api.bodies import Because, Proof
+from management.api.operations import STRICT, Reason, Whole, operation
+from management.mail_access import by_hand, dry_run, logs, queries, service, words
+from management.mail_access import connectors as pairing
+from management.mail_access.console_api import ConnectorAnswer, described_connector
+from management.mail_access.pages import by
+from management.mail_access.rules import AllowedStates, AutomaticFor, MailSettings
+from management.web import context, reading, transaction
+from runtime.clock import utc_now
+from runtime.errors import RefusedError
+
+bp = Blueprint("mail_settings_api", __name__, url_prefix="/api/v1/mail-access")
+CONNECTOR = "/connectors/<uuid:connector_id>"
+MANAGE = Permission.MANAGE_MAIL_ACCESS
+Hours = Annotated[int, Whole, Field(ge=0, le=8760)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairingCodeAnswer:
+    """What is carried to the machine beside Exchange; it pairs once."""
+
+    code: str
+    command: str
+    gate_command: str
+    """The same for an inline gate."""
+    own_authority: bool
+    """False: the console's certificate comes from the company's own CA, whose file is needed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorSwitch:
+    """Whether a connector is let in."""
+
+    __pydantic_config__ = STRICT
+
+    enabled: bool
+    because: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorUndo:
+    """Whether everything that a connector did is taken back."""
+
+    __pydantic_config__ = STRICT
+
+    undone: bool
+    because: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorLevel:
+    """How much a connector logs for an hour; then it is `info` again."""
+
+    __pydantic_config__ = STRICT
+
+    level: LogLevel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailSettingsAnswer:
+    """How mail access is decided."""
+
+    __pydantic_config__ = STRICT
+
+    automatic: bool
+    when_silent: WhenSilent | Literal[""]
+    """What a connector does that hears nothing from here; needed before `automatic`."""
+    silent_hours: Annotated[int, Whole, Field(ge=1, le=8760)]
+    automatic_for: AutomaticFor
+    excluded_groups: Annotated[tuple[UUID, ...], Field(max_length=50)]
+    allowed: AllowedStates
+    block_unmanaged: bool
+    unmanaged_grace_days: Annotated[int, Whole, Field(ge=0, le=365)]
+    grace_restarts_after_days: Annotated[int, Whole, Field(ge=0, le=3650)]
+    managed_grace_hours: Hours
+    out_of_sync_grace_hours: Hours
+    close_doors: Annotated[tuple[Door, ...], Field(max_length=6)]
+    block_limit: Annotated[int, Whole, Field(ge=0, le=1_000_000)]
+    block_limit_percent: Annotated[int, Whole, Field(ge=0, le=100)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailSettingsChange:
+    """Settings that are to hold."""
+
+    __pydantic_config__ = STRICT
+
+    settings: MailSettingsAnswer
+    seen: Annotated[str, Field(pattern=r"^[0-9a-f]{0,32}$")] = ""
+    """From the preview of exactly these settings; needed to switch `automatic` on."""
+    because: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutOffAnswer:
+    """A phone that would lose mail, when and why."""
+
+    partnership_id: int
+    mailbox: str
+    at: datetime
+    because: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewAnswer:
+    """Who would lose mail under these settings, the soonest first."""
+
+    seen: str
+    """Proves that these settings were looked at."""
+    phones: int
+    first: tuple[CutOffAnswer, ...]
+    """The first 500."""
+
+
+# --- connectors ---
+
+
+@operation(bp, "/connectors/pairing-codes", MANAGE, "POST", 201)
+def make_connector_code(body: Proof) -> PairingCodeAnswer:
+    """Make a code with which a connector or gate pairs; it is answered this once."""
+    step_up.require_code(body.code)
+    with transaction("make a pairing code") as session:
+        secret = pairing.make_pairing_code(session, context().keys, by(), utc_now())
+    text = words.pairing_text(context().keys, context().settings, secret)
+    return PairingCodeAnswer(
+        code=text.code,
+        command=text.command,
+        gate_command=text.gate_command,
+        own_authority=text.own_authority,
+    )
+
+
+@operation(bp, CONNECTOR, Permission.VIEW)
+def get_connector(connector_id: UUID) -> ConnectorAnswer:
+    """Get one connector as it stands."""
+    with reading() as session:
+        return described_connector(queries.get_connector(session, connector_id), utc_now())
+
+
+@operation(bp, f"{CONNECTOR}/switch", MANAGE, "PUT", refusals=(409,))
+def switch_connector(connector_id: UUID, body: ConnectorSwitch) -> ConnectorAnswer:
+    """Let a connector work, or refuse it from now on; what it did at the mail server stays."""
+    act = pairing.enable_connector if body.enabled else pairing.disable_connector
+    with transaction("switch a connector") as session:
+        act(session, context().keys, connector_id, by(), body.because, utc_now())
+        return described_connector(queries.get_connector(session, connector_id), utc_now())
+
+
+@operation(bp, f"{CONNECTOR}/undo", MANAGE, "PUT", refusals=(409,))
+def undo_connector(connector_id: UUID, body: ConnectorUndo) -> ConnectorAnswer:
+    """Take back everything that a connector did, or let it go on."""
+    with transaction("undo a connector") as session:
+        keys, now = context().keys, utc_now()
+        by_hand.undo(session, keys, connector_id, body.undone, by(), body.because, now)
+        return described_connector(queries.get_connector(session, connector_id), now)
+
+
+@operation(bp, f"{CONNECTOR}/log-level", MANAGE, "PUT", refusals=(409,))
+def set_connector_level(connector_id: UUID, body: ConnectorLevel) -> ConnectorAnswer:
+    """Let a connector log more or less for an hour."""
+    with transaction("change a connector's log level") as session:
+        keys, now = context().keys, utc_now()
+        pairing.change_log_level(session, keys, connector_id, body.level, by(), now)
+        return described_connector(queries.get_connector(session, connector_id), now)
+
+
+@operation(bp, f"{CONNECTOR}/log", MANAGE, "POST", 202, (409,))
+def order_connector_log(connector_id: UUID) -> ConnectorAnswer:
+    """Ask a connector for its log; it comes at its next call, and is fetched in the console."""
+    with transaction("order a connector's log") as session:
+        logs.order_log(session, context().keys, connector_id, by(), utc_now())
+        return described_connector(queries.get_connector(session, connector_id), utc_now())
+
+
+@operation(bp, f"{CONNECTOR}/log/cancel", MANAGE, "POST", refusals=(409,))
+def cancel_connector_log(connector_id: UUID) -> ConnectorAnswer:
+    """Take the order of a log back, or throw away what came."""
+    with transaction("take the order of a log back") as session:
+        logs.cancel_log(session, context().keys, connector_id, by(), utc_now())
+        return described_connector(queries.get_connector(session, connector_id), utc_now())
+
+
+@operation(bp, f"{CONNECTOR}/delete", MANAGE, "POST", refusals=(409,))
+def delete_connector(connector_id: UUID, body: Because) -> ConnectorAnswer:
+    """Forget a disabled connector and what it reported; answers as it stood."""
+    with transaction("delete a connector") as session:
+        gone = described_connector(queries.get_connector(session, connector_id), utc_now())
+        keys, now = context().keys, utc_now()
+        pairing.delete_connector(session, keys, connector_id, by(), body.because, now)
+        return gone
+
+
+# --- settings ---
+
+
+@operation(bp, "/settings", Permission.VIEW)
+def get_mail_settings() -> MailSettingsAnswer:
+    """Get how mail access is decided."""
+    with reading() as session:
+        return MailSettingsAnswer(**asdict(queries.read_mail_settings(session)))
+
+
+@operation(bp, "/settings/preview", MANAGE, "POST")
+def preview_mail_settings(body: MailSettingsAnswer) -> PreviewAnswer:
+    """Get who would lose mail under settings, before they hold."""
+    entered = MailSettings(**asdict(body))
+    with reading() as session:
+        found = dry_run.preview(session, replace(entered, automatic=True), utc_now())
+    first = (
+        CutOffAnswer(
+            partnership_id=one.row.id,
+            mailbox=one.row.mailbox,
+            at=one.at,
+            because=one.decision.because,
+        )
+        for one in found[:500]
+    )
+    return PreviewAnswer(seen=dry_run.digest(entered), phones=len(found), first=tuple(first))
+
+
+@operation(bp, "/settings", MANAGE, "PUT", refusals=(409,))
+def change_mail_settings(body: MailSettingsChange) -> MailSettingsAnswer:
+    """Let settings hold; every phone is decided anew in the background.
+
+    To switch `automatic` on, look first who would lose mail (`preview_mail_settings`).
+    """
+    entered = MailSettings(**asdict(body.settings))
+    with transaction("save mail settings") as session:
+        _require_seen(entered, queries.read_mail_settings(session), body.seen)
+        service.change_settings(session, context().keys, entered, by(), body.because, utc_now())
+    return body.settings
+
+
+def _require_seen(entered: MailSettings, now: MailSettings, seen: str) -> None:
+    if not entered.automatic:
+        return
+    if not entered.when_silent:
+        raise RefusedError("Choose what a connector does that hears nothing: when_silent.")
+    if not now.automatic and seen != dry_run.digest(entered):
+        raise RefusedError(
+            "First look who would lose mail under exactly these settings, and send what the "
+            "preview answered as seen."
+        )

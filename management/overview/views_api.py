@@ -1,0 +1,111 @@
+"""The API's view of saved views, and the end of an enrolment."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+from flask import Blueprint
+from pydantic import Field
+from werkzeug.datastructures import MultiDict
+
+from management.access import Permission, signed_in_name
+from management.api.bodies import Because
+from management.api.operations import STRICT, operation
+from management.audit.notes import note
+from management.listing import saved
+from management.listing.address import own_query
+from management.listing.models import SavedView
+from management.overview import service
+from management.overview.device_api import DeviceDetails, get_device
+from management.web import reading, transaction
+from runtime.clock import utc_now
+
+bp = Blueprint("views_api", __name__, url_prefix="/api/v1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewAnswer:
+    """A filter of the device list under a name."""
+
+    id: UUID
+    name: str
+    query: str
+    """As in the address of the list."""
+    owner: str
+    shared: bool
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Views:
+    """One's own views and those that are shared, by name."""
+
+    items: tuple[ViewAnswer, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewView:
+    """A filter to keep."""
+
+    __pydantic_config__ = STRICT
+
+    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*\S[^\x00]*$")]
+    query: Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")]
+    """As in the address of the list; what is no filter is left out."""
+    shared: bool = False
+
+
+@operation(bp, "/device-views", Permission.VIEW, in_groups=True, paged_by="id")
+def list_device_views() -> Views:
+    """List the saved views of the device list."""
+    with reading() as session:
+        return Views(items=tuple(map(_answer, saved.list_views(session, signed_in_name()))))
+
+
+@operation(bp, "/device-views", Permission.VIEW, "POST", 201, (409,), in_groups=True)
+def save_device_view(body: NewView) -> ViewAnswer:
+    """Keep a filter under a name; one's own of the same name is replaced."""
+    query, name = own_query(MultiDict(parse_qsl(body.query))), body.name.strip()
+    with transaction("save a view") as session:
+        view = saved.save(session, signed_in_name(), name, query, body.shared, utc_now())
+        note(session, "view.save", view.name, query=view.query, shared=view.shared)
+        return _answer(view)
+
+
+@operation(bp, "/device-views/<uuid:view_id>/delete", Permission.VIEW, "POST", in_groups=True)
+def delete_device_view(view_id: UUID) -> ViewAnswer:
+    """Delete a view of one's own."""
+    with transaction("delete a view") as session:
+        gone = saved.delete(session, signed_in_name(), view_id)
+        note(session, "view.delete", gone.name, query=gone.query)
+        return _answer(gone)
+
+
+@operation(
+    bp,
+    "/devices/<uuid:device_id>/retire",
+    Permission.SEND_COMMANDS,
+    "POST",
+    refusals=(409,),
+    in_groups=True,
+)
+def retire_device(device_id: UUID, body: Because) -> DeviceDetails:
+    """End the enrolment: no mailbox, no mail. Its history stays."""
+    with transaction("retire a device") as session:
+        service.retire_device(session, device_id, signed_in_name(), utc_now())
+        note(session, "device.retire", device_id, body.because)
+    return get_device(device_id)
+
+
+def _answer(view: SavedView) -> ViewAnswer:
+    return ViewAnswer(
+        id=view.id,
+        name=view.name,
+        query=view.query,
+        owner=view.owner,
+        shared=view.shared,
+        made_at=view.made_at,
+    )
