@@ -45,6 +45,7 @@ HANDLERS = {
     "updates.run": "management.updates.work:run",
     "updates.announce": "management.updates.work:announce",
     "mail_access.decide": "management.mail_access.work:decide",
+    "mail_access.try": "management.mail_access.trial:run",
     "mail_access.say": "management.mail_access.work:say",
     "mail_access.sign_wipes": "management.mail_access.work:sign_wipes",
     "dry_run.run": "management.dry_run.work:run",

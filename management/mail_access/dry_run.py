@@ -12,6 +12,9 @@ from management.mail_access.decisions import managing, standing
 from management.mail_access.models import Partnership
 from management.mail_access.rules import Decision, Exempt, MailSettings, decide
 
+SHOWN = 500
+"""So many are shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class CutOff:
@@ -37,7 +40,7 @@ def preview(session: Session, settings: MailSettings, now: datetime) -> list[Cut
     The pause and the brake are left out: the list says what the settings mean.
     """
     rows = queries.list_live(session)
-    return _cut_off(session, rows, settings, now, None)
+    return cut_off(session, rows, settings, now)
 
 
 def preview_word(
@@ -45,16 +48,17 @@ def preview_word(
 ) -> list[CutOff]:
     """Return which of these phones would lose mail by an administrator's word."""
     rows = queries.list_by_id(session, ids)
-    return _cut_off(session, rows, queries.read_mail_settings(session), now, said)
+    return cut_off(session, rows, queries.read_mail_settings(session), now, said)
 
 
-def _cut_off(
+def cut_off(
     session: Session,
     rows: list[Partnership],
     settings: MailSettings,
     now: datetime,
-    said: Exempt | None,
+    said: Exempt | None = None,
 ) -> list[CutOff]:
+    """Return which of *rows* would lose mail under *settings*, the soonest first."""
     graces = grounds.list_graces(session, {row.grace_key for row in rows})
     ids = {row.device_id for row in rows if row.device_id is not None}
     devices = grounds.list_matched_devices(session, ids, settings)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, Unicode, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, Unicode, UnicodeText, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from management.database import BIG, Base, RowId
@@ -161,6 +161,27 @@ class UnmanagedGrace(Base):
     since: Mapped[datetime]
     seen_at: Mapped[datetime]
     """When an unmanaged phone of this user was last there (to within an hour)."""
+
+
+class MailTrial(Base):
+    """A look at who would lose mail under some settings, see `mail_access.trial`."""
+
+    __tablename__ = "mail_trial"
+
+    digest: Mapped[str] = mapped_column(Unicode(32), primary_key=True)
+    """`mail_access.dry_run.digest` of the settings."""
+    settings: Mapped[str] = mapped_column(UnicodeText)
+    asked_by: Mapped[str]
+    asked_at: Mapped[datetime] = mapped_column(index=True)
+    """Every phone is decided as of then."""
+    finished_at: Mapped[datetime | None]
+    total: Mapped[int]
+    looked_at: Mapped[int] = mapped_column(default=0)
+    last_id: Mapped[int] = mapped_column(BIG, default=0)
+    """Up to here it is done; a repetition goes on behind it."""
+    lose: Mapped[int] = mapped_column(default=0)
+    first: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """The phones that would lose mail first: when, and their numbers."""
 
 
 class MailWipe(Base):

@@ -32,6 +32,11 @@ def read_mail_settings(session: Session) -> MailSettings:
     return _SETTINGS.validate_json(safety.read_setting(session, SETTING, "{}"))
 
 
+def parse_mail_settings(text: str) -> MailSettings:
+    """Return the settings that `write_mail_settings` wrote."""
+    return _SETTINGS.validate_json(text)
+
+
 def write_mail_settings(settings: MailSettings) -> str:
     """Return *settings* as the text that is stored."""
     return _SETTINGS.dump_json(settings).decode()

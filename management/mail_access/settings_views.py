@@ -11,10 +11,10 @@ from werkzeug.datastructures import MultiDict
 
 from management.access import Permission, requires
 from management.groups.queries import read_tree
-from management.mail_access import dry_run, queries, service, words
+from management.mail_access import dry_run, queries, service, trial, words
 from management.mail_access.pages import bp, by
 from management.mail_access.rules import AllowedStates, AutomaticFor, MailSettings
-from management.web import context, reading, transaction
+from management.web import context, is_fragment, reading, transaction
 from runtime.clock import utc_now
 
 HIGHEST = {
@@ -30,7 +30,6 @@ CHOICES = {
     "allowed": AllowedStates,
     "automatic_for": AutomaticFor,
 }
-SHOWN = 500
 
 
 @bp.get("/settings")
@@ -60,15 +59,44 @@ def save_settings() -> ResponseReturnValue:
     if errors:
         return _page(entered, errors, 422)
     if "preview" in request.form:
-        now = utc_now()
-        with reading() as session:
-            cut_off = dry_run.preview(session, replace(entered, automatic=True), now)
-        return _page(entered, {}, 200, cut_off=cut_off, now=now, seen=dry_run.digest(entered))
+        return _preview(entered)
     reason = request.form.get("reason", "")
     with transaction("save mail settings") as session:
         service.change_settings(session, context().keys, entered, by(), reason, utc_now())
     flash(_("The settings hold from now on."))
     return redirect(url_for("mail_access.settings"))
+
+
+def _preview(entered: MailSettings) -> ResponseReturnValue:
+    """Show who would lose mail; with many phones on a page of its own, once it is known."""
+    now, tried = utc_now(), replace(entered, automatic=True)
+    with reading() as session:
+        few = trial.count_phones(session) <= trial.AT_ONCE
+        found = dry_run.preview(session, tried, now) if few else []
+    if few:
+        seen = dry_run.digest(entered)
+        return _page(entered, {}, 200, cut_off=found, lose=len(found), now=now, seen=seen)
+    with transaction("look who would lose mail") as session:
+        digest = trial.ask(session, entered, by().name, now).digest
+    return redirect(url_for("mail_access.trial", digest=digest), 303)
+
+
+@bp.get("/settings/trials/<digest>", endpoint="trial")
+@requires(Permission.MANAGE_MAIL_ACCESS)
+def show_trial(digest: str) -> ResponseReturnValue:
+    """Show how far a look at who would lose mail is, or what it found and the settings it took."""
+    with reading() as session:
+        asked = trial.get_trial(session, digest)
+        job = trial.find_job(session, asked)
+        if asked.finished_at is None and is_fragment():
+            return render_template("mail_access/looking.html", trial=asked, job=job)
+        if is_fragment():
+            return "", 200, {"HX-Refresh": "true"}
+        found = trial.first_cut_off(session, asked) if asked.finished_at else None
+        entered = queries.parse_mail_settings(asked.settings)
+    more = {"lose": asked.lose, "now": asked.asked_at, "seen": digest if asked.finished_at else ""}
+    waits = None if asked.finished_at else asked
+    return _page(entered, {}, 200, cut_off=found, trial=waits, job=job, **more)
 
 
 def read_settings(form: MultiDict[str, str]) -> tuple[MailSettings, dict[str, str]]:
@@ -128,7 +156,7 @@ def _page(
         closable=list(words.CLOSABLE.items()),
         groups=groups,
         cut_off=cut_off,
-        shown=SHOWN,
+        shown=dry_run.SHOWN,
         **more,
     )
     return page, status

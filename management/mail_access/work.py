@@ -10,6 +10,7 @@ from management.devices.fact_log import record_facts
 from management.devices.queries import get_facts, lock_device
 from management.devices.rules import EXCHANGE, Fact, FactKind
 from management.mail_access import decisions, queries, wiping
+from management.progress import said as _l
 from runtime.clock import utc_now
 
 Progress = Callable[[str], None]
@@ -41,7 +42,7 @@ def _decide_everything(context: Context, progress: Progress) -> None:
         with context.database.transaction("decide all mail access") as session:
             after = decisions.decide_from(session, after, utc_now(), LIMIT)
         number += LIMIT if after is not None else 0
-        progress(f"{number} partnerships")
+        progress(_l("Decided about %(count)s phones.", count=number))
 
 
 def _decide_due(context: Context, progress: Progress) -> None:
@@ -49,12 +50,13 @@ def _decide_due(context: Context, progress: Progress) -> None:
     while looked_at == LIMIT:
         with context.database.transaction("decide mail access that is due") as session:
             looked_at = decisions.decide_due(session, utc_now(), LIMIT)
-        progress(f"{looked_at} partnerships that were due")
+        progress(_l("Decided about %(count)s phones whose time had come.", count=looked_at))
 
 
 def sign_wipes(context: Context, payload: dict[str, Any], progress: Progress) -> None:
     """Have waiting wipes through mail servers signed; those that limits hold back wait."""
-    progress(f"{wiping.sign_queued(context, utc_now())} wipes signed")
+    count = wiping.sign_queued(context, utc_now())
+    progress(_l("%(count)s wipes signed.", count=count))
 
 
 def say(context: Context, payload: dict[str, Any], progress: Progress) -> None:

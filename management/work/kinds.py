@@ -104,6 +104,13 @@ KINDS = {
     "audit.purge": Kind(_l("Forgetting of old entries of the audit trail"), "audit.index"),
     "updates.announce": Kind(_l("Telling devices of new patterns"), "updates.index"),
     "mail_access.decide": Kind(_l("Decisions on mail"), "mail_access.index"),
+    "mail_access.try": Kind(
+        _l("Dry run of mail"),
+        "mail_access.trial",
+        "digest",
+        Permission.MANAGE_MAIL_ACCESS,
+        again=False,
+    ),
     "mail_access.say": Kind(_l("Noting what the mail server said"), "mail_access.index"),
     "mail_access.sign_wipes": Kind(_l("Signing of wipes through Exchange"), "mail_access.index"),
     "canary.give": Kind(_l("Start of a trial"), "canary.index"),
