@@ -65,6 +65,7 @@ IN_GROUPS_TOO = frozenset(
         Permission.WIPE_DEVICES,
         Permission.INVITE,
         Permission.CHANGE_POLICIES,
+        Permission.MANAGE_MAIL_ACCESS,
         Permission.READ_AUDIT,
     }
 )

@@ -1,6 +1,6 @@
 """Which groups a session keeps to; `management.scope` says what follows for each table."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Uuid, bindparam
 from sqlalchemy.orm import Session
 
-from runtime.errors import NotFoundError
+from runtime.errors import ForbiddenError, NotFoundError
 
 LIMIT = "sekisho_limit"
 """In ``Session.info``: a `Limit`; none: the session sees everything."""
@@ -46,6 +46,19 @@ def seeing_all(session: Session) -> Iterator[None]:
     finally:
         if limited is not None:
             session.info[LIMIT] = limited
+
+
+def require_whole(session: Session, seen: int, every: Callable[[], int]) -> None:
+    """Raise ForbiddenError when whoever asks does not see all of what is approved together."""
+    if groups_of(session) is None:
+        return
+    with seeing_all(session):
+        whole = every()
+    if whole != seen:
+        raise ForbiddenError(
+            "This approval also covers devices outside of your groups. Ask an approver without "
+            "such a limit."
+        )
 
 
 def is_one_of(column: Any, groups: Iterable[UUID]) -> ColumnElement[bool]:

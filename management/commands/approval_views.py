@@ -18,7 +18,7 @@ SHOWN = 200
 
 
 @bp.get("/waiting")
-@requires(Permission.VIEW)
+@requires(Permission.VIEW, in_groups=True)
 def waiting() -> ResponseReturnValue:
     """Answer htmx with how many commands wait for a person, and for what."""
     with reading() as session:
@@ -27,7 +27,7 @@ def waiting() -> ResponseReturnValue:
 
 
 @bp.get("/<uuid:command_id>/approve")
-@requires(Permission.WIPE_DEVICES)
+@requires(Permission.WIPE_DEVICES, in_groups=True)
 def look(command_id: UUID) -> ResponseReturnValue:
     """Show exactly what an approval would cover, and who approved already."""
     with reading() as session:
@@ -46,7 +46,7 @@ def look(command_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:command_id>/approve")
-@requires(Permission.WIPE_DEVICES)
+@requires(Permission.WIPE_DEVICES, in_groups=True)
 def approve(command_id: UUID) -> ResponseReturnValue:
     """Prove to the signer that one wants this set, with a fresh code of one's own."""
     code, name = request.form.get("code", "").replace(" ", ""), signed_in_name()

@@ -13,6 +13,7 @@ from management.commands.models import Command
 from management.commands.queries import get_command, list_waiting_together
 from management.commands.rules import Waiting
 from management.commands.service import release
+from management.limits import require_whole
 from management.signer_client import SignerClient
 from management.signer_messages import MOST_PROPOSED, ProposedOrder
 from runtime.errors import RefusedError
@@ -33,11 +34,16 @@ class WaitingSet:
 
 
 def waiting_with(session: Session, command_id: UUID) -> Sequence[Command]:
-    """Return the commands that wait for an approval together; RefusedError when none does."""
+    """Return the commands that wait for an approval together; RefusedError when none does,
+    ForbiddenError when some are outside of the groups of whoever asks.
+    """
     command = get_command(session, command_id)
     found = list_waiting_together(session, command, MOST_PROPOSED)
     if not found:
         raise RefusedError("This command does not wait for an approval.")
+    require_whole(
+        session, len(found), lambda: len(list_waiting_together(session, command, MOST_PROPOSED))
+    )
     return found
 
 

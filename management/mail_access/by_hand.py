@@ -96,7 +96,7 @@ def make_exceptions(
     if not now < word.until <= now + LONGEST_EXCEPTION:
         raise RefusedError("An exception ends: choose a day within a year from now.")
     queries.lock_connectors(session)
-    rows = queries.list_by_id(session, ids)
+    rows = _chosen(session, ids)
     for row in rows:
         row.exception, row.exception_because = word.access, word.reason[:1000]
         row.exception_by, row.exception_until = by.name, word.until
@@ -112,7 +112,7 @@ def end_exceptions(
     """Let judgements decide again; return for how many phones."""
     _need(reason)
     queries.lock_connectors(session)
-    rows = [row for row in queries.list_by_id(session, ids) if row.exception]
+    rows = [row for row in _chosen(session, ids) if row.exception]
     for row in rows:
         row.exception, row.exception_until = "", None
         because = f"exception ended by {by.name}: {reason}"
@@ -133,7 +133,7 @@ def control(
     """Choose phones for automatic control, or take them out; return how many."""
     _need(reason)
     queries.lock_connectors(session)
-    rows = queries.list_by_id(session, ids)
+    rows = _chosen(session, ids)
     for row in rows:
         row.controlled = chosen
         word = "chosen for" if chosen else "taken out of"
@@ -177,6 +177,14 @@ def undo(
     action = "connector.undo" if undone else "connector.go_on"
     subject = f"{connector.name} {connector.id}"
     record(session, keys, by.name, action, subject, reason, by.address, now=now)
+
+
+def _chosen(session: Session, ids: Collection[int]) -> list[Partnership]:
+    """Return the phones that were chosen; NotFoundError when whoever asks sees none of them."""
+    found = queries.list_by_id(session, ids)
+    if not found:
+        raise NotFoundError("There is no such partnership.")
+    return found
 
 
 def _note(

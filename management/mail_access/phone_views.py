@@ -22,7 +22,7 @@ WORDS = ("allow", "block", "leave", "end", "choose", "unchoose")
 
 
 @bp.get("/bulk")
-@requires(Permission.MANAGE_MAIL_ACCESS)
+@requires(Permission.MANAGE_MAIL_ACCESS, in_groups=True)
 def bulk() -> ResponseReturnValue:
     """Show what a word about the ticked phones would do, before it is said."""
     ids, said = _ids(request.args.getlist("partnership")), _word(request.args.get("word", "allow"))
@@ -45,7 +45,7 @@ def bulk() -> ResponseReturnValue:
 
 
 @bp.post("/bulk")
-@requires(Permission.MANAGE_MAIL_ACCESS)
+@requires(Permission.MANAGE_MAIL_ACCESS, in_groups=True)
 def say() -> ResponseReturnValue:
     """Let an administrator's word hold for phones: one, or those that were ticked."""
     form = request.form
@@ -71,7 +71,7 @@ def say() -> ResponseReturnValue:
 
 
 @bp.post("/partnerships/<int:partnership_id>/again")
-@requires(Permission.MANAGE_MAIL_ACCESS)
+@requires(Permission.MANAGE_MAIL_ACCESS, in_groups=True)
 def again(partnership_id: int) -> ResponseReturnValue:
     """Take control again of a phone that somebody overrode at the mail server."""
     reason = request.form.get("reason", "")
@@ -82,7 +82,7 @@ def again(partnership_id: int) -> ResponseReturnValue:
 
 
 @bp.post("/partnerships/<int:partnership_id>/wipe")
-@requires(Permission.WIPE_DEVICES)
+@requires(Permission.WIPE_DEVICES, in_groups=True)
 def wipe(partnership_id: int) -> ResponseReturnValue:
     """Wipe this one phone through the mail server."""
     form = request.form
@@ -102,7 +102,7 @@ def wipe(partnership_id: int) -> ResponseReturnValue:
 
 
 @bp.post("/wipes/<uuid:wipe_id>/cancel")
-@requires(Permission.WIPE_DEVICES)
+@requires(Permission.WIPE_DEVICES, in_groups=True)
 def cancel_wipe(wipe_id: UUID) -> ResponseReturnValue:
     """Take back a wipe that has not been signed yet."""
     with transaction("take back a wipe") as session:

@@ -107,7 +107,7 @@ def show(partnership_id: int) -> ResponseReturnValue:
 
 
 @bp.post("/partnerships/<int:partnership_id>/match")
-@requires(Permission.MANAGE_MAIL_ACCESS)
+@requires(Permission.MANAGE_MAIL_ACCESS, in_groups=True)
 def match(partnership_id: int) -> ResponseReturnValue:
     """Match the partnership by hand to a device or to none, or let matching be automatic again."""
     chosen, reason = request.form.get("device", ""), request.form.get("reason", "")
@@ -131,7 +131,7 @@ def _device_id(text: str) -> UUID:
 
 
 @bp.post("/held/confirm")
-@requires(Permission.MANAGE_MAIL_ACCESS)
+@requires(Permission.MANAGE_MAIL_ACCESS, in_groups=True)
 def confirm() -> ResponseReturnValue:
     """Let held blocks act: the one that is named, or all."""
     only = request.form.get("partnership", "")

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from contracts.agent import RunCommand
+from management.limits import require_whole
 from management.mail_access.models import MailWipe, Partnership
 from management.mail_access.states import WipeState
 from management.mail_access.wiping import WORK, order
@@ -41,7 +42,8 @@ class WaitingSet:
 def waiting_with(session: Session, wipe_id: UUID, now: datetime) -> Waiting:
     """Return the wipes that the signer holds back together with this one, by the same person.
 
-    RefusedError when this one does not wait for an approval.
+    RefusedError when this one does not wait for an approval, ForbiddenError when some are outside
+    of the groups of whoever asks.
     """
     wipe = session.get(MailWipe, wipe_id)
     if wipe is None:
@@ -62,6 +64,7 @@ def waiting_with(session: Session, wipe_id: UUID, now: datetime) -> Waiting:
     found = [(one, row) for one, row in session.execute(wanted)]
     if wipe_id not in {one.id for one, _ in found}:
         raise RefusedError("This wipe does not wait for an approval.")
+    require_whole(session, len(found), lambda: len(session.execute(wanted).all()))
     return found
 
 

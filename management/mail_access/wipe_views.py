@@ -17,7 +17,7 @@ SHOWN = 200
 
 
 @bp.get("/wipes/<uuid:wipe_id>/approve")
-@requires(Permission.WIPE_DEVICES)
+@requires(Permission.WIPE_DEVICES, in_groups=True)
 def look_at_wipes(wipe_id: UUID) -> ResponseReturnValue:
     """Show exactly what an approval would cover, and who approved already."""
     signer = context().signer
@@ -35,7 +35,7 @@ def look_at_wipes(wipe_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/wipes/<uuid:wipe_id>/approve")
-@requires(Permission.WIPE_DEVICES)
+@requires(Permission.WIPE_DEVICES, in_groups=True)
 def approve_wipes(wipe_id: UUID) -> ResponseReturnValue:
     """Prove to the signer that one wants this set, with a fresh code of one's own."""
     code, name = request.form.get("code", "").replace(" ", ""), signed_in_name()

@@ -18,6 +18,7 @@ from management.apps.models import App, DeviceApp
 from management.audit.service import record
 from management.commands import bulk
 from management.commands import service as commands
+from management.commands.rules import Waiting
 from management.commands.service import Wanted
 from management.compliance.service import rejudge
 from management.context import Context
@@ -31,7 +32,7 @@ from management.enrolment_users import service as users
 from management.groups.models import ROOT_GROUP
 from management.groups.service import change_group, create_group
 from management.listing import saved
-from management.mail_access.models import Connector, Partnership
+from management.mail_access.models import Connector, MailWipe, Partnership
 from management.policies import service as policies
 from management.policies.inheritance import Link
 from management.policies.rules import Requirements
@@ -59,6 +60,7 @@ class Half:
     users: list[UUID] = field(default_factory=list)
     partnerships: list[int] = field(default_factory=list)
     claims: list[UUID] = field(default_factory=list)
+    wipes: list[UUID] = field(default_factory=list)
     apps: list[str] = field(default_factory=list)
     """Hashes of those that no device of the other half holds."""
     policy: UUID = field(default_factory=uuid4)
@@ -67,7 +69,7 @@ class Half:
         """Return every id that must stay inside this half."""
         found = (
             *self.groups, *self.devices, *self.commands, *self.batches, *self.invitations,
-            *self.users, *self.claims, *self.apps, self.policy,
+            *self.users, *self.claims, *self.wipes, *self.apps, self.policy,
         )  # fmt: skip
         return {str(one) for one in found}
 
@@ -160,6 +162,7 @@ def _device(
     command = commands.queue_command(
         session, device.id, CommandKind.LOCK, {}, "keeper", f"{word} lost", now
     )
+    command.waiting_for = Waiting.APPROVAL
     half.commands.append(command.id)
     batch = bulk.draft(session, [device], Wanted(CommandKind.LOCATE, {}, "keeper", word), now)
     half.batches.append(batch.id)
@@ -171,6 +174,9 @@ def _device(
     session.add_all([phone, claim])
     session.flush()
     half.partnerships.append(phone.id)
+    wipe = _wipe(phone.id, half.word, now)
+    session.add(wipe)
+    half.wipes.append(wipe.id)
     half.claims.append(claim.id)
     record(session, context.keys, "keeper", "device.lock", str(device.id), f"{word} lost")
     relays.record_incident(
@@ -213,6 +219,15 @@ def _partnership(device: Device, connector: UUID, word: str, now: datetime) -> P
         wanted="block",
         held_at=now,
     )
+
+
+def _wipe(partnership_id: int, word: str, now: datetime) -> MailWipe:
+    """Return one that waits for an approval, together with those of its half."""
+    return MailWipe(
+        id=uuid4(), partnership_id=partnership_id, account_only=True, state="queued",
+        requested_by=f"{word} keeper", reason=word, queued_at=now, changed_at=now,
+        expires_at=now + timedelta(days=1), detail="It waits for an approval.",
+    )  # fmt: skip
 
 
 def _people(session: Session, context: Context, half: Half, now: datetime) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ from werkzeug.routing import Rule
 from management import scope
 from management.access import IN_GROUPS, PERMISSION, PUBLIC, Permission
 from management.apps import holding
+from management.commands.models import Command
 from management.context import Context
 from management.database import Base
 from management.devices.models import Device, DeviceFacts
 from management.limits import LIMIT, Limit, seeing_all
 from management.listing.rules import DeviceFilter
 from management.listing.service import bring_up
+from management.mail_access.models import MailWipe, Partnership
 from management.updates.service import install_shipped
 from runtime.clock import utc_now
 from tests.management.clients import ConsoleClient
@@ -36,6 +39,8 @@ from tests.management.scoped import (
 )
 
 NO_CHANGE = (400, 403, 404, 409, 422)
+WANTS_A_CHOICE = {"mail_access.bulk"}
+"""Pages that ask to tick something first."""
 ANSWERS_AT_ONCE = {"jobs.events"}
 """Streams that do not end."""
 
@@ -105,6 +110,7 @@ def arguments(half: Half) -> dict[str, list[object]]:
         "policy_id": [half.policy],
         "claim_id": list(half.claims),
         "sha256": list(half.apps),
+        "wipe_id": list(half.wipes),
     }
 
 
@@ -164,6 +170,8 @@ def test_one_s_own_pages_open_and_show_one_s_own_half(
     for rule in routes(app, "GET"):
         if not is_open(app, rule) or set(rule.arguments) - set(arguments(own)):
             continue
+        if rule.endpoint in WANTS_A_CHOICE:
+            continue
         for path in addresses(app, rule, own):
             answer = who(rule, browser, program).get(path)
             assert answer.status_code in (200, 302, 400) or "batch_id" in rule.arguments, path
@@ -182,7 +190,7 @@ def test_what_is_foreign_is_not_there(
 
 FORM = {
     "kind": "lock", "reason": "because", "because": "because", "policy": "", "code": "123456",
-    "name": "name", "password": "x", "disabled": "yes", "disable": "yes",
+    "name": "name", "password": "x", "disabled": "yes", "disable": "yes", "device": "none",
 }  # fmt: skip
 BODIES: dict[str, dict[str, Any]] = {
     "queue_command": {"kind": "lock", "reason": "because"},
@@ -330,6 +338,56 @@ def test_apps_are_those_of_one_s_own_devices_and_so_are_their_numbers(
     for sha256 in foreign.apps:
         assert browser.get(f"/apps/{sha256}").status_code == 404
         assert program.get(f"/api/v1/apps?text={sha256}").json["items"] == []  # type: ignore[index]
+
+
+def test_an_approval_covers_one_s_own_devices_or_is_refused(
+    context: Context, own: Half, foreign: Half, browser: ConsoleClient
+) -> None:
+    looked = browser.get(f"/commands/{own.commands[0]}/approve")
+    assert looked.status_code == 200
+    assert own.word in looked.text
+    assert browser.get(f"/mail-access/wipes/{own.wipes[0]}/approve").status_code == 200
+    assert f"{len(own.commands)} commands" in browser.get("/commands/waiting").text
+    with context.database.transaction("ask for both halves at once") as session:
+        for half in (own, foreign):
+            session.get_one(Command, half.commands[0]).batch_id = own.batches[0]
+            session.get_one(MailWipe, half.wipes[0]).requested_by = "both"
+    for path in (
+        f"/commands/{own.commands[0]}/approve",
+        f"/mail-access/wipes/{own.wipes[0]}/approve",
+    ):
+        for answer in (browser.get(path), browser.post(path, data={"code": "123456"})):
+            assert answer.status_code == 403, path
+            assert FOREIGN not in answer.text
+            assert "outside of your groups" in answer.text
+
+
+def test_mail_changes_reach_one_s_own_phones_and_no_others(
+    context: Context, own: Half, foreign: Half, browser: ConsoleClient
+) -> None:
+    said = {"word": "allow", "reason": "agreed", "until": f"{utc_now() + timedelta(days=9):%F}"}
+    alien = {**said, "partnership": [str(one) for one in foreign.partnerships]}
+    assert browser.post("/mail-access/bulk", data=alien).status_code == 404
+    both = {**said, "partnership": [str(one) for one in own.partnerships + foreign.partnerships]}
+    preview = browser.get("/mail-access/bulk", query_string={**both, "word": "block"}).text
+    assert own.word in preview
+    assert FOREIGN not in preview
+    assert browser.post("/mail-access/held/confirm", data={}).status_code == 302
+    with context.database.reading() as session:
+        rows = {row.id: row for row in session.scalars(select(Partnership))}
+    assert {one for one, row in rows.items() if row.held_at is None} == set(own.partnerships)
+    assert browser.post("/mail-access/bulk", data=both).status_code == 302
+    away = {"device": str(foreign.devices[0]), "reason": "mine"}
+    assert (
+        browser.post(
+            f"/mail-access/partnerships/{own.partnerships[0]}/match", data=away
+        ).status_code
+        == 404
+    )
+    with context.database.reading() as session:
+        rows = {row.id: row for row in session.scalars(select(Partnership))}
+    assert {one for one, row in rows.items() if row.exception} == set(own.partnerships)
+    assert {rows[one].device_id for one in own.partnerships} == set(own.devices)
 
 
 def test_numbers_of_apps_are_counted_for_a_bounded_time(
