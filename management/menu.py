@@ -45,7 +45,7 @@ MENU = (
         ),
     ),
     Entry("groups.index", _l("Groups"), "collection"),
-    Entry("policies.index", _l("Policies"), "shield-check"),
+    Entry("policies.index", _l("Policies"), "shield-check", also=("policies_apple",)),
     Entry("consequences.index", _l("Consequences"), "bell"),
     Entry("dry_run.index", _l("Dry runs"), "clipboard-data"),
     Entry("canary.index", _l("Trials"), "signpost-split"),

@@ -583,6 +583,7 @@ def test_the_api_says_and_hands_out_the_same(
         for key in one["keys"]
     }
     secret = keys["com.apple.wifi.managed", "Password"]
+    assert secret["setting"] == "wifi.passphrase"
     assert secret["is_secret"] and secret["value"] is None
     assert keys["com.apple.eas.account", "EmailAddress"]["value"] == "{address}"
     assert not any(secret in preview.text for secret in SECRETS)

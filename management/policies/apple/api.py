@@ -25,7 +25,7 @@ class AppleKey:
     """One key of a payload."""
 
     setting: str
-    """The setting that decides it."""
+    """The setting that decides it: `PART.SETTING`."""
     key: str
     """Names of nested dictionaries joined by dots; `0` is the first place of a list."""
     value: Any

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -40,6 +40,7 @@ WITHHELD = Withheld()
 class Line:
     """One setting at one key."""
 
+    category: Category
     setting: Setting
     key: Key
     value: Any
@@ -137,18 +138,18 @@ class _Building:
         for key in used:
             said = key.value(value, entry)
             if said is not None:
-                self._write(category, Line(setting, key, _clean(said)), at)
+                self._write(Line(category, setting, key, _clean(said)), at)
 
-    def _write(self, category: Category, line: Line, at: tuple[str, str]) -> None:
+    def _write(self, line: Line, at: tuple[str, str]) -> None:
         kind, name = (line.key.payload, "") if line.key.payload else at
-        place = (kind, category.name if name else "", name)
+        place = (kind, line.category.name if name else "", name)
         payload = self._found.get(place)
         if payload is None:
             unit = uuid5(self._base, "/".join(place))
-            payload = self._found[place] = Payload(kind, category, name, unit)
+            payload = self._found[place] = Payload(kind, line.category, name, unit)
         before = payload.lines.get(line.key.path)
         if before is not None and isinstance(line.value, list):
-            line = Line(line.setting, line.key, [*dict.fromkeys([*before.value, *line.value])])
+            line = replace(line, value=[*dict.fromkeys([*before.value, *line.value])])
         payload.lines[line.key.path] = line
 
     def finished(self) -> Built:
@@ -175,7 +176,7 @@ class _Building:
                     LeftOut(payload.category, line.setting, payload.entry, _NO_CERTIFICATE)
                 )
             else:
-                payload.lines[path] = Line(line.setting, line.key, value)
+                payload.lines[path] = replace(line, value=value)
 
 
 def _known(entry: Entry) -> Entry:

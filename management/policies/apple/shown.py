@@ -16,6 +16,7 @@ class ShownLine:
     """One key of a payload, and the setting that decides it."""
 
     setting: str
+    """``CATEGORY.SETTING``"""
     label: Words
     key: str
     value: Any
@@ -49,7 +50,7 @@ def _payload(payload: Payload) -> ShownPayload:
 def _line(payload: Payload, path: str, line: Line) -> ShownLine:
     hidden = line.setting.is_secret and isinstance(line.value, str | bytes)
     return ShownLine(
-        setting=line.setting.name,
+        setting=f"{line.category.name}.{line.setting.name}",
         label=line.setting.label,
         key=path,
         value=None if hidden else _value(line.value),
