@@ -89,6 +89,8 @@ class ScanResult:
     permissions: tuple[Short, ...] = ()
     splits: tuple[Text, ...] = ()
     """Paths of the packages, when the file is a set of them (``.apks``, ``.xapk``, ``.apkm``)."""
+    base_sha256: Sha256 | None = None
+    """Of the base package of such a set: what devices that installed the set report as its hash."""
     signers: tuple[Signer, ...] = ()
     verdict: Verdict
     categories: tuple[Short, ...] = ()

@@ -35,6 +35,8 @@ class OneApp:
         self, place: str, patterns: OpenSet, evidence: Evidence, outer: "OneApp | None" = None
     ) -> None:
         self.place, self.outer = place, outer
+        self.sha256 = ""
+        """Of an app inside the file."""
         self.manifest: Manifest | None = None
         self.has_manifest = False
         self.signatures = SignatureFacts()

@@ -71,6 +71,9 @@ class _Scan:
             "target_sdk": app.target_sdk,
             "permissions": [_short(name) for name in app.permissions],
             "splits": [printable(one.place, 300) for one in self._splits],
+            "base_sha256": next(
+                (o.sha256 for o in self._splits if o.place == self._app.place), None
+            ),
             "signers": [
                 signer._replace(subject=printable(signer.subject, 1000))._asdict()
                 for signer in self._app.signatures.signers
@@ -128,14 +131,15 @@ class _Scan:
             self._disguised(part.data, where)
         archive = Archive(part.data, where, self._evidence)
         if archive.lists(MANIFEST):
-            app = self._app_inside(where, app)
+            app = self._app_inside(where, app, part)
         self._archive(part.data, archive, app, where, depth)
 
-    def _app_inside(self, where: str, outer: OneApp) -> OneApp:
+    def _app_inside(self, where: str, outer: OneApp, part: Part) -> OneApp:
         if len(self._inner) >= MOST_APPS:
             self._evidence.skip(f"{where}: the file holds more apps than are judged.")
             return outer
         self._inner.append(OneApp(where, self._patterns, self._evidence, outer))
+        self._inner[-1].sha256 = part.sha256.hex()
         return self._inner[-1]
 
     def _disguised(self, data: bytes, where: str) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
 from management.apps.models import App, AppApproval
@@ -141,7 +141,7 @@ def _look_again(session: Session, row: AppApproval, now: datetime) -> None:
     covers = App.sha256 if row.kind == Approved.HASH else App.signer_sha256
     session.execute(
         update(App)
-        .where(covers == row.value, App.devices > 0)
+        .where(covers == row.value, or_(App.devices > 0, App.base_sha256 != ""))
         .values(recheck=True, recheck_after=None)
         .execution_options(synchronize_session="fetch")
     )

@@ -2,19 +2,22 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, not_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from contracts.agent import InstalledApp
-from management.apps.models import App, AppClaim
-from management.apps.queries import BATCH, claim_of, list_claims
+from management.apps.models import App, AppClaim, DeviceApp
+from management.apps.queries import BATCH, Claim, claim_of, list_claims
 from management.apps.rejudging import Judge
 from management.apps.verdicts import lock_rows
 
 
 def keep_claims(session: Session, held: Sequence[InstalledApp]) -> bool:
-    """Keep what a device claims; return whether somebody must judge something new."""
+    """Keep what a device claims; return whether somebody must judge something new.
+
+    The caller holds the rows of the apps of which the device said something else before.
+    """
     known = list_claims(session, {app.sha256 for app in held})
     new = {claim_of(app): app.name for app in held if claim_of(app) not in known}
     for (sha256, package, signer), name in sorted(new.items()):
@@ -25,6 +28,43 @@ def keep_claims(session: Session, held: Sequence[InstalledApp]) -> bool:
         except IntegrityError:  # another device says the same at this moment
             continue
     return bool(new)
+
+
+def forget_claims(session: Session, after: Claim) -> Claim | None:
+    """Remove those of the next claims behind *after* that no device makes any more.
+
+    Return the last that was looked at; None: there were none left. Whoever begins to make one of
+    them waits for the rows of its app, so that none is removed that is made at this moment.
+    """
+    order = (AppClaim.sha256, AppClaim.package, AppClaim.signer_sha256)
+    rows = session.execute(select(*order).where(_behind(after)).order_by(*order).limit(BATCH)).all()
+    if not rows:
+        return None
+    lock_rows(session, {row.sha256 for row in rows})
+    last = (rows[-1].sha256, rows[-1].package, rows[-1].signer_sha256)
+    looked_at = and_(_behind(after), not_(_behind(last)))
+    session.execute(
+        delete(AppClaim).where(looked_at, ~_IS_MADE).execution_options(synchronize_session=False)
+    )
+    return last
+
+
+_IS_MADE = exists().where(
+    DeviceApp.sha256 == AppClaim.sha256,
+    DeviceApp.package == AppClaim.package,
+    DeviceApp.signer_sha256 == AppClaim.signer_sha256,
+)
+
+
+def _behind(claim: Claim) -> ColumnElement[bool]:
+    """Return what holds for claims that come after *claim* in their order."""
+    sha256, package, signer = claim
+    same_hash, same_package = AppClaim.sha256 == sha256, AppClaim.package == package
+    return or_(
+        AppClaim.sha256 > sha256,
+        and_(same_hash, AppClaim.package > package),
+        and_(same_hash, same_package, AppClaim.signer_sha256 > signer),
+    )
 
 
 def judge_claims(session: Session, judge: Judge, waiting: str | None = None) -> int:

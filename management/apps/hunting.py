@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, func, select
+from sqlalchemy.orm import Session, aliased
 
 from management.apps.approvals import approved_hashes
 from management.apps.models import App, AppFeatures, AppVerdict, DeviceApp
+from management.apps.queries import installed_as
 from management.apps.rejudging import Judge
 from management.apps.rules import (
     Basis,
@@ -78,6 +79,7 @@ def known_of(session: Session, hashes: Sequence[str]) -> list[Known]:
     return [Known._make(row) for row in session.execute(_KNOWN.where(App.sha256.in_(hashes)))]
 
 
+_BASE = aliased(App)
 _KNOWN = (
     select(
         App.sha256,
@@ -86,7 +88,7 @@ _KNOWN = (
         App.signer_sha256,
         App.stored,
         App.published,
-        App.devices,
+        (App.devices + func.coalesce(_BASE.devices, 0)).label("devices"),
         App.verdict,
         App.rule,
         App.family,
@@ -97,6 +99,7 @@ _KNOWN = (
     )
     .outerjoin(AppFeatures, AppFeatures.sha256 == App.sha256)
     .outerjoin(AppVerdict, AppVerdict.id == App.verdict_id)
+    .outerjoin(_BASE, and_(_BASE.sha256 == App.base_sha256, App.base_sha256 != ""))
 )
 
 
@@ -203,6 +206,6 @@ def holders_of(session: Session, hashes: Sequence[str]) -> set[Any]:
     """Return the devices that hold one of these apps."""
     found: set[Any] = set()
     for start in range(0, len(hashes), BATCH):
-        some = DeviceApp.sha256.in_(hashes[start : start + BATCH])
+        some = installed_as(hashes[start : start + BATCH])
         found.update(session.scalars(select(DeviceApp.device_id).where(some).distinct()))
     return found

@@ -30,6 +30,8 @@ class App(Base):
     name: Mapped[str] = mapped_column(default="")
     version: Mapped[str] = mapped_column(default="")
     signer_sha256: Mapped[str] = mapped_column(Unicode(64), default="", index=True)
+    base_sha256: Mapped[str] = mapped_column(Unicode(64), default="", server_default="", index=True)
+    """For a file that is a set of packages: the hash of its base, which devices report."""
     first_seen_at: Mapped[datetime]
     stored: Mapped[bool] = mapped_column(default=False)
     """Whether its file lies here."""

@@ -20,6 +20,7 @@ from management.apps.queries import (
     get_app,
     get_known,
     known_rows,
+    sets_of,
     words_on,
 )
 from management.apps.rules import (
@@ -131,6 +132,8 @@ def record_inventory(
         for row in session.scalars(select(DeviceApp).where(DeviceApp.device_id == device.id))
     }
     held_before = {row.sha256 for row in known.values()}
+    before = {claim_of(row) for row in known.values()}
+    news = {app.sha256 for app in said.values() if claim_of(app) not in before}
     gone = sorted(set(known) - set(said))
     for start in range(0, len(gone), BATCH):
         session.execute(
@@ -142,7 +145,7 @@ def record_inventory(
     for app in said.values():
         _keep(session, device.id, known.get(app.package), app, said_at)
     session.flush()
-    _count_holding(session, held_before, said, now)
+    _count_holding(session, held_before, said, news, now)
     if keep_claims(session, list(said.values())):
         enqueue(session, LOOK_UP, f"{LOOK_UP}:{uuid4()}", {}, now=now)
     facts = {
@@ -153,13 +156,20 @@ def record_inventory(
 
 
 def _count_holding(
-    session: Session, before: set[str], said: Mapping[str, InstalledApp], now: datetime
+    session: Session,
+    before: set[str],
+    said: Mapping[str, InstalledApp],
+    news: set[str],
+    now: datetime,
 ) -> None:
-    """Bring the apps' numbers of devices up to date, and look up those that are new here."""
+    """Bring the apps' numbers of devices up to date, and look up those that are new here.
+
+    All rows are locked at once, also those of which the device says something else (*news*).
+    """
     held = {app.sha256: app for app in said.values()}
     seen = {sha256: _seen(held[sha256]) for sha256 in held.keys() - before}
     rows = know(session, seen, now)
-    lock_rows(session, held.keys() ^ before)
+    lock_rows(session, (held.keys() ^ before) | news)
     for sha256, fields in seen.items():
         _doubt(rows[sha256], fields)
     for hashes, step in ((sorted(seen), 1), (sorted(before - held.keys()), -1)):
@@ -242,8 +252,11 @@ def _of_holder(
 
 def _approved(session: Session, held: Sequence[InstalledApp | DeviceApp]) -> set[str]:
     """Return the hashes that somebody answers for."""
-    rows = known_rows(session, {app.sha256 for app in held})
-    return approved_hashes(session, {row.sha256: row.proven_signer for row in rows})
+    hashes = {app.sha256 for app in held}
+    sets = [row for rows in sets_of(session, hashes).values() for row in rows]
+    rows = [*known_rows(session, hashes), *sets]
+    found = set(approved_hashes(session, {row.sha256: row.proven_signer for row in rows}))
+    return found | {row.base_sha256 for row in sets if row.sha256 in found}
 
 
 def _keep(

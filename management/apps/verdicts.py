@@ -63,6 +63,7 @@ def keep_result(session: Session, sha256: str, result: ScanResult, now: datetime
     session.add(kept)
     row = know(session, {sha256: {}}, now)[sha256]
     row.package, row.version = fields["package"] or row.package, fields["version_name"]
+    row.base_sha256 = fields["base_sha256"] or ""
     if fields["label"] and not fields["label"].startswith("@"):  # a reference that led nowhere
         row.name = fields["label"]
     if fields["signers"]:

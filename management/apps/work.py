@@ -239,6 +239,14 @@ def look_up(context: Context, payload: dict[str, Any], progress: Progress) -> No
     recheck(context, {}, progress)
 
 
+def forget_claims(context: Context, payload: dict[str, Any], progress: Progress) -> None:
+    """Remove what no device says of its apps any more."""
+    last: queries.Claim | None = ("", "", "")
+    while last is not None:
+        with context.database.transaction("forget claims of apps") as session:
+            last = claims.forget_claims(session, last)
+
+
 def end_approvals(context: Context, payload: dict[str, Any], progress: Progress) -> None:
     """End the approvals whose time is over."""
     while True:

@@ -99,6 +99,9 @@ KINDS = {
     "apps.recheck": Kind(_l("Judging devices whose apps changed"), "apps.index"),
     "apps.look_up": Kind(_l("Judging apps that devices reported"), "apps.index"),
     "apps.end_approvals": Kind(_l("Ending of approvals of apps"), "apps.index"),
+    "apps.forget_claims": Kind(
+        _l("Forgetting of what no device says of apps any more"), "apps.index"
+    ),
     "store.spread": Kind(_l("Telling devices what the app store offers"), "store.index"),
     "audit.checkpoint": Kind(_l("Checkpoint of the audit trail"), "audit.index"),
     "audit.purge": Kind(_l("Forgetting of old entries of the audit trail"), "audit.index"),
