@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from exchange_connector import enforcement
+from exchange_connector import discovery, enforcement
 from exchange_connector.sync import Look
 from tests.exchange_connector.bed import Bed
 
@@ -75,6 +75,31 @@ def test_a_phone_in_quarantine_is_found_by_a_delta_whenever_it_came(bed: Bed) ->
 
     bed.run_pass(look=Look.NEW)
     assert bed.partnership("OLD1").access_state == "Quarantined"
+
+
+def test_masses_in_quarantine_are_read_once_an_hour_and_not_with_every_delta(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 100,000 each delta would bring all again; here the limit is 5 and there are 20."""
+    monkeypatch.setattr(discovery, "FEW_QUARANTINED", 5)
+    bed.exchange.default_access = "Quarantine"
+    bed.exchange.fill(20)
+    bed.pair()
+    assert bed.run_pass().discovered == 20
+    assert bed.partnership("ApplDNQ000000").access_state == "Quarantined"
+
+    bed.exchange.calls.clear()
+    bed.run_pass(look=Look.NEW)
+    (asked,) = bed.exchange.called("Get-MobileDevice")
+    assert "Quarantined" not in asked["Filter"]
+    assert len(bed.exchange.calls) == 1
+
+    bed.exchange.default_access = "Allow"
+    bed.run_pass()
+    bed.exchange.calls.clear()
+    bed.run_pass(look=Look.NEW)
+    (asked,) = bed.exchange.called("Get-MobileDevice")
+    assert "Quarantined" in asked["Filter"]
 
 
 def test_the_last_sync_comes_mailbox_by_mailbox_the_longest_not_asked_first(bed: Bed) -> None:
