@@ -14,6 +14,7 @@ from communication import (
     download_api,
     file_api,
     link_api,
+    log_api,
     open_pages,
     setup_api,
 )
@@ -44,7 +45,9 @@ def link_app(parts: Parts) -> Flask:
     """Return what management sees."""
     health = Blueprint("health", __name__)
     open_pages.add_healthz(health, parts)
-    return _app(parts, link_api.bp, setup_api.bp, file_api.link, download_api.bp, health)
+    return _app(
+        parts, link_api.bp, setup_api.bp, log_api.bp, file_api.link, download_api.bp, health
+    )
 
 
 def _app(parts: Parts, *blueprints: Blueprint) -> Flask:

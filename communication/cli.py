@@ -7,8 +7,8 @@ from typing import TextIO
 
 import click
 
-from communication import pairing, pairing_code, server, settings
-from runtime import logs
+from communication import own_log, pairing, pairing_code, server, settings
+from runtime import log_files, logs
 from runtime.clock import utc_now
 from runtime.errors import ConfigurationError
 
@@ -26,6 +26,8 @@ def run() -> None:
     """Serve devices and management until told to stop (the default)."""
     chosen = settings.load()
     logs.start("communication", chosen.log_level)
+    chosen.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log_files.keep(chosen.folder, own_log.FILE)
     sys.exit(server.run(chosen))
 
 

@@ -64,6 +64,7 @@ def status() -> ResponseReturnValue:
             settings=parts.told(),
             rival=rival,
             download=parts.downloads.current.tag if parts.downloads.current else "",
+            log_level=parts.logging.level(),
         )
     )
 

@@ -14,6 +14,7 @@ from communication.fast_path import Poll
 from communication.files import Files, Uploads
 from communication.limits import Rate
 from communication.mailbox import Mailbox
+from communication.own_log import Logging
 from communication.owner import Owner
 from communication.ports import Ports
 from communication.report_path import Reports
@@ -46,6 +47,7 @@ class Parts:
         self.uploads = Uploads(settings.folder / "uploads", settings.upload_bytes)
         self.downloads = Downloads(settings.folder, self.files)
         self.owner = Owner()
+        self.logging = Logging(settings.folder, settings.log_level)
         self.ports = Ports(settings.host, {})
         """Set when they are opened."""
         self.public_name = find_told(settings).public_name

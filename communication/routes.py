@@ -52,11 +52,11 @@ def _too_many(sentence: str, retry_after: int) -> Answer:
 
 def known(app: Flask, posts: Iterable[str] = ()) -> Callable[[str, str], bool]:
     """Return a function that tells for method and path whether *app* or *posts* take them."""
-    routes = [
+    routes = [f"POST {re.escape(path)}" for path in posts]
+    routes += [
         f"(?:{'|'.join(sorted(rule.methods or ()))}) {_pattern(rule.rule)}"
         for rule in app.url_map.iter_rules()
     ]
-    routes += [f"POST {re.escape(path)}" for path in posts]
     pattern = re.compile("|".join(routes))
     return lambda method, path: pattern.fullmatch(f"{method} {path}") is not None
 

@@ -155,6 +155,7 @@ def _keep_house(parts: Parts, stop: threading.Event) -> None:
         if not parts.ports.alive():
             log.error("A port is no longer served; the server ends so that it is started again.")
             return
+        parts.logging.level()
         try:
             _flush(parts)
             if time.monotonic() - forgot > FORGET_SECONDS:

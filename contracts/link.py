@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from contracts.connector import LARGEST_LOG_BYTES, LogLevel
 from contracts.types import Compact, Epoch, Instant, Jwk, Name, Sequence, Sha256, Short
 
 BATCH = 200
@@ -138,6 +139,26 @@ class RelaySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogWish:
+    """Body of ``PUT /link/v1/log-level``: for so long; then, and after a restart, as usual."""
+
+    v: int = 1
+    level: LogLevel
+    seconds: Annotated[int, Field(ge=1, le=86_400)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnLog:
+    """Answer of ``GET /link/v1/log``: the relay's own log."""
+
+    v: int = 1
+    name: Name
+    """``HOST_VERSION_TIME.zip``"""
+    zip: Annotated[str, Field(max_length=LARGEST_LOG_BYTES * 4 // 3 + 4)]
+    """In Base64 (RFC 4648 section 4)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rival:
     """Who else spoke to the relay as management, last."""
 
@@ -166,6 +187,8 @@ class RelayStatus:
     rival: Rival | None = None
     download: Short = ""
     """``tag`` of the `contracts.download.Download` that it holds."""
+    log_level: Short = ""
+    """What a `LogWish` that holds still asked for; empty: none does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,84 +1,21 @@
 """The connector's own log: some files in its folder, and the ZIP of them that management orders."""
 
-import base64
-import io
-import json
-import logging
-import platform
-import re
-import socket
-import zipfile
 from collections.abc import Collection
-from datetime import datetime
-from importlib.metadata import version
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from contracts.connector import LARGEST_LOG_BYTES
+from runtime import log_files
+from runtime.log_files import blank as blank
+from runtime.log_files import name as name
 
-FILE, FILE_BYTES, OLD_FILES = "connector.log", 2 * 1024 * 1024, 4
-HIDDEN = b"[not logged]"
-_SECRETS = re.compile(
-    rb"(?is)(\b(?:basic|bearer|negotiate)\s+)[A-Za-z0-9+/=._~-]{8,}"
-    rb"|(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?-----END"
-)
+FILE = "connector.log"
 
 
 def keep(folder: Path) -> None:
     """Write everything that is logged from now on into *folder* too; call after `logs.start`."""
-    root = logging.getLogger()
-    where = folder / "log"
-    where.mkdir(mode=0o700, exist_ok=True)
-    writer = RotatingFileHandler(
-        where / FILE, maxBytes=FILE_BYTES, backupCount=OLD_FILES, encoding="utf-8"
-    )
-    (where / FILE).chmod(0o600)
-    for other in root.handlers:
-        writer.setFormatter(other.formatter)
-        for blanking in other.filters:
-            writer.addFilter(blanking)
-    root.addHandler(writer)
-
-
-def name(at: datetime) -> str:
-    """Return ``<host>_<version>_<timestamp>.zip``."""
-    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:63] or "host"
-    return f"{host}_{version('sekisho')}_{at:%Y%m%dT%H%M%SZ}.zip"
+    log_files.keep(folder, FILE)
 
 
 def pack(folder: Path, secrets: Collection[str]) -> bytes:
-    """Return a ZIP of the log, the newest first and as much of it as may be sent.
-
-    Whatever stands in it of *secrets*, plain or in Base64, and what looks like one, is blanked.
-    """
-    files = [folder / "log" / FILE]
-    files += [folder / "log" / f"{FILE}.{number}" for number in range(1, OLD_FILES + 1)]
-    held = [path for path in files if path.exists()]
-    while True:
-        packed = _zip(held, secrets)
-        if len(packed) <= LARGEST_LOG_BYTES or not held:
-            return packed
-        held.pop()
-
-
-def blank(text: bytes, secrets: Collection[str]) -> bytes:
-    """Return *text* without secrets."""
-    for secret in secrets:
-        plain = secret.encode()
-        for said in (plain, json.dumps(secret)[1:-1].encode(), base64.b64encode(plain)):
-            text = text.replace(said, HIDDEN) if len(said) > 3 else text
-    return _SECRETS.sub(lambda found: (found[1] or found[2]) + HIDDEN, text)
-
-
-def _zip(files: list[Path], secrets: Collection[str]) -> bytes:
-    made = io.BytesIO()
-    about = {
-        "version": version("sekisho"),
-        "python": platform.python_version(),
-        "system": platform.platform(),
-    }
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as packed:
-        packed.writestr("about.json", json.dumps(about, indent=1))
-        for path in files:
-            packed.writestr(path.name, blank(path.read_bytes(), secrets))
-    return made.getvalue()
+    """Return a ZIP of the log without *secrets*, as much of it as may be sent."""
+    return log_files.pack(folder, FILE, secrets, LARGEST_LOG_BYTES)

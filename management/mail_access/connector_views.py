@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from contracts.connector import LogLevel
+from management import log_zips
 from management.access import Permission, requires
 from management.administrators import step_up
 from management.mail_access import by_hand, connector_releases, logs, queries, words
@@ -130,10 +131,7 @@ def order_log(connector_id: UUID) -> ResponseReturnValue:
 def log(connector_id: UUID) -> Response:
     """Hand out the log that the connector sent."""
     with reading() as session:
-        name, content = logs.get_file(session, connector_id)
-    answer = Response(content, mimetype="application/zip")
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
+        return log_zips.download(*logs.get_file(session, connector_id))
 
 
 @bp.post("/connectors/<uuid:connector_id>/release")

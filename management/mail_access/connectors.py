@@ -3,7 +3,6 @@
 import json
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import cast
 from uuid import UUID
 
 from sqlalchemy import delete, select, update
@@ -15,6 +14,7 @@ from contracts import connector as messages
 from contracts import keys as jwk
 from contracts.codes import random_code
 from contracts.request_signature import MAXIMUM_SKEW
+from management import log_zips
 from management.audit.service import record
 from management.keys import Keys
 from management.mail_access import queries
@@ -32,8 +32,6 @@ from runtime.errors import ForbiddenError, RefusedError, UnauthenticatedError
 
 CODE_LENGTH = 16
 CODE_VALID = timedelta(minutes=15)
-LOG_LEVEL_HOLDS = timedelta(hours=1)
-USUAL_LEVEL: messages.LogLevel = "info"
 
 
 def make_pairing_code(session: Session, keys: Keys, by: By, now: datetime) -> str:
@@ -165,17 +163,14 @@ def change_log_level(
     """Let a connector log more or less for an hour."""
     connector = queries.get_connector(session, connector_id)
     connector.log_level = level
-    connector.log_level_until = None if level == USUAL_LEVEL else now + LOG_LEVEL_HOLDS
+    connector.log_level_until = log_zips.until(level, now)
     subject = f"{connector.name} {connector.id}"
     record(session, keys, by.name, "connector.log_level", subject, level, by.address, now=now)
 
 
 def log_level_of(connector: Connector, now: datetime) -> messages.LogLevel:
     """Return the level that holds now."""
-    until = connector.log_level_until
-    if until is None or until <= now:
-        return USUAL_LEVEL
-    return cast(messages.LogLevel, connector.log_level)
+    return log_zips.level_now(connector.log_level, connector.log_level_until, now)
 
 
 def delete_connector(

@@ -4,26 +4,19 @@ A connector has one order at a time; a new one replaces what was fetched before.
 of bounded size from a machine that may be in other hands: it is kept and handed on, never opened.
 """
 
-import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from contracts.connector import LARGEST_LOG_BYTES
 from management.audit.service import record
 from management.keys import Keys
+from management.log_zips import KEPT_FOR, VALID_FOR, check
 from management.mail_access import queries
 from management.mail_access.models import Connector, ConnectorLog
 from management.mail_access.rules import By
-from runtime.errors import MalformedMessageError, NotFoundError, RefusedError, TooLargeError
-
-VALID_FOR = timedelta(days=1)
-"""So long a connector may take to send its log."""
-KEPT_FOR = timedelta(days=7)
-_NAME = re.compile(r"[A-Za-z0-9.-]{1,63}_[A-Za-z0-9.+-]{1,30}_[0-9]{8}T[0-9]{6}Z\.zip")
-_ZIP = b"PK\x03\x04"
+from runtime.errors import NotFoundError, RefusedError
 
 
 def order_log(
@@ -86,8 +79,5 @@ def take_log(
     row = find_log(session, connector.id)
     if row is None or row.id != order_id or row.came_at is not None:
         raise RefusedError("This log is not wanted any more.")
-    if not _NAME.fullmatch(name) or not content.startswith(_ZIP):
-        raise MalformedMessageError("A log is a ZIP named HOST_VERSION_TIME.zip.")
-    if len(content) > LARGEST_LOG_BYTES:
-        raise TooLargeError("The log is larger than a connector may send.")
+    check(name, content)
     row.name, row.content, row.came_at = name, content, now

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from contracts.link import RelayCertificate, RelayStatus, Rival
 from management.context import Context
+from management.relays import logs
 from management.relays.changes import close_former_ports, plain, read_settings
 from management.relays.link_client import LinkClient, instance_of
 from management.relays.models import Relay
@@ -57,7 +58,7 @@ def bring_setup(context: Context, greeting: Greeting, relay_id: UUID) -> str:
         _note(session, relay, greeting, now)
         close_former_ports(relay, now)
     problems = []
-    for bring in (_bring_settings, _bring_certificate):
+    for bring in (_bring_settings, _bring_certificate, logs.bring_level, logs.fetch):
         try:
             bring(context, greeting.link, relay, greeting.status)
         except UnavailableError as error:

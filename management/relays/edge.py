@@ -1,13 +1,16 @@
 """What console and API do about relays: each function is one request's transaction, audited."""
 
 from dataclasses import asdict
+from typing import cast, get_args
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from contracts.connector import LogLevel
+from management.access import signed_in_name
 from management.audit.notes import note
-from management.relays import changes, tls
+from management.relays import changes, logs, tls
 from management.relays.joining import join
 from management.relays.link_client import instance_of
 from management.relays.models import Relay
@@ -97,6 +100,25 @@ def place(relay_id: UUID, wish: changes.Places) -> None:
         relay = get_relay(session, relay_id)
         changes.set_places(session, context().keys, relay, wish, utc_now())
         note(session, "relay.settings", relay.name, **asdict(wish))
+
+
+def change_log_level(relay_id: UUID, level: str) -> None:
+    """Let the relay log more or less for an hour."""
+    if level not in get_args(LogLevel):
+        raise RefusedError("Choose a log level.")
+    with transaction("change a relay's log level") as session:
+        relay = logs.change_level(session, relay_id, cast("LogLevel", level), utc_now())
+        note(session, "relay.log_level", relay.name, level)
+
+
+def order_log(relay_id: UUID, cancelled: bool) -> None:
+    """Let the relay's log be fetched, or take that back."""
+    with transaction("order a relay's log") as session:
+        if cancelled:
+            note(session, "relay.cancel_log", logs.cancel(session, relay_id).name)
+        else:
+            relay = logs.order(session, relay_id, signed_in_name(), utc_now())
+            note(session, "relay.fetch_log", relay.name)
 
 
 def switch(relay_id: UUID, on: bool, reason: str) -> None:

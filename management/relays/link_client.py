@@ -25,8 +25,10 @@ from contracts.link import (
     InboundBatch,
     KnownDevices,
     LiveDevices,
+    LogWish,
     Outbound,
     OutboundBatch,
+    OwnLog,
     RelayCertificate,
     RelaySettings,
     RelayStatus,
@@ -120,6 +122,14 @@ class LinkClient:
     def put_settings(self, settings: RelaySettings) -> None:
         """Let the relay listen elsewhere from now on."""
         self._ask("PUT", "/link/v1/settings", codec.write(settings))
+
+    def put_log_level(self, wished: LogWish) -> None:
+        """Let the relay log at a level for a while."""
+        self._ask("PUT", "/link/v1/log-level", codec.write(wished))
+
+    def own_log(self) -> OwnLog:
+        """Return the relay's own log."""
+        return _read(OwnLog, self._ask("GET", "/link/v1/log"))
 
     def seen(self, since: datetime) -> SeenBatch:
         """Return which devices polled after an instant, as the relay says."""

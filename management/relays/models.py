@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, ForeignKey, Unicode, UnicodeText, text
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary, Unicode, UnicodeText, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from management.database import Base, RowId
@@ -73,6 +73,21 @@ class Relay(Base):
     """When the certificate it shows ends."""
     tls_warned_days: Mapped[int | None]
     """At how many days left somebody was warned last."""
+    log_level: Mapped[str] = mapped_column(Unicode(10), default="info", server_default="info")
+    log_level_until: Mapped[datetime | None]
+
+
+class RelayLog(Base):
+    """The log of a relay: ordered, and once it came, its ZIP."""
+
+    __tablename__ = "relay_log"
+
+    relay_id: Mapped[UUID] = mapped_column(ForeignKey("relay.id"), primary_key=True)
+    asked_at: Mapped[datetime]
+    asked_by: Mapped[str]
+    came_at: Mapped[datetime | None]
+    name: Mapped[str] = mapped_column(default="")
+    content: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class RelayListing(Base):

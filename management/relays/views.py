@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import get_args
 from uuid import UUID
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from contracts.connector import LogLevel
+from management import log_zips
 from management.access import Permission, requires
 from management.administrators import step_up
 from management.paging import PAGE, cut, number_cursor
-from management.relays import changes, edge, queries, tls
+from management.relays import changes, edge, logs, queries, tls
 from management.web import context, is_fragment, reading
 from runtime.clock import utc_now
 from runtime.errors import ForbiddenError, RefusedError, UnavailableError
@@ -85,6 +88,8 @@ def _page(relay_id: UUID, problem: str = "", at: str = "") -> ResponseReturnValu
         relay = queries.get_relay(session, relay_id)
         listed = queries.list_listings(session, relay_id, utc_now())
         behind = queries.list_behind(session).get(relay_id)
+        file = logs.find(session, relay_id)
+        level = log_zips.level_now(relay.log_level, relay.log_level_until, utc_now())
     page = render_template(
         "relays/show.html",
         relay=relay,
@@ -93,6 +98,9 @@ def _page(relay_id: UUID, problem: str = "", at: str = "") -> ResponseReturnValu
         host=changes.host_of(relay.devices_url),
         listed=listed,
         behind=behind,
+        file=file,
+        level=level,
+        levels=get_args(LogLevel),
         problem=problem,
         at=at,
     )
@@ -167,6 +175,39 @@ def place(relay_id: UUID) -> ResponseReturnValue:
 def _port(name: str) -> int:
     text = request.form.get(name, "")
     return int(text) if text.isdecimal() and len(text) < 6 else 0
+
+
+@bp.post("/<uuid:relay_id>/log-level")
+@requires(Permission.MANAGE_RELAYS)
+def log_level(relay_id: UUID) -> ResponseReturnValue:
+    """Let the relay log more or less for an hour."""
+    return _change(
+        relay_id,
+        "log",
+        lambda: edge.change_log_level(relay_id, request.form.get("level", "")),
+        _("The log level holds for an hour, then it is info again."),
+    )
+
+
+@bp.post("/<uuid:relay_id>/log")
+@requires(Permission.MANAGE_RELAYS)
+def order_log(relay_id: UUID) -> ResponseReturnValue:
+    """Let the relay's log be fetched, or take that back."""
+    cancelled = "cancel" in request.form
+    return _change(
+        relay_id,
+        "log",
+        lambda: edge.order_log(relay_id, cancelled),
+        _("Taken back.") if cancelled else _("The log is fetched at the next visit to the relay."),
+    )
+
+
+@bp.get("/<uuid:relay_id>/log")
+@requires(Permission.MANAGE_RELAYS)
+def log(relay_id: UUID) -> Response:
+    """Hand out the log that was fetched."""
+    with reading() as session:
+        return log_zips.download(*logs.get_file(session, relay_id))
 
 
 @bp.post("/<uuid:relay_id>/disable")
