@@ -174,7 +174,7 @@ def _toml(value: object) -> str:
 def _fernet(folder: Path) -> Fernet:
     path = folder / KEY_FILE
     try:
-        if path.stat().st_mode & 0o077:
+        if os.name == "posix" and path.stat().st_mode & 0o077:
             raise ConfigurationError(f"Others may read {path}; run: chmod 600 {path}")
         return Fernet(path.read_bytes())
     except (OSError, ValueError) as error:

@@ -84,7 +84,9 @@ class Launcher:
         return None if status == 0 and not self.stopping.is_set() else status
 
     def _start(self, version: str) -> "subprocess.Popen[bytes]":
-        environment = {**os.environ, SUPERVISED: str(os.getpid())}
+        environment = dict(os.environ)
+        if sys.platform == "linux":  # elsewhere the kernel ends no process with its parent
+            environment[SUPERVISED] = str(os.getpid())
         if version:
             code = str(books.folder_of(self.folder, version))
             before = environment.get("PYTHONPATH")

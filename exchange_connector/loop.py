@@ -103,8 +103,7 @@ class Loop:
         self._back_off(outcome)
         wanted = self.spool.wanted()[0]
         log_as_told(wanted, self.settings.log_level, utc_now())
-        if self.releases is not None:
-            self.releases.after_pass(outcome, wanted.release, self.pause == 0)
+        self._update(outcome, wanted)
         self.hears = not outcome.management_problem
         if outcome.unfinished and not outcome.exchange_problem:
             return 0.0
@@ -118,6 +117,14 @@ class Loop:
             log.exception("A pass failed")
             words = f"A pass failed: {type(error).__name__}: {error}"
             return Outcome(exchange_problem=words, acted=True, crashed=True)
+
+    def _update(self, outcome: Outcome, wanted: WantedAccess) -> None:
+        """See to newer releases; whatever goes wrong there, mail is looked after."""
+        try:
+            if self.releases is not None:
+                self.releases.after_pass(outcome, wanted.release, self.pause == 0)
+        except Exception:
+            log.exception("Looking for a newer release failed")
 
     def problem(self) -> str | None:
         """Say that the loop hangs, or None."""

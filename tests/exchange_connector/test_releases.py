@@ -5,15 +5,18 @@ import signal
 import socket
 import zipfile
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from click.testing import CliRunner
 from flask import Flask
 
 from contracts.connector import ReleaseWish
 from exchange_connector import loop
 from exchange_connector import release_book as books
+from exchange_connector.cli import exchange_connector
 from exchange_connector.release_rules import RETRY_AFTER, in_window, may_look
 from exchange_connector.release_source import OWN_ROOT
 from exchange_connector.releases import Releases
@@ -247,13 +250,30 @@ def test_older_lists_than_before_are_refused(updating: Updating) -> None:
     assert "older files than it did before" in updating.last.detail
 
 
-def test_what_needs_other_dependencies_is_refused_with_what_to_do(updating: Updating) -> None:
+def test_lists_that_are_held_back_too_long_are_refused(updating: Updating) -> None:
+    updating.publish("0.2.0")
+    publishing.sign_timestamp(updating.feed.repository, utc_now() - timedelta(days=4))
+    kept = updating.bed.context.settings.home / "updates"
+    (lists,) = (path for path in kept.iterdir() if (path / "timestamp.json").exists())
+    shutil.copy(updating.feed.repository.metadata / "timestamp.json", lists)
+    updating.order()
+    assert not updating.step()
+    assert "has expired" in updating.last.detail
+    assert updating.last.state == "failed"  # tried again: tomorrow's lists may be in order
+
+
+def test_what_needs_other_dependencies_is_refused_with_what_to_do(
+    updating: Updating, monkeypatch: pytest.MonkeyPatch
+) -> None:
     updating.publish("0.2.0", {"sekisho/run.lock": b"something==1.0"})
     updating.allow()
     assert not updating.step()
     assert "needs other dependencies" in updating.last.detail
     assert "pip install --require-hashes" in updating.last.detail
     assert updating.book.refused.keys() == {"0.2.0"}
+    monkeypatch.setenv("SEKISHO_HOME", str(updating.bed.home))
+    said = CliRunner().invoke(exchange_connector, ["status"], catch_exceptions=False).output
+    assert "as installed" in said and "0.2.0 refused. Release 0.2.0 needs other" in said
     before = updating.last
     assert not updating.step()  # never again by itself
     assert updating.last == before
@@ -262,12 +282,24 @@ def test_what_needs_other_dependencies_is_refused_with_what_to_do(updating: Upda
     assert updating.last.at > before.at
 
 
-def test_without_a_root_nothing_is_believed(updating: Updating) -> None:
+def test_without_a_root_nothing_is_believed(
+    updating: Updating, monkeypatch: pytest.MonkeyPatch
+) -> None:
     updating.publish("0.2.0")
     updating.order()
     (updating.bed.folder / OWN_ROOT).unlink()
     assert not updating.step()
     assert "release-root FILE" in updating.last.detail
+
+    monkeypatch.setenv("SEKISHO_HOME", str(updating.bed.home))
+    file = updating.bed.home / "root.json"
+    for content, status in ((b"{}", MalformedMessageError), (updating.feed.root, None)):
+        file.write_bytes(content)
+        done = CliRunner().invoke(exchange_connector, ["release-root", str(file)])
+        assert type(done.exception) is (status or type(None))
+    assert "Fingerprint of the root" in done.output
+    updating.order()
+    assert updating.step()
 
 
 def test_only_in_its_window_and_only_when_it_may() -> None:
