@@ -139,6 +139,7 @@ def test_every_sentence_of_a_judgement_is_said_in_japanese(app: Flask) -> None:
     told = {kind: Fact(value, "agent", now - timedelta(days=99)) for kind, value in bad.items()}
     devices: tuple[tuple[str, dict[FactKind, Fact]], ...] = (
         ("android", told),
+        ("android", {kind: Fact(None, "agent", now, fact) for kind, fact in told.items()}),
         ("android", {}),
         ("ios", {}),
     )
