@@ -51,6 +51,8 @@ class CodeSites:
         table = struct.iter_unpack("<24xI4x", data[at : at + 32 * rows])
         self._classes = sorted(zip((place for (place,) in table), range(rows), strict=True))
         self._known: dict[int, Found | None] = {}
+        self._users: dict[tuple[int, int], set[Found]] = {}
+        """Of rows that were searched for to the end: several rules ask for the same."""
         self._searches, self._hits = MAXIMUM_SEARCHES, MAXIMUM_HITS
         is_odd = self._start < _SHORTEST or self._classes_start >= self._classes_end
         self._steps = 0 if is_odd else MAXIMUM_STEPS
@@ -60,12 +62,17 @@ class CodeSites:
         """Return the methods whose code names one of *rows*; it stops when they are over *most*."""
         found: set[Found] = set()
         for row in rows:
-            for site in self._sites(kind, row) if row < 65_536 else ():
-                method = self._method_around(site)
-                if method:
-                    found.add(method)
-                if len(found) > most:
-                    return found
+            if (kind, row) not in self._users:
+                here: set[Found] = set()
+                for site in self._sites(kind, row) if row < 65_536 else ():
+                    if method := self._method_around(site):
+                        here.add(method)
+                    if len(found) + len(here) > most and len(found | here) > most:
+                        return found | here
+                self._users[kind, row] = here
+            found |= self._users[kind, row]
+            if len(found) > most:
+                return found
         return found
 
     def _sites(self, kind: int, row: int) -> Iterator[int]:

@@ -53,11 +53,11 @@ class Program:
         for text in wanted:
             owner, _, name = text.partition("->")
             by_owner.setdefault(owner, []).append(name)
-        names = {name for group in by_owner.values() for name in group if name}
         inherited = _inherited_names(by_owner)
         for number, file in enumerate(self.files):
-            strings = file.find_strings((*by_owner, *names))
-            types = file.find_types(strings)
+            types = file.find_types(file.find_strings(by_owner))
+            names = {name for owner in types.values() for name in by_owner[owner] if name}
+            strings = file.find_strings(names | inherited.keys())
             for owner in types.values():
                 found.setdefault(owner, [])
             for kind, owner in types.items():
