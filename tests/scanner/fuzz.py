@@ -15,7 +15,8 @@ from collections.abc import Callable
 import atheris
 
 with atheris.instrument_imports(include=["scanner"]):
-    from scanner import der, jar_signature, signing_block
+    from scanner import app_traits, der, jar_signature, signing_block
+    from scanner.app_code import AppCode
     from scanner.binary_xml import BinaryXml
     from scanner.block_signatures import verify
     from scanner.chunks import BrokenChunkError
@@ -40,6 +41,8 @@ LIMITS = Limits(
     seconds=30,
 )
 _EMPTY = File.of(Zip(entries=[Entry(name=b"a", body=b"b")]).bytes())
+_FOLLOWED = ("Landroid/content/Context;->startActivity", "Landroid/widget/Toast;->show")
+_STEP = app_traits.STUB_CLAUSE["steps"][0]
 _CALLS = ("Ljava/lang/String;->length", "Lb;->c", "La;-><init>")
 
 
@@ -124,8 +127,21 @@ def members(data: bytes) -> None:
     assert len(gunzip(data, MEBIBYTE).data) <= MEBIBYTE
 
 
+def program(data: bytes) -> None:
+    """Follow byte code from wherever a rule may begin; what is damaged is told, never raised."""
+    code = AppCode(Evidence(LIMITS))
+    code.add("classes.dex", data, b"digest")
+    code.references((*app_traits.REFERENCES, *_FOLLOWED))
+    for start in ({"component": "x"}, {"extends": ["Landroid/app/Activity;"]}, {}):
+        step = {**_STEP, "call": _FOLLOWED}
+        clause = {**app_traits.STUB_CLAUSE, "component": "", "methods": [], **start}
+        code.ask({**clause, "digest": str(start), "steps": [step]}, ["Lorg/example/Main;"])
+    code.traits("Lorg/example/Main;", ["Lorg/example/Main;"])
+
+
 PARSERS: tuple[Callable[[bytes], None], ...] = (
     archive, manifest, xml, table, code, block, pairs, jar, certificate, members,
+    program,
 )  # fmt: skip
 """The order is the kept corpus's: add at the end."""
 
