@@ -143,7 +143,13 @@ def cancel_bulk_command(batch_id: UUID) -> BulkAnswer:
         return _answer(batch, counts, 0)
 
 
-@operation(bp, "/commands/<uuid:command_id>/approval", Permission.WIPE_DEVICES, refusals=(409, 503))
+@operation(
+    bp,
+    "/commands/<uuid:command_id>/approval",
+    Permission.WIPE_DEVICES,
+    refusals=(409, 503),
+    in_groups=True,
+)
 def get_approval(command_id: UUID) -> CommandApproval:
     """Get what an approval of a waiting command would cover: it, or its whole bulk command."""
     with reading() as session:
@@ -157,6 +163,7 @@ def get_approval(command_id: UUID) -> CommandApproval:
     Permission.WIPE_DEVICES,
     "POST",
     refusals=(409, 503),
+    in_groups=True,
 )
 def approve_commands(command_id: UUID, body: Approval) -> CommandApproval:
     """Prove with one's own code that one wants exactly this set."""

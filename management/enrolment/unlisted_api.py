@@ -36,7 +36,7 @@ class UnlistedConfirmation:
 
     __pydantic_config__ = STRICT
 
-    unlisted: Annotated[int, Whole, Field(ge=1, le=10_000_000)]
+    unlisted: Annotated[int, Field(ge=1, le=10_000_000), Whole]
     """As it was counted."""
     code: Code
 

@@ -21,7 +21,7 @@ from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError
 
 bp = Blueprint("mail_phones_api", __name__, url_prefix="/api/v1/mail-access")
-Number = Annotated[int, Whole, Field(ge=1, le=2**63 - 1)]
+Number = Annotated[int, Field(ge=1, le=2**63 - 1), Whole]
 Numbers = Annotated[tuple[Number, ...], Field(min_length=1, max_length=1000)]
 
 
@@ -133,7 +133,7 @@ MANAGE, WIPE = Permission.MANAGE_MAIL_ACCESS, Permission.WIPE_DEVICES
 PHONE = "/partnerships/<int:partnership_id>"
 
 
-@operation(bp, f"{PHONE}/match", MANAGE, "POST", refusals=(404, 409))
+@operation(bp, f"{PHONE}/match", MANAGE, "POST", refusals=(404, 409), in_groups=True)
 def match_partnership(partnership_id: int, body: Match) -> PartnershipAnswer:
     """Say by hand whose phone it is, or let that be found by itself again; it is decided anew."""
     keys, now = context().keys, utc_now()
@@ -148,7 +148,7 @@ def match_partnership(partnership_id: int, body: Match) -> PartnershipAnswer:
         return described(queries.get_partnership(session, partnership_id))
 
 
-@operation(bp, f"{PHONE}/again", MANAGE, "POST", refusals=(404, 409))
+@operation(bp, f"{PHONE}/again", MANAGE, "POST", refusals=(404, 409), in_groups=True)
 def take_control_again(partnership_id: int, body: Because) -> PartnershipAnswer:
     """Take control again of a phone that somebody overrode at the mail server."""
     with transaction("take control again") as session:
@@ -157,7 +157,7 @@ def take_control_again(partnership_id: int, body: Because) -> PartnershipAnswer:
         return described(queries.get_partnership(session, partnership_id))
 
 
-@operation(bp, "/words", MANAGE, "POST", refusals=(409,))
+@operation(bp, "/words", MANAGE, "POST", refusals=(409,), in_groups=True)
 def say_about_phones(body: WordAboutPhones) -> Decided:
     """Let an administrator's word hold for up to 1,000 phones; it acts within a minute."""
     keys, now, ids = context().keys, utc_now(), sorted(set(body.partnership_ids))
@@ -178,7 +178,7 @@ def _word(body: WordAboutPhones) -> by_hand.Word:
     return by_hand.Word(body.word, body.because, body.until)
 
 
-@operation(bp, "/held/confirm", MANAGE, "POST")
+@operation(bp, "/held/confirm", MANAGE, "POST", in_groups=True)
 def confirm_held_blocks(body: HeldBlocks) -> Decided:
     """Let held blocks act: those that are named, or all."""
     with transaction("confirm held blocks") as session:
@@ -201,7 +201,7 @@ def list_mail_wipes(partnership_id: int) -> MailWipes:
     return MailWipes(items=tuple(map(_wipe, found)))
 
 
-@operation(bp, f"{PHONE}/wipes", WIPE, "POST", 201, (404, 409))
+@operation(bp, f"{PHONE}/wipes", WIPE, "POST", 201, (404, 409), in_groups=True)
 def order_mail_wipe(partnership_id: int, body: NewMailWipe) -> MailWipeAnswer:
     """Wipe one phone through the mail server; above the signer's limits it waits for approvals."""
     with transaction("order a wipe through the mail server") as session:
@@ -219,14 +219,14 @@ def order_mail_wipe(partnership_id: int, body: NewMailWipe) -> MailWipeAnswer:
         )
 
 
-@operation(bp, "/wipes/<uuid:wipe_id>/cancel", WIPE, "POST", refusals=(409,))
+@operation(bp, "/wipes/<uuid:wipe_id>/cancel", WIPE, "POST", refusals=(409,), in_groups=True)
 def cancel_mail_wipe(wipe_id: UUID) -> MailWipeAnswer:
     """Take back a wipe that has not been signed yet."""
     with transaction("take back a wipe") as session:
         return _wipe(wiping.cancel_wipe(session, context().keys, wipe_id, by(), utc_now()))
 
 
-@operation(bp, "/wipes/<uuid:wipe_id>/approval", WIPE, refusals=(409, 503))
+@operation(bp, "/wipes/<uuid:wipe_id>/approval", WIPE, refusals=(409, 503), in_groups=True)
 def get_mail_wipe_approval(wipe_id: UUID) -> WipeApprovalAnswer:
     """Get what an approval would cover: all that the same person ordered and that waits."""
     with reading() as session:
@@ -234,7 +234,7 @@ def get_mail_wipe_approval(wipe_id: UUID) -> WipeApprovalAnswer:
     return _approval(wipe_approving.propose(context().signer, waiting, utc_now()))
 
 
-@operation(bp, "/wipes/<uuid:wipe_id>/approval", WIPE, "POST", refusals=(409, 503))
+@operation(bp, "/wipes/<uuid:wipe_id>/approval", WIPE, "POST", refusals=(409, 503), in_groups=True)
 def approve_mail_wipes(wipe_id: UUID, body: WipeApproval) -> WipeApprovalAnswer:
     """Prove with one's own code that one wants exactly this set."""
     signer, name = context().signer, signed_in_name()

@@ -25,9 +25,9 @@ MANAGE = Permission.MANAGE_MAIL_ACCESS
 class ConnectorHours:
     """When a connector may take newer releases by itself."""
 
-    hour: Annotated[int, Whole, Field(ge=0, le=23)]
+    hour: Annotated[int, Field(ge=0, le=23), Whole]
     """Of the day, in UTC, from which on."""
-    hours: Annotated[int, Whole, Field(ge=0, le=24)]
+    hours: Annotated[int, Field(ge=0, le=24), Whole]
     """For so long; 0: never by itself."""
 
 

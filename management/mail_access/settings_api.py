@@ -25,7 +25,7 @@ from runtime.errors import RefusedError
 bp = Blueprint("mail_settings_api", __name__, url_prefix="/api/v1/mail-access")
 CONNECTOR = "/connectors/<uuid:connector_id>"
 MANAGE = Permission.MANAGE_MAIL_ACCESS
-Hours = Annotated[int, Whole, Field(ge=0, le=8760)]
+Hours = Annotated[int, Field(ge=0, le=8760), Whole]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,18 +78,18 @@ class MailSettingsAnswer:
     automatic: bool
     when_silent: WhenSilent | Literal[""]
     """What a connector does that hears nothing from here; needed before `automatic`."""
-    silent_hours: Annotated[int, Whole, Field(ge=1, le=8760)]
+    silent_hours: Annotated[int, Field(ge=1, le=8760), Whole]
     automatic_for: AutomaticFor
     excluded_groups: Annotated[tuple[UUID, ...], Field(max_length=50)]
     allowed: AllowedStates
     block_unmanaged: bool
-    unmanaged_grace_days: Annotated[int, Whole, Field(ge=0, le=365)]
-    grace_restarts_after_days: Annotated[int, Whole, Field(ge=0, le=3650)]
+    unmanaged_grace_days: Annotated[int, Field(ge=0, le=365), Whole]
+    grace_restarts_after_days: Annotated[int, Field(ge=0, le=3650), Whole]
     managed_grace_hours: Hours
     out_of_sync_grace_hours: Hours
     close_doors: Annotated[tuple[Door, ...], Field(max_length=6)]
-    block_limit: Annotated[int, Whole, Field(ge=0, le=1_000_000)]
-    block_limit_percent: Annotated[int, Whole, Field(ge=0, le=100)]
+    block_limit: Annotated[int, Field(ge=0, le=1_000_000), Whole]
+    block_limit_percent: Annotated[int, Field(ge=0, le=100), Whole]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

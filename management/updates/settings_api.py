@@ -27,10 +27,10 @@ class ScheduleAnswer:
     __pydantic_config__ = STRICT
 
     schedule: Schedule
-    day: Annotated[int, Whole, Field(ge=1, le=28)] = 1
+    day: Annotated[int, Field(ge=1, le=28), Whole] = 1
     """Of the week (1 is Monday) or of the month."""
-    hour: Annotated[int, Whole, Field(ge=0, le=23)] = 3
-    window_minutes: Annotated[int, Whole, Field(ge=0, le=720)] = 60
+    hour: Annotated[int, Field(ge=0, le=23), Whole] = 3
+    window_minutes: Annotated[int, Field(ge=0, le=720), Whole] = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from management.commands.rules import CommandState
 from management.context import Context
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
+from management.mail_access.models import Partnership
 from runtime.clock import utc_now
 from tests.management.clients import ConsoleClient, api_client, own_code
 from tests.management.fleet import Fleet, fill
@@ -199,8 +200,9 @@ def _settings(owner: ConsoleClient, **changed: Any) -> dict[str, Any]:
 def test_mail_control_is_switched_on_only_after_a_look(
     owner: ConsoleClient, fleet: Fleet, session: Session
 ) -> None:
-    path, on = f"{A}/mail-access/settings", {"automatic": True, "when_silent": "hold"}
-    body = {"settings": _settings(owner, **on), "because": "begin"}
+    path = f"{A}/mail-access/settings"
+    on: dict[str, Any] = {"automatic": True, "when_silent": "hold"}
+    body: dict[str, Any] = {"settings": _settings(owner, **on), "because": "begin"}
     refused = owner.put(path, json=body)
     assert (refused.status_code, "First look" in refused.text) == (409, True)
     looked = owner.post(f"{path}/preview", json=body["settings"]).get_json()
@@ -254,6 +256,8 @@ def test_a_wipe_through_the_mail_server_names_its_phone(
     body = {"exchange_device_id": "ANOTHER", "account_only": True, "because": "lost"}
     assert owner.post(path, json=body).status_code == 409
     assert owner.get(path).get_json()["items"] == []
+    session.get_one(Partnership, phone["id"]).guid = "6f9d1c1e-0000-4000-8000-000000000001"
+    session.commit()
     made = owner.post(path, json={**body, "exchange_device_id": phone["exchange_device_id"]})
     assert made.status_code == 201, made.text
     wipe = f"{A}/mail-access/wipes/{made.get_json()['id']}"
