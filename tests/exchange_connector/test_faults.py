@@ -1,14 +1,16 @@
 """Undoing, silence of management, and what goes wrong at Exchange."""
 
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from threading import Event
 
 import pytest
 from click.testing import CliRunner
 
+from exchange_connector import configuration
 from exchange_connector.cli import exchange_connector
-from exchange_connector.loop import Loop, log_as_told
+from exchange_connector.loop import PAUSE_WHEN_REFUSED, Loop, log_as_told
 from exchange_connector.settings import Settings
 from exchange_connector.sync import Look
 from management.mail_access import by_hand, connectors
@@ -209,6 +211,29 @@ def test_throttling_is_counted_and_backs_off(bed: Bed) -> None:
     first = len(bed.exchange.calls)
     loop.step()
     assert len(bed.exchange.calls) == first
+
+
+def test_a_password_that_holds_no_more_is_told_and_not_tried_again_soon(bed: Bed) -> None:
+    """Trying it at each pass could lock the account."""
+    bed.exchange.add_phone("ada", "ADA1")
+    bed.pair()
+    bed.run_pass()
+    paired, held = configuration.load(bed.folder)
+    authority = (bed.folder / configuration.AUTHORITY).read_text()
+    ended = replace(held, exchange_password="of last month")
+    configuration.save(bed.folder, paired, ended, authority)
+    sync = bed.open()
+    assert bed.spool
+    loop = Loop(sync, bed.spool, Settings(folder=bed.folder, delta_seconds=0.001), Event())
+
+    loop.step()
+    assert loop.pause == PAUSE_WHEN_REFUSED
+    with bed.context.database.reading() as session:
+        (row,) = list_connectors(session)
+    assert "password" in row.problem
+    before = len(bed.exchange.calls)
+    loop.step()
+    assert len(bed.exchange.calls) == before
 
 
 def test_the_log_level_of_the_console_holds_for_an_hour(bed: Bed) -> None:
