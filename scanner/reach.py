@@ -18,7 +18,7 @@ from scanner.frames import Budget
 from scanner.own_classes import Place
 from scanner.program import Program
 
-MOST_BODIES = 200
+MOST_BODIES = 120
 """Looked at from one start; from a place that leads to more, walking alone decides."""
 UNITS_A_STEP = 64
 Step = Mapping[str, Any]
