@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from management.access import Permission, requires
 from management.enrolment.queries import Cursor
-from management.enrolment.registrations import LISTS
+from management.enrolment.registrations import LISTS, is_cut
 from management.paging import PAGE, time_cursor, write_cursor
 from management.web import is_fragment, reading
 
@@ -22,9 +22,10 @@ def index() -> ResponseReturnValue:
     with reading() as session:
         place = Cursor(*time_cursor(after)) if after else None
         found = LISTS[which](session, text, place, PAGE + 1)
+        cut = which == "registered" and is_cut(session, text)
     more = ""
     if len(found) > PAGE:
         word = write_cursor(found[PAGE - 1].at, found[PAGE - 1].id)
         more = url_for("registrations.index", which=which, q=text, after=word)
     page = "enrolment/registration_rows.html" if is_fragment() else "enrolment/registrations.html"
-    return render_template(page, rows=found[:PAGE], which=which, text=text, more=more)
+    return render_template(page, rows=found[:PAGE], which=which, text=text, more=more, cut=cut)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from management.devices.models import Device
@@ -13,6 +13,9 @@ from management.enrolment.models import EnrolmentAttempt, Invitation
 from management.enrolment.queries import PAGE, Cursor
 from management.enrolment.rules import ClientState, client_state
 from management.groups.models import UNAUTHORIZED_GROUP
+from management.listing.models import DeviceListing
+from management.listing.plan import make_plan
+from management.listing.rules import DeviceFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,30 @@ class Registration:
 def list_registered(
     session: Session, text: str = "", after: Cursor | None = None, limit: int = PAGE
 ) -> Sequence[Registration]:
-    """Return devices that enrolled, the newest first, also those that left since."""
+    """Return devices that enrolled, the newest first, also those that left since.
+
+    *text* is searched as in the list of devices; see `is_cut`.
+    """
     query = select(Device).order_by(Device.enrolled_at.desc(), Device.id.desc()).limit(limit)
-    query = query.where(*_words(text, Device.owner_address, Device.owner_name, Device.name))
     if after is not None:
         query = query.where(_behind(after, Device.enrolled_at, Device.id))
-    devices = session.scalars(query).all()
+    devices = _searched(session, query, text, limit)
     invited = _invitations(session, [device.id for device in devices])
     return [_registered(device, invited.get(device.id)) for device in devices]
+
+
+def is_cut(session: Session, text: str) -> bool:
+    """Tell whether so many devices have the words that only the first found are listed."""
+    return make_plan(session, DeviceFilter(text=text), bounded=True).cut
+
+
+def _searched(session: Session, query: Select[Device], text: str, limit: int) -> Sequence[Device]:
+    if not text.strip():
+        return session.scalars(query).all()
+    plan = make_plan(session, DeviceFilter(text=text), bounded=True)
+    query = query.join(DeviceListing, DeviceListing.device_id == Device.id)
+    found = [device for way in plan.ways() for device in session.scalars(query.where(*way))]
+    return sorted(found, key=lambda one: (one.enrolled_at, one.id), reverse=True)[:limit]
 
 
 def list_awaited(

@@ -8,7 +8,13 @@ from sqlalchemy.orm import Session
 
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
+from management.limits import seeing_all
+from management.listing.rules import Count
 from management.mail_access.models import Partnership
+
+STRETCH = 10_000
+"""Ids that one page looks at."""
+COUNTED = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +45,29 @@ def list_partnerships(
     return [(row, name) for row, name in session.execute(_filtered(wanted, shown))]
 
 
+def look(
+    session: Session, shown: Filter, after: int = 0, limit: int = 50
+) -> tuple[list[tuple[Partnership, str]], int | None]:
+    """Return a page in bounded time, and the id behind which the list goes on; None: that was all.
+
+    It looks at `STRETCH` ids at most, so that a page may hold fewer than *limit*, and even none.
+    """
+    with seeing_all(session):
+        newest = session.scalar(select(func.max(Partnership.id))) or 0
+    until = after + STRETCH
+    wanted = (
+        select(Partnership, func.coalesce(Device.name, ""))
+        .outerjoin(Device, Device.id == Partnership.device_id)
+        .where(Partnership.id > after, Partnership.id <= until)
+        .order_by(Partnership.id)
+        .limit(limit + 1)
+    )
+    rows = [(row, name) for row, name in session.execute(_filtered(wanted, shown))]
+    if len(rows) > limit:
+        return rows[:limit], rows[limit - 1][0].id
+    return rows, until if until < newest else None
+
+
 def list_candidates(session: Session, row: Partnership, limit: int = 20) -> list[Device]:
     """Return the enrolled devices that a person may match to *row*: of its user, or of its id."""
     names = {row.user_address.casefold(), row.mailbox.rsplit("/", 1)[-1].casefold()} - {""}
@@ -55,14 +84,18 @@ def list_candidates(session: Session, row: Partnership, limit: int = 20) -> list
     return list(session.scalars(wanted.order_by(Device.name).limit(limit)))
 
 
-def count_wanted(session: Session) -> dict[str, int]:
-    """Return how many live partnerships are wanted ``allow``, ``block`` and ``leave``."""
-    rows = session.execute(
-        select(Partnership.wanted, func.count())
-        .where(Partnership.gone_at.is_(None))
-        .group_by(Partnership.wanted)
-    )
-    return {"allow": 0, "block": 0, "leave": 0} | {row[0]: row[1] for row in rows}
+def count_wanted(session: Session) -> dict[str, Count]:
+    """Return how many live partnerships are wanted ``allow``, ``block`` and ``leave``; each is
+    counted to `COUNTED`.
+    """
+    return {access: _count(session, access) for access in ("allow", "block", "leave")}
+
+
+def _count(session: Session, access: str) -> Count:
+    such = select(Partnership.id).where(Partnership.wanted == access, Partnership.gone_at.is_(None))
+    some = select(func.count()).select_from(such.limit(COUNTED + 1).subquery())
+    found = session.scalars(some).one()
+    return Count(min(found, COUNTED), more=found > COUNTED)
 
 
 def _filtered(wanted: Select[Partnership, str], shown: Filter) -> Select[Partnership, str]:

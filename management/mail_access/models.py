@@ -77,6 +77,7 @@ class Partnership(Base):
     __table_args__ = (
         UniqueConstraint("connector_id", "mailbox", "exchange_device_id"),
         Index(None, "exchange_device_id"),
+        Index(None, "wanted", "gone_at"),
     )
 
     id: Mapped[RowId]

@@ -39,16 +39,13 @@ def index() -> ResponseReturnValue:
     """List partnerships; every filter is in the address."""
     wanted, after = read_filter(request.args), request.args.get("after")
     with reading() as session:
-        found = listing.list_partnerships(
-            session, wanted, number_cursor(after) if after else 0, PAGE + 1
-        )
+        shown, last = listing.look(session, wanted, number_cursor(after) if after else 0, PAGE)
         counts = listing.count_wanted(session)
         held = queries.list_held(session)
         connectors = queries.list_connectors(session)
         settings = queries.read_mail_settings(session)
-    shown = found[:PAGE]
     page = "mail_access/rows.html" if is_fragment() else "mail_access/index.html"
-    more = _page_after(shown[-1][0].id) if len(found) > PAGE else ""
+    more = "" if last is None else _page_after(last)
     return render_template(
         page,
         rows=shown,

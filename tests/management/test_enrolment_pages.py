@@ -14,6 +14,7 @@ from management.audit.models import AuditEntry
 from management.context import Context
 from management.enrolment.models import EnrolmentAttempt, Invitation
 from management.enrolment_users.models import EnrolmentUser
+from management.listing import plan
 from management.terms import queries as terms
 from tests.management.clients import ConsoleClient, signed_in_client
 from tests.management.phones import Office, Phone, office
@@ -200,7 +201,7 @@ def test_terms_are_published_shown_in_a_dead_frame_and_withdrawn(
 
 
 def test_who_is_registered_awaited_and_failed_is_told_apart(
-    console: ConsoleClient, desk: Office, session: Session
+    console: ConsoleClient, desk: Office, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Phone(desk).enrol(desk.invite("ada@example.com"))
     desk.invite("bob@example.com")
@@ -210,6 +211,11 @@ def test_who_is_registered_awaited_and_failed_is_told_apart(
     assert "ada@example.com" in registered
     assert "Operating" in registered
     assert "bob@example.com" not in registered
+    assert "ada@example.com" in console.get("/registrations?q=ada").text
+    assert "Nothing matches." in console.get("/registrations?q=zoe").text
+    monkeypatch.setattr(plan, "FEW", 0)
+    monkeypatch.setattr(plan, "CUT", 1)
+    assert "Very many devices match" in console.get("/registrations?q=example").text
     awaited = console.get("/registrations?which=awaited").text
     assert "bob@example.com" in awaited
     assert "ada@example.com" not in awaited

@@ -1,5 +1,6 @@
 """The pages of mail access."""
 
+import html
 import re
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -19,7 +20,7 @@ from management.context import Context
 from management.devices.models import Device
 from management.devices.queries import get_facts
 from management.devices.rules import EnrolmentState, FactKind
-from management.mail_access import connectors, logs, queries, service, wiping
+from management.mail_access import connectors, listing, logs, queries, service, wiping
 from management.mail_access.decisions import decide_for_devices
 from management.mail_access.matching import Match
 from management.mail_access.models import Connector, MailWipe, Partnership
@@ -141,6 +142,25 @@ def test_the_list_can_be_filtered(console: ConsoleClient, query: str, users: set
     page = console.get(f"/mail-access?{query}").text
 
     assert set(re.findall(r"(ada|bob)@corp\.test", page)) == users
+
+
+@pytest.mark.usefixtures("connector")
+def test_a_search_looks_at_so_many_rows_and_goes_on_and_numbers_are_capped(
+    console: ConsoleClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "STRETCH", 1)
+    monkeypatch.setattr(listing, "COUNTED", 1)
+    path, found, pages = "/mail-access?q=bob", 0, 0
+    while path:
+        page = html.unescape(console.get(path).text)
+        found, pages = found + page.count("bob@corp.test"), pages + 1
+        assert "ada@corp.test" not in page
+        assert ("the search goes on" in page) == ("after=" in page and "bob@" not in page)
+        more = re.search(r'hx-get="(/mail-access\?[^"]*after=[^"]*)"', page)
+        path = more[1] if more else ""
+    assert found
+    assert pages == 2
+    assert "<strong>1+</strong>" in console.get("/mail-access").text
 
 
 def test_an_empty_list_says_what_to_do(console: ConsoleClient) -> None:
