@@ -109,6 +109,11 @@ def upgrade() -> None:
         )
         batch_op.add_column(sa.Column("update_order", sa.Uuid(), nullable=True))
 
+    with op.batch_alter_table("partnership", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_partnership_wanted_gone_at"), ["wanted", "gone_at"], unique=False
+        )
+
     with op.batch_alter_table("relay", schema=None) as batch_op:
         batch_op.add_column(sa.Column("devices_as_of_next", UtcDateTime(), nullable=True))
         batch_op.add_column(sa.Column("lost_at", UtcDateTime(), nullable=True))
@@ -134,6 +139,9 @@ def downgrade() -> None:
         batch_op.drop_column("refilled_at")
         batch_op.drop_column("lost_at")
         batch_op.drop_column("devices_as_of_next")
+
+    with op.batch_alter_table("partnership", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_partnership_wanted_gone_at"))
 
     with op.batch_alter_table("connector", schema=None) as batch_op:
         batch_op.drop_column("update_order")
