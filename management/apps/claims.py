@@ -1,6 +1,6 @@
 """What devices say of apps whose file nobody here read: kept and judged for each claim."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, and_, delete, exists, not_, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -20,14 +20,23 @@ def keep_claims(session: Session, held: Sequence[InstalledApp]) -> bool:
     """
     known = list_claims(session, {app.sha256 for app in held})
     new = {claim_of(app): app.name for app in held if claim_of(app) not in known}
-    for (sha256, package, signer), name in sorted(new.items()):
-        row = AppClaim(sha256=sha256, package=package, signer_sha256=signer, name=name)
-        try:
-            with session.begin_nested():
-                session.add(row)
-        except IntegrityError:  # another device says the same at this moment
-            continue
+    if new and not _insert(session, new):
+        for claim in sorted(new):
+            _insert(session, {claim: new[claim]})
     return bool(new)
+
+
+def _insert(session: Session, new: Mapping[Claim, str]) -> bool:
+    """Store claims with their names; False, and none, when another device says one just now."""
+    try:
+        with session.begin_nested():
+            session.add_all(
+                AppClaim(sha256=sha256, package=package, signer_sha256=signer, name=name)
+                for (sha256, package, signer), name in sorted(new.items())
+            )
+    except IntegrityError:
+        return False
+    return True
 
 
 def forget_claims(session: Session, after: Claim) -> Claim | None:

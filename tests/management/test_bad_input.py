@@ -94,7 +94,8 @@ def _agrees(session: Session, phone: Phone) -> None:
 
 
 def _app(package: str, number: int, name: str = "") -> InstalledApp:
-    return InstalledApp(package=package, name=name, version="版１", sha256=f"{number:064x}")
+    """Few files under many names: taking a file that nobody knows costs statements of its own."""
+    return InstalledApp(package=package, name=name, version="版１", sha256=f"{number % 20:064x}")
 
 
 def _ask(desk: Office, asked: Requirements) -> None:
