@@ -13,6 +13,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.datastructures import MultiDict
 
 from management import (
+    addresses,
     assets,
     compression,
     marks,
@@ -106,10 +107,11 @@ VIEWS = (
     "management.updates.api",
     "management.updates.settings_api",
     "management.mail_access.console_api",
+    "management.mail_access.release_api",
     "management.mail_access.phones_api",
     "management.mail_access.settings_api",
-    "management.mail_access.release_api",
     "management.relays.api",
+    "management.relays.logs_api",
     "management.returns.api",
     "management.audit.api",
     "management.safety.api",
@@ -164,6 +166,7 @@ def create_app(context: Context) -> Flask:
     app.extensions["sekisho"] = context
     app.session_interface = sessions.ConsoleSessions()
     app.url_map.strict_slashes = False
+    app.url_map.converters["int"] = addresses.IntegerConverter
     web_errors.register(app)
     Babel(app, locale_selector=shown.language, timezone_selector=shown.zone)
     csrf.init_app(app)

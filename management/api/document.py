@@ -9,6 +9,7 @@ from flask import Flask
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
+from management.addresses import LARGEST
 from management.api import conditional, idempotency
 from management.api.operations import (
     EVENTS,
@@ -187,7 +188,9 @@ def _header(name: str, pattern: str, description: str) -> dict[str, Any]:
 
 
 def _path_parameter(name: str, kind: str) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "integer"} if kind == "int" else {"type": "string"}
+    schema: dict[str, Any] = {"type": "string"}
+    if kind == "int":
+        schema = {"type": "integer", "minimum": 0, "maximum": LARGEST}
     if kind == "uuid":
         schema["format"] = "uuid"
     if name in _PATTERNS:

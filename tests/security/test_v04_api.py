@@ -47,3 +47,10 @@ def test_a_visitor_does_not_choose_its_own_address(target: Target) -> None:
     }
     stranger.environ_base["REMOTE_ADDR"] = "203.0.113.9"
     assert stranger.get("/metrics", headers=claimed).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/api/v1/mail-access/partnerships", "/mail-access/partnerships"])
+def test_a_number_that_no_database_knows_names_nothing(target: Target, path: str) -> None:
+    for number in (2**63, 10**40):
+        client = target.program if path.startswith("/api/") else target.owner
+        assert client.get(f"{path}/{number}").status_code == 404
