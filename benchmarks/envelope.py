@@ -48,7 +48,7 @@ def _row(name: str, what: Callable[[], object], floor: Callable[[], object]) -> 
         "unit": "us CPU",
         "floor": lowest,
         "ratio": value / lowest,
-        "reach": "ratio<=4",
+        "reach": "ratio<=2",
     }
 
 
