@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
+from sqlalchemy.sql.elements import False_, True_
 
 from management import tables
 from management.database import Base, UtcDateTime
@@ -15,6 +16,8 @@ def _render(kind: str, thing: Any, autogen: AutogenContext) -> str | Literal[Fal
     if kind == "type" and isinstance(thing, UtcDateTime):
         autogen.imports.add("from management.database import UtcDateTime")
         return "UtcDateTime()"
+    if kind == "server_default" and isinstance(arg := getattr(thing, "arg", None), True_ | False_):
+        return "sa.true()" if isinstance(arg, True_) else "sa.false()"  # PostgreSQL takes no 0
     return False
 
 
