@@ -73,7 +73,7 @@ def upgrade() -> None:
 
     with op.batch_alter_table("administrator", schema=None) as batch_op:
         batch_op.add_column(
-            sa.Column("second_place", sa.Boolean(), server_default=sa.text("0"), nullable=False)
+            sa.Column("second_place", sa.Boolean(), server_default=sa.false(), nullable=False)
         )
 
     with op.batch_alter_table("allow_list_setting", schema=None) as batch_op:
