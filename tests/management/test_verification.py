@@ -403,3 +403,32 @@ def test_a_device_that_does_not_renew_its_certificate_is_named(context: Context)
         retire(session, phone.device_id, "keeper", "", utc_now())
     later = utc_now() + timedelta(days=700)
     assert says(context, "device_certificates", later)[0] == "ok"
+
+
+TURNED_BY = {
+    "database": test_a_database_of_another_release_is_named,
+    "room": test_the_room_is_asked_of_the_disk,
+    "keys": test_keys_that_others_may_read_are_named,
+    "clock": test_a_clock_that_went_back_is_told,
+    "certificate": test_the_consoles_certificate_is_looked_at,
+    "name": test_a_name_that_leads_nowhere_is_told,
+    "signer": test_a_signer_that_is_away_or_holds_back_is_told,
+    "jobs": test_a_jobs_process_that_is_away_or_hangs_is_told,
+    "work": test_work_that_was_given_up_is_told_with_its_error,
+    "relays": test_a_relay_that_ends_is_told_on_both_its_sides,
+    "doors": test_a_door_with_another_certificate_than_devices_are_told_is_shut,
+    "relay_certificates": test_a_relay_whose_certificate_ends_soon_is_named,
+    "device_certificates": test_a_device_that_does_not_renew_its_certificate_is_named,
+    "mail": test_a_connector_that_is_silent_or_in_trouble_is_told,
+    "patterns": test_patterns_that_are_missing_old_or_not_updated_are_told,
+    "scanner": test_the_scanner_finds_the_test_file_until_its_patterns_are_gone,
+    "enforcement": test_paused_enforcement_is_told_with_its_reason,
+    "administrators": test_a_single_owner_is_told,
+    "audit": test_a_trail_that_was_cut_or_stays_inside_is_told,
+}
+"""What breaks the real thing behind each check and sees it told."""
+
+
+def test_each_check_has_a_test_that_breaks_what_it_looks_at() -> None:
+    assert set(TURNED_BY) == {check.name for check in checks.CHECKS}
+    assert len(set(TURNED_BY.values())) == len(TURNED_BY)
