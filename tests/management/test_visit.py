@@ -292,6 +292,7 @@ CRASHES = [
     "before commit take reports",
     "after commit take reports",
     "before effect taken",
+    "after commit say which list comes",
     "after effect devices",
     "before commit note the devices",
     "after effect orders",
