@@ -192,11 +192,17 @@ FORM = {
     "kind": "lock", "reason": "because", "because": "because", "policy": "", "code": "123456",
     "name": "name", "password": "x", "disabled": "yes", "disable": "yes", "device": "none",
 }  # fmt: skip
+APPROVAL = {"fingerprint": "a" * 64, "code": "123456"}
 BODIES: dict[str, dict[str, Any]] = {
     "queue_command": {"kind": "lock", "reason": "because"},
     "confirm_bulk_command": {"devices": 1},
     "place_device": {"because": "because"},
     "retire_device": {"because": "because"},
+    "approve_commands": APPROVAL,
+    "approve_mail_wipes": APPROVAL,
+    "match_partnership": {"device_id": None, "because": "because"},
+    "take_control_again": {"because": "because"},
+    "order_mail_wipe": {"exchange_device_id": "x", "account_only": True, "because": "because"},
 }
 
 
@@ -363,9 +369,11 @@ def test_an_approval_covers_one_s_own_devices_or_is_refused(
 
 
 def test_mail_changes_reach_one_s_own_phones_and_no_others(
-    context: Context, own: Half, foreign: Half, browser: ConsoleClient
+    context: Context, own: Half, foreign: Half, browser: ConsoleClient, program: ConsoleClient
 ) -> None:
     said = {"word": "allow", "reason": "agreed", "until": f"{utc_now() + timedelta(days=9):%F}"}
+    word = {"word": "choose", "because": "agreed", "partnership_ids": foreign.partnerships}
+    assert program.post("/api/v1/mail-access/words", json=word).status_code == 404
     alien = {**said, "partnership": [str(one) for one in foreign.partnerships]}
     assert browser.post("/mail-access/bulk", data=alien).status_code == 404
     both = {**said, "partnership": [str(one) for one in own.partnerships + foreign.partnerships]}
