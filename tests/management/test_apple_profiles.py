@@ -21,7 +21,7 @@ from management import certificates
 from management.access import Role
 from management.audit.models import AuditEntry
 from management.context import Context
-from management.keys import prepare
+from management.keys import Keys, prepare
 from management.policies.apple.building import WITHHELD, build
 from management.policies.apple.keys import NAMES, REQUIRED, Key
 from management.policies.apple.mapping import APPLE
@@ -33,6 +33,7 @@ from management.policies.schema import Category, Kind, Setting
 from management.policies.service import create_policy, ensure_default_policy
 from management.policies.values import LARGEST, Reader
 from runtime.clock import utc_now
+from runtime.errors import ConfigurationError
 from tests.management.clients import ConsoleClient, api_client, signed_in_client
 
 POLICY = UUID("6b1f5a50-0000-4000-8000-000000000004")
@@ -610,3 +611,12 @@ def test_the_signer_stays_until_it_runs_out(tmp_path: Path) -> None:
     later = signer(1810)
     assert later != first
     assert later.public_key() == first.public_key()
+
+
+def test_a_data_folder_of_an_earlier_release_is_told_what_makes_the_signer(tmp_path: Path) -> None:
+    prepare(tmp_path / "keys", NOW)
+    for name in ("profile.pem", "profile.sealed"):
+        (tmp_path / "keys" / name).unlink()
+    with pytest.raises(ConfigurationError, match="sekisho set-up"):
+        Keys(tmp_path / "keys").sign_profile(b"x")
+    assert prepare(tmp_path / "keys", NOW).sign_profile(b"x")
