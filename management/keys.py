@@ -17,7 +17,7 @@ from joserfc.jwk import ECKey
 from contracts import keys as jwk
 from management import certificates
 from management.key_files import SealedFolder, locked, prepare_folder, write_private
-from runtime.errors import ConfigurationError
+from runtime.errors import UnavailableError
 
 CONSOLE_CERTIFICATE = "console.pem"
 CONSOLE_KEY = "console.key"
@@ -120,7 +120,7 @@ class Keys:
     def _profile_certificate(self) -> x509.Certificate:
         path = self.folder / PROFILE_CERTIFICATE
         if not path.exists():  # a data folder of an earlier release
-            raise ConfigurationError(f"{path} is missing; run `sekisho set-up`, which makes it.")
+            raise UnavailableError(f"{path} is missing; run `sekisho set-up`, which makes it.")
         return x509.load_pem_x509_certificate(path.read_bytes())
 
     @cached_property

@@ -33,7 +33,7 @@ from management.policies.schema import Category, Kind, Setting
 from management.policies.service import create_policy, ensure_default_policy
 from management.policies.values import LARGEST, Reader
 from runtime.clock import utc_now
-from runtime.errors import ConfigurationError
+from runtime.errors import UnavailableError
 from tests.management.clients import ConsoleClient, api_client, signed_in_client
 
 POLICY = UUID("6b1f5a50-0000-4000-8000-000000000004")
@@ -617,6 +617,6 @@ def test_a_data_folder_of_an_earlier_release_is_told_what_makes_the_signer(tmp_p
     prepare(tmp_path / "keys", NOW)
     for name in ("profile.pem", "profile.sealed"):
         (tmp_path / "keys" / name).unlink()
-    with pytest.raises(ConfigurationError, match="sekisho set-up"):
+    with pytest.raises(UnavailableError, match="sekisho set-up"):
         Keys(tmp_path / "keys").sign_profile(b"x")
     assert prepare(tmp_path / "keys", NOW).sign_profile(b"x")
