@@ -85,7 +85,7 @@ class Variant:
         if key not in self.listed:
             row = SimpleNamespace(**vars(self.row))
             row.group_id, row.policy_id, row.ownership = key
-            self.listed[key] = service.listed(row)  # type: ignore[arg-type]
+            self.listed[key] = service.listed(row, row, row.facts, with_words=False)
         core, system = self.listed[key].tallies
         return core["shape"], system["shape"]
 
