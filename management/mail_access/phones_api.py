@@ -18,7 +18,7 @@ from management.mail_access.models import MailWipe
 from management.mail_access.pages import by
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
-from runtime.errors import MalformedMessageError
+from runtime.errors import RefusedError
 
 bp = Blueprint("mail_phones_api", __name__, url_prefix="/api/v1/mail-access")
 Number = Annotated[int, Field(ge=1, le=2**63 - 1), Whole]
@@ -138,7 +138,7 @@ def match_partnership(partnership_id: int, body: Match) -> PartnershipAnswer:
     """Say by hand whose phone it is, or let that be found by itself again; it is decided anew."""
     keys, now = context().keys, utc_now()
     if body.automatic and body.device_id is not None:
-        raise MalformedMessageError("automatic and device_id exclude each other.")
+        raise RefusedError("automatic and device_id exclude each other.")
     with transaction("match a partnership") as session:
         if body.automatic:
             by_hand.match_again(session, keys, partnership_id, by(), body.because, now)
@@ -157,7 +157,7 @@ def take_control_again(partnership_id: int, body: Because) -> PartnershipAnswer:
         return described(queries.get_partnership(session, partnership_id))
 
 
-@operation(bp, "/words", MANAGE, "POST", refusals=(409,), in_groups=True)
+@operation(bp, "/words", MANAGE, "POST", refusals=(404, 409), in_groups=True)
 def say_about_phones(body: WordAboutPhones) -> Decided:
     """Let an administrator's word hold for up to 1,000 phones; it acts within a minute."""
     keys, now, ids = context().keys, utc_now(), sorted(set(body.partnership_ids))
@@ -174,7 +174,7 @@ def say_about_phones(body: WordAboutPhones) -> Decided:
 
 def _word(body: WordAboutPhones) -> by_hand.Word:
     if body.until is None or body.word not in ("allow", "block", "leave"):
-        raise MalformedMessageError("until: an exception ends; say when.")
+        raise RefusedError("until: an exception ends; say when.")
     return by_hand.Word(body.word, body.because, body.until)
 
 

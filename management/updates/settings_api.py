@@ -18,6 +18,7 @@ from runtime.errors import RefusedError
 
 bp = Blueprint("updates_settings_api", __name__, url_prefix="/api/v1")
 RUN = Permission.RUN_UPDATES
+DAYS_OF_WEEK = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +92,11 @@ def get_update_schedule() -> ScheduleAnswer:
     )
 
 
-@operation(bp, "/updates/schedule", Permission.CHANGE_SETTINGS, "PUT")
+@operation(bp, "/updates/schedule", Permission.CHANGE_SETTINGS, "PUT", refusals=(409,))
 def change_update_schedule(body: ScheduleAnswer) -> ScheduleAnswer:
     """Look for updates at other times."""
+    if body.schedule is Schedule.WEEKLY and body.day > DAYS_OF_WEEK:
+        raise RefusedError("A week has 7 days: day is 1 (Monday) to 7.")
     timing = Timing(
         schedule=body.schedule,
         day=body.day,

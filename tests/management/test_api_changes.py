@@ -127,7 +127,7 @@ def test_updates_are_scheduled_and_a_wrong_source_is_refused(owner: ConsoleClien
     assert owner.put(f"{A}/updates/schedule", json=body).get_json() == body
     assert owner.get(f"{A}/updates/schedule").get_json() == body
     wrong = {"schedule": "weekly", "day": 8}
-    assert owner.put(f"{A}/updates/schedule", json=wrong).status_code == 400
+    assert owner.put(f"{A}/updates/schedule", json=wrong).status_code == 409
     source = owner.put(f"{A}/updates/source", json={"address": "https://u.example", "root": "{}"})
     assert (source.status_code, owner.get(f"{A}/updates/source").get_json()["address"]) == (409, "")
     for what in ("nope/activate", "nope/discard", "roll-back"):
@@ -236,7 +236,7 @@ def test_words_about_phones_need_an_end(owner: ConsoleClient, fleet: Fleet) -> N
     ids, later = [one["id"] for one in found[:2]], utc_now() + timedelta(days=3)
     assert len(ids) == 2
     word: dict[str, Any] = {"partnership_ids": ids, "word": "allow", "because": "travels"}
-    assert owner.post(f"{A}/mail-access/words", json=word).status_code == 400, "no end"
+    assert owner.post(f"{A}/mail-access/words", json=word).status_code == 409, "no end"
     said = owner.post(f"{A}/mail-access/words", json={**word, "until": later.isoformat()})
     assert said.get_json() == {"phones": len(ids)}
     for one in ids:
@@ -272,7 +272,7 @@ def test_a_phone_is_matched_by_hand_and_by_itself_again(owner: ConsoleClient, fl
     mine = {"device_id": str(fleet.devices[3]), "because": "asked the user"}
     assert owner.post(f"{path}/match", json=mine).get_json()["device_id"] == mine["device_id"]
     both = {**mine, "automatic": True}
-    assert owner.post(f"{path}/match", json=both).status_code == 400
+    assert owner.post(f"{path}/match", json=both).status_code == 409
     none = {"device_id": None, "because": "sold"}
     assert owner.post(f"{path}/match", json=none).get_json()["match"] == "unmatched"
     again = {**none, "automatic": True}
