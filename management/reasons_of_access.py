@@ -43,9 +43,7 @@ SENTENCES = (
     _l("Count the devices first: this count is older than an hour."),
     _l("What becomes of other devices was changed. Count the devices again."),
     _l("All enrolled devices are on the list."),
-    _l(
-        "This would reach %(count)s devices, more than %(most)s at once. Complete the list first."
-    ),
+    _l("This would reach %(count)s devices, more than %(most)s at once. Complete the list first."),
     _l("There is no such group."),
     _l("There is no such device."),
 )
