@@ -4,11 +4,11 @@ from typing import Any
 
 from flask import Blueprint, current_app, render_template
 from flask.typing import ResponseReturnValue
-from flask_babel import lazy_gettext as _l
-from flask_babel.speaklater import LazyString
 
 from management.access import Permission, requires
 from management.configuration import settings_list
+from management.texts import Text
+from management.texts import lazy as _l
 from management.web import context
 from management.words import Word
 
@@ -19,7 +19,7 @@ ORIGINS = {
     "file": Word("info", "file-earmark-text", _l("File")),
     "environment": Word("info", "terminal", _l("Environment")),
 }
-IN_THE_CONSOLE: tuple[tuple[str, LazyString, LazyString], ...] = (
+IN_THE_CONSOLE: tuple[tuple[str, Text, Text], ...] = (
     ("updates.index", _l("Updates"), _l("Source, schedule, and which patterns are active")),
     ("relays.index", _l("Relays"), _l("Addresses, ports and certificates that devices see")),
     (

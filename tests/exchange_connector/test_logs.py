@@ -13,8 +13,8 @@ from uuid import uuid4
 import pytest
 
 from exchange_connector import configuration, log_file
+from management.log_zips import KEPT_FOR, VALID_FOR
 from management.mail_access import connectors, logs
-from management.mail_access.logs import KEPT_FOR, VALID_FOR
 from runtime import logs as runtime_logs
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError, NotFoundError, RefusedError, SekishoError
