@@ -84,6 +84,8 @@ class Identity:
     groups: frozenset[UUID] | None = None
     """The groups whose devices they see, those below them included; None: all devices."""
     language: str = ""
+    withheld: frozenset[Permission] = frozenset()
+    """What the administrator may, but the API token of this request does not carry."""
 
     def may(self, permission: Permission) -> bool:
         """Return whether the role holds *permission*."""
@@ -119,15 +121,25 @@ def requires(
 
 
 def _refuse(identity: Identity, permission: Permission, in_groups: bool) -> None:
-    if not identity.may(permission):
-        raise ForbiddenError(
-            f"Your role does not include this ({permission.value.replace('_', ' ')}). "
-            "An owner can change it under Administrators."
-        )
+    require(identity, permission)
     if identity.is_limited and not in_groups:
         raise ForbiddenError(
             "This concerns all devices, and your account is limited to groups. "
             "Ask an administrator without such a limit."
+        )
+
+
+def require(identity: Identity, permission: Permission) -> None:
+    """Raise ForbiddenError, which says what is missing and where, unless *permission* is held."""
+    if permission in identity.withheld:
+        raise ForbiddenError(
+            f"This API token does not carry the permission {permission.value}. "
+            "Make one that does under My account."
+        )
+    if not identity.may(permission):
+        raise ForbiddenError(
+            f"Your role does not include this ({permission.value.replace('_', ' ')}). "
+            "An owner can change it under Administrators."
         )
 
 

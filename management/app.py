@@ -42,6 +42,7 @@ VIEWS = (
     "management.administrators.role_views",
     "management.administrators.api",
     "management.administrators.people_api",
+    "management.administrators.own_api",
     "management.administrators.account_views",
     "management.administrators.passkey_views",
     "management.administrators.code_app_views",

@@ -14,6 +14,12 @@ SENTENCES = (
         "An owner can change it under Administrators."
     ),
     _l(
+        "This API token does not carry the permission %(permission)s. "
+        "Make one that does under My account."
+    ),
+    _l("The form does not offer this. Open it again."),
+    _l("There is no such session (any more)."),
+    _l(
         "This concerns all devices, and your account is limited to groups. "
         "Ask an administrator without such a limit."
     ),

@@ -1,5 +1,7 @@
 """One's own account: language, theme, password, browsers, API tokens."""
 
+from datetime import timedelta
+
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
@@ -12,6 +14,8 @@ from management.administrators import (
     service,
     sessions,
     step_up,
+    token_form,
+    token_rules,
 )
 from management.administrators.sentences import password_sentence
 from management.audit.notes import note
@@ -58,7 +62,9 @@ def show() -> ResponseReturnValue:
     return account_page({})
 
 
-def account_page(errors: dict[str, str], token: str = "") -> ResponseReturnValue:
+def account_page(
+    errors: dict[str, str], token: str = "", asked: token_form.Asked = token_form.NOTHING
+) -> ResponseReturnValue:
     """Answer the page; *errors*: what is wrong with which field; *token*: shown this once."""
     mine, now = signed_in().administrator_id, utc_now()
     with reading() as session:
@@ -68,6 +74,10 @@ def account_page(errors: dict[str, str], token: str = "") -> ResponseReturnValue
             sessions=queries.list_sessions(session, mine, now),
             this_session=sessions.current_id_hash(),
             tokens=queries.list_tokens(session, mine),
+            asked=asked,
+            permissions=list(Permission),
+            chosen_of=token_rules.chosen,
+            days=token_form.choices(),
             now=now,
             errors=errors,
             new_token=token,
@@ -108,13 +118,15 @@ def _not_the_password() -> ResponseReturnValue:
 def make_token() -> ResponseReturnValue:
     """Make an API token and show it this once."""
     step_up.require_fresh()
-    name = request.form.get("name", "").strip()
-    if not name:
-        return account_page({"name": _("Say what the token is for.")})
+    asked, by = token_form.read(), signed_in()
+    if errors := token_form.problems(asked):
+        return account_page(errors, asked=asked)
+    scope = token_form.scope(asked, by)
     with transaction("make an API token") as session:
-        me = queries.get_administrator(session, signed_in().administrator_id)
-        token = service.make_token(session, me, name, utc_now())
-        note(session, "token.make", name)
+        me = queries.get_administrator(session, by.administrator_id)
+        lives = timedelta(days=asked.days)
+        token = service.make_token(session, me, asked.name, utc_now(), lives, scope)
+        note(session, "token.make", asked.name, may=scope, days=asked.days)
     return account_page({}, token)
 
 

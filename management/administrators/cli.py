@@ -73,17 +73,36 @@ def list_all() -> None:
 @click.argument("name")
 @click.option("--for", "purpose", default="command line", help="What the token is for.")
 @click.option("--days", default=365, type=click.IntRange(1, 3650), help="How long it holds.")
-def token(name: str, purpose: str, days: int) -> None:
-    """Print a new API token with the permissions of administrator NAME."""
+@click.option(
+    "--may",
+    "words",
+    multiple=True,
+    help="A permission that it carries, such as view; repeat for more. None: all that NAME may.",
+)
+def token(name: str, purpose: str, days: int, words: tuple[str, ...]) -> None:
+    """Print a new API token with permissions of administrator NAME: all, or those of --may."""
     from management.administrators import service
 
     with _opened() as context, context.database.transaction("make an API token") as session:
         owner = _find(session, name)
         if owner.disabled_at is not None:
             raise RefusedError(f"{owner.name} is disabled; enable the administrator first.")
-        made = service.make_token(session, owner, purpose, utc_now(), timedelta(days=days))
-        _audit(context, session, "token.make", owner.name, purpose=purpose)
+        scope = _scope(session, owner, words)
+        made = service.make_token(session, owner, purpose, utc_now(), timedelta(days=days), scope)
+        _audit(context, session, "token.make", owner.name, purpose=purpose, may=scope)
     click.echo(made)
+
+
+def _scope(session: "Session", owner: "Administrator", words: tuple[str, ...]) -> str:
+    from management.administrators import roles, token_rules
+
+    if not words:
+        return token_rules.ALL
+    chosen = token_rules.scope_of(token_rules.chosen(" ".join(words)))
+    held = token_rules.scope_of(roles.identity_of(session, owner).permissions)
+    if strange := set(words) - set(held.split()):
+        raise RefusedError(f"{owner.name} may not: {', '.join(sorted(strange))}. May: {held}.")
+    return chosen
 
 
 def _find(session: "Session", name: str) -> "Administrator":

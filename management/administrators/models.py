@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import BigInteger, ForeignKey, Unicode, UnicodeText, false
 from sqlalchemy.orm import Mapped, mapped_column
 
+from management.administrators.token_rules import ALL
 from management.database import Base
 
 NO_PASSWORD = "none"  # noqa: S105  (no argon2 hash: nothing matches it)
@@ -141,19 +142,25 @@ class AdminSession(Base):
     )
     data: Mapped[dict[str, Any]] = mapped_column(default=dict)
     address: Mapped[str] = mapped_column(Unicode(64), default="")
+    browser: Mapped[str] = mapped_column(Unicode(300), default="", server_default="")
+    """What it calls itself (``User-Agent``)."""
     created_at: Mapped[datetime]
     seen_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class ApiToken(Base):
-    """A token for the API, with an administrator's permissions."""
+    """A token for the API, with permissions that are never more than its maker's."""
 
     __tablename__ = "api_token"
 
     token_hash: Mapped[str] = mapped_column(Unicode(64), primary_key=True)
     administrator_id: Mapped[UUID] = mapped_column(ForeignKey("administrator.id"), index=True)
     name: Mapped[str] = mapped_column(Unicode(100))
+    scope: Mapped[str] = mapped_column(Unicode(500), server_default=ALL)
+    """Values of `access.Permission` with spaces between; or `ALL` that its maker may."""
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    """Last use, to the minute."""
     revoked_at: Mapped[datetime | None]

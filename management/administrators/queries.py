@@ -78,13 +78,15 @@ def list_sessions(session: Session, administrator_id: UUID, now: datetime) -> li
     ]
 
 
-def find_token_owner(session: Session, token: str, now: datetime) -> Administrator | None:
-    """Return whose API token this is, while it holds."""
+def find_token(
+    session: Session, token: str, now: datetime
+) -> tuple[ApiToken, Administrator] | None:
+    """Return an API token and whose it is, while it holds."""
     found = session.get(ApiToken, hash_of(token))
     if found is None or found.revoked_at is not None or found.expires_at <= now:
         return None
-    owner = session.get(Administrator, found.administrator_id)
-    return owner if owner is not None and owner.disabled_at is None else None
+    owner = session.get_one(Administrator, found.administrator_id)
+    return None if owner.disabled_at is not None else (found, owner)
 
 
 def list_tokens(session: Session, administrator_id: UUID) -> list[ApiToken]:

@@ -19,6 +19,7 @@ from management.administrators.models import (
     OneTimeLink,
 )
 from management.administrators.roles import keep_an_owner
+from management.administrators.token_rules import ALL
 from management.signer_client import SignerClient
 from runtime.errors import RefusedError
 
@@ -165,11 +166,16 @@ def password_matches(administrator: Administrator | None, password: str) -> bool
 
 
 def begin_session(
-    session: Session, administrator: Administrator, address: str, now: datetime, codes: str = ""
+    session: Session,
+    administrator: Administrator,
+    address: str,
+    now: datetime,
+    codes: str = "",
+    browser: str = "",
 ) -> str:
     """Return the cookie's random id of a fresh session; old rows go.
 
-    *codes*: new recovery codes, sealed, which it shows once.
+    *codes*: new recovery codes, sealed, which it shows once. *browser*: what it calls itself.
     """
     session.execute(delete(AdminSession).where(AdminSession.expires_at < now))
     raw_id = token_urlsafe(32)
@@ -179,6 +185,7 @@ def begin_session(
             administrator_id=administrator.id,
             data={"proved_at": int(now.timestamp())} | _shown_once(codes),
             address=address,
+            browser=browser[:300],
             created_at=now,
             seen_at=now,
             expires_at=now + rules.ABSOLUTE,
@@ -215,6 +222,7 @@ def make_token(
     name: str,
     now: datetime,
     lives: timedelta = TOKEN_LIVES,
+    scope: str = ALL,
 ) -> str:
     """Return a new API token; it is shown once and stored only as a hash."""
     token = f"sekisho_{token_urlsafe(32)}"
@@ -223,12 +231,18 @@ def make_token(
             token_hash=queries.hash_of(token),
             administrator_id=administrator.id,
             name=name[:100],
+            scope=scope,
             created_at=now,
             expires_at=now + lives,
         )
     )
     session.flush()
     return token
+
+
+def note_use(session: Session, token_hash: str, now: datetime) -> None:
+    """Remember when a token was used last."""
+    session.execute(update(ApiToken).where(ApiToken.token_hash == token_hash).values(used_at=now))
 
 
 def revoke_token(session: Session, administrator_id: UUID, token_hash: str, now: datetime) -> None:

@@ -1,17 +1,18 @@
 """Browser sessions: of administrators in the database, of visitors in a signed cookie."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from flask import Flask, g, request
+from flask import Flask, current_app, g, request
 from flask import session as browser_session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask.wrappers import Request, Response
 from sqlalchemy.orm import Session
 
 from management.access import Identity, Permission
-from management.administrators import known_browsers, queries
+from management.administrators import known_browsers, queries, service, token_rules
 from management.administrators.models import AdminSession
 from management.administrators.roles import identity_of
 from management.context import Context
@@ -106,6 +107,12 @@ def current_id_hash() -> str:
     return cast(ConsoleSession, browser_session).id_hash
 
 
+def browser_of_request() -> str:
+    """Return what the browser calls itself, without what cannot be shown or stored."""
+    said = request.headers.get("User-Agent", "")[:300]
+    return "".join(letter for letter in said if letter.isprintable())
+
+
 def _context(app: Flask) -> Context:
     return cast(Context, app.extensions["sekisho"])
 
@@ -143,8 +150,21 @@ def _by_token() -> Identity | None:
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer" or not token:
         return None
+    now = utc_now()
     with reading() as session:
-        owner = queries.find_token_owner(session, token.strip(), utc_now())
-        if owner is None:
+        found = queries.find_token(session, token.strip(), now)
+        if found is None:
             raise UnauthenticatedError("This API token is not valid (any more). Make a new one.")
-        return identity_of(session, owner)
+        row, owner = found
+        identity = _carried(identity_of(session, owner), row.scope)
+    if row.used_at is None or now - row.used_at >= NOTE_EVERY:
+        with _context(current_app).database.transaction("note that a token is used") as session:
+            service.note_use(session, row.token_hash, now)
+    g.token_hash = row.token_hash
+    return identity
+
+
+def _carried(maker: Identity, scope: str) -> Identity:
+    """Return the maker as far as their token goes."""
+    carried = token_rules.carried(scope, maker.permissions)
+    return replace(maker, permissions=carried, withheld=maker.permissions - carried)

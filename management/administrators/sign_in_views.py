@@ -203,7 +203,11 @@ def _begin(
     with transaction("begin a session") as session:
         waiting.forgive(session, attempt, now)
         raw_id = service.begin_session(
-            session, queries.get_administrator(session, owner.id), address, now
+            session,
+            queries.get_administrator(session, owner.id),
+            address,
+            now,
+            browser=sessions.browser_of_request(),
         )
         record(session, keys, owner.name, "session.begin", owner.name, "", address, how)
     sessions.begin(raw_id)

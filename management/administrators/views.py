@@ -69,7 +69,9 @@ def _finish_setup(token: str, name: str) -> ResponseReturnValue:
             return _dead()
         keys = context().keys
         codes = keys.seal(json.dumps(recovery_codes.make(session, keys, owner.id, now)))
-        raw_id = service.begin_session(session, owner, address, now, codes)
+        raw_id = service.begin_session(
+            session, owner, address, now, codes, sessions.browser_of_request()
+        )
         record(session, keys, owner.name, "administrator.set_up", owner.name, "", address)
     sessions.begin(raw_id)
     known_browsers.remember(keys, owner.id, now)

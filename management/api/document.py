@@ -26,13 +26,23 @@ _PATTERNS = {"sha256": "^[0-9a-f]{64}$"}
 _MEANS = {
     400: "The request is not understood; `detail` names the places.",
     401: "No API token, or one that does not hold any more.",
-    403: "The token's administrator may not do this.",
+    403: "The token or its administrator may not do this; `detail` names the permission.",
     404: "There is no such object, or no such place in the list.",
     409: "A rule forbids this now, or the same request is under way; `detail` says why.",
     412: "Somebody changed this since you read it; nothing was done.",
     413: "The body is too large.",
     422: "This `Idempotency-Key` belongs to another request.",
     503: "Another part of the server does not answer; asking again later may work.",
+}
+
+
+_TOKEN = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API token, made under My account or by `sekisho admin token`. It carries "
+    "some permissions or all of its administrator's, and ends at a set time. What it may is what "
+    "both may now: the token and the administrator. `GET /api/v1/token` tells it. Each operation's "
+    "`security` names the permission that it needs.",
 }
 
 
@@ -81,7 +91,7 @@ def build(app: Flask, version: str) -> dict[str, Any]:
         "security": [{"token": []}],
         "paths": dict(sorted(paths.items())),
         "components": {
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {"token": _TOKEN},
             "schemas": dict(sorted(definitions.items())),
         },
     }
@@ -146,6 +156,7 @@ def _described(
             *_headers(route),
         ],
         "responses": _responses(route, schemas),
+        "security": [{"token": [described.permission.value]}],
     }
     if described.body is FileBody:
         binary = {"schema": {"type": "string", "format": "binary", "minLength": 1}}

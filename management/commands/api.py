@@ -9,7 +9,7 @@ from flask import Blueprint
 from pydantic import Field
 
 from contracts.agent import CommandKind
-from management.access import Permission, signed_in, signed_in_name
+from management.access import Permission, require, signed_in, signed_in_name
 from management.api.operations import STRICT, Limit, Place, Reason, operation
 from management.audit.notes import note
 from management.commands import queries, service
@@ -21,7 +21,6 @@ from management.devices.queries import get_device
 from management.paging import cut, time_cursor
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
-from runtime.errors import ForbiddenError
 
 bp = Blueprint("commands_api", __name__, url_prefix="/api/v1")
 
@@ -147,8 +146,8 @@ def queue_command(device_id: UUID, body: NewCommand) -> CommandAnswer:
     and above the signer's limits it waits until approvers prove that they want it. The same command
     that is on its way already is returned instead of queued twice.
     """
-    if body.kind in DESTRUCTIVE and not signed_in().may(Permission.WIPE_DEVICES):
-        raise ForbiddenError("Your role does not include ordering wipes.")
+    if body.kind in DESTRUCTIVE:
+        require(signed_in(), Permission.WIPE_DEVICES)
     with transaction("queue a command") as session:
         get_device(session, device_id)
         command = service.queue_command(
@@ -178,8 +177,8 @@ def cancel_command(command_id: UUID) -> CommandAnswer:
     """Take a queued command back; for a wipe this needs the permission `wipe_devices`."""
     with transaction("cancel a command") as session:
         kind = CommandKind(queries.get_command(session, command_id).kind)
-        if kind in DESTRUCTIVE and not signed_in().may(Permission.WIPE_DEVICES):
-            raise ForbiddenError("Your role does not include taking wipes back.")
+        if kind in DESTRUCTIVE:
+            require(signed_in(), Permission.WIPE_DEVICES)
         command = service.cancel_command(session, command_id, signed_in_name(), utc_now())
         note(session, "command.cancel", command.device_id, command=str(command_id))
     return _answer(command)
@@ -197,8 +196,8 @@ def confirm_command(command_id: UUID) -> CommandAnswer:
     """Say that a command is still wanted, after the database was restored from a backup."""
     with transaction("confirm a command") as session:
         kind = CommandKind(queries.get_command(session, command_id).kind)
-        if kind in DESTRUCTIVE and not signed_in().may(Permission.WIPE_DEVICES):
-            raise ForbiddenError("Your role does not include ordering wipes.")
+        if kind in DESTRUCTIVE:
+            require(signed_in(), Permission.WIPE_DEVICES)
         command = service.confirm_command(session, command_id, utc_now())
         note(session, "command.confirm", command.device_id, command=str(command_id))
     return _answer(command)
@@ -218,8 +217,8 @@ def retry_command(command_id: UUID) -> CommandAnswer:
     with transaction("retry a command") as session:
         old = queries.get_command(session, command_id)
         kind = CommandKind(old.kind)
-        if kind in DESTRUCTIVE and not signed_in().may(Permission.WIPE_DEVICES):
-            raise ForbiddenError("Your role does not include ordering wipes.")
+        if kind in DESTRUCTIVE:
+            require(signed_in(), Permission.WIPE_DEVICES)
         by, again = signed_in_name(), str(command_id)
         command = service.retry_command(session, command_id, by, utc_now(), _undo(kind))
         action = f"device.{command.kind}"

@@ -9,7 +9,7 @@ from flask import Blueprint
 from pydantic import Field
 
 from contracts.agent import CommandKind
-from management.access import Permission, signed_in, signed_in_name
+from management.access import Permission, require, signed_in, signed_in_name
 from management.api.operations import STRICT, Reason, Whole, operation
 from management.audit.notes import note
 from management.commands import approving, bulk, queries
@@ -19,7 +19,6 @@ from management.commands.rules import DESTRUCTIVE
 from management.commands.service import Wanted
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
-from runtime.errors import ForbiddenError
 
 bp = Blueprint("bulk_api", __name__, url_prefix="/api/v1")
 
@@ -181,8 +180,8 @@ def approve_commands(command_id: UUID, body: Approval) -> CommandApproval:
 
 
 def _may_order(kind: CommandKind) -> None:
-    if kind in DESTRUCTIVE and not signed_in().may(Permission.WIPE_DEVICES):
-        raise ForbiddenError("Your role does not include ordering or taking back wipes.")
+    if kind in DESTRUCTIVE:
+        require(signed_in(), Permission.WIPE_DEVICES)
 
 
 def _answer(batch: CommandBatch, states: dict[str, int], waiting: int) -> BulkAnswer:

@@ -70,6 +70,16 @@ def test_a_token_from_the_command_line_opens_the_api(
     assert "keeper\towner\tactive" in _run("list").output
 
 
+def test_a_token_from_the_command_line_carries_what_was_named(
+    migrated: None, machine: Context, console: ConsoleClient, visitor: ConsoleClient
+) -> None:
+    made = _run("token", "keeper", "--may", "view", "--may", "invite").output.strip()
+    told = visitor.get("/api/v1/token", headers={"Authorization": f"Bearer {made}"}).get_json()
+    assert told["permissions"] == ["invite", "view"]
+    with pytest.raises(RefusedError, match="keeper may not: fly"):
+        _run("token", "keeper", "--may", "fly")
+
+
 def test_recovering_ends_api_tokens_too(
     migrated: None, machine: Context, console: ConsoleClient, visitor: ConsoleClient
 ) -> None:
