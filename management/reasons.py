@@ -88,6 +88,8 @@ _SENTENCES = dict(
             " another one first."
         ),
         _l("Another relay has this name already."),
+        _l("Disable the relay first: then its devices learn of the others while it still works."),
+        _l("Type the name of the relay exactly as it stands here."),
         _l("A port is a number from 1 to 65535."),
         _l("The three ports must differ."),
         _l("%(address)s is no address like https://relay.example.com:4343."),

@@ -315,7 +315,10 @@ def _note(context: Context, relay: Relay, problem: str) -> None:
     if relay.problem == problem[:1000]:
         return
     with context.database.transaction("note the relay's problem") as session:
-        news = note_problem(get_relay(session, relay.id), problem, utc_now())
+        known = session.get(Relay, relay.id)
+        if known is None:  # deleted meanwhile
+            return
+        news = note_problem(known, problem, utc_now())
     if news and problem:
         log.warning(problem, extra={"relay": relay.name})
     elif news:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from contracts.connector import LogLevel
 from management.access import signed_in_name
 from management.audit.notes import note
-from management.relays import changes, logs, tls
+from management.relays import changes, deleting, logs, tls
 from management.relays.joining import join
 from management.relays.link_client import instance_of
 from management.relays.models import Relay
@@ -127,3 +127,12 @@ def switch(relay_id: UUID, on: bool, reason: str) -> None:
         relay = get_relay(session, relay_id)
         (changes.enable if on else changes.disable)(session, relay, utc_now())
         note(session, "relay.enable" if on else "relay.disable", relay.name, reason)
+
+
+def delete(relay_id: UUID, typed: str, reason: str) -> deleting.Hanging:
+    """Forget the relay; return what hung on it."""
+    with transaction("delete a relay") as session:
+        name, hanging = deleting.delete_relay(session, relay_id, typed, utc_now())
+        counts = {"devices": hanging.devices, "lonely": hanging.lonely, "orders": hanging.orders}
+        note(session, "relay.delete", name, reason, reports=hanging.reports, **counts)
+    return hanging

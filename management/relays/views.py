@@ -14,7 +14,7 @@ from management import log_zips
 from management.access import Permission, requires
 from management.administrators import step_up
 from management.paging import PAGE, cut, number_cursor
-from management.relays import changes, edge, logs, queries, tls
+from management.relays import changes, deleting, edge, logs, queries, tls
 from management.web import context, is_fragment, reading
 from runtime.clock import utc_now
 from runtime.errors import ForbiddenError, RefusedError, UnavailableError
@@ -234,3 +234,31 @@ def enable(relay_id: UUID) -> ResponseReturnValue:
         lambda: edge.switch(relay_id, True, reason),
         _("The relay is used again."),
     )
+
+
+@bp.get("/<uuid:relay_id>/delete")
+@requires(Permission.MANAGE_RELAYS)
+def hanging(relay_id: UUID) -> ResponseReturnValue:
+    """Show what hangs on the relay, before it is forgotten."""
+    return _hanging(relay_id)
+
+
+def _hanging(relay_id: UUID, problem: str = "") -> ResponseReturnValue:
+    with reading() as session:
+        relay = queries.get_relay(session, relay_id)
+        found = deleting.look(session, relay_id, utc_now())
+    page = render_template("relays/delete.html", relay=relay, hanging=found, problem=problem)
+    return page, 422 if problem else 200
+
+
+@bp.post("/<uuid:relay_id>/delete")
+@requires(Permission.MANAGE_RELAYS)
+def delete(relay_id: UUID) -> ResponseReturnValue:
+    """Forget the relay whose name was typed."""
+    step_up.require_fresh()
+    try:
+        edge.delete(relay_id, request.form.get("typed", ""), request.form.get("reason", ""))
+    except RefusedError as error:
+        return _hanging(relay_id, str(error))
+    flash(_("The relay is forgotten. Now end it on its own machine; docs/relays.md says how."))
+    return redirect(url_for("relays.index"), 303)

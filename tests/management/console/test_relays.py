@@ -6,23 +6,27 @@ import io
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
 from communication import pairing_code
+from contracts import codec, envelope
+from contracts.agent import TrustStatement
 from management.access import Role
 from management.audit.models import AuditEntry
 from management.check_in.visit import visit_all
 from management.context import Context
 from management.enrolment.service import retire
 from management.policies.service import ensure_default_policy
-from management.relays import changes
+from management.relays import changes, deleting
+from management.relays.models import OutboundMessage, RelayIncident, RelayListing
 from management.relays.models import Relay as RelayRow
-from management.relays.models import RelayIncident
-from management.relays.queries import list_relays
-from management.relays.service import ensure_local_relay
+from management.relays.queries import list_behind, list_relays
+from management.relays.service import ensure_local_relay, pair_relay, record_incident
+from management.relays.trust import current_trust
 from management.relays.work import watch
 from runtime.clock import utc_now
 from tests.communication.authority import company
@@ -286,3 +290,113 @@ def test_how_old_a_relays_list_of_devices_is_stands_beside_it(
     unpaired.start()
     visit_all(ready)
     assert "changes wait" not in console.get(page).text
+
+
+def spare(context: Context) -> None:
+    """Let there be a second relay."""
+    with context.database.transaction("second") as session:
+        ensure_local_relay(session, "https://l:1", "PEM", "https://l:2", "PEM", utc_now())
+
+
+def hang(context: Context, relay_id: UUID) -> Phone:
+    """Let a device and an incident hang on the relay."""
+    with context.database.transaction("policy") as session:
+        policy_id = ensure_default_policy(session, utc_now()).id
+        record_incident(session, "gap", "Number 7 is missing.", utc_now(), relay_id=relay_id)
+    desk = Office(context, relay_id, policy_id)
+    phone = Phone(desk).enrol()
+    desk.take(phone.report(phone.good()))
+    return phone
+
+
+def told(context: Context) -> str:
+    with context.database.transaction("trust") as session:
+        return current_trust(session, context.keys, context.signer, utc_now()).statement
+
+
+def test_a_relay_is_deleted_after_a_look_at_what_hangs_on_it_and_paired_anew(
+    console: ConsoleClient, ready: Context, unpaired: Relay
+) -> None:
+    page = pair(console, unpaired)
+    visit_all(ready)
+    row = only(ready)
+    phone = hang(ready, row.id)
+    spare(ready)
+    said = {"typed": "dmz", "reason": "its machine was taken over"}
+    refused = console.post(f"{page}/delete", data=said)
+    assert (refused.status_code, "Disable the relay first" in refused.text) == (422, True)
+    assert console.post(f"{page}/disable", data={"reason": "taken over"}).status_code == 303
+
+    look = console.get(f"{page}/delete").text
+    assert str(phone.device_id) in look
+    assert 'Of them: no other relay known</dt><dd class="sk-bad fw-bold">1</dd>' in look
+    assert console.post(f"{page}/delete", data={**said, "typed": "dm"}).status_code == 422
+    assert console.post(f"{page}/delete", data=said).status_code == 303
+
+    assert console.get(page).status_code == 404
+    assert is_told_of(told(ready), unpaired) is False
+    with ready.database.reading() as session:
+        (left,) = list_relays(session)
+        listings = session.scalars(select(RelayListing)).all()
+        assert {one.relay_id for one in listings} == {left.id}
+        assert {one.relay_id for one in session.scalars(select(OutboundMessage))} == {left.id}
+        (incident,) = session.scalars(select(RelayIncident))
+        deleted = session.scalars(select(AuditEntry).where(AuditEntry.action == "relay.delete"))
+        (entry,) = deleted.all()
+        assert phone.row(session).relay_id is None
+    assert (incident.relay_id, incident.detail) == (None, "dmz: Number 7 is missing.")
+    assert (entry.subject, entry.details["lonely"]) == ("dmz", 1)
+
+    assert pair(console, unpaired).startswith("/relays/")
+    visit_all(ready)
+    visit_all(ready)
+    with ready.database.reading() as session:
+        again = next(one for one in list_relays(session) if one.name == "dmz")
+        assert (again.problem, again.id != row.id) == ("", True)
+        assert list_behind(session).get(again.id) is None
+    assert is_told_of(told(ready), unpaired)
+
+
+def is_told_of(statement: str, relay: Relay) -> bool:
+    said = codec.read(TrustStatement, envelope.unverified_payload(statement))
+    return relay.devices_url in [one.url for one in said.relays]
+
+
+def test_a_relay_that_is_gone_is_deleted_by_api_but_never_the_last_one(
+    app: Flask, ready: Context
+) -> None:
+    spare(ready)
+    relay_id = only(ready).id
+    phone = hang(ready, relay_id)
+    api = api_client(app, ready, "program", Role.OWNER)
+    path = f"/api/v1/relays/{relay_id}"
+    said = {"name": "local", "because": "burnt down"}
+    with ready.database.transaction("gone") as session:
+        list_relays(session)[0].problem_at = utc_now() - timedelta(days=2)
+
+    assert "only relay" in api.get(f"{path}/deletion").get_json()["refusal"]
+    with ready.database.transaction("another") as session:
+        pair_relay(session, "new", "https://n:1", "PEM", "https://n:2", "PEM", utc_now())
+    look = api.get(f"{path}/deletion").get_json()
+    assert (look["refusal"], look["devices"], look["lonely"]) == ("", 1, 1)
+    assert look["named"][0]["id"] == str(phone.device_id)
+    wrong = {**said, "name": "new", "own_code": own_code(ready, "program")}
+    assert api.post(f"{path}/delete", json=wrong).status_code == 409
+    proved = {**said, "own_code": own_code(ready, "program")}
+    assert api.post(f"{path}/delete", json=proved).get_json()["lonely"] == 1
+    assert api.get(path).status_code == 404
+    assert only(ready).name == "new"
+
+
+def test_a_device_heard_since_another_relay_is_listed_is_not_lonely(ready: Context) -> None:
+    spare(ready)
+    relay_id = only(ready).id
+    phone = hang(ready, relay_id)
+    with ready.database.transaction("another") as session:
+        ago = utc_now() - timedelta(days=1)
+        pair_relay(session, "new", "https://n:1", "PEM", "https://n:2", "PEM", ago)
+        assert phone.row(session).relay_id == relay_id
+
+    with ready.database.reading() as session:
+        found = deleting.look(session, relay_id, utc_now())
+    assert (found.devices, found.lonely) == (1, 0)
