@@ -43,6 +43,7 @@ HANDLERS = {
     "store.spread": "management.store.work:spread",
     "audit.checkpoint": "management.audit.work:checkpoint",
     "audit.purge": "management.audit.work:purge",
+    "deleted.forget": "management.deleted.work:forget",
     "updates.run": "management.updates.work:run",
     "updates.announce": "management.updates.work:announce",
     "mail_access.decide": "management.mail_access.work:decide",
@@ -97,6 +98,7 @@ SCHEDULE = (
     Scheduled("store.spread", timedelta(minutes=5)),
     Scheduled("audit.checkpoint", timedelta(hours=1)),
     Scheduled("audit.purge", timedelta(days=1)),
+    Scheduled("deleted.forget", timedelta(days=1)),
 )
 """``updates.run`` asks itself whether the administrator's schedule says so; the others catch up."""
 

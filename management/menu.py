@@ -57,6 +57,7 @@ MENU = (
     Entry("jobs.index", _l("Jobs"), "list-task"),
     Entry("certificates.index", _l("Certificates"), "patch-check"),
     Entry("audit.index", _l("Audit trail"), "journal-text", Permission.READ_AUDIT),
+    Entry("deleted.index", _l("Deleted"), "trash"),
     Entry("safety.index", _l("Safety"), "shield-exclamation"),
     Entry(
         "verification.index",

@@ -19,6 +19,12 @@ SENTENCES = (
     ),
     _l("The form does not offer this. Open it again."),
     _l("There is no such session (any more)."),
+    _l("There is nothing deleted of this kind, or its thirty days are over."),
+    _l(
+        "It cannot come back as it was: what it belonged to is gone, or something else has its "
+        "name meanwhile."
+    ),
+    _l("You have a view of this name meanwhile. Delete that one first."),
     _l(
         "This concerns all devices, and your account is limited to groups. "
         "Ask an administrator without such a limit."
@@ -48,6 +54,7 @@ SENTENCES = (
     _l("The list is empty: every device would count as unlisted."),
     _l("Count the devices first: this count is older than an hour."),
     _l("What becomes of other devices was changed. Count the devices again."),
+    _l("The list was changed after the devices were counted. Count them again."),
     _l("All enrolled devices are on the list."),
     _l("This would reach %(count)s devices, more than %(most)s at once. Complete the list first."),
     _l("There is no such group."),

@@ -135,7 +135,7 @@ def delete_role(role_id: UUID, body: Proof) -> RoleAnswer:
     step_up.require_code(body.code)
     with transaction("delete a role") as session:
         answer = _role(roles.held(session, roles.get_role(session, role_id).id))
-        role = roles.delete_role(session, role_id, signed_in())
+        role = roles.delete_role(session, role_id, signed_in(), utc_now())
         note(session, "role.delete", role.id, name=role.name, permissions=role.permissions)
         return answer
 

@@ -88,9 +88,9 @@ def delete(role_id: UUID) -> ResponseReturnValue:
     """Delete a role that nobody has."""
     step_up.require_fresh()
     with transaction("delete a role") as session:
-        role = roles.delete_role(session, role_id, signed_in())
+        role = roles.delete_role(session, role_id, signed_in(), utc_now())
         note(session, "role.delete", role.id, name=role.name, permissions=role.permissions)
-    flash(_("The role %(name)s is deleted.", name=role.name))
+    flash(_("The role %(name)s is deleted. It can be brought back under Deleted.", name=role.name))
     return redirect(url_for("roles.index"))
 
 

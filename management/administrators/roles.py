@@ -18,6 +18,8 @@ from management.administrators.models import (
     CustomRole,
 )
 from management.database import locked
+from management.deleted.kinds import Values
+from management.deleted.service import put_away
 from management.groups.queries import read_tree
 from management.groups.rules import below
 from runtime.errors import ForbiddenError, NotFoundError, RefusedError
@@ -196,8 +198,8 @@ def change_role(
     return role
 
 
-def delete_role(session: Session, role_id: UUID, by: Identity) -> CustomRole:
-    """Delete a role that nobody has; RefusedError says how many have it."""
+def delete_role(session: Session, role_id: UUID, by: Identity, now: datetime) -> CustomRole:
+    """Delete a role that nobody has, for thirty days not for good; RefusedError: who has it."""
     role = _lock(session, role_id)
     require_held(by, read_permissions(role))
     holders = session.scalar(
@@ -207,9 +209,19 @@ def delete_role(session: Session, role_id: UUID, by: Identity) -> CustomRole:
     )
     if holders:
         raise RefusedError(f"{holders} administrators have this role. Give them another one first.")
-    session.delete(role)
-    session.flush()
+    put_away(session, "role", role, role.name, by.name, now)
     return role
+
+
+def require_restorable(session: Session, row: Values, by: Identity) -> None:
+    """Raise an error when *by* does not hold what a deleted role holds, or its name is taken.
+
+    Nobody has it when it comes back: giving it to somebody asks for proof, as ever.
+    """
+    require_held(by, frozenset(Permission(one) for one in row["permissions"]))
+    same = select(CustomRole.id).where(CustomRole.name_key == row["name_key"])
+    if session.scalars(same).first() is not None:
+        raise RefusedError("There is a role of this name already; choose another name.")
 
 
 def _lock(session: Session, role_id: UUID) -> CustomRole:

@@ -168,7 +168,7 @@ def import_allowed(body: AllowedImport) -> Imported:
 def remove_allowed(row_id: UUID) -> Added:
     """Take one device off the list."""
     with transaction("take off the allow-list") as session:
-        row = service.remove(session, row_id)
+        row = service.remove(session, row_id, signed_in_name(), utc_now())
         shown = Identifiers(row.imei, row.wifi_mac, row.serial, row.enterprise_id)
         note(session, "allow_list.remove", _shown(shown))
         session.flush()

@@ -38,7 +38,11 @@ class AllowListSetting(Base):
     counted_at: Mapped[datetime | None]
     """When enrolled devices were last compared with the list, by `unlisted` as it was then."""
     counted_for: Mapped[str] = mapped_column(Unicode(20), default="", server_default="")
+    counted_list: Mapped[str] = mapped_column(Unicode(64), default="", server_default="")
+    """`queries.digest` of the list that they were compared with."""
     counted_devices: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     counted_unlisted: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     apply_left: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     """To how many enrolled devices it may still be applied, of those that somebody confirmed."""
+    ended_because: Mapped[str] = mapped_column(default="", server_default="")
+    """Why the last count, or what was confirmed, holds no more; empty: it holds, or was done."""

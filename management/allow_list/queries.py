@@ -1,6 +1,7 @@
 """Reads the allow-list."""
 
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from uuid import UUID
 
 from sqlalchemy import func, or_, select
@@ -10,6 +11,7 @@ from management.allow_list.models import AllowedDevice, AllowListSetting
 from management.allow_list.rules import Identifiers, Unlisted
 
 PAGE = 50
+LIST_CHANGED = "The list was changed after the devices were counted. Count them again."
 
 
 def unlisted_setting(session: Session) -> Unlisted:
@@ -40,6 +42,22 @@ def is_listed(session: Session, said: Identifiers) -> bool:
 def count_listed(session: Session) -> int:
     """Return how many devices the list has."""
     return session.scalar(select(func.count()).select_from(AllowedDevice)) or 0
+
+
+def digest(session: Session) -> str:
+    """Return what tells this list from any other: its entries are added and removed, never changed.
+
+    Read from the list itself, so that no way to change it can forget to say so.
+    """
+    ids = session.scalars(select(AllowedDevice.id).order_by(AllowedDevice.id))
+    return sha256(b"".join(sorted(one.bytes for one in ids))).hexdigest()
+
+
+def why_ended(session: Session, setting: AllowListSetting) -> str:
+    """Return why the last count or what was confirmed holds no more; empty: nothing ended it."""
+    if setting.counted_at is not None and setting.counted_list != digest(session):
+        return LIST_CHANGED
+    return setting.ended_because
 
 
 def list_allowed(

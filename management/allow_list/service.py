@@ -12,9 +12,12 @@ from sqlalchemy import delete, insert
 from sqlalchemy.orm import Session
 
 from contracts.agent import DeviceDescription
+from management.access import Identity
 from management.allow_list.models import AllowedDevice, AllowListSetting
 from management.allow_list.queries import everything, is_listed, unlisted_setting
 from management.allow_list.rules import Identifiers, Line, Unlisted, refusal, told
+from management.deleted.kinds import Values
+from management.deleted.service import put_away
 from runtime.errors import NotFoundError, RefusedError
 
 CHUNK = 100
@@ -72,13 +75,21 @@ def add(session: Session, one: Identifiers, note: str, by: str, now: datetime) -
     session.execute(insert(AllowedDevice), [_row(Line(0, one, note.strip()[:255]), by, now)])
 
 
-def remove(session: Session, row_id: UUID) -> AllowedDevice:
+def remove(session: Session, row_id: UUID, by: str, now: datetime) -> AllowedDevice:
     """Take a device off the list; one that is enrolled stays enrolled."""
     row = session.get(AllowedDevice, row_id)
     if row is None:
         raise NotFoundError("The list has no such entry.")
-    session.delete(row)
+    named = next(filter(None, (row.imei, row.serial, row.wifi_mac, row.enterprise_id)), "")
+    put_away(session, "allowed_device", row, named, by, now)
     return row
+
+
+def require_unlisted(session: Session, row: Values, by: Identity) -> None:
+    """Raise RefusedError when the list has a device again that was taken off it."""
+    numbers = (row[name] for name in ("imei", "wifi_mac", "serial", "enterprise_id"))
+    if is_listed(session, Identifiers(*numbers)):
+        raise RefusedError("The list has this device already.")
 
 
 def _row(line: Line, by: str, now: datetime) -> dict[str, object]:

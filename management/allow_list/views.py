@@ -113,7 +113,7 @@ def add() -> ResponseReturnValue:
 def remove(row_id: UUID) -> ResponseReturnValue:
     """Take one device off the list."""
     with transaction("take off the allow-list") as session:
-        row = service.remove(session, row_id)
+        row = service.remove(session, row_id, signed_in_name(), utc_now())
         shown = Identifiers(row.imei, row.wifi_mac, row.serial, row.enterprise_id)
         note(session, "allow_list.remove", _shown(shown))
     return redirect(url_for("allow_list.index"), 303)
@@ -126,6 +126,7 @@ def _page(parsed: Parsed | None = None, one: str = "") -> str:
         found = queries.list_allowed(session, text, place, PAGE + 1)
         count, unlisted = queries.count_listed(session), queries.unlisted_setting(session)
         counted = queries.find_setting(session)
+        ended = queries.why_ended(session, counted) if counted and not is_fragment() else ""
     more = ""
     if len(found) > PAGE:
         more = url_for("allow_list.index", q=text, after=write_cursor(found[PAGE - 1].id))
@@ -136,7 +137,8 @@ def _page(parsed: Parsed | None = None, one: str = "") -> str:
         text=text,
         count=count,
         unlisted=unlisted.value,
-        counted=counted if counted and counted.counted_at else None,
+        counted=counted if counted and counted.counted_at and not ended else None,
+        ended=ended,
         left=counted.apply_left if counted else 0,
         parsed=parsed,
         problem=one,

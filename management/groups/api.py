@@ -196,7 +196,7 @@ def change_group(group_id: UUID, body: GroupChange) -> GroupAnswer:
 def delete_group(group_id: UUID, body: GroupRemoval) -> Groups:
     """Delete an empty group; answers those that are left."""
     with transaction("delete a group") as session:
-        group = service.delete_group(session, group_id)
+        group = service.delete_group(session, group_id, signed_in_name(), utc_now())
         note(session, "group.delete", group_id, body.because, name=group.name)
     return list_groups()
 

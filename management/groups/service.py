@@ -12,6 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from management.access import Identity
+from management.deleted.kinds import Values
+from management.deleted.service import put_away
 from management.devices.models import Device
 from management.devices.queries import lock_device
 from management.devices.service import assign_policy, enqueue_spread, give_policy
@@ -101,8 +104,8 @@ def change_group(
     return group
 
 
-def delete_group(session: Session, group_id: UUID) -> Group:
-    """Delete an empty group; RefusedError says what is still in it.
+def delete_group(session: Session, group_id: UUID, by: str, now: datetime) -> Group:
+    """Delete an empty group, for thirty days not for good; RefusedError says what is still in it.
 
     Devices are moved first (`move_devices`), so that nobody's policy changes by a deletion.
     """
@@ -115,14 +118,26 @@ def delete_group(session: Session, group_id: UUID) -> Group:
         raise RefusedError(
             "Devices are in it, or were when their enrolment ended. Move all its devices first."
         )
-    session.delete(group)
     try:
-        session.flush()
+        put_away(session, "group", group, group.name, by, now)
     except IntegrityError:
         raise RefusedError(
             "The app store offers apps to it. Offer them to another group first."
         ) from None
     return group
+
+
+def require_place(session: Session, row: Values, by: Identity) -> None:
+    """Raise RefusedError when a deleted group cannot come back with its name, place and policies.
+
+    It comes back empty, as it was deleted: its policies reach nobody.
+    """
+    tree = lock_tree(session, change=True)
+    if why := rules.refusal(tree, None, row["name"], row["parent_id"]):
+        raise RefusedError(why)
+    for policy_id in (row["android_policy_id"], row["ios_policy_id"]):
+        if policy_id is not None:
+            usable_policy(session, policy_id)
 
 
 def move_device(

@@ -117,9 +117,9 @@ def delete(group_id: UUID) -> ResponseReturnValue:
     """Delete an empty group."""
     reason = _reason()
     with transaction("delete a group") as session:
-        group = service.delete_group(session, group_id)
+        group = service.delete_group(session, group_id, signed_in_name(), utc_now())
         note(session, "group.delete", group_id, reason, name=group.name)
-    flash(_("The group is deleted."))
+    flash(_("The group is deleted. It can be brought back under Deleted."))
     return redirect(url_for("groups.index"))
 
 

@@ -103,3 +103,17 @@ class SavedView(Base):
     shared: Mapped[bool] = mapped_column(default=False)
     """Whether every administrator sees it."""
     made_at: Mapped[datetime]
+
+
+class ViewMark(Base):
+    """What an administrator does with a view that they see."""
+
+    __tablename__ = "view_mark"
+
+    owner: Mapped[str] = mapped_column(Unicode(100), primary_key=True)
+    """Name of the administrator."""
+    view_id: Mapped[UUID] = mapped_column(ForeignKey("saved_view.id"), primary_key=True, index=True)
+    pinned: Mapped[bool] = mapped_column(default=False)
+    """It stands in the side bar."""
+    opens: Mapped[bool] = mapped_column(default=False)
+    """The menu opens the list of devices with it; at most one of each administrator's."""

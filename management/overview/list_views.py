@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
 from management import words
-from management.access import Permission, requires, signed_in_name
+from management.access import Permission, requires, signed_in_name, who_asks
 from management.audit.notes import note
 from management.groups.queries import read_tree, shown_tree
 from management.groups.rules import full_name, ordered
@@ -48,6 +48,7 @@ def index() -> ResponseReturnValue:
         page = queries.look(session, wanted, sort, read_place(after))
         labels = _labels(session)
         views = [] if is_fragment() else saved.list_views(session, signed_in_name())
+        marks = saved.read_marks(session, signed_in_name()) if views else {}
     said = write_filter(wanted)
     kept = said | ({"sort": page.sort} if page.sort != "name" else {})
     more = write_place(page.more)
@@ -64,6 +65,7 @@ def index() -> ResponseReturnValue:
         more=_address(kept | {"after": more}) if more else "",
         sorts=SORTS,
         views=views,
+        marks=marks,
         view_query=own_query(request.args),
         read_at=utc_now(),
     )
@@ -156,10 +158,40 @@ def save_view() -> ResponseReturnValue:
 def delete_view(view_id: UUID) -> ResponseReturnValue:
     """Delete a view of one's own."""
     with transaction("delete a view") as session:
-        gone = saved.delete(session, signed_in_name(), view_id)
+        gone = saved.delete(session, signed_in_name(), view_id, utc_now())
         note(session, "view.delete", gone.name, query=gone.query)
-    flash(_("The view “%(name)s” is deleted.", name=gone.name))
+    flash(
+        _("The view “%(name)s” is deleted. It can be brought back under Deleted.", name=gone.name)
+    )
     return redirect(url_for("devices.index"))
+
+
+@bp.post("/views/<uuid:view_id>/mark")
+@requires(Permission.VIEW, in_groups=True)
+def mark_view(view_id: UUID) -> ResponseReturnValue:
+    """Pin a view to the side bar, or open the list with it."""
+    pinned, opens = (request.form.get(name) == "yes" for name in ("pinned", "opens"))
+    with transaction("mark a view") as session:
+        view = saved.mark(session, signed_in_name(), view_id, pinned, opens)
+        note(session, "view.mark", view.name, pinned=pinned, opens=opens)
+    flash(_("The view “%(name)s” is changed.", name=view.name))
+    return redirect(f"{url_for('devices.index')}?{view.query}")
+
+
+@bp.app_context_processor
+def _side_bar() -> dict[str, object]:
+    """Give the menu the views that who asks pinned, and the one that the list opens with."""
+    return {"side": _side}
+
+
+def _side() -> saved.Side | None:
+    identity = who_asks()
+    if identity is None or not identity.may(Permission.VIEW):
+        return None
+    with reading() as session:
+        found = saved.side(session, identity.name)
+        session.expunge_all()
+        return found
 
 
 def _fields(query: str) -> MultiDict[str, str]:

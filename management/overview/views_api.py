@@ -16,7 +16,7 @@ from management.api.operations import STRICT, operation
 from management.audit.notes import note
 from management.listing import saved
 from management.listing.address import own_query
-from management.listing.models import SavedView
+from management.listing.models import SavedView, ViewMark
 from management.overview import service
 from management.overview.device_api import DeviceDetails, get_device
 from management.web import reading, transaction
@@ -36,6 +36,10 @@ class ViewAnswer:
     owner: str
     shared: bool
     made_at: datetime
+    pinned: bool = False
+    """It stands in the caller's side bar."""
+    opens: bool = False
+    """The menu opens the caller's list with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +62,25 @@ class NewView:
     shared: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewMarks:
+    """What the caller does with a view."""
+
+    __pydantic_config__ = STRICT
+
+    pinned: bool
+    opens: bool
+    """Another view then no longer does."""
+
+
 @operation(bp, "/device-views", Permission.VIEW, in_groups=True, paged_by="id")
 def list_device_views() -> Views:
     """List the saved views of the device list."""
+    name = signed_in_name()
     with reading() as session:
-        return Views(items=tuple(map(_answer, saved.list_views(session, signed_in_name()))))
+        marks = saved.read_marks(session, name)
+        found = saved.list_views(session, name)
+    return Views(items=tuple(_answer(one, marks.get(one.id)) for one in found))
 
 
 @operation(bp, "/device-views", Permission.VIEW, "POST", 201, (409,), in_groups=True)
@@ -72,16 +90,26 @@ def save_device_view(body: NewView) -> ViewAnswer:
     with transaction("save a view") as session:
         view = saved.save(session, signed_in_name(), name, query, body.shared, utc_now())
         note(session, "view.save", view.name, query=view.query, shared=view.shared)
-        return _answer(view)
+        return _answer(view, saved.read_marks(session, signed_in_name()).get(view.id))
 
 
 @operation(bp, "/device-views/<uuid:view_id>/delete", Permission.VIEW, "POST", in_groups=True)
 def delete_device_view(view_id: UUID) -> ViewAnswer:
     """Delete a view of one's own."""
     with transaction("delete a view") as session:
-        gone = saved.delete(session, signed_in_name(), view_id)
+        gone = saved.delete(session, signed_in_name(), view_id, utc_now())
         note(session, "view.delete", gone.name, query=gone.query)
         return _answer(gone)
+
+
+@operation(bp, "/device-views/<uuid:view_id>/mark", Permission.VIEW, "POST", in_groups=True)
+def mark_device_view(view_id: UUID, body: ViewMarks) -> ViewAnswer:
+    """Pin a view to one's side bar, or open one's list with it."""
+    name = signed_in_name()
+    with transaction("mark a view") as session:
+        view = saved.mark(session, name, view_id, body.pinned, body.opens)
+        note(session, "view.mark", view.name, pinned=body.pinned, opens=body.opens)
+        return _answer(view, saved.read_marks(session, name)[view_id])
 
 
 @operation(
@@ -100,7 +128,7 @@ def retire_device(device_id: UUID, body: Because) -> DeviceDetails:
     return get_device(device_id)
 
 
-def _answer(view: SavedView) -> ViewAnswer:
+def _answer(view: SavedView, mark: ViewMark | None = None) -> ViewAnswer:
     return ViewAnswer(
         id=view.id,
         name=view.name,
@@ -108,4 +136,6 @@ def _answer(view: SavedView) -> ViewAnswer:
         owner=view.owner,
         shared=view.shared,
         made_at=view.made_at,
+        pinned=mark is not None and mark.pinned,
+        opens=mark is not None and mark.opens,
     )

@@ -105,6 +105,7 @@ KINDS = {
     "store.spread": Kind(_l("Telling devices what the app store offers"), "store.index"),
     "audit.checkpoint": Kind(_l("Checkpoint of the audit trail"), "audit.index"),
     "audit.purge": Kind(_l("Forgetting of old entries of the audit trail"), "audit.index"),
+    "deleted.forget": Kind(_l("Forgetting of what was deleted"), "deleted.index"),
     "updates.announce": Kind(_l("Telling devices of new patterns"), "updates.index"),
     "mail_access.decide": Kind(_l("Decisions on mail"), "mail_access.index"),
     "mail_access.try": Kind(

@@ -141,7 +141,7 @@ def test_an_invitation_into_a_deleted_group_leads_to_the_root(
     group = make_group(hq, "Closed soon", make_policy(hq, "Closed", ASKED))
     code = invite_into(hq, group)
     with hq.context.database.transaction("delete") as session:
-        delete_group(session, group)
+        delete_group(session, group, "keeper", utc_now())
     phone.begin_enrolment(code, DeviceDescription(platform="android"))
     hq.visit()
     phone.finish_enrolment()

@@ -240,7 +240,7 @@ def test_a_trial_in_a_group_that_is_gone_reaches_nobody(context: Context) -> Non
         given = wanted(policy.id, percent=0, group_id=pilot)
         canary = service.start(session, given, utc_now())
     with context.database.transaction("delete") as session:
-        delete_group(session, pilot)
+        delete_group(session, pilot, "keeper", utc_now())
     work.give(context, {"canary_id": str(canary.id)}, lambda _: None)
 
     assert set(asked(context).values()) == {policy.id}

@@ -255,7 +255,7 @@ def test_a_group_to_which_the_store_offers_apps_says_so(context: Context, policy
         session.flush()
         session.add(StoreTarget(entry_id=entry.id, group_id=sales))
     with pytest.raises(RefusedError, match="app store"), context.database.transaction("x") as s:
-        service.delete_group(s, sales)
+        service.delete_group(s, sales, "keeper", utc_now())
 
 
 def test_a_policy_comes_down_the_tree_by_platform(
