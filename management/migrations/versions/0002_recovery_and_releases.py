@@ -114,6 +114,9 @@ def upgrade() -> None:
             sa.Column("counted_for", sa.Unicode(length=20), server_default="", nullable=False)
         )
         batch_op.add_column(
+            sa.Column("counted_list", sa.Unicode(length=64), server_default="", nullable=False)
+        )
+        batch_op.add_column(
             sa.Column("counted_devices", sa.Integer(), server_default=sa.text("0"), nullable=False)
         )
         batch_op.add_column(
@@ -121,6 +124,9 @@ def upgrade() -> None:
         )
         batch_op.add_column(
             sa.Column("apply_left", sa.Integer(), server_default=sa.text("0"), nullable=False)
+        )
+        batch_op.add_column(
+            sa.Column("ended_because", sa.Unicode(length=255), server_default="", nullable=False)
         )
 
     with op.batch_alter_table("api_token", schema=None) as batch_op:
@@ -198,9 +204,11 @@ def downgrade() -> None:
         batch_op.drop_column("scope")
 
     with op.batch_alter_table("allow_list_setting", schema=None) as batch_op:
+        batch_op.drop_column("ended_because")
         batch_op.drop_column("apply_left")
         batch_op.drop_column("counted_unlisted")
         batch_op.drop_column("counted_devices")
+        batch_op.drop_column("counted_list")
         batch_op.drop_column("counted_for")
         batch_op.drop_column("counted_at")
 
