@@ -6,10 +6,11 @@ from typing import Annotated
 
 from flask import Blueprint
 from pydantic import Field
+from sqlalchemy.orm import Session
 
 from management.access import Permission, signed_in_name
 from management.administrators import step_up
-from management.allow_list.models import AllowListSetting
+from management.allow_list.queries import find_setting, why_ended
 from management.api.operations import STRICT, Code, Whole, operation
 from management.audit.notes import note
 from management.enrolment import unlisted
@@ -28,6 +29,8 @@ class UnlistedCount:
     """Null: nobody counted yet, or the count is under way."""
     devices: int
     unlisted: int
+    ended_because: str
+    """Why the last count, or what was confirmed, holds no more; empty: nothing ended it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +57,7 @@ class UnlistedReached:
 def get_unlisted_count() -> UnlistedCount:
     """Get how many enrolled devices are not on the list, as counted last."""
     with reading() as session:
-        return _count(session.get(AllowListSetting, 1))
+        return _count(session)
 
 
 @operation(bp, "/count", CHANGE, "POST", 202, (409,))
@@ -62,7 +65,7 @@ def count_unlisted() -> UnlistedCount:
     """Compare the enrolled devices with the list, in the background."""
     with transaction("count unlisted devices") as session:
         unlisted.ask_count(session, utc_now())
-        return _count(session.get(AllowListSetting, 1))
+        return _count(session)
 
 
 @operation(bp, "/apply", CHANGE, "POST", 202, (409,))
@@ -76,11 +79,13 @@ def apply_allow_list(body: UnlistedConfirmation) -> UnlistedReached:
     return UnlistedReached(devices=reached, begins_in_seconds=int(undo.total_seconds()))
 
 
-def _count(found: AllowListSetting | None) -> UnlistedCount:
+def _count(session: Session) -> UnlistedCount:
+    found = find_setting(session)
     if found is None:
-        return UnlistedCount(counted_at=None, devices=0, unlisted=0)
+        return UnlistedCount(counted_at=None, devices=0, unlisted=0, ended_because="")
     return UnlistedCount(
         counted_at=found.counted_at,
         devices=found.counted_devices or 0,
         unlisted=found.counted_unlisted or 0,
+        ended_because=why_ended(session, found),
     )

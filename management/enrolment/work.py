@@ -39,7 +39,7 @@ def count_unlisted(context: Context, payload: dict[str, Any], progress: Progress
         after, devices, found = page.after, devices + page.devices, found + len(page.unlisted)
         progress(_l("%(done)s devices are compared with the list.", done=devices))
     with context.database.transaction("note who is not on the list") as session:
-        unlisted.note_count(session, payload["for"], devices, found, utc_now())
+        unlisted.note_count(session, payload, devices, found, utc_now())
 
 
 def apply_list(context: Context, payload: dict[str, Any], progress: Progress) -> None:
@@ -48,9 +48,7 @@ def apply_list(context: Context, payload: dict[str, Any], progress: Progress) ->
     done = 0
     while after is not None:
         with context.database.transaction("apply the allow-list") as session:
-            after, reached = unlisted.apply_some(
-                session, after, payload["to"], payload["by"], utc_now()
-            )
+            after, reached = unlisted.apply_some(session, after, payload, utc_now())
         done += reached
         progress(_l("The list is applied to %(done)s devices.", done=done))
 

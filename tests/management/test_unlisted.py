@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from management.allow_list import service as allow_list
 from management.allow_list.models import AllowListSetting
-from management.allow_list.rules import Identifiers, Unlisted
+from management.allow_list.rules import Identifiers, Line, Unlisted
 from management.compliance.service import rejudge
 from management.context import Context
 from management.devices.models import Device
@@ -150,6 +150,57 @@ def test_a_cancelled_or_emptied_list_is_applied_to_nobody(
         work.apply_cancelled(session, {}, "keeper", utc_now())
     _work(context)
     assert {row.enrolment_state for row in _rows(context, devices).values()} == {"enrolled"}
+
+
+def _import_instead(context: Context) -> None:
+    """Put one device in the place of the whole list; as many stay unlisted as before."""
+    line = Line(0, Identifiers(serial="R58N123"), "")
+    with context.database.transaction("another list") as session:
+        allow_list.import_lines(session, [line], True, "another keeper", utc_now())
+
+
+def test_the_number_of_one_list_confirms_no_other(
+    context: Context, devices: dict[str, UUID], console: ConsoleClient
+) -> None:
+    _choose(context, Unlisted.REFUSED)
+    assert _count(context) == (2, 3)
+    _import_instead(context)
+    with pytest.raises(RefusedError, match="list was changed"):
+        _confirm(context, "2")
+    page = console.get("/allow-list").text
+    assert "The list was changed after the devices were counted" in page
+    assert "Type the number of devices" not in page
+
+    assert _count(context) == (2, 3)
+    assert "The list was changed" not in console.get("/allow-list").text
+
+
+def test_a_list_that_changes_after_the_number_was_typed_is_applied_to_nobody(
+    context: Context, devices: dict[str, UUID], console: ConsoleClient
+) -> None:
+    _choose(context, Unlisted.REFUSED)
+    _count(context)
+    _confirm(context, "2")
+    _import_instead(context)
+    _work(context)
+    assert {row.enrolment_state for row in _rows(context, devices).values()} == {"enrolled"}
+    page = console.get("/allow-list").text
+    assert "The list was changed after the devices were counted" in page
+    assert "The list is being applied" not in page
+
+
+def test_a_list_that_changes_while_it_is_compared_gives_no_count(
+    context: Context, devices: dict[str, UUID]
+) -> None:
+    _choose(context, Unlisted.REFUSED)
+    with context.database.transaction("ask") as session:
+        unlisted.ask_count(session, utc_now())
+    _import_instead(context)
+    _work(context)
+    with pytest.raises(RefusedError, match="Count the devices first"):
+        _confirm(context, "2")
+    with context.database.reading() as session:
+        assert "list was changed" in session.get_one(AllowListSetting, 1).ended_because
 
 
 def test_the_page_shows_the_count_and_takes_the_number(
