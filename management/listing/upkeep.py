@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import event
-from sqlalchemy.orm import Session, attributes
+from sqlalchemy.orm import Session, SessionTransaction, attributes
 
 from management.devices.models import Device, DeviceFacts, DeviceJudgement
 from management.listing.rules import listed_facts
@@ -80,8 +80,9 @@ def _write(session: Session) -> None:
         bring_up(session, changed, same_words)
 
 
-def _forget(session: Session) -> None:
-    session.info.pop(CHANGED, None)
+def _forget(session: Session, ended: SessionTransaction) -> None:
+    if ended.parent is None:  # after a savepoint, what was flushed before it still stands
+        session.info.pop(CHANGED, None)
 
 
 def begin() -> None:
@@ -89,4 +90,4 @@ def begin() -> None:
     if not event.contains(Session, "after_flush", _note):
         event.listen(Session, "after_flush", _note)
         event.listen(Session, "before_commit", _write)
-        event.listen(Session, "after_rollback", _forget)
+        event.listen(Session, "after_soft_rollback", _forget)

@@ -207,6 +207,26 @@ def test_what_is_rolled_back_was_never_counted(database: Database) -> None:
     agrees(database)
 
 
+def test_what_came_before_a_savepoint_that_rolls_back_is_listed(database: Database) -> None:
+    fleet(database, 6)
+
+    with database.transaction("good, then bad") as session:
+        policy = ensure_default_policy(session, START).id
+        good = add_device(session, policy, "Good phone").id
+        rejudge(session, [good], START)
+        session.flush()
+        with pytest.raises(ZeroDivisionError), session.begin_nested():
+            bad = add_device(session, policy, "Bad phone").id
+            rejudge(session, [bad], START)
+            session.flush()
+            raise ZeroDivisionError
+
+    agrees(database)
+    with database.reading() as session:
+        assert paged(session, DeviceFilter(text="good")) == [good]
+        assert paged(session, DeviceFilter(text="bad")) == []
+
+
 def test_a_report_that_changes_nothing_shown_leaves_the_list_alone(database: Database) -> None:
     (one,) = fleet(database, 1)
     now = START + HOUR * 5000
