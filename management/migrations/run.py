@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -11,7 +12,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import OperationalError
 
@@ -76,11 +77,14 @@ def write_revision(url: str | URL, name: str) -> Path:
 def _alone(url: str | URL) -> Iterator[Connection]:
     """Open the one transaction in which everything happens; nobody else migrates meanwhile."""
     database = Database(url)
+    if database.engine.dialect.name == "sqlite":
+        event.listen(database.engine, "connect", _let_tables_be_copied)
     try:
         with database.engine.connect().execution_options(**{WRITES: True}) as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(select(func.pg_advisory_xact_lock(UPGRADE_LOCK)))
             yield connection
+            _refuse_lost_references(connection)
             connection.commit()
     except OperationalError as error:
         raise UnavailableError(f"The database cannot be used: {error.orig}") from None
@@ -88,6 +92,23 @@ def _alone(url: str | URL) -> Iterator[Connection]:
         raise ConfigurationError(f"The database cannot be brought up: {error}") from None
     finally:
         database.close()
+
+
+def _let_tables_be_copied(connection: Any, _record: object) -> None:
+    """Alter a table that others refer to as SQLite says: copied and dropped, without the check of
+    each row meanwhile; `_refuse_lost_references` checks all of them at the end.
+    """
+    connection.execute("PRAGMA foreign_keys=OFF")
+
+
+def _refuse_lost_references(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        lost = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        if lost:
+            raise ConfigurationError(
+                f"Nothing was changed: afterwards {len(lost)} rows would refer to rows that are "
+                f"gone, the first in {lost[0][0]}. Restore a backup and report this."
+            )
 
 
 def _scripts() -> ScriptDirectory:
