@@ -90,6 +90,8 @@ _SENTENCES = dict(
         _l("Another relay has this name already."),
         _l("Disable the relay first: then its devices learn of the others while it still works."),
         _l("Type the name of the relay exactly as it stands here."),
+        _l("Type the name of the connector exactly as it stands here."),
+        _l("Disable the connector first; undo what it did if that shall go too."),
         _l("A port is a number from 1 to 65535."),
         _l("The three ports must differ."),
         _l("%(address)s is no address like https://relay.example.com:4343."),

@@ -18,7 +18,7 @@ from management.mail_access.states import connector_state
 from management.updates.releases import find_release
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
-from runtime.errors import MalformedMessageError
+from runtime.errors import MalformedMessageError, RefusedError
 
 
 @bp.get("/connectors")
@@ -156,13 +156,37 @@ def _number(name: str) -> int:
         raise MalformedMessageError(_("Enter hour and length as numbers.")) from None
 
 
+@bp.get("/connectors/<uuid:connector_id>/delete")
+@requires(Permission.MANAGE_MAIL_ACCESS)
+def hanging(connector_id: UUID) -> ResponseReturnValue:
+    """Show what hangs on the connector, before it is forgotten."""
+    return _hanging(connector_id)
+
+
+def _hanging(connector_id: UUID, problem: str = "") -> ResponseReturnValue:
+    with reading() as session:
+        row, found = (
+            queries.get_connector(session, connector_id),
+            pairing.look(session, connector_id),
+        )
+    page = render_template(
+        "mail_access/delete_connector.html", row=row, hanging=found, problem=problem
+    )
+    return page, 409 if problem else 200
+
+
 @bp.post("/connectors/<uuid:connector_id>/delete")
 @requires(Permission.MANAGE_MAIL_ACCESS)
 def delete(connector_id: UUID) -> ResponseReturnValue:
-    """Forget a disabled connector and what it reported."""
-    with transaction("delete a connector") as session:
-        pairing.delete_connector(
-            session, context().keys, connector_id, by(), request.form.get("reason", ""), utc_now()
-        )
+    """Forget a disabled connector whose name was typed, and what it reported."""
+    said = request.form
+    try:
+        with transaction("delete a connector") as session:
+            pairing.require_typed(session, connector_id, said.get("typed", ""))
+            pairing.delete_connector(
+                session, context().keys, connector_id, by(), said.get("reason", ""), utc_now()
+            )
+    except RefusedError as error:
+        return _hanging(connector_id, str(error))
     flash(_("The connector is deleted."))
     return redirect(url_for("mail_access.connectors"))

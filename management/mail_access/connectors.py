@@ -1,11 +1,12 @@
 """Pairs connectors, knows them by their signatures, lets them in or not."""
 
 import json
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -28,6 +29,7 @@ from management.mail_access.models import (
     Partnership,
 )
 from management.mail_access.rules import By
+from management.mail_access.states import WipeState
 from runtime.errors import ForbiddenError, RefusedError, UnauthenticatedError
 
 CODE_LENGTH = 16
@@ -171,6 +173,41 @@ def change_log_level(
 def log_level_of(connector: Connector, now: datetime) -> messages.LogLevel:
     """Return the level that holds now."""
     return log_zips.level_now(connector.log_level, connector.log_level_until, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Hanging:
+    """What is forgotten with a connector."""
+
+    phones: int
+    """That it sees at the mail server now."""
+    blocked: int
+    """Of them: blocked by it; they stay so at the mail server."""
+    by_hand: int
+    """Words of administrators about single phones."""
+    wipes: int
+    """That are not over."""
+
+
+def look(session: Session, connector_id: UUID) -> Hanging:
+    """Return what hangs on the connector; NotFoundError when there is none."""
+    queries.get_connector(session, connector_id)
+    ours = Partnership.connector_id == connector_id
+    here = (ours, Partnership.gone_at.is_(None))
+    open_wipes = select(func.count()).select_from(MailWipe).join(Partnership)
+    found = (
+        select(func.count()).select_from(Partnership).where(*here),
+        select(func.count()).select_from(Partnership).where(*here, Partnership.applied == "block"),
+        select(func.count()).select_from(Partnership).where(ours, Partnership.exception != ""),
+        open_wipes.where(ours, MailWipe.state == WipeState.QUEUED),
+    )
+    return Hanging(*(session.scalar(one) or 0 for one in found))
+
+
+def require_typed(session: Session, connector_id: UUID, typed: str) -> None:
+    """Raise RefusedError unless the connector's name was typed."""
+    if typed.strip() != queries.get_connector(session, connector_id).name:
+        raise RefusedError("Type the name of the connector exactly as it stands here.")
 
 
 def delete_connector(

@@ -193,6 +193,26 @@ def cancel_connector_log(connector_id: UUID) -> ConnectorAnswer:
         return described_connector(queries.get_connector(session, connector_id), utc_now())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HangingOnConnector:
+    """What is forgotten with a connector."""
+
+    phones: int
+    blocked: int
+    """Of the phones, by it; they stay so at the mail server unless it is undone first."""
+    by_hand: int
+    """Words of administrators about single phones."""
+    wipes: int
+    """That are not over."""
+
+
+@operation(bp, f"{CONNECTOR}/deletion", MANAGE, refusals=(404,))
+def preview_connector_deletion(connector_id: UUID) -> HangingOnConnector:
+    """Get what hangs on a connector, before it is deleted."""
+    with reading() as session:
+        return HangingOnConnector(**asdict(pairing.look(session, connector_id)))
+
+
 @operation(bp, f"{CONNECTOR}/delete", MANAGE, "POST", refusals=(409,))
 def delete_connector(connector_id: UUID, body: Because) -> ConnectorAnswer:
     """Forget a disabled connector and what it reported; answers as it stood."""

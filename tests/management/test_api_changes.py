@@ -294,6 +294,7 @@ def test_a_paired_connector_is_looked_after(owner: ConsoleClient, fleet: Fleet) 
     assert owner.put(f"{path}/switch", json=off).get_json()["state"] == "disabled"
     version = owner.get(path).headers["ETag"]
     on = {"enabled": True, "because": "back"}
+    assert owner.get(f"{path}/deletion").get_json()["phones"] > 0
     stale = owner.put(f"{path}/switch", json=on, headers={"If-Match": '"x"'})
     assert stale.status_code == 412
     assert owner.put(f"{path}/switch", json=on, headers={"If-Match": version}).status_code == 200

@@ -523,7 +523,12 @@ def test_connectors_show_rights_counters_and_can_be_undone_and_deleted(
     assert "Undone: enforces nothing" not in console.get("/mail-access/connectors").text
     assert console.post(f"{path}/delete", data={"reason": "x"}).status_code == 409
     console.post(f"{path}/disable", data={"reason": "x"})
-    console.post(f"{path}/delete", data={"reason": "moved"})
+    phones = session.query(Partnership).where(Partnership.gone_at.is_(None)).count()
+    assert phones > 0
+    assert f"Phones that it sees</dt><dd>{phones}</dd>" in console.get(f"{path}/delete").text
+    assert console.post(f"{path}/delete", data={"reason": "moved"}).status_code == 409
+    name = queries.get_connector(session, connector.id).name
+    console.post(f"{path}/delete", data={"reason": "moved", "typed": name})
     session.rollback()
     assert session.query(Partnership).count() == session.query(Connector).count() == 0
 
