@@ -23,6 +23,7 @@ LogLevel = Literal["error", "warning", "info", "debug", "trace"]
 """``trace`` also shows what the libraries for HTTP and remote PowerShell say."""
 DeviceId = Annotated[str, Field(min_length=1, max_length=64)]
 Kind = Literal["exchange", "gate"]
+ReleaseState = Literal["updated", "failed", "refused"]
 """``exchange`` gives a mail server orders; ``gate`` stands between phones and a mail server."""
 
 
@@ -150,7 +151,7 @@ class ReleaseReport:
 
     version: Short
     """Which it tried; empty when it did not come so far."""
-    state: Literal["updated", "failed", "refused"]
+    state: ReleaseState
     """``failed``: it is tried again; ``refused``: this release is not, but by a person's order."""
     at: Instant
     detail: Text

@@ -67,8 +67,10 @@ class Launcher:
         process = self._start(book.trial)
         deadline = time.monotonic() + self.trial_seconds
         status = self._wait(process, deadline)
-        said = books.read(self.folder)
-        if said.current == book.trial:  # confirmed; it may have ended long after
+        said = self._said()
+        if said is None:
+            return None if not self.stopping.is_set() else status
+        if said.current == book.trial and not said.trial:  # confirmed; may have ended long after
             return self._unless_in_order(status)
         if self.stopping.is_set():
             books.write(self.folder, replace(said, beginnings=book.beginnings))
@@ -104,12 +106,19 @@ class Launcher:
         """Wait until it ends, and end it when we are told to stop or a trial takes too long."""
         while process.poll() is None:
             late = deadline is not None and time.monotonic() > deadline
-            if late and books.read(self.folder).trial == "":
+            if late and (said := self._said()) and not said.trial:
                 deadline, late = None, False
             if late or self.stopping.is_set():
                 return _end(process)
             self.stopping.wait(0.2)
         return process.returncode
+
+    def _said(self) -> books.Book | None:
+        """Return the book, None when it cannot be read now: then nothing is confirmed."""
+        try:
+            return books.read(self.folder)
+        except OSError:
+            return None
 
     def _why(self, book: books.Book, said: books.Book, status: int) -> str:
         late = "it did not reach management and finish a pass within"

@@ -6,17 +6,22 @@ process on trial writes it, else only one of launcher and connector lives to wri
 """
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 from runtime.errors import MalformedMessageError
 from runtime.process import crash_point
 from updater.wheel import Release, check_folder, here, is_newer, lock_of
 
-FOLDER, BOOK = "releases", "book.json"
+log = logging.getLogger(__name__)
+
+FOLDER, BOOK, DAMAGED = "releases", "book.json", "book.damaged.json"
 UNFINISHED = ".unfinished-"
 MOST_BEGINNINGS = 3
 """So often a release is begun that ends without an answer, as when the power fails."""
@@ -55,19 +60,51 @@ class Book:
     last: Attempt | None = None
 
 
+_NO_BOOK, _NO_ATTEMPT = Book(), Attempt(version="", state="", at="", detail="")
+Kept = TypeVar("Kept", Book, Attempt)
+
+
 def folder_of(connector: Path, version: str) -> Path:
     """Return where release *version* is unpacked."""
     return connector / FOLDER / version
 
 
 def read(connector: Path) -> Book:
-    """Return the book; an empty one at the beginning or when nobody can read it."""
+    """Return the book, whichever release wrote it; an empty one when there is none.
+
+    OSError when it cannot be read just now. One that makes no sense is kept aside, for a person.
+    """
+    path = connector / FOLDER / BOOK
     try:
-        said = json.loads((connector / FOLDER / BOOK).read_text("utf-8"))
-        last = said.pop("last", None)
-        return Book(**said, last=Attempt(**last) if last else None)
-    except (OSError, ValueError, TypeError, AttributeError):
+        return _parsed(json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
         return Book()
+    except ValueError as error:
+        log.error("%s is damaged (%s); it is kept beside as %s.", path, error, DAMAGED)
+        path.replace(path.with_name(DAMAGED))
+        return Book()
+
+
+def _parsed(said: Any) -> Book:
+    book = _known(_NO_BOOK, said)
+    if not all(isinstance(why, str) for why in book.refused.values()):
+        raise ValueError("a reason is no text")
+    if not said.get("last"):
+        return book
+    last = _known(_NO_ATTEMPT, said["last"])
+    datetime.fromisoformat(last.at)
+    return replace(book, last=last)
+
+
+def _known(blank: Kept, said: Any) -> Kept:
+    """Return *blank* with what of it was *said*: another release may know more or less than we."""
+    if not isinstance(said, dict):
+        raise ValueError("not an object")
+    names = [one.name for one in fields(blank) if one.name in said and one.name != "last"]
+    for name in names:
+        if type(said[name]) is not type(getattr(blank, name)):
+            raise ValueError(f"{name} is {said[name]!r:.50}")
+    return replace(blank, **{name: said[name] for name in names})
 
 
 def write(connector: Path, book: Book) -> None:
@@ -118,7 +155,11 @@ def choose(connector: Path, now: Callable[[], str]) -> Book:
 
     Then its trial, else its current release, else the installed program is the one to start.
     """
-    book = read(connector)
+    try:
+        book = read(connector)
+    except OSError as error:
+        log.error("The book of releases cannot be read: %s. The installed program runs.", error)
+        return Book()  # not kept: what the file says may hold again at the next start
     sound = book
     if book.trial and (why := _unfit(connector, book.trial) or _begun_too_often(book)):
         sound = refuse(sound, book.trial, why, now())

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import cast, get_args
 from uuid import UUID
 
-from contracts.connector import ReleaseReport, ReleaseWish
+from contracts.connector import ReleaseReport, ReleaseState, ReleaseWish
 from exchange_connector import release_book as books
 from exchange_connector.management_client import ManagementClient
 from exchange_connector.outcome import Outcome
@@ -29,17 +30,28 @@ class Releases:
     ) -> None:
         """Look in the connector's *folder*; *relaunch* ends this process in favour of another."""
         self._folder, self._management, self._relaunch = folder, management, relaunch
-        book = books.read(folder)
-        self.on_trial = bool(book.trial) and book.trial == here().version
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether this process is the release on trial; not while nobody can read the book."""
+        book = self._book()
+        return bool(book.trial) and book.trial == here().version
+
+    def _book(self) -> books.Book:
+        try:
+            return books.read(self._folder)
+        except OSError as error:
+            log.warning("The book of releases cannot be read: %s", error)
+            return books.Book()
 
     def report(self) -> ReleaseReport | None:
         """Return what became of the last attempt, for management."""
-        last = books.read(self._folder).last
-        if last is None:
+        last = self._book().last
+        if last is None or last.state not in get_args(ReleaseState):  # a later release's word
             return None
         return ReleaseReport(
             version=last.version,
-            state=last.state,  # type: ignore[arg-type]
+            state=cast(ReleaseState, last.state),
             at=datetime.fromisoformat(last.at),
             detail=last.detail,
             order=UUID(last.order) if last.order else None,
@@ -65,7 +77,6 @@ class Releases:
         crash_point("before effect confirm a release")
         confirmed = books.confirm(book, utc_now().isoformat())
         books.write(self._folder, confirmed)
-        self.on_trial = False
         books.sweep(self._folder, confirmed)
         log.info("Release %s works.", confirmed.current)
 

@@ -1,5 +1,6 @@
 """The connector updates itself: from the signed source, through management, and back if need be."""
 
+import json
 import shutil
 import signal
 import socket
@@ -365,6 +366,50 @@ def test_a_damaged_release_and_one_that_hands_outran_are_not_started(
     books.write(folder, books.Book(current=releases.here().version))
     assert books.choose(folder, lambda: utc_now().isoformat()).current == ""
     assert "installed by hand, is as new" in updating.last.detail
+
+
+def test_the_book_of_another_release_is_understood_and_a_damaged_one_kept_aside(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / books.FOLDER / books.BOOK
+    last = books.Attempt(version="0.2.0", state="updated", at=utc_now().isoformat(), detail="")
+    book = books.Book(current="0.2.0", trial="0.3.0", refused={"0.1.9": "broken"}, last=last)
+    books.write(tmp_path, book)
+    later = json.loads(path.read_text()) | {"of a later release": 1}
+    later["last"]["of a later release"] = 1
+    del later["beginnings"], later["last"]["order"]
+    path.write_text(json.dumps(later))
+    assert books.read(tmp_path) == book
+
+    later["last"]["state"] = "a later release's word"
+    path.write_text(json.dumps(later))
+    assert Releases(tmp_path, None, lambda: None).report() is None  # type: ignore[arg-type]
+
+    path.with_name(books.DAMAGED).mkdir()  # it cannot even be put aside: nothing is overwritten
+    for damaged in (
+        "{",
+        "[]",
+        '{"current": 1}',
+        '{"refused": {"0.1": 2}}',
+        '{"last": {"at": "x"}}',
+    ):
+        path.write_text(damaged)
+        assert books.choose(tmp_path, lambda: "now") == books.Book()
+        assert path.read_text() == damaged
+    path.with_name(books.DAMAGED).rmdir()
+    assert books.choose(tmp_path, lambda: "now") == books.Book()
+    assert path.with_name(books.DAMAGED).read_text() == damaged
+    assert not path.exists()
+
+
+def test_a_book_that_cannot_be_read_just_now_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / books.FOLDER / books.BOOK
+    path.mkdir(parents=True)  # reading it fails, as it may for a moment under Windows
+    with pytest.raises(OSError):
+        books.read(tmp_path)
+    assert books.choose(tmp_path, lambda: "now") == books.Book()
+    assert not Releases(tmp_path, None, lambda: None).on_trial  # type: ignore[arg-type]
+    assert path.is_dir()
 
 
 def test_only_wheels_of_ours_are_published_and_unpacked(wheel: Path, tmp_path: Path) -> None:
