@@ -43,6 +43,8 @@ VIEWS = (
     "management.administrators.api",
     "management.administrators.people_api",
     "management.administrators.own_api",
+    "management.administrators.session_api",
+    "management.administrators.session_views",
     "management.administrators.account_views",
     "management.administrators.passkey_views",
     "management.administrators.code_app_views",

@@ -71,7 +71,7 @@ MENU = (
         _l("Administrators"),
         "people",
         Permission.MANAGE_ADMINISTRATORS,
-        also=("roles",),
+        also=("roles", "sessions"),
     ),
 )
 

@@ -8,6 +8,7 @@ from flask_babel import gettext as _
 
 from management.access import Permission, public, requires, signed_in, who_asks
 from management.administrators import (
+    browsers,
     passkeys,
     queries,
     recovery_codes,
@@ -73,6 +74,7 @@ def account_page(
             me=queries.get_administrator(session, mine),
             sessions=queries.list_sessions(session, mine, now),
             this_session=sessions.current_id_hash(),
+            browser_of=browsers.shown,
             tokens=queries.list_tokens(session, mine),
             asked=asked,
             permissions=list(Permission),

@@ -21,7 +21,7 @@ from management.administrators.models import (
 from management.administrators.roles import keep_an_owner
 from management.administrators.token_rules import ALL
 from management.signer_client import SignerClient
-from runtime.errors import RefusedError
+from runtime.errors import NotFoundError, RefusedError
 
 TOKEN_LIVES = timedelta(days=365)
 
@@ -202,6 +202,16 @@ def _shown_once(codes: str) -> dict[str, str]:
 def end_session(session: Session, id_hash: str) -> None:
     """Sign one browser out."""
     session.execute(delete(AdminSession).where(AdminSession.id_hash == id_hash))
+
+
+def end_session_of(session: Session, administrator_id: UUID, id_hash: str) -> AdminSession:
+    """Sign an administrator's browser out and return what it was; NotFoundError without one."""
+    found = session.get(AdminSession, id_hash)
+    if found is None or found.administrator_id != administrator_id:
+        raise NotFoundError("There is no such session (any more).")
+    session.delete(found)
+    session.flush()
+    return found
 
 
 def end_sessions(session: Session, administrator_id: UUID, but: str = "") -> None:

@@ -22,7 +22,7 @@ from management.api.operations import (
 
 PROBLEM = "application/problem+json"
 _PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
-_PATTERNS = {"sha256": "^[0-9a-f]{64}$"}
+_PATTERNS = {"sha256": "^[0-9a-f]{64}$", "session_id": "^[0-9a-f]{64}$"}
 _MEANS = {
     400: "The request is not understood; `detail` names the places.",
     401: "No API token, or one that does not hold any more.",

@@ -7,6 +7,7 @@ OWN_PROOF = "a person's own proof; a token is no person"
 OWN_BROWSER = "about one browser, and a program has none"
 
 OPERATIONS: dict[str, str] = {
+    "account.sign_out_others": "end_own_sessions",
     "administrators.add": "add_administrator",
     "administrators.change_access": "change_administrator_access",
     "administrators.change_role": "change_administrator_role",
@@ -103,6 +104,8 @@ OPERATIONS: dict[str, str] = {
     "safety.pause": "change_enforcement",
     "safety.resume": "change_enforcement",
     "safety.resume_signer": "resume_signer",
+    "sessions.end_of_administrator": "end_administrator_session",
+    "sessions.end_own": "end_own_session",
     "store.add_link": "add_store_link",
     "store.aim": "aim_store_entry",
     "store.publish": "publish_app",
@@ -126,7 +129,6 @@ WITHOUT: dict[str, str] = {
     "account.choose_theme": OWN_BROWSER,
     "account.make_token": "a token must not make others that outlive it",
     "account.revoke_token": "whoever stole a token could end its owner's others",
-    "account.sign_out_others": OWN_BROWSER,
     "administrators.setup_now": OWN_PROOF,
     "code_app.begin": OWN_PROOF,
     "code_app.confirm": OWN_PROOF,

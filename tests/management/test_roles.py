@@ -226,9 +226,12 @@ DOORS: tuple[tuple[str, dict[str, Any]], ...] = (
     (f"/administrators/{ROOT}/role", {"role": "owner"}),
     (f"/administrators/{ROOT}/access", {}),
     (f"/administrators/{ROOT}/recover", {}),
+    (f"/administrators/{ROOT}/sessions/end", {"session": "all"}),
     (f"/roles/{ROOT}", {"name": "x"}),
     (f"/roles/{ROOT}/delete", {}),
     ("/agent-package/key", {}),
+    (f"/agent-package/{'0' * 64}/release", {}),
+    ("/updates/source", {"address": "https://u.example", "root": "{}"}),
 )
 
 

@@ -20,7 +20,7 @@ from tests.management.clients import ConsoleClient
 from tests.security.conftest import Target
 from tests.security.walking import CHANGES, doors
 
-OWN = ("/account", "/sign-out", "/language", "/theme", "/devices/views")
+OWN = ("/account", "/api/v1/sessions/", "/sign-out", "/language", "/theme", "/devices/views")
 """What everybody may change of their own."""
 NOT_HERE = ("/audit/verify", "/jobs/")
 """What only looks, and what asks for the permission of the job that it finds first."""
