@@ -7,8 +7,9 @@ from flask import Blueprint
 from pydantic import Field
 
 from management.access import Permission, signed_in_name
+from management.administrators import step_up
 from management.api.bodies import Because
-from management.api.operations import STRICT, Whole, operation
+from management.api.operations import STRICT, Code, Whole, operation
 from management.updates import queries, service
 from management.updates.api import Updates, get_updates
 from management.updates.rules import Schedule, Timing
@@ -51,6 +52,7 @@ class NewSource:
     address: Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]*$")]
     root: Annotated[str, Field(min_length=1, max_length=200_000, pattern=r"^[^\x00]*$")]
     """The source's `root.json`, fetched in a way that you trust."""
+    code: Code
 
 
 @operation(bp, "/pattern-sets/<version>/activate", RUN, "POST", refusals=(409,))
@@ -118,6 +120,7 @@ def get_update_source() -> SourceAnswer:
 @operation(bp, "/updates/source", Permission.CHANGE_SETTINGS, "PUT", refusals=(409,))
 def change_update_source(body: NewSource) -> SourceAnswer:
     """Take updates from another source, trusting the root that is sent."""
+    step_up.require_code(body.code)
     root = body.root.encode("utf-8", "replace")
     if problems := service.source_problems(body.address, root):
         raise RefusedError(" ".join(problems.values()))

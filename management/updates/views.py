@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from management.access import Permission, requires, signed_in_name
+from management.administrators import step_up
 from management.audit.notes import note
 from management.updates import queries, service
 from management.updates.releases import find_release
@@ -52,6 +53,7 @@ def run_now() -> ResponseReturnValue:
 @requires(Permission.CHANGE_SETTINGS)
 def save_source() -> ResponseReturnValue:
     """Take updates from another source, trusting the root.json that was entered."""
+    step_up.require_fresh()
     address, root = request.form.get("address", "").strip(), _entered_root()
     problems = service.source_problems(address, root)
     if problems:
