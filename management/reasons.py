@@ -204,6 +204,11 @@ _SENTENCES = dict(
             "Another key signed it than the package that is handed out now: phones would refuse "
             "the update. Withdraw the old one first if that is meant."
         ),
+        _l(
+            "Another key signed it than the package that was handed out last. Phones that have "
+            "that one refuse it as an update. Say that another signer is meant, or choose another "
+            "package."
+        ),
         _l("the file is neither UTF-8 nor Shift_JIS text"),
         _l("the spreadsheet shortened the number: format its column as text"),
         _l("the check digit of this IMEI is wrong"),

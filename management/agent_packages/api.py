@@ -46,6 +46,8 @@ class AgentPackageAnswer:
     """Handed out now."""
     why_not: str
     """Why it may not be handed out; empty: it may."""
+    other_signer: bool
+    """Another key signed it than the package handed out last, withdrawn or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,17 @@ class PackageKey:
 
     key_id: UUID | None
     """Of a key for many; null: none."""
+    code: Code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageRelease:
+    """That somebody hands a package out, and whether a change of its signer is meant."""
+
+    __pydantic_config__ = STRICT
+
+    other_signer: bool = False
+    """True: another key signed it than the package handed out last, and that is right."""
     code: Code
 
 
@@ -98,11 +111,12 @@ def upload_agent_package(query: PackageQuery, body: FileBody) -> AgentPackages:
 
 
 @operation(bp, "/agent-packages/<sha256>/release", CHANGE, "POST", refusals=(409,))
-def release_agent_package(sha256: str) -> AgentPackages:
+def release_agent_package(sha256: str, body: PackageRelease) -> AgentPackages:
     """Hand a package out and announce it to devices."""
+    step_up.require_code(body.code)
     with transaction("release an agent package") as session:
-        service.release(session, sha256, signed_in_name(), utc_now())
-        note(session, "agent_package.release", sha256)
+        service.release(session, sha256, signed_in_name(), utc_now(), body.other_signer)
+        note(session, "agent_package.release", sha256, other_signer=body.other_signer)
     return list_agent_packages()
 
 
@@ -136,4 +150,5 @@ def _answer(one: queries.Listed) -> AgentPackageAnswer:
         released_at=one.row.released_at,
         current=one.row.current,
         why_not=one.why_not,
+        other_signer=one.other_signer,
     )

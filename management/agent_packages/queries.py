@@ -25,6 +25,8 @@ class Listed:
     row: AgentPackage
     app: App
     why_not: str
+    other_signer: bool
+    """Another key signed it than the package that was handed out last."""
 
 
 def get_package(session: Session, sha256: str) -> AgentPackage:
@@ -58,12 +60,29 @@ def why_not(session: Session, row: AgentPackage) -> str:
     return why_not_released(why, app.signer_sha256, before)
 
 
+def has_other_signer(session: Session, row: AgentPackage) -> bool:
+    """Tell whether another key signed it than the package handed out last, withdrawn or not."""
+    wanted = select(AgentPackage.sha256).where(AgentPackage.released_at.is_not(None))
+    last = session.scalars(wanted.order_by(AgentPackage.released_at.desc()).limit(1)).first()
+    if last is None:
+        return False
+    return get_known(session, last).signer_sha256 != get_known(session, row.sha256).signer_sha256
+
+
 def list_packages(session: Session) -> list[Listed]:
     """Return the newest fifty packages."""
     rows = session.scalars(
         select(AgentPackage).order_by(AgentPackage.uploaded_at.desc()).limit(50)
     ).all()
-    return [Listed(row, get_known(session, row.sha256), why_not(session, row)) for row in rows]
+    return [
+        Listed(
+            row,
+            get_known(session, row.sha256),
+            why_not(session, row),
+            has_other_signer(session, row),
+        )
+        for row in rows
+    ]
 
 
 def agent_files(session: Session) -> dict[str, int]:

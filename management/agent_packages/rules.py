@@ -5,6 +5,11 @@ from hashlib import sha256
 
 from contracts.download import Download
 
+OTHER_SIGNER = (
+    "Another key signed it than the package that was handed out last. Phones that have that one "
+    "refuse it as an update. Say that another signer is meant, or choose another package."
+)
+
 
 def why_not_released(why: str, signer: str, signer_before: str) -> str:
     """Return why a package may not be handed out; *why*: what the app store would say of it."""

@@ -13,11 +13,12 @@ from management.agent_packages.queries import (
     behind,
     current_package,
     get_package,
+    has_other_signer,
     offered_key,
     offered_package,
     why_not,
 )
-from management.agent_packages.rules import tag_of
+from management.agent_packages.rules import OTHER_SIGNER, tag_of
 from management.apps.models import App
 from management.apps.queries import get_known
 from management.apps.service import store_upload
@@ -62,11 +63,18 @@ def store(
     return found
 
 
-def release(session: Session, sha256: str, by: str, now: datetime) -> AgentPackage:
-    """Hand the package out from now on and announce it; RefusedError says why it may not be."""
+def release(
+    session: Session, sha256: str, by: str, now: datetime, other_signer: bool = False
+) -> AgentPackage:
+    """Hand the package out from now on and announce it; RefusedError says why it may not be.
+
+    *other_signer*: somebody means that another key signed it than the one handed out last.
+    """
     row = get_package(session, sha256)
     if why := why_not(session, row):
         raise RefusedError(why)
+    if not other_signer and has_other_signer(session, row):
+        raise RefusedError(OTHER_SIGNER)
     _end_current(session)
     row.current, row.released_at, row.released_by = True, now, by
     enqueue(session, ANNOUNCE, f"{ANNOUNCE}:{uuid4()}", {}, now=now)

@@ -70,9 +70,11 @@ def upload() -> ResponseReturnValue:
 @requires(Permission.CHANGE_SETTINGS)
 def release(sha256: str) -> ResponseReturnValue:
     """Hand a package out and announce it to devices."""
+    step_up.require_fresh()
+    meant = "other_signer" in request.form
     with transaction("release an agent package") as session:
-        service.release(session, sha256, signed_in_name(), utc_now())
-        note(session, "agent_package.release", sha256)
+        service.release(session, sha256, signed_in_name(), utc_now(), meant)
+        note(session, "agent_package.release", sha256, other_signer=meant)
     flash(_("Relays hand it out after their next visit; devices are told."))
     return redirect(url_for("agent_packages.index"), 303)
 

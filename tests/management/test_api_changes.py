@@ -122,13 +122,19 @@ def test_claims_of_returned_devices_are_listed(owner: ConsoleClient, fleet: Flee
 # --- settings ---
 
 
-def test_updates_are_scheduled_and_a_wrong_source_is_refused(owner: ConsoleClient) -> None:
+def test_updates_are_scheduled_and_a_wrong_source_is_refused(
+    owner: ConsoleClient, context: Context
+) -> None:
     body = {"schedule": "weekly", "day": 7, "hour": 4, "window_minutes": 30}
     assert owner.put(f"{A}/updates/schedule", json=body).get_json() == body
     assert owner.get(f"{A}/updates/schedule").get_json() == body
     wrong = {"schedule": "weekly", "day": 8}
     assert owner.put(f"{A}/updates/schedule", json=wrong).status_code == 409
-    source = owner.put(f"{A}/updates/source", json={"address": "https://u.example", "root": "{}"})
+    other = {"address": "https://u.example", "root": "{}"}
+    assert owner.put(f"{A}/updates/source", json=other).status_code == 400, "no code"
+    assert owner.put(f"{A}/updates/source", json={**other, "code": "000000"}).status_code == 403
+    proved = {**other, "code": own_code(context, "program")}
+    source = owner.put(f"{A}/updates/source", json=proved)
     assert (source.status_code, owner.get(f"{A}/updates/source").get_json()["address"]) == (409, "")
     for what in ("nope/activate", "nope/discard", "roll-back"):
         refused = owner.post(f"{A}/pattern-sets/{what}", json={"because": "x"})
@@ -166,7 +172,10 @@ def test_an_agent_package_is_uploaded_and_its_key_takes_a_code(
     (package,) = sent.get_json()["items"]
     assert (package["verdict"], package["current"]) == ("", False)
     path = f"{A}/agent-packages"
-    assert owner.post(f"{path}/{package['sha256']}/release").status_code == 409, "not scanned"
+    release = f"{path}/{package['sha256']}/release"
+    assert owner.post(release, json={"code": "000000"}).status_code == 403
+    answer = owner.post(release, json={"code": own_code(context, "program")})
+    assert (answer.status_code, "not scanned" in answer.text) == (409, True)
     assert owner.post(f"{path}/withdraw").status_code in {200, 409}
     nobody = {"key_id": None, "code": "000000"}
     assert owner.post(f"{path}/key", json=nobody).status_code == 403

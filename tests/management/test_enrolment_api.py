@@ -134,7 +134,12 @@ def test_a_package_is_handed_out_only_when_it_is_clean_and_of_the_same_maker(
         apps.get_known(session, hashes[0]).verdict = "malicious"
         assert packages.offered_package(session) is None
     console.post("/agent-package/withdraw")
-    assert console.post(f"/agent-package/{hashes[1]}/release").status_code == 303
+    again = console.post(f"/agent-package/{hashes[1]}/release")
+    assert again.status_code == 409, "withdrawing it first is no way round"
+    assert "Say that another signer is meant" in again.text
+    assert 'name="other_signer"' in console.get("/agent-package").text
+    meant = {"other_signer": "yes"}
+    assert console.post(f"/agent-package/{hashes[1]}/release", data=meant).status_code == 303
 
 
 def test_nobodys_own_key_alone_goes_into_the_package(
