@@ -186,8 +186,8 @@ def get_unlisted() -> UnlistedSetting:
 def set_unlisted(body: UnlistedSetting) -> UnlistedSetting:
     """Set what becomes of devices that are not on the list."""
     with transaction("set the allow-list") as session:
-        service.choose(session, Unlisted(body.unlisted), signed_in_name(), utc_now())
-        note(session, "allow_list.choose", body.unlisted)
+        said = service.choose(session, Unlisted(body.unlisted), signed_in_name(), utc_now())
+        note(session, "allow_list.choose", body.unlisted, **said)
     return body
 
 

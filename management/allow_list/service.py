@@ -6,6 +6,7 @@ device that lies. It decides only whether a device gets in, never which record i
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, insert
@@ -16,6 +17,7 @@ from management.access import Identity
 from management.allow_list.models import AllowedDevice, AllowListSetting
 from management.allow_list.queries import everything, is_listed, unlisted_setting
 from management.allow_list.rules import Identifiers, Line, Unlisted, refusal, told
+from management.audit.rules import differences
 from management.deleted.kinds import Values
 from management.deleted.service import put_away
 from runtime.errors import NotFoundError, RefusedError
@@ -44,12 +46,14 @@ def judge(session: Session, description: DeviceDescription) -> Answer:
     return Answer(unauthorized=True) if setting is Unlisted.GROUP else Answer(why)
 
 
-def choose(session: Session, unlisted: Unlisted, by: str, now: datetime) -> None:
-    """Set what becomes of devices that are not on the list."""
+def choose(session: Session, unlisted: Unlisted, by: str, now: datetime) -> dict[str, Any]:
+    """Set what becomes of devices that are not on the list; return the details for the audit."""
+    before = unlisted_setting(session)
     row = session.get(AllowListSetting, 1) or AllowListSetting(id=1)
     row.unlisted, row.changed_at, row.changed_by = unlisted.value, now, by
     session.add(row)
     session.flush()
+    return differences({"unlisted": before.value}, {"unlisted": unlisted.value})
 
 
 def import_lines(

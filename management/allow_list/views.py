@@ -58,8 +58,8 @@ def choose() -> ResponseReturnValue:
     except ValueError:
         raise RefusedError(_("Choose what becomes of other devices.")) from None
     with transaction("set the allow-list") as session:
-        service.choose(session, unlisted, signed_in_name(), utc_now())
-        note(session, "allow_list.choose", unlisted.value)
+        said = service.choose(session, unlisted, signed_in_name(), utc_now())
+        note(session, "allow_list.choose", unlisted.value, **said)
     flash(_("Saved. It holds from the next enrolment on; enrolled devices are not touched."))
     return redirect(url_for("allow_list.index"), 303)
 

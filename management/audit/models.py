@@ -21,7 +21,7 @@ class AuditEntry(Base):
     """An administrator's name, or ``system``, ``command line``, ``connector NAME``."""
     action: Mapped[str] = mapped_column(Unicode(100), index=True)
     """Verb and object, for example ``device.lock``."""
-    subject: Mapped[str]
+    subject: Mapped[str] = mapped_column(index=True)
     subject_id: Mapped[UUID | None] = mapped_column(index=True)
     """The subject, where it is the id of something: `service.subject_id`; for looking up."""
     reason: Mapped[str] = mapped_column(Unicode(1000), default="")

@@ -1,8 +1,9 @@
 """Reads the audit trail."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from management.audit.models import AuditEntry, Checkpoint
@@ -119,4 +120,20 @@ def list_entries(
         wanted = wanted.where(AuditEntry.at >= since)
     if until is not None:
         wanted = wanted.where(AuditEntry.at < until)
+    return list(session.scalars(wanted))
+
+
+def list_about(
+    session: Session, subject: str, kinds: Sequence[str], limit: int
+) -> list[AuditEntry]:
+    """Return what was done last with *subject* (empty: with anything), newest first.
+
+    *kinds*: actions, or beginnings of actions that end in a dot; none: all.
+    """
+    wanted = select(AuditEntry).order_by(AuditEntry.seq.desc()).limit(limit)
+    if subject:
+        wanted = wanted.where(AuditEntry.subject == subject)
+    begun = (AuditEntry.action.startswith(one, autoescape=True) for one in kinds if one[-1] == ".")
+    if kinds:
+        wanted = wanted.where(or_(AuditEntry.action.in_(kinds), *begun))
     return list(session.scalars(wanted))

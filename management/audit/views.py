@@ -7,13 +7,16 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from management.access import Permission, requires
-from management.audit import checkpoints, queries, service
+from management.audit import checkpoints, queries, rules, service
+from management.audit.models import AuditEntry
 from management.audit.notes import note
 from management.paging import PAGE, cut, number_cursor
 from management.web import context, is_fragment, reading, transaction
 from runtime.errors import MalformedMessageError
 
 bp = Blueprint("audit", __name__, url_prefix="/audit")
+BESIDE = 10
+"""Entries on the page of what they are about."""
 
 
 @bp.get("")
@@ -81,3 +84,16 @@ def _day(name: str) -> datetime | None:
         return datetime.combine(date.fromisoformat(text), time(), UTC)
     except ValueError:
         raise MalformedMessageError("A date is written as year-month-day.") from None
+
+
+@bp.app_context_processor
+def _beside_things() -> dict[str, object]:
+    """Give the page of each thing what was done with it."""
+    return {"trail": _trail}
+
+
+def _trail(subject: str, kinds: tuple[str, ...]) -> list[tuple[AuditEntry, list[rules.Change]]]:
+    with reading() as session:
+        found = queries.list_about(session, str(subject), kinds, BESIDE)
+        session.expunge_all()
+    return [(entry, rules.read_changes(entry.details)) for entry in found]

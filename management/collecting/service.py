@@ -9,6 +9,7 @@ from contracts.agent import AppUpload, UploadApp
 from contracts.files import LARGEST_FILE_BYTES
 from management.apps.queries import get_known
 from management.audit import service as audit
+from management.audit.rules import differences
 from management.collecting.models import AppRequest, CollectingSettings
 from management.collecting.queries import find_holder, find_open, list_expired, read_settings
 from management.collecting.rules import OPEN, VALID_FOR, RequestState, may_ask
@@ -124,9 +125,10 @@ def save_settings(
 ) -> None:
     """Say from whose devices files of apps may be asked for."""
     row = session.get(CollectingSettings, 1) or CollectingSettings(id=1)
+    before = {"company": bool(row.company), "personal": bool(row.personal)}
     row.company, row.personal, row.changed_at, row.changed_by = company, personal, now, by
     session.add(row)
-    details = {"company": company, "personal": personal}
+    details = differences(before, {"company": company, "personal": personal})
     audit.record(
         session, keys, by, "app.collecting", "settings", address=address, details=details, now=now
     )

@@ -83,9 +83,9 @@ def pair(
     )
     session.add(connector)
     session.flush()
-    actor = f"connector {connector.name}"
+    actor, subject = f"connector {connector.name}", f"{connector.name} {connector.id}"
     invited = f"invited by {used}"
-    record(session, keys, actor, "connector.pair", str(connector.id), invited, address, now=now)
+    record(session, keys, actor, "connector.pair", subject, invited, address, now=now)
     return connector
 
 

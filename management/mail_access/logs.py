@@ -39,7 +39,7 @@ def cancel_log(session: Session, keys: Keys, connector_id: UUID, by: By, now: da
     if row is None:
         raise RefusedError("No log was ordered.")
     session.delete(row)
-    subject = str(connector_id)
+    subject = f"{queries.get_connector(session, connector_id).name} {connector_id}"
     record(session, keys, by.name, "connector.cancel_log", subject, "", by.address, now=now)
 
 

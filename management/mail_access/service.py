@@ -1,14 +1,17 @@
 """Takes what connectors report, answers what they should hold, and does what people decide."""
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from contracts import connector as messages
+from management.audit.rules import differences
 from management.audit.service import record
 from management.keys import Keys
 from management.mail_access import connector_releases, connectors, logs, queries, telling
@@ -289,11 +292,18 @@ def _application(row: Partnership, one: messages.Applied) -> MailDecision:
     )
 
 
+def _plain(settings: MailSettings) -> dict[str, Any]:
+    """Return settings as the audit trail keeps them."""
+    found: dict[str, Any] = json.loads(queries.write_mail_settings(settings))
+    return found
+
+
 def change_settings(
     session: Session, keys: Keys, settings: MailSettings, by: By, reason: str, now: datetime
 ) -> None:
     """Store the settings and have every partnership decided anew."""
-    text = queries.write_mail_settings(settings)
+    text, before = queries.write_mail_settings(settings), queries.read_mail_settings(session)
+    details = differences(_plain(before), _plain(settings))
     safety.write_setting(session, queries.SETTING, text, by.name, now)
-    record(session, keys, by.name, "mail.settings", text[:255], reason, by.address, now=now)
+    record(session, keys, by.name, "mail.settings", text[:255], reason, by.address, details, now)
     enqueue(session, WORK, f"{WORK}:{uuid4()}", {"everything": True}, priority=3, now=now)

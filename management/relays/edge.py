@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from contracts.connector import LogLevel
 from management.access import signed_in_name
 from management.audit.notes import note
+from management.audit.rules import differences
 from management.relays import changes, deleting, logs, tls
 from management.relays.joining import join
 from management.relays.link_client import instance_of
@@ -98,8 +99,9 @@ def place(relay_id: UUID, wish: changes.Places) -> None:
         raise RefusedError("The three ports must differ.")
     with transaction("move a relay") as session:
         relay = get_relay(session, relay_id)
+        before = asdict(changes.places_of(relay))
         changes.set_places(session, context().keys, relay, wish, utc_now())
-        note(session, "relay.settings", relay.name, **asdict(wish))
+        note(session, "relay.settings", relay.name, **differences(before, asdict(wish)))
 
 
 def change_log_level(relay_id: UUID, level: str) -> None:

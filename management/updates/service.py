@@ -1,11 +1,12 @@
 """Enters the update source, starts attempts and stores what became of them."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from management.audit.rules import differences
 from management.audit.service import record
 from management.keys import Keys
 from management.settings import Settings
@@ -90,11 +91,19 @@ def save_source(
     """
     url, summary = read_address(address), read_root(root)
     source = locked_source(session)
+    before = {"address": source.address, "root": source.root}
     source.address, source.root = url, root.decode("utf-8")
     source.changed_at, source.changed_by = now, by.name[:255]
     details = {"root_version": summary.version, "fingerprint": summary.fingerprint}
+    details |= differences(_named_root(before), _named_root({"address": url, "root": source.root}))
     record(session, keys, by.name, "updates.source", url, "", by.address, details, now)
     return source
+
+
+def _named_root(source: dict[str, str]) -> dict[str, str]:
+    """Return a source for the audit trail: its root, which is long, by its fingerprint."""
+    root = source["root"]
+    return source | {"root": read_root(root.encode()).fingerprint if root else ""}
 
 
 def source_problems(address: str, root: bytes) -> dict[str, str]:
@@ -115,11 +124,13 @@ def save_timing(session: Session, keys: Keys, timing: Timing, by: Actor, now: da
     """Look for updates by *timing* from now on; MalformedMessageError when it names no moment."""
     check_timing(timing)
     source = locked_source(session)
+    before = asdict(timing_of(source))
     source.schedule, source.day = timing.schedule.value, timing.day
     source.hour, source.window_minutes = timing.hour, timing.window_minutes
     source.taken_at = now  # moments before the schedule was entered do not count
     subject = timing.schedule.value
-    record(session, keys, by.name, "updates.schedule", subject, "", by.address, {}, now)
+    details = differences(before, asdict(timing))
+    record(session, keys, by.name, "updates.schedule", subject, "", by.address, details, now)
 
 
 def timing_of(source: UpdateSource) -> Timing:
