@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuf.api.exceptions import DownloadHTTPError
 from tuf.api.metadata import Metadata, TargetFile, Targets
 from tuf.ngclient import Updater, UpdaterConfig
 
@@ -46,11 +47,15 @@ class ReleaseOffer:
 class TrustedSource:
     """One look at a source: `refresh`, then `offers`, then perhaps `download`."""
 
-    def __init__(self, updater: Updater, fetcher: SourceFetcher, folder: Path) -> None:
+    def __init__(
+        self, updater: Updater, fetcher: SourceFetcher, folder: Path, address: str, first_root: int
+    ) -> None:
         """Use `open_source`, which holds the folder's lock meanwhile."""
         self._updater = updater
         self._fetcher = fetcher
         self._folder = folder
+        self._address = address
+        self._first_root = first_root
 
     def refresh(self) -> None:
         """Fetch and verify the newest metadata; `updater.trouble` tells what may be refused."""
@@ -72,6 +77,31 @@ class TrustedSource:
             (offer for offer in found if offer is not None),
             key=lambda offer: version_key(offer.release.version),
         )
+
+    def keep_older_roots(self) -> None:
+        """Fetch the roots before the one that trust begins with here, for `updater.mirror`.
+
+        A reader that begins with an older one needs each root after it, and verifies it: nothing
+        here can. So they are fetched anew each time, and a wrong one does not stay.
+        """
+        with translated(self._fetcher):
+            for number in range(self._first_root - 1, 0, -1)[: self._fetcher.limits.root_rotations]:
+                try:
+                    self._keep_root(number)
+                except DownloadHTTPError as error:
+                    if error.status_code in (403, 404):
+                        return  # the source has none so old
+                    raise
+
+    def _keep_root(self, number: int) -> None:
+        url = f"{self._address}/metadata/{number}.root.json"
+        content = self._fetcher.download_bytes(url, self._fetcher.limits.root_bytes)
+        if read_root(content).version != number:
+            raise MalformedMessageError(f"{url} is another root. Publish to the source again.")
+        path = self._folder / "root_history" / f"{number}.root.json"
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(content)
+        fresh.replace(path)
 
     def _targets(self) -> Iterable[TargetFile]:
         path = self._folder / "targets.json"
@@ -122,7 +152,7 @@ def open_with(
             config=_config(fetcher.limits),
             bootstrap=root,
         )
-        yield TrustedSource(updater, fetcher, folder)
+        yield TrustedSource(updater, fetcher, folder, address, read_root(root).version)
 
 
 def source_folder(address: str, root: bytes, cache: Path) -> Path:

@@ -50,18 +50,24 @@ def take_release(context: Context, source: TrustedSource, address: str) -> str:
     offers = [offer for offer in source.releases() if offer.length <= LARGEST_BYTES]
     if not offers:
         return ""
-    offer, path = offers[-1], _path(context.settings, offers[-1].sha256)
+    news = _take(context, source, address, offers[-1])
+    source.keep_older_roots()  # a connector may begin with an older root than this server
+    return offers[-1].release.version if news else ""
+
+
+def _take(context: Context, source: TrustedSource, address: str, offer: ReleaseOffer) -> bool:
+    path = _path(context.settings, offer.sha256)
     with context.database.reading() as session:
         known = find_release(session)
         if known is not None and known.sha256 == offer.sha256 and path.is_file():
-            return ""
+            return False
     _fetch(source, offer, path)
     with context.database.transaction("keep a release") as session:
         _store(session, context.keys, offer, address, utc_now())
     for old in path.parent.glob("*.whl"):
         if old != path:
             old.unlink(missing_ok=True)
-    return offer.release.version
+    return True
 
 
 def _fetch(source: TrustedSource, offer: ReleaseOffer, path: Path) -> None:
