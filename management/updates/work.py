@@ -163,7 +163,7 @@ def _take_release(context: Context, source: TrustedSource, start: _Start, say: S
     """Fetch a newer release for the connectors; patterns do not wait for it when it fails."""
     try:
         version = take_release(context, source, start.address)
-    except SekishoError as error:
+    except (SekishoError, OSError) as error:
         log.warning("A release could not be fetched", extra={"because": str(error)})
         say(f"Release not fetched: {error}")
         return

@@ -30,6 +30,7 @@ from management.mail_access.queries import get_connector
 from management.updates import service as updates
 from management.updates import work as updates_work
 from management.updates.models import UpdateRun
+from management.updates.queries import find_active_set
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError, RefusedError
 from tests.exchange_connector.bed import BY, Bed, wait_until
@@ -74,9 +75,16 @@ class Updating:
         """Let management ask the source."""
         with self.bed.context.database.transaction("test") as session:
             run = updates.request_run(session, "keeper", utc_now())
-        updates_work.run(self.bed.context, {"run_id": str(run.id)}, lambda _: None)
+        self.said: list[str] = []
+        updates_work.run(self.bed.context, {"run_id": str(run.id)}, self.said.append)
         with self.bed.context.database.reading() as session:
             return session.get_one(UpdateRun, run.id)
+
+    def active(self) -> str:
+        """Return the version of the active pattern set."""
+        with self.bed.context.database.reading() as session:
+            active = find_active_set(session)
+            return active.version if active else ""
 
     def allow(self, hours: int = 24) -> None:
         """Let the connector update by itself for so many hours of the day."""
@@ -232,6 +240,47 @@ def test_management_in_other_hands_cannot_give_code(updating: Updating, tmp_path
     assert "not signed with the keys" in updating.last.detail
     assert not updating.book.trial
     assert not list((updating.bed.folder / "releases").glob("[0-9]*"))
+
+
+def test_a_connector_that_begins_with_an_older_root_than_management_follows(
+    updating: Updating,
+) -> None:
+    feed, bed = updating.feed, updating.bed
+    feed.rotate("timestamp")
+    feed.rotate("targets")
+    with bed.context.database.transaction("test") as session:
+        address, root = str(feed.repository.folder), feed.newest_root
+        by = updates.Actor("keeper")
+        updates.save_source(session, bed.context.keys, address, root, by, utc_now())
+    updating.publish("0.2.0")
+    updating.order()
+    assert updating.step(), updating.last.detail
+    assert updating.book.trial == "0.2.0"
+
+    (cache,) = (bed.context.settings.home / "updates").glob("*/root_history")
+    first, second = cache / "1.root.json", cache / "2.root.json"
+    kept = second.read_bytes()
+    second.write_bytes(first.read_bytes())  # something wrong does not stay
+    updating.fetch()
+    assert second.read_bytes() == kept
+
+    published = feed.repository.metadata / "2.root.json"
+    published.write_bytes(first.read_bytes())
+    updating.fetch()
+    assert second.read_bytes() == kept
+    published.unlink()
+    updating.fetch()
+    assert not [words for words in updating.said if "not fetched" in words]
+
+
+def test_a_release_that_cannot_be_kept_does_not_hold_patterns_up(updating: Updating) -> None:
+    kept = updating.bed.context.settings.home / "updates" / "releases"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text("no folder: the disk says no, as a full one does")
+    updating.feed.publish("2026.12.1")
+    updating.publish("0.2.0")
+    assert [words for words in updating.said if "Release not fetched" in words]
+    assert updating.active() == "2026.12.1"
 
 
 def test_older_lists_than_before_are_refused(updating: Updating) -> None:
