@@ -57,6 +57,8 @@ class Book:
     """The order that asked for the trial."""
     refused: dict[str, str] = field(default_factory=dict)
     """Releases that are not tried again by themselves, and why."""
+    again: dict[str, str] = field(default_factory=dict)
+    """When an order last had a refused release tried again."""
     last: Attempt | None = None
 
 
@@ -87,8 +89,10 @@ def read(connector: Path) -> Book:
 
 def _parsed(said: Any) -> Book:
     book = _known(_NO_BOOK, said)
-    if not all(isinstance(why, str) for why in book.refused.values()):
-        raise ValueError("a reason is no text")
+    if not all(isinstance(one, str) for one in (*book.refused.values(), *book.again.values())):
+        raise ValueError("a reason or moment is no text")
+    for moment in book.again.values():
+        datetime.fromisoformat(moment)
     if not said.get("last"):
         return book
     last = _known(_NO_ATTEMPT, said["last"])
@@ -139,6 +143,12 @@ def refuse(book: Book, version: str, why: str, now: str) -> Book:
     refused = dict([*book.refused.items(), (version, why[:1000])][-MOST_REFUSED:])
     last = Attempt(version=version, state="refused", at=now, detail=why[:4000], order=book.order)
     return replace(book, trial="", beginnings=0, trouble="", order="", refused=refused, last=last)
+
+
+def try_again(book: Book, version: str, now: str) -> Book:
+    """Return the book after an order began to have the refused *version* tried again."""
+    again = {name: at for name, at in book.again.items() if name in book.refused}
+    return replace(book, again=again | {version: now})
 
 
 def confirm(book: Book, now: str) -> Book:

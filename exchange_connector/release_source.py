@@ -2,8 +2,8 @@
 
 Management is a mirror here and nothing more: the lists and the wheel are checked (TUF) against the
 root that came with this program, or that somebody put beside its pairing by hand. So a management
-server in other hands can hold a release back, which is noticed when the lists expire, but it can
-neither change one nor give an older one.
+server in other hands can hold a release back and say when one is tried, but it can neither change
+one nor give an older one.
 """
 
 from collections.abc import Iterator

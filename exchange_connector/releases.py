@@ -13,7 +13,7 @@ from contracts.connector import ReleaseReport, ReleaseState, ReleaseWish
 from exchange_connector import release_book as books
 from exchange_connector.management_client import ManagementClient
 from exchange_connector.outcome import Outcome
-from exchange_connector.release_rules import may_look
+from exchange_connector.release_rules import may_look, why_still_refused
 from runtime.clock import utc_now
 from runtime.errors import RefusedError, SekishoError
 from runtime.process import crash_point
@@ -90,14 +90,19 @@ class Releases:
             version = self._take(book, bool(order))
         except (SekishoError, OSError) as error:
             state = "refused" if isinstance(error, NotHereError) else "failed"
-            self._note(book, wish.version, state, str(error), order)
+            self._note(wish.version, state, str(error), order)
             return
         if not version:
             words = f"Release {here().version} is the newest that is signed."
-            self._note(book, wish.version, "failed", words, order)
+            self._note(wish.version, "failed", words, order)
             return
         fresh = replace(
-            book, trial=version, beginnings=0, trouble="", exchange_answered=answers, order=order
+            books.read(self._folder),
+            trial=version,
+            beginnings=0,
+            trouble="",
+            exchange_answered=answers,
+            order=order,
         )
         books.write(self._folder, fresh)
         log.info("Release %s is unpacked and is tried now.", version)
@@ -115,7 +120,7 @@ class Releases:
             version = offer.release.version
             if not is_newer(version, here().version):
                 return ""
-            refused = "" if ordered else book.refused.get(version, "")
+            refused = why_still_refused(book, version, ordered, utc_now())
             if why := offer.release.why_not_here(here()) or refused:
                 raise NotHereError(why)
             target = books.folder_of(self._folder, version)
@@ -123,6 +128,9 @@ class Releases:
             with tempfile.TemporaryDirectory(prefix=books.UNFINISHED, dir=target.parent) as name:
                 archive, unpacked = Path(name) / "release.whl", Path(name) / "code"
                 source.download(offer, archive)
+                if version in book.refused:
+                    again = books.try_again(book, version, utc_now().isoformat())
+                    books.write(self._folder, again)
                 if unpack(archive, unpacked) != offer.release:
                     raise NotHereError(f"Release {version} is not what its signed list says.")
                 self._put_in_place(unpacked, target)
@@ -138,9 +146,9 @@ class Releases:
         books.sync_folder(target.parent)
         crash_point("after effect unpack a release")
 
-    def _note(self, book: books.Book, version: str, state: str, why: str, order: str) -> None:
+    def _note(self, version: str, state: str, why: str, order: str) -> None:
         log.warning("Release %s was not taken: %s", version, why)
-        now = utc_now().isoformat()
+        now, book = utc_now().isoformat(), books.read(self._folder)
         if state == "refused":
             books.write(self._folder, books.refuse(replace(book, order=order), version, why, now))
             return

@@ -18,7 +18,13 @@ from contracts.connector import ReleaseWish
 from exchange_connector import loop
 from exchange_connector import release_book as books
 from exchange_connector.cli import exchange_connector
-from exchange_connector.release_rules import RETRY_AFTER, in_window, may_look
+from exchange_connector.release_rules import (
+    AGAIN_AFTER,
+    ONLY_DAILY,
+    RETRY_AFTER,
+    in_window,
+    may_look,
+)
 from exchange_connector.release_source import OWN_ROOT
 from exchange_connector.releases import Releases
 from exchange_connector.settings import Settings
@@ -366,6 +372,26 @@ def test_only_in_its_window_and_only_when_it_may() -> None:
     assert not may_look(wish, books.Book(last=failed), "0.1.0", now)
     later = (now - RETRY_AFTER).isoformat()
     assert may_look(wish, books.Book(last=replace(failed, at=later)), "0.1.0", now)
+
+
+def test_orders_without_end_have_a_refused_release_tried_once_a_day(updating: Updating) -> None:
+    updating.publish("0.2.0")
+    book = books.Book(refused={"0.2.0": "It broke."}, again={"0.1.8": utc_now().isoformat()})
+    books.write(updating.bed.folder, book)
+    updating.order()
+    assert updating.step()
+    assert updating.book.again.keys() == {"0.2.0"}
+    refused = books.refuse(updating.book, "0.2.0", "It broke again.", utc_now().isoformat())
+    books.write(updating.bed.folder, refused)
+    for _ in range(2):
+        updating.order()
+        assert not updating.step()
+        assert updating.last.state == "refused"
+        assert updating.last.detail == "It broke again." + ONLY_DAILY
+    day_ago = (utc_now() - AGAIN_AFTER).isoformat()
+    books.write(updating.bed.folder, replace(updating.book, again={"0.2.0": day_ago}))
+    updating.order()
+    assert updating.step()
 
 
 def test_a_trial_asks_for_exchange_only_when_exchange_answered_before(updating: Updating) -> None:
