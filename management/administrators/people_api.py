@@ -1,6 +1,7 @@
 """The API's way to add administrators, and to end or give back their access.
 
-Each change takes a code of the caller's own. A link is answered once, and so never kept.
+Each change takes a code of the caller's own. A link is answered once: no `Idempotency-Key`
+keeps it.
 """
 
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ class LinkAnswer:
     """Works once, for a day."""
 
 
-@operation(bp, "", MANAGE, "POST", 201, (404, 409))
+@operation(bp, "", MANAGE, "POST", 201, (404, 409), answers_secret=True)
 def add_administrator(body: NewAdministrator) -> LinkAnswer:
     """Add an administrator; they cannot sign in before they used the link."""
     step_up.require_code(body.code)
@@ -87,7 +88,14 @@ def change_administrator_access(administrator_id: UUID, body: AccessChange) -> A
         return described(other, roles.grant_of(session, other))
 
 
-@operation(bp, "/<uuid:administrator_id>/recover", MANAGE, "POST", refusals=(409, 503))
+@operation(
+    bp,
+    "/<uuid:administrator_id>/recover",
+    MANAGE,
+    "POST",
+    refusals=(409, 503),
+    answers_secret=True,
+)
 def recover_administrator(administrator_id: UUID, body: Proof) -> LinkAnswer:
     """Take somebody's password, app, passkeys, sessions and tokens away; answer a link for new."""
     step_up.require_code(body.code)

@@ -179,7 +179,10 @@ def _headers(route: _Route) -> Iterator[dict[str, Any]]:
         yield _header(
             idempotency.HEADER,
             idempotency.PATTERN,
-            "The same key with the same request again gets the first answer, for a day.",
+            "The same key with the same request again is refused (409) for a day: the answer holds "
+            "a secret and is not kept."
+            if route.operation.answers_secret
+            else "The same key with the same request again gets the first answer, for a day.",
         )
     if route.is_versioned and route.method == "get":
         yield _header("If-None-Match", "", "Answer 304 when this ETag holds.")

@@ -31,6 +31,10 @@ UNDER_WAY = (
     "The same request is being carried out, or was and its answer got lost. Look at the result, or "
     "ask again in a moment."
 )
+SHOWN_ONCE = (
+    "This was carried out already, and its answer is not kept: it holds a secret that is shown "
+    "once. If it got lost, ask for a new one with another Idempotency-Key."
+)
 
 
 @dataclass(slots=True)
@@ -53,6 +57,8 @@ class Once:
             )
         if not row.status:
             raise Conflict(UNDER_WAY)
+        if not row.answer:
+            raise Conflict(SHOWN_ONCE)
         return row.status, context().keys.unseal(row.answer)
 
     def claim(self, session: Session) -> None:
@@ -70,13 +76,13 @@ class Once:
             raise Conflict(UNDER_WAY) from None
 
     def keep(self, status: int, answer: str) -> None:
-        """Keep the answer for whoever asks again."""
+        """Keep the answer for whoever asks again; empty: it is shown once and not kept."""
         with context().database.transaction("keep an answer") as session:
             row = self._row(session)
             if row is None:
                 row = self._new()
                 session.add(row)
-            row.status, row.answer = status, context().keys.seal(answer)
+            row.status, row.answer = status, answer and context().keys.seal(answer)
 
     def _row(self, session: Session) -> ApiAnswer | None:
         return session.get(ApiAnswer, (self.administrator_id, self.key_hash))

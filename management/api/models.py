@@ -22,7 +22,7 @@ class ApiAnswer(Base):
     status: Mapped[int] = mapped_column(default=0)
     """0: carried out, and the answer is not kept yet."""
     answer: Mapped[str] = mapped_column(UnicodeText, default="")
-    """Sealed: it may hold what is shown once."""
+    """Sealed; empty: it holds a secret that is shown once, and is not kept."""
 
 
 class ApiEdit(Base):

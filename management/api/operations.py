@@ -87,6 +87,8 @@ class Operation:
     answer: Any
     status: int
     refusals: tuple[int, ...]
+    answers_secret: bool = False
+    """Its answer is shown once: no `Idempotency-Key` keeps it."""
     paged_by: str = ""
     """Field of the items by which a page is cut out of the whole answer."""
 
@@ -100,11 +102,13 @@ def operation(
     refusals: tuple[int, ...] = (),
     in_groups: bool = False,
     paged_by: str = "",
+    answers_secret: bool = False,
 ) -> Callable[[F], F]:
     """Serve a function at *rule*; *refusals* are the error statuses beyond the usual ones.
 
     *in_groups*: see `access.requires`. *paged_by*: the function answers all ``items``, each with
-    this unique field, and the caller gets the page it asks for.
+    this unique field, and the caller gets the page it asks for. *answers_secret*: the answer is
+    kept for nobody who asks again with the same `Idempotency-Key`; that is refused.
     """
 
     def serve(function: F) -> F:
@@ -124,6 +128,7 @@ def operation(
             status=status,
             refusals=refusals,
             paged_by=paged_by,
+            answers_secret=answers_secret,
         )
         view = requires(permission, in_groups)(_view(described))
         setattr(view, OPERATION, described)
@@ -149,7 +154,7 @@ def _view(described: Operation) -> Callable[..., ResponseReturnValue]:
             return answer.begins, 200, {"Content-Type": EVENTS}
         body = adapter(described.answer).dump_json(answer)
         if once:
-            once.keep(described.status, body.decode())
+            once.keep(described.status, "" if described.answers_secret else body.decode())
         return _answered(described, shown, answer, body)
 
     return view

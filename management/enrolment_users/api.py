@@ -88,7 +88,16 @@ def list_users(query: UserQuery) -> UserPage:
     )
 
 
-@operation(bp, "/enrolment-users", Permission.INVITE, "POST", 201, (404, 409), in_groups=True)
+@operation(
+    bp,
+    "/enrolment-users",
+    Permission.INVITE,
+    "POST",
+    201,
+    (404, 409),
+    in_groups=True,
+    answers_secret=True,
+)
 def add_user(body: NewUser) -> UserMade:
     """Add a user."""
     with transaction("add a user") as session:
@@ -107,7 +116,13 @@ def add_user(body: NewUser) -> UserMade:
 
 
 @operation(
-    bp, "/enrolment-users/<uuid:user_id>/password", Permission.INVITE, "POST", in_groups=True
+    bp,
+    "/enrolment-users/<uuid:user_id>/password",
+    Permission.INVITE,
+    "POST",
+    refusals=(409,),
+    in_groups=True,
+    answers_secret=True,
 )
 def new_password(user_id: UUID) -> UserMade:
     """Give a fresh password and end the wait after wrong ones."""

@@ -128,7 +128,9 @@ class PreviewAnswer:
 # --- connectors ---
 
 
-@operation(bp, "/connectors/pairing-codes", MANAGE, "POST", 201)
+@operation(
+    bp, "/connectors/pairing-codes", MANAGE, "POST", 201, refusals=(409,), answers_secret=True
+)
 def make_connector_code(body: Proof) -> PairingCodeAnswer:
     """Make a code with which a connector or gate pairs; it is answered this once."""
     step_up.require_code(body.code)
