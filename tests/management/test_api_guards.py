@@ -21,7 +21,7 @@ from management.groups.models import ROOT_GROUP
 from management.policies.rules import Requirements
 from management.policies.service import create_policy
 from runtime.clock import utc_now
-from tests.management.clients import ConsoleClient, api_client
+from tests.management.clients import ConsoleClient, api_client, own_code
 from tests.management.fleet import Fleet, fill
 
 INVITE = {"address": "aoi@example.org", "days": 3}
@@ -100,6 +100,33 @@ def test_a_repeated_post_is_done_once_and_answered_alike(
     with context.database.reading() as session:
         (kept,) = session.scalars(select(ApiAnswer)).all()
     assert first.get_json()["key"] not in kept.answer
+
+
+def test_an_answer_that_holds_a_secret_is_kept_for_nobody(
+    owner: ConsoleClient, context: Context
+) -> None:
+    key = {"Idempotency-Key": "one"}
+    draft = {"name": "Hanako", "role": "operator", "code": own_code(context, "program")}
+    first = owner.post("/api/v1/administrators", json=draft, headers=key)
+    again = owner.post("/api/v1/administrators", json=draft, headers=key)
+
+    assert (first.status_code, again.status_code) == (201, 409)
+    assert "shown once" in again.get_json()["detail"]
+    assert "link" not in again.get_json()
+    with context.database.reading() as session:
+        (kept,) = session.scalars(select(ApiAnswer)).all()
+        assert (kept.status, kept.answer) == (201, "")
+
+
+def test_links_codes_passwords_and_secret_profiles_are_among_those(app: Flask) -> None:
+    assert {one.name for one in operations(app) if one.answers_secret} == {
+        "add_administrator",
+        "add_user",
+        "make_apple_profile_with_secrets",
+        "make_connector_code",
+        "new_password",
+        "recover_administrator",
+    }
 
 
 def test_the_key_with_another_request_is_refused(

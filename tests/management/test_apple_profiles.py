@@ -34,7 +34,7 @@ from management.policies.service import create_policy, ensure_default_policy
 from management.policies.values import LARGEST, Reader
 from runtime.clock import utc_now
 from runtime.errors import UnavailableError
-from tests.management.clients import ConsoleClient, api_client, signed_in_client
+from tests.management.clients import ConsoleClient, api_client, own_code, signed_in_client
 
 POLICY = UUID("6b1f5a50-0000-4000-8000-000000000004")
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -591,7 +591,16 @@ def test_the_api_says_and_hands_out_the_same(
     left_out = {one["setting"]: one["because"] for one in preview.get_json()["left_out"]}
     assert "agent" in left_out["general.report_minutes"]
 
-    answer = owner.get(f"{at}?secrets=true&address=aoi@example.org").get_json()
+    open_one = owner.get(f"{at}?address=aoi@example.org").get_json()
+    kept = opened(b64decode(open_one["profile"]), context.keys.ca_certificate(), tmp_path)
+    assert "Password" not in kept["PayloadContent"][1]
+    assert owner.get(f"{at}?secrets=true").status_code == 400, "no secret for a token alone"
+    said = {"address": "aoi@example.org"}
+    assert owner.post(f"{at}/with-secrets", json=said).status_code == 400
+    wrong = owner.post(f"{at}/with-secrets", json={**said, "code": "000000"})
+    assert wrong.status_code == 403
+    proved = {**said, "code": own_code(context, "program")}
+    answer = owner.post(f"{at}/with-secrets", json=proved).get_json()
     found = opened(b64decode(answer["profile"]), context.keys.ca_certificate(), tmp_path)
     assert found["PayloadContent"][1]["Password"] == SECRETS[1]
     assert answer["file_name"].endswith("-1.mobileconfig")

@@ -229,6 +229,7 @@ DOORS: tuple[tuple[str, dict[str, Any]], ...] = (
     (f"/administrators/{ROOT}/sessions/end", {"session": "all"}),
     (f"/roles/{ROOT}", {"name": "x"}),
     (f"/roles/{ROOT}/delete", {}),
+    (f"/policies/{ROOT}/apple", {"secrets": "yes"}),
     ("/agent-package/key", {}),
     (f"/agent-package/{'0' * 64}/release", {}),
     ("/updates/source", {"address": "https://u.example", "root": "{}"}),

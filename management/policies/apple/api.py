@@ -9,7 +9,8 @@ from flask import Blueprint
 from pydantic import Field
 
 from management.access import Permission
-from management.api.operations import operation
+from management.administrators import step_up
+from management.api.operations import STRICT, Code, operation
 from management.audit.notes import note
 from management.policies import queries
 from management.policies.apple import service, shown
@@ -18,6 +19,8 @@ from management.policies.apple.profile import MEDIA_TYPE, file_name
 from management.web import context, reading, transaction
 
 bp = Blueprint("policies_apple_api", __name__, url_prefix="/api/v1")
+PROFILE = "/policies/<uuid:policy_id>/apple-profile"
+Address = Annotated[str, Field(max_length=254, pattern=r"^([^@\s\x00]+@[^@\s\x00]+)?$")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +87,21 @@ class AppleProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileQuery:
-    """For whom the file is, and whether it holds secrets."""
+    """For whom the file is."""
 
-    address: Annotated[str, Field(max_length=254, pattern=r"^([^@\s\x00]+@[^@\s\x00]+)?$")] = ""
+    address: Address = ""
     """The user's mail address, put in place of `{user}` and `{address}`; empty: the device asks."""
-    secrets: bool = False
-    """False: the device asks its user for passwords, and keys are left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileWithSecrets:
+    """For whom the file with passwords and keys is, and that it is the caller who wants it."""
+
+    __pydantic_config__ = STRICT
+
+    address: Address = ""
+    """The user's mail address, put in place of `{user}` and `{address}`; empty: the device asks."""
+    code: Code
 
 
 @operation(bp, "/policies/<uuid:policy_id>/apple-profile/preview", Permission.VIEW, in_groups=True)
@@ -107,25 +119,44 @@ def preview_apple_profile(policy_id: UUID) -> AppleProfilePreview:
     )
 
 
-@operation(
-    bp, "/policies/<uuid:policy_id>/apple-profile", Permission.CHANGE_POLICIES, refusals=(409,)
-)
+@operation(bp, PROFILE, Permission.CHANGE_POLICIES, refusals=(409,))
 def get_apple_profile(policy_id: UUID, query: ProfileQuery) -> AppleProfile:
     """Get the signed configuration profile of a policy; it goes into the audit trail.
 
-    The file is signed, not encrypted: whoever holds one with secrets can read them.
+    The device asks its user for passwords, and keys are left out.
     """
+    return _handed_out(policy_id, query.address, secrets=False)
+
+
+@operation(
+    bp,
+    f"{PROFILE}/with-secrets",
+    Permission.CHANGE_POLICIES,
+    "POST",
+    refusals=(409,),
+    answers_secret=True,
+)
+def make_apple_profile_with_secrets(policy_id: UUID, body: ProfileWithSecrets) -> AppleProfile:
+    """Get the signed profile with the policy's passwords and keys; it goes into the audit trail.
+
+    The file is signed, not encrypted: whoever holds it can read them.
+    """
+    step_up.require_code(body.code)
+    return _handed_out(policy_id, body.address, secrets=True)
+
+
+def _handed_out(policy_id: UUID, address: str, secrets: bool) -> AppleProfile:
     with transaction("hand out an Apple profile") as session:
         policy = queries.usable_policy(session, policy_id)
         version = queries.current_version(session, policy_id)
-        made = service.signed_profile(context().keys, policy, version, query.address, query.secrets)
+        made = service.signed_profile(context().keys, policy, version, address, secrets)
         note(
             session,
             "policy.apple_profile",
             policy_id,
             version=version.version,
-            secrets=query.secrets,
-            address=query.address,
+            secrets=secrets,
+            address=address,
         )
     return AppleProfile(
         policy_id=policy_id,

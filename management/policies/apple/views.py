@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from management.access import Permission, requires
+from management.administrators import step_up
 from management.audit.notes import note
 from management.policies import queries
 from management.policies.apple import service, shown
@@ -27,8 +28,10 @@ def show(policy_id: UUID) -> ResponseReturnValue:
 @bp.post("/<uuid:policy_id>/apple")
 @requires(Permission.CHANGE_POLICIES)
 def download(policy_id: UUID) -> ResponseReturnValue:
-    """Send the signed profile; with its secrets when that is asked."""
+    """Send the signed profile; with its secrets when that is asked and freshly proved."""
     address, secrets = request.form.get("address", "").strip(), "secrets" in request.form
+    if secrets:
+        step_up.require_fresh()
     if address and (len(address) > MOST_ADDRESS or "@" not in address[1:-1]):
         return _page(policy_id, {"address": _("Enter a mail address, or nothing.")})
     with transaction("hand out an Apple profile") as session:
