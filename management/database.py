@@ -67,6 +67,12 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+def code_points(length: int) -> Unicode:
+    """Text that is compared by code points on every database."""
+    kind = Unicode(length).with_variant(Unicode(length, collation="C"), "postgresql")
+    return kind.with_variant(Unicode(length, collation="Latin1_General_100_BIN2"), "mssql")
+
+
 class Base(DeclarativeBase):
     """Parent of every table class."""
 

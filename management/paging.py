@@ -84,6 +84,14 @@ def name_cursor(word: str) -> tuple[str, UUID]:
         raise _broken() from None
 
 
+def pair_cursor(word: str) -> tuple[str, str]:
+    """Return a cursor made of two texts."""
+    first, second = read_cursor(word, 2)
+    if "\x00" in first + second:
+        raise _broken()
+    return first, second
+
+
 def number_cursor(word: str) -> int:
     """Return a cursor made of a number."""
     (number,) = read_cursor(word, 1)

@@ -19,11 +19,13 @@ SENTENCES = (
     ),
     _l("The form does not offer this. Open it again."),
     _l("There is no such session (any more)."),
+    _l("The API has no such part."),
     _l("There is nothing deleted of this kind, or its thirty days are over."),
     _l(
         "It cannot come back as it was: what it belonged to is gone, or something else has its "
         "name meanwhile."
     ),
+    _l("Write the reading in kana, at most 100 characters."),
     _l("You have a view of this name meanwhile. Delete that one first."),
     _l(
         "This concerns all devices, and your account is limited to groups. "

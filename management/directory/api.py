@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from flask import Blueprint
 from pydantic import Field
@@ -12,7 +12,7 @@ from management.api.operations import STRICT, Limit, Place, operation
 from management.audit.notes import note
 from management.directory import queries, service
 from management.directory.rules import Account, AccountState, read_rows
-from management.paging import cut, read_cursor
+from management.paging import cut, pair_cursor
 from management.web import reading, transaction
 from runtime.clock import utc_now
 
@@ -27,6 +27,9 @@ class AccountForm:
 
     address: Address
     state: AccountState
+    person: Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")] = ""
+    reading: Annotated[str, Field(max_length=100, pattern=r"^[^\x00]*$")] = ""
+    """How the name is read, in kana. Empty, as ``person``: what is known stays."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,8 @@ class AccountAnswer:
 
     address: str
     state: str
+    person: str
+    reading: str
     since: datetime
     said_by: str
 
@@ -62,6 +67,8 @@ class AccountAnswer:
 class AccountsQuery:
     """Which page."""
 
+    sort: Literal["address", "reading"] = "address"
+    """``reading``: as names are read in Japanese."""
     after: Place = ""
     limit: Limit = 50
 
@@ -77,14 +84,20 @@ class AccountPage:
 @operation(bp, "/directory-accounts", Permission.VIEW)
 def list_directory_accounts(query: AccountsQuery) -> AccountPage:
     """List the accounts that a directory's list told."""
-    after = read_cursor(query.after, 1)[0] if query.after else ""
+    after = pair_cursor(query.after) if query.after else None
+    by_reading = query.sort == "reading"
     with reading() as session:
-        found = queries.list_accounts(session, after, query.limit + 1)
-    shown, following = cut(found, query.limit, lambda row: (row.address,))
+        found = queries.list_accounts(session, after, query.limit + 1, by_reading=by_reading)
+    shown, following = cut(found, query.limit, lambda row: queries.place(row, by_reading))
     return AccountPage(
         items=tuple(
             AccountAnswer(
-                address=row.address, state=row.state, since=row.since, said_by=row.said_by
+                address=row.address,
+                state=row.state,
+                person=row.person,
+                reading=row.reading,
+                since=row.since,
+                said_by=row.said_by,
             )
             for row in shown
         ),
@@ -96,7 +109,13 @@ def list_directory_accounts(query: AccountsQuery) -> AccountPage:
 def take_directory_accounts(body: AccountList) -> ImportedAnswer:
     """Take a list of accounts; devices of people whose account changed are judged at once."""
     accounts: list[Account] = read_rows(
-        {"address": one.address, "state": one.state.value} for one in body.items
+        {
+            "address": one.address,
+            "state": one.state.value,
+            "person": one.person,
+            "reading": one.reading,
+        }
+        for one in body.items
     )
     with transaction("take directory accounts") as session:
         done = service.take_accounts(session, accounts, signed_in_name(), utc_now())

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Unicode
 from sqlalchemy.orm import Mapped, mapped_column
 
-from management.database import Base
+from management.database import Base, code_points
 
 
 class DirectoryAccount(Base):
@@ -19,3 +19,10 @@ class DirectoryAccount(Base):
     since: Mapped[datetime]
     """When a list said so first."""
     said_by: Mapped[str]
+    person: Mapped[str] = mapped_column(default="", server_default="")
+    reading: Mapped[str] = mapped_column(Unicode(100), default="", server_default="")
+    """How the name is read, in kana (`readings.clean`)."""
+    sort_key: Mapped[str] = mapped_column(
+        code_points(255), default="", server_default="", index=True
+    )
+    """`readings.sort_key`."""

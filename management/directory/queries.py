@@ -31,6 +31,8 @@ class Preview:
 
     accounts: int
     changes: Sequence[Change]
+    named: Sequence[Account]
+    """Accounts that stand as is known, and whose name or reading is said otherwise."""
 
     @property
     def devices(self) -> int:
@@ -45,16 +47,34 @@ class Preview:
 
 
 def list_accounts(
-    session: Session, after: str, limit: int, text: str = "", state: str = ""
+    session: Session,
+    after: tuple[str, str] | None,
+    limit: int,
+    text: str = "",
+    state: str = "",
+    by_reading: bool = False,
 ) -> Sequence[DirectoryAccount]:
-    """Return accounts by address, those behind *after*; *text* is how an address begins."""
-    wanted = select(DirectoryAccount).where(DirectoryAccount.address > after)
+    """Return accounts by address, or as names are read, those behind *after* (`place`).
+
+    *text* is how an address, a name or a reading begins.
+    """
+    row = DirectoryAccount
+    key = row.sort_key if by_reading else row.address
+    wanted = select(row).order_by(*dict.fromkeys((key, row.address)))
+    if after is not None:
+        last, address = after
+        wanted = wanted.where(key >= last, or_(key > last, row.address > address))
     if text:
-        begins = DirectoryAccount.address.startswith(text.lower(), autoescape=True)
-        wanted = wanted.where(begins)
+        begins = (one.startswith(text, autoescape=True) for one in (row.person, row.reading))
+        wanted = wanted.where(or_(row.address.startswith(text.lower(), autoescape=True), *begins))
     if state:
         wanted = wanted.where(DirectoryAccount.state == state)
-    return session.scalars(wanted.order_by(DirectoryAccount.address).limit(limit)).all()
+    return session.scalars(wanted.limit(limit)).all()
+
+
+def place(row: DirectoryAccount, by_reading: bool) -> tuple[str, str]:
+    """Return where a row stands in the list."""
+    return (row.sort_key if by_reading else row.address, row.address)
 
 
 def count_accounts(session: Session) -> dict[str, int]:
@@ -82,20 +102,31 @@ def find_devices(session: Session, addresses: Iterable[str]) -> dict[str, list[U
 
 def preview(session: Session, accounts: Sequence[Account]) -> Preview:
     """Return what `service.take_accounts` would change."""
-    known = _known(session, [one.address for one in accounts])
+    rows = _known(session, [one.address for one in accounts])
+    known = {address: row.state for address, row in rows.items()}
     changed = [one for one in accounts if known.get(one.address, "") != one.state.value]
+    named = [
+        one
+        for one in accounts
+        if known.get(one.address) == one.state.value and _is_named_anew(one, rows[one.address])
+    ]
     devices = find_devices(session, (one.address for one in changed))
     changes = [
         Change(one, known.get(one.address, ""), len(devices.get(one.address, ())))
         for one in changed
     ]
-    return Preview(len(accounts), sorted(changes, key=lambda one: -one.devices))
+    return Preview(len(accounts), sorted(changes, key=lambda one: -one.devices), named)
 
 
-def _known(session: Session, addresses: Sequence[str]) -> Mapping[str, str]:
-    found: dict[str, str] = {}
+def _is_named_anew(account: Account, row: DirectoryAccount) -> bool:
+    said = ((account.person, row.person), (account.reading, row.reading))
+    return any(new and new != old for new, old in said)
+
+
+def _known(session: Session, addresses: Sequence[str]) -> Mapping[str, DirectoryAccount]:
+    found: dict[str, DirectoryAccount] = {}
     for start in range(0, len(addresses), CHUNK):
         some = addresses[start : start + CHUNK]
-        wanted = select(DirectoryAccount.address, DirectoryAccount.state)
-        found |= dict(session.execute(wanted.where(DirectoryAccount.address.in_(some))).all())
+        wanted = select(DirectoryAccount).where(DirectoryAccount.address.in_(some))
+        found |= {row.address: row for row in session.scalars(wanted)}
     return found

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from runtime.errors import MalformedMessageError, TooLargeError
+from management.readings import clean
+from runtime.errors import MalformedMessageError, RefusedError, TooLargeError
 
 MOST = 100_000
 MOST_BYTES = 20 * 1024 * 1024
 COLUMNS = ("address", "state")
+NAMES = ("person", "reading")
+"""Columns that a list may have besides; empty: what is known stays."""
 
 
 class AccountState(StrEnum):
@@ -30,6 +33,9 @@ class Account:
     address: str
     """Mail address in lower case, as devices name their owner."""
     state: AccountState
+    person: str = ""
+    reading: str = ""
+    """How the name is read, in kana."""
 
 
 def read_file(body: bytes) -> list[Account]:
@@ -50,8 +56,11 @@ def read_file(body: bytes) -> list[Account]:
 
 def table(accounts: Iterable[Account]) -> str:
     """Return the accounts as a CSV file that `read_file` reads."""
-    lines = (f'"{one.address.replace(chr(34), chr(34) * 2)}",{one.state}' for one in accounts)
-    return "\n".join((",".join(COLUMNS), *lines))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow((*COLUMNS, *NAMES))
+    writer.writerows((one.address, one.state, one.person, one.reading) for one in accounts)
+    return text.getvalue().rstrip("\n")
 
 
 def read_rows(rows: Iterable[Mapping[str, Any]]) -> list[Account]:
@@ -73,7 +82,11 @@ def _account(number: int, row: Mapping[str, Any]) -> Account:
         raise MalformedMessageError(
             f"Entry {number}: the state is {state[:40]!r}, not active, disabled or left."
         )
-    return Account(address, AccountState(state))
+    person = " ".join(str(row.get("person") or "").split())[:255]
+    try:
+        return Account(address, AccountState(state), person, clean(str(row.get("reading") or "")))
+    except RefusedError as error:
+        raise MalformedMessageError(f"Entry {number}: {error}") from None
 
 
 def _from_csv(text: str) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from management.devices.service import record_facts
 from management.directory.models import DirectoryAccount
 from management.directory.queries import find_devices
 from management.directory.rules import Account
+from management.readings import sort_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,12 @@ def take_device(session: Session, device: Device, now: datetime) -> None:
 def _keep(session: Session, account: Account, by: str, now: datetime) -> bool:
     known = session.get(DirectoryAccount, account.address)
     if known is None:
-        known = DirectoryAccount(address=account.address, state="", since=now, said_by=by[:255])
+        known = DirectoryAccount(
+            address=account.address, state="", since=now, said_by=by[:255], person="", reading=""
+        )
         session.add(known)
+    known.person, known.reading = account.person or known.person, account.reading or known.reading
+    known.sort_key = sort_key(known.reading, known.person, known.address)
     if known.state == account.state.value:
         return False
     known.state, known.since, known.said_by = account.state.value, now, by[:255]

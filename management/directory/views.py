@@ -4,11 +4,12 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from management import shown
 from management.access import Permission, requires, signed_in_name
 from management.administrators import sessions
 from management.audit.notes import note
 from management.directory import queries, rules, service
-from management.paging import PAGE, cut, read_cursor
+from management.paging import PAGE, cut, pair_cursor
 from management.texts import lazy as _l
 from management.web import is_fragment, reading, transaction
 from runtime.clock import utc_now
@@ -17,7 +18,7 @@ from runtime.errors import MalformedMessageError, TooLargeError
 bp = Blueprint("directory", __name__, url_prefix="/directory")
 SHOWN = 200
 """Most changes that a preview names; the rest is counted."""
-TEMPLATE = "address,state\nada@example.com,active\n"
+TEMPLATE = "address,state,person,reading\nada@example.com,active,Ada,\n"
 STATES = {
     rules.AccountState.ACTIVE.value: _l("in use"),
     rules.AccountState.DISABLED.value: _l("disabled"),
@@ -66,7 +67,7 @@ def preview() -> ResponseReturnValue:
         found=found,
         shown=found.changes[:SHOWN],
         states=STATES,
-        text=rules.table(one.account for one in found.changes),
+        text=rules.table([*(one.account for one in found.changes), *found.named]),
         name=(file.filename or "")[:100] if file else "",
     )
 
@@ -89,10 +90,10 @@ def take() -> ResponseReturnValue:
 def _page(problem: str = "") -> str:
     text, state = request.args.get("q", "")[:200].strip(), request.args.get("state", "")[:20]
     cursor = request.args.get("after")
-    after = read_cursor(cursor, 1)[0] if cursor else ""
+    after, by_reading = pair_cursor(cursor) if cursor else None, shown.language() == "ja"
     with reading() as session:
-        found = queries.list_accounts(session, after, PAGE + 1, text, state)
-        rows, following = cut(found, PAGE, lambda row: (row.address,))
+        found = queries.list_accounts(session, after, PAGE + 1, text, state, by_reading)
+        rows, following = cut(found, PAGE, lambda row: queries.place(row, by_reading))
         devices = queries.find_devices(session, (row.address for row in rows))
         counts = queries.count_accounts(session)
     more = url_for("directory.index", q=text, state=state, after=following) if following else ""

@@ -47,6 +47,8 @@ class NewInvitation:
 
     address: Annotated[str, Field(max_length=254, pattern=r"^[^@\s\x00]+@[^@\s\x00]+$")]
     person: Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")] = ""
+    reading: Annotated[str, Field(max_length=100, pattern=r"^[^\x00]*$")] = ""
+    """How the person's name is read, in kana; left out: as the directory's list says."""
     group_id: UUID = ROOT_GROUP
     """Where the device comes; left out: the root of all groups."""
     policy_id: UUID | None = None
@@ -85,6 +87,8 @@ class InvitationAnswer:
     """Empty: the key is nobody's own."""
     person: str
     """Who is invited, or what the key is for."""
+    reading: str
+    """How the person's name is read, in kana."""
     most_devices: int | None
     """Null: any number."""
     devices: int
@@ -184,6 +188,7 @@ def make_invitation(body: NewInvitation) -> InvitationMade:
             body.group_id,
             body.devices,
             body.asks_user,
+            body.reading,
         )
         note(session, "invitation.make", body.address, invitation=str(invitation.id))
     return _made(invitation, key, relays[0].devices_url, fingerprint, now)
@@ -257,6 +262,7 @@ def _answer(invitation: Invitation, now: datetime) -> InvitationAnswer:
         id=invitation.id,
         address=invitation.address,
         person=invitation.person,
+        reading=invitation.reading,
         most_devices=invitation.most_devices,
         devices=invitation.devices,
         asks_user=invitation.asks_user,

@@ -20,6 +20,8 @@ class Invitation(Base):
     """Empty: the key is nobody's own."""
     person: Mapped[str] = mapped_column(default="")
     """Who is invited; what a key without an address is for."""
+    reading: Mapped[str] = mapped_column(Unicode(100), default="", server_default="")
+    """How the name is read, in kana (`readings.clean`)."""
     most_devices: Mapped[int | None]
     """None: any number, until it expires."""
     devices: Mapped[int] = mapped_column(default=0)

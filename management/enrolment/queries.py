@@ -61,6 +61,7 @@ def list_invitations(
             or_(
                 Invitation.address.icontains(word, autoescape=True),
                 Invitation.person.icontains(word, autoescape=True),
+                Invitation.reading.icontains(word, autoescape=True),
             )
         )
     if after is not None:

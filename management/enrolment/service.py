@@ -14,6 +14,7 @@ from management.devices import service as devices
 from management.devices.models import Device
 from management.devices.queries import lock_device
 from management.devices.rules import EnrolmentState
+from management.directory.models import DirectoryAccount
 from management.enrolment.models import EnrolmentAttempt, Invitation
 from management.enrolment.queries import find_by_key, get_invitation, refused_before, state_of
 from management.enrolment.rules import (
@@ -30,6 +31,7 @@ from management.groups.queries import get_group
 from management.keys import Keys
 from management.limits import seeing_all
 from management.policies.queries import require_seen, usable_policy
+from management.readings import clean
 from management.relays.service import acknowledge, announce_device
 from runtime.errors import RefusedError
 
@@ -46,20 +48,26 @@ def invite(
     group_id: UUID = ROOT_GROUP,
     most_devices: int | None = 1,
     asks_user: bool = False,
+    reading: str = "",
 ) -> tuple[Invitation, str]:
     """Invite one person to enrol a device or some; return the invitation and its enrolment key.
 
-    The device comes into the group; *policy_id* None: the policy of the group holds for it.
+    The device comes into the group; *policy_id* None: the policy of the group holds for it. Name
+    and reading that are left out are those of the directory.
     """
     address = address.strip()
     if "@" not in address or len(address) > 254 or any(c.isspace() for c in address):
         raise RefusedError("An invitation needs the mail address of the person.")
     if not timedelta(0) < valid_for <= LONGEST:
         raise RefusedError(f"An invitation holds at most {LONGEST.days} days.")
-    return _keep(
+    known = session.get(DirectoryAccount, address.lower())
+    person, reading = person.strip() or (known.person if known else ""), clean(reading)
+    made, key = _keep(
         session, keys, new_key(), address, person, policy_id, group_id, most_devices, asks_user,
         by, now, now + valid_for,
     )  # fmt: skip
+    made.reading = reading or (known.reading if known else "")
+    return made, key
 
 
 def make_key(

@@ -89,7 +89,7 @@ def invite() -> ResponseReturnValue:
     most, asks_user = request.form.get("devices", 1, type=int), "asks_user" in request.form
     try:
         with transaction("invite") as session:
-            for address, person in people:
+            for address, person, read in people:
                 made.append(
                     service.invite(
                         session,
@@ -103,6 +103,7 @@ def invite() -> ResponseReturnValue:
                         group_id,
                         most,
                         asks_user,
+                        read,
                     )[0]
                 )
                 note(session, "invitation.make", address, invitation=str(made[-1].id))
@@ -114,21 +115,19 @@ def invite() -> ResponseReturnValue:
     return redirect(url_for("enrolment.index"))
 
 
-def _person(line: str) -> tuple[str, str]:
-    """Read ``address; name`` (also with comma or tab)."""
-    for separator in (";", "\t", ","):
-        if separator in line:
-            address, _found, person = line.partition(separator)
-            return address.strip(), person.strip()
-    return line.strip(), ""
+def _person(line: str) -> tuple[str, str, str]:
+    """Read ``address; name; reading`` (also with comma or tab)."""
+    separator = next((one for one in ";\t," if one in line), ";")
+    address, person, read, *_rest = (part.strip() for part in (*line.split(separator, 2), "", ""))
+    return address, person, read
 
 
-def _errors(people: list[tuple[str, str]]) -> dict[str, str]:
+def _errors(people: list[tuple[str, str, str]]) -> dict[str, str]:
     if not people:
         return {"people": _("Enter the mail address of at least one person.")}
     if len(people) > MOST_AT_ONCE:
         return {"people": _("At most %(count)s people at once.", count=MOST_AT_ONCE)}
-    wrong = [address for address, _person in people if "@" not in address or " " in address]
+    wrong = [address for address, *_names in people if "@" not in address or " " in address]
     if wrong:
         return {"people": _("This is not a mail address: %(address)s", address=wrong[0])}
     days = request.form.get("days", type=int)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from flask import Blueprint
@@ -18,6 +18,7 @@ from management.web import reading, transaction
 from runtime.clock import utc_now
 
 bp = Blueprint("enrolment_users_api", __name__, url_prefix="/api/v1")
+Reading = Annotated[str, Field(max_length=100, pattern=r"^[^\x00]*$")]
 Text = Annotated[str, Field(max_length=254, pattern=r"^[^\x00]*$")]
 
 
@@ -26,6 +27,8 @@ class UserQuery:
     """Which users are wanted."""
 
     text: Words = ""
+    sort: Literal["name", "reading"] = "name"
+    """``reading``: as names are read in Japanese."""
     after: Place = ""
     limit: Limit = 50
 
@@ -38,6 +41,8 @@ class NewUser:
 
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\s\x00]*$")]
     person: Text = ""
+    reading: Reading = ""
+    """How the person's name is read, in kana."""
     address: Annotated[str, Field(max_length=254, pattern=r"^[^@\s\x00]+@[^@\s\x00]+$")]
     group_id: UUID | None = None
     """Where this person's devices come; null: where the enrolment key says."""
@@ -52,6 +57,7 @@ class UserAnswer:
     id: UUID
     name: str
     person: str
+    reading: str
     address: str
     group_id: UUID | None
     created_at: datetime
@@ -77,11 +83,14 @@ class UserMade:
 
 @operation(bp, "/enrolment-users", Permission.VIEW, in_groups=True)
 def list_users(query: UserQuery) -> UserPage:
-    """List users by name."""
+    """List users by name, or as their names are read."""
+    by_reading = query.sort == "reading"
     place = name_cursor(query.after) if query.after else None
     with reading() as session:
-        found = queries.list_users(session, query.text, place, query.limit + 1)
-    shown, following = cut(found, query.limit, lambda row: (row.name, row.id))
+        found = queries.list_users(session, query.text, place, query.limit + 1, by_reading)
+    shown, following = cut(
+        found, query.limit, lambda row: (row.sort_key if by_reading else row.name, row.id)
+    )
     return UserPage(
         items=tuple(_answer(user) for user in shown),
         next=following,
@@ -110,6 +119,7 @@ def add_user(body: NewUser) -> UserMade:
             body.password,
             signed_in_name(),
             utc_now(),
+            body.reading,
         )
         note(session, "enrolment_user.add", user.name)
     return UserMade(user=_answer(user), password=password)
@@ -130,6 +140,32 @@ def new_password(user_id: UUID) -> UserMade:
         user, password = service.new_password(session, user_id)
         note(session, "enrolment_user.password", user.name)
     return UserMade(user=_answer(user), password=password)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserReading:
+    """How a user's name is read."""
+
+    __pydantic_config__ = STRICT
+
+    reading: Reading
+    """In kana; empty: the name itself."""
+
+
+@operation(
+    bp,
+    "/enrolment-users/<uuid:user_id>/reading",
+    Permission.INVITE,
+    "PUT",
+    refusals=(409,),
+    in_groups=True,
+)
+def set_user_reading(user_id: UUID, body: UserReading) -> UserAnswer:
+    """Say how a user's name is read."""
+    with transaction("say how a name is read") as session:
+        user = service.set_reading(session, user_id, body.reading)
+        note(session, "enrolment_user.reading", user.name)
+    return _answer(user)
 
 
 @operation(bp, "/enrolment-users/<uuid:user_id>/disable", Permission.INVITE, "POST", in_groups=True)
@@ -156,6 +192,7 @@ def _answer(user: EnrolmentUser) -> UserAnswer:
         id=user.id,
         name=user.name,
         person=user.person,
+        reading=user.reading,
         address=user.address,
         group_id=user.group_id,
         created_at=user.created_at,

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Unicode
 from sqlalchemy.orm import Mapped, mapped_column
 
-from management.database import Base
+from management.database import Base, code_points
 
 
 class EnrolmentUser(Base):
@@ -18,6 +18,12 @@ class EnrolmentUser(Base):
     name: Mapped[str] = mapped_column(unique=True)
     """As `rules.normal_name` writes it."""
     person: Mapped[str] = mapped_column(default="")
+    reading: Mapped[str] = mapped_column(Unicode(100), default="", server_default="")
+    """How the name is read, in kana (`readings.clean`)."""
+    sort_key: Mapped[str] = mapped_column(
+        code_points(255), default="", server_default="", index=True
+    )
+    """`readings.sort_key`."""
     address: Mapped[str] = mapped_column(Unicode(254))
     group_id: Mapped[UUID | None]
     """Where this person's devices come; None: where the enrolment key says."""

@@ -28,17 +28,27 @@ def find_user(session: Session, name: str) -> EnrolmentUser | None:
 
 
 def list_users(
-    session: Session, text: str = "", after: tuple[str, UUID] | None = None, limit: int = PAGE
+    session: Session,
+    text: str = "",
+    after: tuple[str, UUID] | None = None,
+    limit: int = PAGE,
+    by_reading: bool = False,
 ) -> Sequence[EnrolmentUser]:
-    """Return users by name, those behind *after*."""
+    """Return users by name, or as their names are read, those behind *after*."""
     user = EnrolmentUser
-    query = select(user).order_by(user.name, user.id)
+    place = user.sort_key if by_reading else user.name
+    query = select(user).order_by(place, user.id)
     for word in text.split()[:8]:
         query = query.where(
-            or_(*(c.icontains(word, autoescape=True) for c in (user.name, user.person)))
+            or_(
+                *(
+                    c.icontains(word, autoescape=True)
+                    for c in (user.name, user.person, user.reading)
+                )
+            )
             | user.address.icontains(word, autoescape=True)
         )
     if after is not None:
         name, user_id = after
-        query = query.where(user.name >= name, or_(user.name > name, user.id > user_id))
+        query = query.where(place >= name, or_(place > name, user.id > user_id))
     return session.scalars(query.limit(limit)).all()

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from management import passwords
+from management import passwords, readings
 from management.administrators.rules import LONGEST_PASSWORD, normal_name, password_problem
 from management.enrolment_users.models import EnrolmentUser, UserTry
 from management.enrolment_users.queries import find_user, get_user
@@ -37,6 +37,7 @@ def add_user(
     password: str,
     by: str,
     now: datetime,
+    reading: str = "",
 ) -> tuple[EnrolmentUser, str]:
     """Return a new user and the password: the one that was given, or else a fresh one."""
     normal, address = normal_name(name), address.strip()
@@ -53,6 +54,8 @@ def add_user(
     user = EnrolmentUser(
         name=normal,
         person=person.strip()[:255],
+        reading=readings.clean(reading),
+        sort_key=readings.sort_key(readings.clean(reading), person.strip(), normal),
         address=address,
         group_id=group_id and get_group(session, group_id).id,
         password_hash=_hashed(password, normal),
@@ -62,6 +65,14 @@ def add_user(
     session.add(user)
     session.flush()
     return user, password
+
+
+def set_reading(session: Session, user_id: UUID, reading: str) -> EnrolmentUser:
+    """Say how the user's name is read, in kana; empty: the name itself."""
+    user = get_user(session, user_id)
+    user.reading = readings.clean(reading)
+    user.sort_key = readings.sort_key(user.reading, user.person, user.name)
+    return user
 
 
 def new_password(session: Session, user_id: UUID, password: str = "") -> tuple[EnrolmentUser, str]:
@@ -98,12 +109,14 @@ def prove(session: Session, name: str, password: str, now: datetime) -> Proven |
     return Proven(user.name, user.person, user.address, user.group_id)
 
 
-def compare_ahead(session: Session, name: str, password: str, now: datetime) -> None:
-    """Do what is slow in `prove` before the transaction that asks it."""
+def compare_ahead(
+    session: Session, name: str, password: str, now: datetime, is_guess: bool = True
+) -> None:
+    """Do what is slow in `prove` before the transaction that asks it; or count it as wrong."""
     if not _waits(session.get(UserTry, name_hash(name)), now):
         user = _usable(session, name)
-        stored = user.password_hash if user else None
-        passwords.compare_ahead(stored, password[:LONGEST_PASSWORD])
+        act = passwords.compare_ahead if is_guess else passwords.count_as_wrong
+        act(user.password_hash if user else None, password[:LONGEST_PASSWORD])
 
 
 def _waits(tries: UserTry | None, now: datetime) -> bool:

@@ -6,6 +6,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from management import shown
 from management.access import Permission, requires, signed_in_name
 from management.audit.notes import note
 from management.enrolment_users import queries, service
@@ -43,6 +44,7 @@ def add() -> ResponseReturnValue:
                 form.get("password", ""),
                 signed_in_name(),
                 utc_now(),
+                form.get("reading", ""),
             )
             note(session, "enrolment_user.add", user.name)
     except (RefusedError, ValueError) as error:
@@ -59,6 +61,16 @@ def password(user_id: UUID) -> ResponseReturnValue:
         user, fresh = service.new_password(session, user_id)
         note(session, "enrolment_user.password", user.name)
     _show_once(user.name, fresh, False)
+    return redirect(url_for("enrolment_users.index"), 303)
+
+
+@bp.post("/<uuid:user_id>/reading")
+@requires(Permission.INVITE, in_groups=True)
+def set_reading(user_id: UUID) -> ResponseReturnValue:
+    """Say how the user's name is read."""
+    with transaction("say how a name is read") as session:
+        user = service.set_reading(session, user_id, request.form.get("reading", ""))
+        note(session, "enrolment_user.reading", user.name)
     return redirect(url_for("enrolment_users.index"), 303)
 
 
@@ -84,15 +96,18 @@ def _show_once(name: str, fresh: str, was_typed: bool) -> None:
 
 def _page(errors: dict[str, str]) -> ResponseReturnValue:
     text, after = request.args.get("q", "")[:200], request.args.get("after")
+    by_reading = shown.language() == "ja"
     with reading() as session:
         place = name_cursor(after) if after else None
-        found = queries.list_users(session, text, place, PAGE + 1)
+        found = queries.list_users(session, text, place, PAGE + 1, by_reading)
         tree, choices = read_tree(session), shown_tree(session)
-    shown, following = cut(found, PAGE, lambda row: (row.name, row.id))
+    users, following = cut(
+        found, PAGE, lambda row: (row.sort_key if by_reading else row.name, row.id)
+    )
     more = url_for("enrolment_users.index", q=text, after=following) if following else ""
     names = {node.id: full_name(tree, node.id) for _depth, node in ordered(choices)}
     page = "enrolment/user_rows.html" if is_fragment() else "enrolment/users.html"
     answer = render_template(
-        page, users=shown, more=more, text=text, groups=names, form=request.form, errors=errors
+        page, users=users, more=more, text=text, groups=names, form=request.form, errors=errors
     )
     return answer, 422 if errors else 200

@@ -11,13 +11,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import BigInteger, ForeignKey, Index, Unicode, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from management.database import BIG, Base, RowId
-
-
-def _binary(length: int) -> Unicode:
-    """Text that is compared by code points on every database."""
-    kind = Unicode(length).with_variant(Unicode(length, collation="C"), "postgresql")
-    return kind.with_variant(Unicode(length, collation="Latin1_General_100_BIN2"), "mssql")
+from management.database import BIG, Base, RowId, code_points
 
 
 class DeviceListing(Base):
@@ -32,13 +26,13 @@ class DeviceListing(Base):
 
     id: Mapped[RowId]
     device_id: Mapped[UUID] = mapped_column(ForeignKey("device.id"), unique=True)
-    name: Mapped[str] = mapped_column(_binary(80))
+    name: Mapped[str] = mapped_column(code_points(80))
     """`rules.sort_name`."""
     shape: Mapped[int] = mapped_column(BigInteger)
     """Of a `DeviceTally`."""
     system: Mapped[int] = mapped_column(BigInteger)
     """Of a `SystemTally`."""
-    words: Mapped[str] = mapped_column(_binary(2600))
+    words: Mapped[str] = mapped_column(code_points(2600))
     """`rules.search_text` of its tokens."""
 
 
@@ -48,7 +42,7 @@ class DeviceToken(Base):
     __tablename__ = "device_token"
     __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012
 
-    token: Mapped[str] = mapped_column(_binary(40), primary_key=True)
+    token: Mapped[str] = mapped_column(code_points(40), primary_key=True)
     listing_id: Mapped[int] = mapped_column(BIG, ForeignKey("device_listing.id"), primary_key=True)
 
 

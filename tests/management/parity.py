@@ -61,6 +61,7 @@ OPERATIONS: dict[str, str] = {
     "enrolment_users.add": "add_user",
     "enrolment_users.disable": "disable_user",
     "enrolment_users.password": "new_password",
+    "enrolment_users.set_reading": "set_user_reading",
     "groups.change": "change_group",
     "groups.create": "create_group",
     "groups.delete": "delete_group",
