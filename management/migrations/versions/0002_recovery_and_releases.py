@@ -141,6 +141,9 @@ def upgrade() -> None:
         )
         batch_op.create_index(batch_op.f("ix_app_base_sha256"), ["base_sha256"], unique=False)
 
+    with op.batch_alter_table("audit_entry", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_audit_entry_subject"), ["subject"], unique=False)
+
     with op.batch_alter_table("command", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_command_queued_at"), ["queued_at"], unique=False)
 
@@ -152,6 +155,48 @@ def upgrade() -> None:
             sa.Column("update_hours", sa.Integer(), server_default="3", nullable=False)
         )
         batch_op.add_column(sa.Column("update_order", sa.Uuid(), nullable=True))
+
+    with op.batch_alter_table("directory_account", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("person", sa.Unicode(length=255), server_default="", nullable=False)
+        )
+        batch_op.add_column(
+            sa.Column("reading", sa.Unicode(length=100), server_default="", nullable=False)
+        )
+        batch_op.add_column(
+            sa.Column(
+                "sort_key",
+                sa.Unicode(length=255)
+                .with_variant(sa.Unicode(length=255, collation="Latin1_General_100_BIN2"), "mssql")
+                .with_variant(sa.Unicode(length=255, collation="C"), "postgresql"),
+                server_default="",
+                nullable=False,
+            )
+        )
+        batch_op.create_index(
+            batch_op.f("ix_directory_account_sort_key"), ["sort_key"], unique=False
+        )
+
+    with op.batch_alter_table("enrolment_user", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("reading", sa.Unicode(length=100), server_default="", nullable=False)
+        )
+        batch_op.add_column(
+            sa.Column(
+                "sort_key",
+                sa.Unicode(length=255)
+                .with_variant(sa.Unicode(length=255, collation="Latin1_General_100_BIN2"), "mssql")
+                .with_variant(sa.Unicode(length=255, collation="C"), "postgresql"),
+                server_default="",
+                nullable=False,
+            )
+        )
+        batch_op.create_index(batch_op.f("ix_enrolment_user_sort_key"), ["sort_key"], unique=False)
+
+    with op.batch_alter_table("invitation", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("reading", sa.Unicode(length=100), server_default="", nullable=False)
+        )
 
     with op.batch_alter_table("partnership", schema=None) as batch_op:
         batch_op.create_index(
@@ -187,6 +232,20 @@ def downgrade() -> None:
     with op.batch_alter_table("partnership", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_partnership_wanted_gone_at"))
 
+    with op.batch_alter_table("invitation", schema=None) as batch_op:
+        batch_op.drop_column("reading")
+
+    with op.batch_alter_table("enrolment_user", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_enrolment_user_sort_key"))
+        batch_op.drop_column("sort_key")
+        batch_op.drop_column("reading")
+
+    with op.batch_alter_table("directory_account", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_directory_account_sort_key"))
+        batch_op.drop_column("sort_key")
+        batch_op.drop_column("reading")
+        batch_op.drop_column("person")
+
     with op.batch_alter_table("connector", schema=None) as batch_op:
         batch_op.drop_column("update_order")
         batch_op.drop_column("update_hours")
@@ -194,6 +253,9 @@ def downgrade() -> None:
 
     with op.batch_alter_table("command", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_command_queued_at"))
+
+    with op.batch_alter_table("audit_entry", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_audit_entry_subject"))
 
     with op.batch_alter_table("app", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_app_base_sha256"))
