@@ -145,7 +145,8 @@ class Worker(Thread):
         with self.context.database.transaction("finish job") as session:
             service.heartbeat(session, job_id, self.owner, said=said)
             if error:
-                service.fail(session, job_id, self.owner, error, died=died)
+                final = isinstance(error, worker_child.Final)
+                service.fail(session, job_id, self.owner, error, died=died, final=final)
             else:
                 service.finish(session, job_id, self.owner)
 

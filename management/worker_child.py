@@ -11,13 +11,19 @@ from management.handlers import find_handler
 from management.progress import Said
 from management.settings import Settings
 from runtime import logs
-from runtime.errors import SekishoError
+from runtime.errors import HopelessError, SekishoError
 from runtime.process import die_with_parent
 
 log = logging.getLogger(__name__)
 YIELDS = 5
 """Background work gives way to pages, check-ins and other processes that start."""
 _here: dict[str, Any] = {}
+
+
+class Final(str):
+    """Why a job failed for good."""
+
+    __slots__ = ()
 
 
 def start(settings: Settings, parent: int, reports: Connection) -> None:
@@ -41,7 +47,7 @@ def run(kind: str, payload: dict[str, Any], asked_by: str = "") -> str:
         find_handler(kind)(context, payload, _progress)
     except SekishoError as error:
         log.warning("A job failed.", extra={"kind": kind, "because": str(error)})
-        return str(error)
+        return Final(error) if isinstance(error, HopelessError) else str(error)
     except Exception as error:
         log.exception("A job broke.", extra={"kind": kind})
         return f"{type(error).__name__}: {error}"

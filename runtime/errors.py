@@ -33,5 +33,9 @@ class UnavailableError(SekishoError):
     """Another part or server cannot be reached now; asking again later may work."""
 
 
+class HopelessError(SekishoError):
+    """A job failed, and doing the same again would not help."""
+
+
 class ConfigurationError(SekishoError):
     """A setting, key or file is missing or wrong; the process refuses to start."""

@@ -1,6 +1,7 @@
 """``sekisho update`` with what needs the management server: look for an update, take it."""
 
 import sys
+from contextlib import suppress
 
 import click
 
@@ -12,7 +13,7 @@ from management.updates.models import UpdateRun
 from management.updates.queries import find_source, get_run
 from management.updates.rules import RunState
 from runtime.clock import utc_now
-from runtime.errors import RefusedError
+from runtime.errors import HopelessError, RefusedError
 from updater.cli import update
 from updater.trust import open_source
 
@@ -43,7 +44,8 @@ def run() -> None:
     context = _open()
     with context.database.transaction("request update") as session:
         requested = service.request_run(session, COMMAND_LINE, utc_now())
-    work.run(context, {"run_id": str(requested.id)}, click.echo)
+    with suppress(HopelessError):  # what became of it is said below
+        work.run(context, {"run_id": str(requested.id)}, click.echo)
     with context.database.reading() as session:
         ended = get_run(session, requested.id)
     click.echo(_last_line(ended))

@@ -27,7 +27,7 @@ from management.updates.releases import take_release
 from management.updates.rules import RunState, why_not_taken
 from management.work.service import enqueue
 from runtime.clock import utc_now
-from runtime.errors import NotFoundError, SekishoError
+from runtime.errors import HopelessError, NotFoundError, SekishoError
 from updater.install import Installed, install, sweep
 from updater.limits import Limits
 from updater.lock import BusyError
@@ -62,7 +62,8 @@ def enqueue_due(context: Context) -> None:
 def run(context: Context, payload: dict[str, Any], progress: Say) -> None:
     """Do the attempt ``run_id``, or without one queue the attempt that the schedule asks for.
 
-    Whatever fails, the active pattern set stays as it is.
+    Whatever fails, the active pattern set stays as it is, and HopelessError ends the job: the next
+    attempt is another run.
 
     Doing it again after an interruption goes on where it stood: what was downloaded and installed
     is recognised, and nothing is active before the transaction at the end.
@@ -81,7 +82,9 @@ def run(context: Context, payload: dict[str, Any], progress: Say) -> None:
         raise  # the same attempt still runs in another process: the queue tries again later
     except SekishoError as error:
         log.warning("An update failed", extra={"run_id": str(run_id), "because": str(error)})
-        _end(context, run_id, RunState.FAILED, f"{error} The pattern set in use stays active.")
+        words = f"{error} The pattern set in use stays active."
+        _end(context, run_id, RunState.FAILED, words)
+        raise HopelessError(words) from error
 
 
 def cancelled(session: Session, payload: dict[str, Any], by: str, now: datetime) -> None:
@@ -122,9 +125,12 @@ def announce(context: Context, payload: dict[str, Any], progress: Say) -> None:
 
 
 def _start(context: Context, run_id: UUID) -> _Start | None:
-    """Return what the attempt begins with, None when it is over already."""
+    """Return what the attempt begins with, None when it went well already."""
     with context.database.reading() as session:
-        if get_run(session, run_id).state != RunState.RUNNING:
+        run = get_run(session, run_id)
+        if run.state == RunState.FAILED:
+            raise HopelessError(run.detail.rpartition("\n")[2])
+        if run.state != RunState.RUNNING:
             return None
         source = find_source(session)
         if source is None:

@@ -148,18 +148,19 @@ def fail(
     error: str,
     now: datetime | None = None,
     died: bool = False,
+    final: bool = False,
 ) -> bool:
     """Note *error*, and queue the job again later unless this was its last attempt.
 
-    *died*: the process that did it died, so it is tried again soon. False when the lease is
-    somebody else's.
+    *died*: the process that did it died, so it is tried again soon. *final*: trying again would
+    not help. False when the lease is somebody else's.
     """
     now = now or utc_now()
     job = session.scalars(locked(select(Job).where(_held(job_id, owner)), Job)).first()
     if job is None:
         return False
     wait = wait_after_death if died else wait_before_retry
-    _put_back(job, error, now, wait(job.attempts))
+    _put_back(job, error, now, wait(job.attempts), final)
     return True
 
 
@@ -293,9 +294,9 @@ def _held(job_id: UUID, owner: str) -> ColumnElement[bool]:
     return (Job.id == job_id) & (Job.lease_owner == owner) & (Job.state == JobState.RUNNING)
 
 
-def _put_back(job: Job, error: str, now: datetime, wait: timedelta) -> None:
+def _put_back(job: Job, error: str, now: datetime, wait: timedelta, final: bool = False) -> None:
     job.error, job.lease_owner, job.lease_until = error[:4000], "", None
-    if job.attempts >= job.maximum_attempts:
+    if final or job.attempts >= job.maximum_attempts:
         job.state, job.finished_at = JobState.FAILED, now
     else:
         job.state, job.run_after = JobState.QUEUED, now + wait

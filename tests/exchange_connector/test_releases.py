@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import zipfile
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -38,7 +39,7 @@ from management.updates import work as updates_work
 from management.updates.models import UpdateRun
 from management.updates.queries import find_active_set
 from runtime.clock import utc_now
-from runtime.errors import MalformedMessageError, RefusedError
+from runtime.errors import HopelessError, MalformedMessageError, RefusedError
 from tests.exchange_connector.bed import BY, Bed, wait_until
 from tests.management.clients import ConsoleClient, api_client
 from tests.management.conftest import console
@@ -82,7 +83,8 @@ class Updating:
         with self.bed.context.database.transaction("test") as session:
             run = updates.request_run(session, "keeper", utc_now())
         self.said: list[str] = []
-        updates_work.run(self.bed.context, {"run_id": str(run.id)}, self.said.append)
+        with suppress(HopelessError):
+            updates_work.run(self.bed.context, {"run_id": str(run.id)}, self.said.append)
         with self.bed.context.database.reading() as session:
             return session.get_one(UpdateRun, run.id)
 
@@ -222,6 +224,47 @@ def test_a_release_that_hangs_is_ended_in_time_and_the_reason_kept(
     assert "Running again: the installed program" in updating.last.detail
     with updating.bed.context.database.reading() as session:
         assert get_connector(session, updating.id).update_order is None
+
+
+@pytest.mark.parametrize("beginnings", [0, books.MOST_BEGINNINGS - 1])
+def test_a_trial_without_management_says_nothing_of_the_release_but_only_so_often(
+    updating: Updating, wheel: Path, port: int, beginnings: int
+) -> None:
+    folder = updating.bed.folder
+    deaf = wheels.changed(wheel, "0.2.0", {"exchange_connector/loop.py": DEAF})
+    releases.unpack(deaf, books.folder_of(folder, "0.2.0"))
+    book = books.Book(trial="0.2.0", beginnings=beginnings, unanswered=True)  # as its pass says
+    books.write(folder, book)
+    process = updating.bed.start_process(port, SEKISHO_CONNECTOR_RELEASE_TRIAL_SECONDS="1")
+    wait_until(lambda: updating.book.last is not None, 120)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) in (0, -signal.SIGTERM)
+    if beginnings:
+        assert updating.last.state == "refused"
+        return
+    assert (updating.last.state, updating.book.trial, updating.book.refused) == ("failed", "", {})
+    assert not updating.book.unanswered
+    assert books.stage(updating.book, "0.2.0", True, "").beginnings == 1
+    assert books.stage(updating.book, "0.3.0", True, "").beginnings == 0
+
+
+def test_a_signed_archive_that_cannot_be_unpacked_is_not_fetched_again_and_again(
+    updating: Updating, wheel: Path
+) -> None:
+    broken = wheels.changed(wheel, "0.2.0")
+    with zipfile.ZipFile(broken, "a") as packed:
+        packed.writestr("runtime/strange.py", "")
+    publishing.publish_release(updating.feed.repository, broken, utc_now())
+    updating.fetch()
+    updating.allow()
+    assert not updating.step()
+    assert updating.last.state == "refused"
+    assert "strange.py is not of the release" in updating.book.refused["0.2.0"]
+    before = updating.last
+    assert not updating.step()
+    assert updating.last == before
+    with pytest.raises(OSError):  # this disk's trouble is no fault of the release
+        releases.unpack(wheel, updating.bed.folder / "connector.toml" / "x")
 
 
 def test_management_in_other_hands_cannot_give_code(updating: Updating, tmp_path: Path) -> None:
@@ -414,6 +457,7 @@ def test_a_trial_asks_for_exchange_only_when_exchange_answered_before(updating: 
     outcome = updating.bed.run_pass(look=Look.NEW)
     trial.after_pass(outcome, None, False)
     assert "Management cannot be reached" in updating.book.trouble
+    assert updating.book.unanswered
     updating.bed.console.start()
 
 
@@ -429,9 +473,9 @@ def test_a_damaged_release_and_one_that_hands_outran_are_not_started(
     victim.write_text("")
     assert books.choose(folder, lambda: utc_now().isoformat()).current == ""
     assert "clock.py is not as it was released" in updating.last.detail
+    assert not books.folder_of(folder, "0.2.0").exists()  # what is not run takes no room
 
     books.write(folder, books.Book(trial="0.2.0", beginnings=books.MOST_BEGINNINGS))
-    shutil.rmtree(books.folder_of(folder, "0.2.0"))
     releases.unpack(newer, books.folder_of(folder, "0.2.0"))
     assert books.choose(folder, lambda: utc_now().isoformat()).trial == ""
     assert "was begun 3 times" in updating.last.detail

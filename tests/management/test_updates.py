@@ -44,6 +44,7 @@ from management.work.models import Job
 from management.worker import Worker
 from patterns import pattern_set
 from runtime.clock import utc_now
+from runtime.errors import HopelessError
 from tests.management.clients import ConsoleClient, signed_in_client
 from tests.updater import feed as feeds
 from tests.updater.feed import Feed
@@ -93,9 +94,16 @@ def _do_jobs(context: Context) -> None:
             job = job_table.claim_one(session, found, "test") if found else None
         if job is None:
             return
-        find_handler(job.kind)(context, job.payload, lambda _sentence: None)
+        error = ""
+        try:
+            find_handler(job.kind)(context, job.payload, lambda _sentence: None)
+        except HopelessError as hopeless:
+            error = str(hopeless)
         with context.database.transaction("finish job") as session:
-            job_table.finish(session, job.id, "test")
+            if error:
+                job_table.fail(session, job.id, "test", error, final=True)
+            else:
+                job_table.finish(session, job.id, "test")
 
 
 def _update(console: ConsoleClient, context: Context) -> UpdateRun:
@@ -251,6 +259,12 @@ def test_whatever_fails_the_set_in_use_stays_and_the_next_update_works(
     assert words in run.detail and "stays active" in run.detail
     assert _active(started) == SHIPPED
     assert words in console.get("/updates/").text
+    with started.database.reading() as session:
+        job = session.scalars(select(Job).where(Job.kind == "updates.run")).one()
+    assert (job.state, job.attempts) == ("failed", 1) and words in job.error
+    with pytest.raises(HopelessError, match="stays active"):  # killed before it was written down
+        work.run(started, job.payload, lambda _sentence: None)
+    assert words in console.get(f"/jobs/{job.id}").text
 
     updating.behave()
     assert _update(console, started).state == RunState.UPDATED

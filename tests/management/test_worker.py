@@ -124,8 +124,13 @@ def test_a_job_that_kills_every_child_ends_and_others_go_on(context: Context, st
 
 def test_why_a_job_failed_is_written_down(context: Context, start: Start) -> None:
     sentence, broken = _queue(context, "fail"), _queue(context, "break_")
-    unknown = _queue(context, "never_heard_of")
+    unknown, hopeless = _queue(context, "never_heard_of"), _queue(context, "fail_for_good")
     start()
+    _until(lambda: _job(context, hopeless).state == "failed")
+    assert (_job(context, hopeless).attempts, _job(context, hopeless).error) == (
+        1,
+        "Nobody holds it.",
+    )
     _until(lambda: all(_job(context, key).error for key in (sentence, broken, unknown)))
     assert _job(context, sentence).error == "The other side is away."
     assert _job(context, broken).error == "ZeroDivisionError: nothing by nothing"

@@ -11,12 +11,12 @@ from management.context import Context
 from management.handlers import HANDLERS, Progress
 from management.safety import service as safety
 from runtime.clock import utc_now
-from runtime.errors import UnavailableError
+from runtime.errors import HopelessError, UnavailableError
 
 
 def run(kind: str, payload: dict[str, Any], asked_by: str) -> str:
     """Do a job in the child as always, with the kinds below known."""
-    for name in ("write", "kill_once", "kill_always", "fail", "break_", "sleep"):
+    for name in ("write", "kill_once", "kill_always", "fail", "fail_for_good", "break_", "sleep"):
         HANDLERS[f"trial.{name}"] = f"{__name__}:{name}"
     return worker_child.run(kind, payload, asked_by)
 
@@ -46,6 +46,11 @@ def kill_always(context: Context, payload: dict[str, Any], progress: Progress) -
 def fail(context: Context, payload: dict[str, Any], progress: Progress) -> None:
     """Fail with a sentence."""
     raise UnavailableError("The other side is away.")
+
+
+def fail_for_good(context: Context, payload: dict[str, Any], progress: Progress) -> None:
+    """Fail so that trying again would not help."""
+    raise HopelessError("Nobody holds it.")
 
 
 def break_(context: Context, payload: dict[str, Any], progress: Progress) -> None:
