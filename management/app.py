@@ -85,6 +85,7 @@ VIEWS = (
     "management.configuration.settings_views",
     "management.verification.views",
     "management.api.views",
+    "management.api.reference_views",
     "management.overview.device_api",
     "management.overview.judgement_api",
     "management.overview.views_api",

@@ -129,6 +129,8 @@ def _pages(fleet: Fleet) -> list[str]:
         "/administrators",
         "/roles",
         "/account",
+        "/api-reference",
+        "/api-reference/sessions",
         "/devices/00000000-0000-4000-8000-000000000000",
     ]
 

@@ -55,6 +55,8 @@ def _pages(fleet: Fleet) -> list[str]:
         "/administrators",
         "/roles",
         "/account",
+        "/api-reference",
+        "/api-reference/devices",
     ]
 
 
