@@ -4,13 +4,13 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from management import shown
 from management.access import Permission, requires, signed_in_name
 from management.administrators import sessions
 from management.audit.notes import note
 from management.directory import queries, rules, service
 from management.paging import PAGE, cut, pair_cursor
 from management.texts import lazy as _l
+from management.texts import speech
 from management.web import is_fragment, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError, TooLargeError
@@ -90,7 +90,7 @@ def take() -> ResponseReturnValue:
 def _page(problem: str = "") -> str:
     text, state = request.args.get("q", "")[:200].strip(), request.args.get("state", "")[:20]
     cursor = request.args.get("after")
-    after, by_reading = pair_cursor(cursor) if cursor else None, shown.language() == "ja"
+    after, by_reading = pair_cursor(cursor) if cursor else None, speech().locale == "ja"
     with reading() as session:
         found = queries.list_accounts(session, after, PAGE + 1, text, state, by_reading)
         rows, following = cut(found, PAGE, lambda row: queries.place(row, by_reading))

@@ -6,13 +6,13 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from management import shown
 from management.access import Permission, requires, signed_in_name
 from management.audit.notes import note
 from management.enrolment_users import queries, service
 from management.groups.queries import read_tree, shown_tree
 from management.groups.rules import full_name, ordered
 from management.paging import PAGE, cut, name_cursor
+from management.texts import speech
 from management.web import is_fragment, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import RefusedError
@@ -96,7 +96,7 @@ def _show_once(name: str, fresh: str, was_typed: bool) -> None:
 
 def _page(errors: dict[str, str]) -> ResponseReturnValue:
     text, after = request.args.get("q", "")[:200], request.args.get("after")
-    by_reading = shown.language() == "ja"
+    by_reading = speech().locale == "ja"
     with reading() as session:
         place = name_cursor(after) if after else None
         found = queries.list_users(session, text, place, PAGE + 1, by_reading)
