@@ -9,6 +9,9 @@ def _l(english: str) -> tuple[str, LazyString]:
 
 
 SENTENCES = (
+    _l("First look who would lose mail under exactly these settings."),
+    _l("More than an hour ago somebody looked who would lose mail. Look again."),
+    _l("Send what the preview answers as seen."),
     _l("automatic allowing and blocking is switched off"),
     _l("unmanaged phones are left alone by setting"),
     _l("%(device)s is in group %(group)s, which is excluded by setting"),

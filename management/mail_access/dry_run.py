@@ -2,11 +2,13 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
+from hmac import compare_digest
 
 from sqlalchemy.orm import Session
 
+from management.keys import Keys
 from management.mail_access import grounds, queries
 from management.mail_access.decisions import managing, standing
 from management.mail_access.models import Partnership
@@ -14,6 +16,9 @@ from management.mail_access.rules import Decision, Exempt, MailSettings, decide
 
 SHOWN = 500
 """So many are shown."""
+SEEN_HOLDS = timedelta(hours=1)
+UNSEEN = "First look who would lose mail under exactly these settings."
+SEEN_LONG_AGO = "More than an hour ago somebody looked who would lose mail. Look again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,25 @@ def digest(settings: MailSettings) -> str:
     """Return what tells these settings from others, leaving aside whether they are switched on."""
     text = queries.write_mail_settings(replace(settings, automatic=True))
     return sha256(text.encode()).hexdigest()[:32]
+
+
+def seen(keys: Keys, settings: MailSettings, lose: int, at: datetime) -> str:
+    """Return what proves for an hour that somebody looked: at these settings, then, so many."""
+    stamp = f"{int(at.timestamp())}-{lose}"
+    return f"{stamp}-{_mac(keys, settings, stamp)}"
+
+
+def why_unseen(keys: Keys, settings: MailSettings, said: str, now: datetime) -> str:
+    """Return why *said* does not prove that somebody looked at *settings*; empty: it does."""
+    stamp, _, mac = said.rpartition("-")
+    if not compare_digest(mac.encode(), _mac(keys, settings, stamp).encode()):
+        return UNSEEN
+    at = int(stamp.partition("-")[0])
+    return SEEN_LONG_AGO if now.timestamp() - at > SEEN_HOLDS.total_seconds() else ""
+
+
+def _mac(keys: Keys, settings: MailSettings, stamp: str) -> str:
+    return keys.mac(f"looked who would lose mail: {stamp} {digest(settings)}".encode())
 
 
 def preview(session: Session, settings: MailSettings, now: datetime) -> list[CutOff]:

@@ -7,15 +7,17 @@ from uuid import UUID
 
 from flask import Blueprint
 from pydantic import Field
+from sqlalchemy.orm import Session
 
 from contracts.connector import Door, LogLevel, WhenSilent
 from management.access import Permission
 from management.administrators import step_up
 from management.api.bodies import Because, Proof
 from management.api.operations import STRICT, Reason, Whole, operation
-from management.mail_access import by_hand, dry_run, logs, queries, service, words
+from management.mail_access import by_hand, dry_run, logs, queries, service, trial, words
 from management.mail_access import connectors as pairing
 from management.mail_access.console_api import ConnectorAnswer, described_connector
+from management.mail_access.models import MailTrial
 from management.mail_access.pages import by
 from management.mail_access.rules import AllowedStates, AutomaticFor, MailSettings
 from management.web import context, reading, transaction
@@ -99,8 +101,9 @@ class MailSettingsChange:
     __pydantic_config__ = STRICT
 
     settings: MailSettingsAnswer
-    seen: Annotated[str, Field(pattern=r"^[0-9a-f]{0,32}$")] = ""
-    """From the preview of exactly these settings; needed to switch `automatic` on."""
+    seen: Annotated[str, Field(pattern=r"^[0-9a-f-]{0,100}$")] = ""
+    """From the preview of exactly these settings within the hour; needed to switch `automatic` on.
+    """
     because: Reason
 
 
@@ -119,10 +122,16 @@ class PreviewAnswer:
     """Who would lose mail under these settings, the soonest first."""
 
     seen: str
-    """Proves that these settings were looked at."""
+    """Proves for an hour that these settings were looked at; empty while phones are looked at."""
+    look: str
+    """Names the look for `get_mail_preview`; empty: all was looked at while you waited."""
+    looked_at: int
+    of: int
+    """So many of all phones are looked at."""
     phones: int
+    """So many would lose mail."""
     first: tuple[CutOffAnswer, ...]
-    """The first 500."""
+    """The first 500; none before all are looked at."""
 
 
 # --- connectors ---
@@ -237,20 +246,58 @@ def get_mail_settings() -> MailSettingsAnswer:
 
 @operation(bp, "/settings/preview", MANAGE, "POST")
 def preview_mail_settings(body: MailSettingsAnswer) -> PreviewAnswer:
-    """Get who would lose mail under settings, before they hold."""
-    entered = MailSettings(**asdict(body))
+    """Get who would lose mail under settings, before they hold.
+
+    Of more than 2,000 phones it is found out in the background: `look` is what to ask
+    `get_mail_preview` for.
+    """
+    entered, now = MailSettings(**asdict(body)), utc_now()
     with reading() as session:
-        found = dry_run.preview(session, replace(entered, automatic=True), utc_now())
-    first = (
+        count = trial.count_phones(session)
+        few = count <= trial.AT_ONCE
+        found = dry_run.preview(session, replace(entered, automatic=True), now) if few else []
+    if not few:
+        with transaction("look who would lose mail") as session:
+            return _looked(session, trial.ask(session, entered, by().name, now))
+    return PreviewAnswer(
+        seen=dry_run.seen(context().keys, entered, len(found), now),
+        look="",
+        looked_at=count,
+        of=count,
+        phones=len(found),
+        first=_first(found),
+    )
+
+
+@operation(bp, "/settings/previews/<look>", MANAGE)
+def get_mail_preview(look: str) -> PreviewAnswer:
+    """Get how far a look at who would lose mail is, or what it found."""
+    with reading() as session:
+        return _looked(session, trial.get_trial(session, look))
+
+
+def _looked(session: Session, asked: MailTrial) -> PreviewAnswer:
+    found = trial.first_cut_off(session, asked) if asked.finished_at else []
+    return PreviewAnswer(
+        seen=trial.seen(context().keys, asked),
+        look=asked.digest,
+        looked_at=asked.looked_at,
+        of=asked.total,
+        phones=asked.lose,
+        first=_first(found),
+    )
+
+
+def _first(found: list[dry_run.CutOff]) -> tuple[CutOffAnswer, ...]:
+    return tuple(
         CutOffAnswer(
             partnership_id=one.row.id,
             mailbox=one.row.mailbox,
             at=one.at,
             because=one.decision.because,
         )
-        for one in found[:500]
+        for one in found[: dry_run.SHOWN]
     )
-    return PreviewAnswer(seen=dry_run.digest(entered), phones=len(found), first=tuple(first))
 
 
 @operation(bp, "/settings", MANAGE, "PUT", refusals=(409,))
@@ -271,8 +318,7 @@ def _require_seen(entered: MailSettings, now: MailSettings, seen: str) -> None:
         return
     if not entered.when_silent:
         raise RefusedError("Choose what a connector does that hears nothing: when_silent.")
-    if not now.automatic and seen != dry_run.digest(entered):
-        raise RefusedError(
-            "First look who would lose mail under exactly these settings, and send what the "
-            "preview answered as seen."
-        )
+    if now.automatic:
+        return
+    if why := dry_run.why_unseen(context().keys, entered, seen, utc_now()):
+        raise RefusedError(f"{why} Send what the preview answers as seen.")

@@ -14,6 +14,7 @@ from management.groups.queries import read_tree
 from management.mail_access import dry_run, queries, service, trial, words
 from management.mail_access.pages import bp, by
 from management.mail_access.rules import AllowedStates, AutomaticFor, MailSettings
+from management.reasons import reason
 from management.web import context, is_fragment, reading, transaction
 from runtime.clock import utc_now
 
@@ -54,17 +55,22 @@ def save_settings() -> ResponseReturnValue:
         switched_on = entered.automatic and not queries.read_mail_settings(session).automatic
     if "preview" in request.form:
         errors.pop("reason", None)
-    elif switched_on and request.form.get("seen", "") != dry_run.digest(entered):
-        errors["automatic"] = _("First look who would lose mail under exactly these settings.")
+    elif switched_on and (why := _why_unseen(entered)):
+        errors["automatic"] = reason(why)
     if errors:
         return _page(entered, errors, 422)
     if "preview" in request.form:
         return _preview(entered)
-    reason = request.form.get("reason", "")
+    because = request.form.get("reason", "")
     with transaction("save mail settings") as session:
-        service.change_settings(session, context().keys, entered, by(), reason, utc_now())
+        service.change_settings(session, context().keys, entered, by(), because, utc_now())
     flash(_("The settings hold from now on."))
     return redirect(url_for("mail_access.settings"))
+
+
+def _why_unseen(entered: MailSettings) -> str:
+    said = request.form.get("seen", "")
+    return dry_run.why_unseen(context().keys, entered, said, utc_now())
 
 
 def _preview(entered: MailSettings) -> ResponseReturnValue:
@@ -74,7 +80,7 @@ def _preview(entered: MailSettings) -> ResponseReturnValue:
         few = trial.count_phones(session) <= trial.AT_ONCE
         found = dry_run.preview(session, tried, now) if few else []
     if few:
-        seen = dry_run.digest(entered)
+        seen = dry_run.seen(context().keys, entered, len(found), now)
         return _page(entered, {}, 200, cut_off=found, lose=len(found), now=now, seen=seen)
     with transaction("look who would lose mail") as session:
         digest = trial.ask(session, entered, by().name, now).digest
@@ -94,7 +100,7 @@ def show_trial(digest: str) -> ResponseReturnValue:
             return "", 200, {"HX-Refresh": "true"}
         found = trial.first_cut_off(session, asked) if asked.finished_at else None
         entered = queries.parse_mail_settings(asked.settings)
-    more = {"lose": asked.lose, "now": asked.asked_at, "seen": digest if asked.finished_at else ""}
+    more = {"lose": asked.lose, "now": asked.asked_at, "seen": trial.seen(context().keys, asked)}
     waits = None if asked.finished_at else asked
     return _page(entered, {}, 200, cut_off=found, trial=waits, job=job, **more)
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from management.context import Context
 from management.handlers import Progress
+from management.keys import Keys
 from management.mail_access import dry_run, queries
 from management.mail_access.models import MailTrial, Partnership
 from management.mail_access.rules import MailSettings
@@ -60,6 +61,14 @@ def get_trial(session: Session, digest: str) -> MailTrial:
     if found is None:
         raise NotFoundError("This look at who would lose mail is not kept any more. Look again.")
     return found
+
+
+def seen(keys: Keys, trial: MailTrial) -> str:
+    """Return what proves that somebody looked at the result; empty: there is none yet."""
+    if trial.finished_at is None:
+        return ""
+    entered = queries.parse_mail_settings(trial.settings)
+    return dry_run.seen(keys, entered, trial.lose, trial.finished_at)
 
 
 def find_job(session: Session, trial: MailTrial) -> Job | None:

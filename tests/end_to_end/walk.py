@@ -82,7 +82,7 @@ def site(product: Product, folder: Path, apk: bytes) -> Iterator[Site]:
     settings = "/mail-access/settings"
     chosen = {"automatic": "yes", "when_silent": "hold", "block_limit": "1000"}
     looked = client.fill(settings, settings, preview="yes", **chosen).text
-    seen = re.search(r'name="seen" value="([0-9a-f]{32})"', looked)
+    seen = re.search(r'name="seen" value="([0-9a-f-]+)"', looked)
     assert seen, looked
     client.fill(settings, settings, seen=seen[1], reason="many walks in an hour", **chosen)
     url = listening(exchange, {USER: PASSWORD})

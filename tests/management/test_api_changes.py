@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
+from pydantic import TypeAdapter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -18,7 +19,10 @@ from management.commands.rules import CommandState
 from management.context import Context
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
+from management.mail_access import dry_run, trial
 from management.mail_access.models import Partnership
+from management.mail_access.rules import MailSettings
+from management.work.models import Job
 from runtime.clock import utc_now
 from tests.management.clients import ConsoleClient, api_client, own_code
 from tests.management.fleet import Fleet, fill
@@ -206,6 +210,10 @@ def _settings(owner: ConsoleClient, **changed: Any) -> dict[str, Any]:
     return {**owner.get(f"{A}/mail-access/settings").get_json(), **changed}
 
 
+def _entered(body: dict[str, Any]) -> MailSettings:
+    return TypeAdapter(MailSettings).validate_python(body)
+
+
 def test_mail_control_is_switched_on_only_after_a_look(
     owner: ConsoleClient, fleet: Fleet, session: Session
 ) -> None:
@@ -217,9 +225,41 @@ def test_mail_control_is_switched_on_only_after_a_look(
     looked = owner.post(f"{path}/preview", json=body["settings"]).get_json()
     other = {**body, "settings": {**body["settings"], "block_limit": 11}, "seen": looked["seen"]}
     assert owner.put(path, json=other).status_code == 409, "other settings than were looked at"
+    plain = dry_run.digest(_entered(body["settings"]))
+    for invented in (plain, f"{int(utc_now().timestamp())}-0-{plain}", f"9-{looked['seen']}"):
+        assert owner.put(path, json={**body, "seen": invented}).status_code == 409, invented
     assert owner.put(path, json={**body, "seen": looked["seen"]}).status_code == 200
     assert _settings(owner)["automatic"] is True
     assert _told(session) != []
+
+
+def test_a_look_holds_for_an_hour(owner: ConsoleClient, context: Context) -> None:
+    path = f"{A}/mail-access/settings"
+    on = _settings(owner, automatic=True, when_silent="hold")
+    said = {"settings": on, "because": "begin"}
+    entered = _entered(on)
+    for minutes, status, word in ((61, 409, "More than an hour ago"), (59, 200, "")):
+        at = utc_now() - timedelta(minutes=minutes)
+        seen = dry_run.seen(context.keys, entered, 3, at)
+        answer = owner.put(path, json={**said, "seen": seen})
+        assert (answer.status_code, word in answer.text) == (status, True)
+
+
+def test_a_look_at_many_phones_is_background_work_by_api_too(
+    owner: ConsoleClient, context: Context, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "AT_ONCE", -1)
+    path = f"{A}/mail-access/settings"
+    on = _settings(owner, automatic=True, when_silent="hold")
+    asked = owner.post(f"{path}/preview", json=on).get_json()
+    assert (asked["seen"], asked["first"]) == ("", [])
+    assert owner.get(f"{path}/previews/{asked['look']}").get_json() == asked, "not looked at yet"
+    job = session.scalars(select(Job).where(Job.kind == "mail_access.try")).one()
+    trial.run(context, job.payload, lambda told: None)
+    found = owner.get(f"{path}/previews/{asked['look']}").get_json()
+    said = {"settings": on, "because": "begin", "seen": found["seen"]}
+    assert owner.put(path, json=said).status_code == 200
+    assert owner.get(f"{path}/previews/{'0' * 32}").status_code == 404
 
 
 def test_a_connector_is_paired_by_a_code_and_unknown_ones_are_not_there(

@@ -102,7 +102,7 @@ def device(context: Context) -> UUID:
 def looked_at(console: ConsoleClient) -> dict[str, str]:
     """Return `SETTINGS` as somebody sends them who saw the dry run of just these."""
     page = console.post("/mail-access/settings", data={**SETTINGS, "preview": "yes"}).text
-    found = re.search(r'name="seen" value="([0-9a-f]{32})"', page)
+    found = re.search(r'name="seen" value="([0-9a-f-]+)"', page)
     assert found, page
     return {**SETTINGS, "seen": found[1]}
 
