@@ -7,6 +7,7 @@ every start of every process paid otherwise.
 from functools import cache
 from hashlib import blake2b
 from secrets import token_bytes, token_urlsafe
+from threading import Lock
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -27,13 +28,25 @@ def matches(stored: str | None, password: str) -> bool:
 
 def compare_ahead(stored: str | None, password: str) -> None:
     """Compare already, so that `matches` is quick in a transaction for which others wait."""
-    if len(_KEPT) >= MOST_KEPT:
-        _KEPT.clear()
-    _KEPT[_name(stored, password)] = _compare(stored, password)
+    _keep(_name(stored, password), _compare(stored, password))
 
 
-MOST_KEPT = 256
+def count_as_wrong(stored: str | None, password: str) -> None:
+    """Let `matches` say no without a comparison, until it is compared ahead again."""
+    _keep(_name(stored, password), False)
+
+
+def _keep(name: bytes, said: bool) -> None:
+    with _KEEPING:
+        while len(_KEPT) >= MOST_KEPT:  # the oldest go: those of one chunk stay together
+            _KEPT.pop(next(iter(_KEPT)))
+        _KEPT.pop(name, None)
+        _KEPT[name] = said
+
+
+MOST_KEPT = 1024
 _KEPT: dict[bytes, bool] = {}
+_KEEPING = Lock()
 _KEY = token_bytes(32)
 """Of this process only, so that what is kept tells nothing of passwords."""
 

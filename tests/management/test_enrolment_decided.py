@@ -254,6 +254,33 @@ def test_passwords_are_compared_before_the_transaction_that_others_wait_for(
     assert isinstance(phone.answer().body, Enrolled) is enrolled
 
 
+def test_of_each_name_one_password_is_compared_at_a_time(
+    desk: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _user(desk)
+    key, compared = _key(desk, asks_user=True), []
+    said = [PASSWORD, "guess 1", PASSWORD, "guess 2", "guess 3", "guess 4"]
+    phones = [Asker(desk, user=(("yui", " YUI ")[n % 2], one)) for n, one in enumerate(said)]
+    items = [phone.asking(key) for phone in phones]
+    compare = passwords._compare
+
+    def counting(stored: str | None, password: str) -> bool:
+        compared.append(password)
+        return compare(stored, password)
+
+    monkeypatch.setattr(passwords, "_compare", counting)
+    compare_ahead(desk.context, items, utc_now())
+    desk.take(*items)
+
+    assert compared == [PASSWORD]
+    bodies = [phone.answer().body for phone in phones]
+    assert [isinstance(body, Enrolled) for body in bodies] == [True, False, True, *[False] * 3]
+    late = Asker(desk, user=("yui", "guess 4"))
+    later = utc_now() + timedelta(days=2)
+    compare_ahead(desk.context, [late.asking(key)], later)
+    assert compared == [PASSWORD, "guess 4"], "a guess that did not count is compared when it comes"
+
+
 def test_a_disabled_user_enrols_nothing(desk: Office) -> None:
     _user(desk)
     with desk.context.database.transaction("disable") as session:
