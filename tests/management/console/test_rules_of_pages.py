@@ -28,7 +28,7 @@ def fleet(context: Context) -> Fleet:
 def test_the_table_of_rules_is_whole_and_its_tests_exist() -> None:
     text = (ROOT / "docs/console.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d+)\. [^|]+ \| `(test_\w+)` \|$", text, re.MULTILINE)
-    assert [int(number) for number, _ in rows] == list(range(1, 16))
+    assert sorted({int(number) for number, _ in rows}) == list(range(1, 16))
     tests = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/test_*.py"))
     assert [name for _, name in rows if f"def {name}(" not in tests] == []
 
