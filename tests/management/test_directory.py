@@ -145,6 +145,7 @@ def test_the_console_shows_what_a_list_would_change_before_it_is_taken(
 ) -> None:
     file = (io.BytesIO(b"address,state\nADA@example.com,left\nnew@x.org,active\n"), "people.csv")
     page = console.post("/directory/preview", data={"file": file}).text
+    assert page.count('class="nav-link active"') == 1
 
     assert "1 devices are judged anew; the owner of 1 of them has an account" in page
     assert Rule.OWNER_ACTIVE not in broken(context, phone)
