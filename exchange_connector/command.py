@@ -9,7 +9,7 @@ class _Small(click.Group):
     """Loads the other commands only when one is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*_others().commands, "run"])
+        return sorted(_others().commands)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return run if cmd_name == "run" else _others().commands.get(cmd_name)

@@ -88,7 +88,7 @@ MAIL_ACCESS = {
     "": Word("idle", "dash-circle", _l("Nothing yet")),
 }
 JOB_STATES = {
-    "queued": Word("info", "hourglass-split", _l("Queued")),
+    "queued": Word("info", "hourglass-split", _l("In the queue")),
     "running": Word("info", "play-circle", _l("Running")),
     "done": Word("ok", "check-circle", _l("Done")),
     "failed": Word("bad", "x-octagon", _l("Failed")),

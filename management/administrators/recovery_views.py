@@ -1,6 +1,7 @@
 """One's own recovery codes: made, shown once, and how many are left."""
 
 import json
+from datetime import timedelta
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask import session as browser_session
@@ -14,6 +15,7 @@ from management.web import context, reading, transaction
 from runtime.clock import utc_now
 
 bp = Blueprint("recovery_codes", __name__, url_prefix="/account/recovery-codes")
+JUST_NOW = timedelta(minutes=10)
 
 
 @bp.get("")
@@ -27,6 +29,7 @@ def show() -> ResponseReturnValue:
         "administrators/recovery_codes.html",
         codes=json.loads(context().keys.unseal(new)) if new else [],
         kept=kept,
+        just_made=kept.made_at is not None and utc_now() - kept.made_at < JUST_NOW,
         few=recovery_codes.FEW,
         next=own_path(request.args.get("next", "/")),
     )

@@ -1,6 +1,7 @@
 import pytest
 from click.testing import CliRunner
 
+from exchange_connector import command
 from exchange_connector.cli import exchange_connector
 from runtime.errors import ConfigurationError
 from tests.exchange_connector.bed import Bed
@@ -32,6 +33,11 @@ def test_the_command_of_the_console_pairs(runner: CliRunner, bed: Bed) -> None:
     shown = runner.invoke(exchange_connector, ["status"]).output
     assert "all read     never" in shown
     assert PASSWORD not in shown
+
+
+def test_help_names_each_command_once(runner: CliRunner) -> None:
+    told = runner.invoke(command.exchange_connector, ["--help"]).output
+    assert told.count("\n  run ") == 1 and "release-root" in told
 
 
 def test_a_wrong_password_uses_up_no_code(runner: CliRunner, bed: Bed) -> None:
