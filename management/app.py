@@ -171,6 +171,7 @@ def create_app(context: Context) -> Flask:
         BABEL_DEFAULT_TIMEZONE="UTC",
     )
     app.extensions["sekisho"] = context
+    app.extensions["sekisho-proofs"] = step_up
     app.session_interface = sessions.ConsoleSessions()
     app.url_map.strict_slashes = False
     app.url_map.converters["int"] = addresses.IntegerConverter

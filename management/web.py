@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import cast
+from typing import Protocol, cast
 
 from flask import current_app, g, request
 from sqlalchemy.orm import Session
@@ -16,6 +16,19 @@ from management.limits import LIMIT, Limit
 def context() -> Context:
     """Return the server's settings, database, keys and signer."""
     return cast(Context, current_app.extensions["sekisho"])
+
+
+class Proofs(Protocol):
+    """Asks who is signed in to prove it again: `management.administrators.step_up`."""
+
+    def require_fresh(self, by_passkey: bool = True) -> None: ...
+
+    def require_code(self, code: str) -> None: ...
+
+
+def proofs() -> Proofs:
+    """Return what asks for a proof, for the features that administrators are built on."""
+    return cast(Proofs, current_app.extensions["sekisho-proofs"])
 
 
 @contextmanager

@@ -9,14 +9,13 @@ from flask import Blueprint
 from pydantic import Field
 
 from management.access import Permission
-from management.administrators import step_up
 from management.api.operations import STRICT, Code, operation
 from management.audit.notes import note
 from management.policies import queries
 from management.policies.apple import service, shown
 from management.policies.apple.building import Built
 from management.policies.apple.profile import MEDIA_TYPE, file_name
-from management.web import context, reading, transaction
+from management.web import context, proofs, reading, transaction
 
 bp = Blueprint("policies_apple_api", __name__, url_prefix="/api/v1")
 PROFILE = "/policies/<uuid:policy_id>/apple-profile"
@@ -141,7 +140,7 @@ def make_apple_profile_with_secrets(policy_id: UUID, body: ProfileWithSecrets) -
 
     The file is signed, not encrypted: whoever holds it can read them.
     """
-    step_up.require_code(body.code)
+    proofs().require_code(body.code)
     return _handed_out(policy_id, body.address, secrets=True)
 
 

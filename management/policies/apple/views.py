@@ -7,12 +7,11 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from management.access import Permission, requires
-from management.administrators import step_up
 from management.audit.notes import note
 from management.policies import queries
 from management.policies.apple import service, shown
 from management.policies.apple.profile import MEDIA_TYPE, file_name
-from management.web import context, reading, transaction
+from management.web import context, proofs, reading, transaction
 
 bp = Blueprint("policies_apple", __name__, url_prefix="/policies")
 MOST_ADDRESS = 254
@@ -31,7 +30,7 @@ def download(policy_id: UUID) -> ResponseReturnValue:
     """Send the signed profile; with its secrets when that is asked and freshly proved."""
     address, secrets = request.form.get("address", "").strip(), "secrets" in request.form
     if secrets:
-        step_up.require_fresh()
+        proofs().require_fresh()
     if address and (len(address) > MOST_ADDRESS or "@" not in address[1:-1]):
         return _page(policy_id, {"address": _("Enter a mail address, or nothing.")})
     with transaction("hand out an Apple profile") as session:
