@@ -67,6 +67,7 @@ class Launcher:
         process = self._start(book.trial)
         deadline = time.monotonic() + self.trial_seconds
         status = self._wait(process, deadline)
+        late = time.monotonic() > deadline
         said = self._said()
         if said is None:
             return None if not self.stopping.is_set() else status
@@ -75,10 +76,13 @@ class Launcher:
         if self.stopping.is_set():
             books.write(self.folder, replace(said, beginnings=book.beginnings))
             return status
-        if status == -signal.SIGKILL and time.monotonic() < deadline:
+        if status == -signal.SIGKILL and not late:
             return None  # by somebody or by the system; `release_book` counts how often
         why = self._why(book, said, status)
-        books.write(self.folder, books.refuse(said, book.trial, why, _now()))
+        if late and said.unanswered and said.beginnings < books.MOST_BEGINNINGS:
+            books.write(self.folder, books.put_off(said, why, _now()))
+        else:
+            books.write(self.folder, books.refuse(said, book.trial, why, _now()))
         crash_point("after effect refuse a release")
         return None
 

@@ -51,6 +51,8 @@ class Book:
     """How often that was begun."""
     trouble: str = ""
     """What the release on trial said last."""
+    unanswered: bool = False
+    """Whether that was that management did not answer: nothing is known of the release then."""
     exchange_answered: bool = True
     """Whether Exchange answered before the trial: then it must answer in it."""
     order: str = ""
@@ -145,6 +147,26 @@ def refuse(book: Book, version: str, why: str, now: str) -> Book:
     return replace(book, trial="", beginnings=0, trouble="", order="", refused=refused, last=last)
 
 
+def put_off(book: Book, why: str, now: str) -> Book:
+    """Return the book after a trial that showed nothing; `beginnings` goes on to count."""
+    last = Attempt(version=book.trial, state="failed", at=now, detail=why[:4000], order=book.order)
+    return replace(book, trial="", trouble="", unanswered=False, order="", last=last)
+
+
+def stage(book: Book, version: str, exchange_answered: bool, order: str) -> Book:
+    """Return the book that has the unpacked *version* tried next."""
+    put_off_before = book.last is not None and book.last.version == version
+    return replace(
+        book,
+        trial=version,
+        beginnings=book.beginnings if put_off_before else 0,
+        trouble="",
+        unanswered=False,
+        exchange_answered=exchange_answered,
+        order=order,
+    )
+
+
 def try_again(book: Book, version: str, now: str) -> Book:
     """Return the book after an order began to have the refused *version* tried again."""
     again = {name: at for name, at in book.again.items() if name in book.refused}
@@ -179,13 +201,14 @@ def choose(connector: Path, now: Callable[[], str]) -> Book:
         sound = replace(sound, current="", last=last)
     if sound != book:
         write(connector, sound)
+    sweep(connector, sound)
     return sound
 
 
 def sweep(connector: Path, book: Book) -> None:
     """Remove every unpacked release but those that the book names."""
     keep = {book.current, book.trial}
-    for path in (connector / FOLDER).iterdir():
+    for path in (connector / FOLDER).glob("*"):
         if path.is_dir() and path.name not in keep:
             shutil.rmtree(path, ignore_errors=True)
 
@@ -195,7 +218,7 @@ def _begun_too_often(book: Book) -> str:
         return ""
     return (
         f"Release {book.trial} was begun {book.beginnings} times and each time its process was"
-        " killed before it worked."
+        " killed, or management did not answer it, before it worked."
     )
 
 

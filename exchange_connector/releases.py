@@ -17,7 +17,7 @@ from exchange_connector.release_rules import may_look, why_still_refused
 from runtime.clock import utc_now
 from runtime.errors import RefusedError, SekishoError
 from runtime.process import crash_point
-from updater.wheel import here, is_newer, unpack
+from updater.wheel import Release, here, is_newer, unpack
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,8 @@ class Releases:
         if book.exchange_answered or outcome.exchange_refuses_us or outcome.crashed:
             trouble = trouble or outcome.exchange_problem
         if trouble:
-            books.write(self._folder, replace(book, trouble=trouble[:1000]))
+            unanswered = bool(outcome.management_problem)
+            books.write(self._folder, replace(book, trouble=trouble[:1000], unanswered=unanswered))
             return
         crash_point("before effect confirm a release")
         confirmed = books.confirm(book, utc_now().isoformat())
@@ -96,14 +97,7 @@ class Releases:
             words = f"Release {here().version} is the newest that is signed."
             self._note(wish.version, "failed", words, order)
             return
-        fresh = replace(
-            books.read(self._folder),
-            trial=version,
-            beginnings=0,
-            trouble="",
-            exchange_answered=answers,
-            order=order,
-        )
+        fresh = books.stage(books.read(self._folder), version, answers, order)
         books.write(self._folder, fresh)
         log.info("Release %s is unpacked and is tried now.", version)
         self._relaunch()
@@ -131,7 +125,7 @@ class Releases:
                 if version in book.refused:
                     again = books.try_again(book, version, utc_now().isoformat())
                     books.write(self._folder, again)
-                if unpack(archive, unpacked) != offer.release:
+                if _unpacked(archive, unpacked) != offer.release:
                     raise NotHereError(f"Release {version} is not what its signed list says.")
                 self._put_in_place(unpacked, target)
         return version
@@ -154,6 +148,15 @@ class Releases:
             return
         last = books.Attempt(version=version, state=state, at=now, detail=why[:4000], order=order)
         books.write(self._folder, replace(book, last=last))
+
+
+def _unpacked(archive: Path, folder: Path) -> Release:
+    try:
+        return unpack(archive, folder)
+    except (OSError, MemoryError):
+        raise  # this machine's trouble, and perhaps over the next time
+    except Exception as error:  # its publisher signed it so, and it is the same the next time
+        raise NotHereError(f"The signed archive cannot be unpacked: {error}") from error
 
 
 class NotHereError(RefusedError):

@@ -28,7 +28,7 @@ MOST_FILES = 20_000
 MOST_BYTES = 256 * 1024 * 1024
 _PYTHON = re.compile(r">=\s*(\d+(?:\.\d+)*)", re.ASCII)
 _ABSENT = "no lock of dependencies"
-UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, KeyError, EOFError, NotImplementedError)
+UNREADABLE = (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +81,15 @@ def read_archive(archive: Path) -> Release:
     try:
         with zipfile.ZipFile(archive) as opened:
             return _read(opened)
-    except UNREADABLE as error:
+    except (*UNREADABLE, OSError) as error:
         raise MalformedMessageError(f"{archive.name} is no wheel of Sekisho: {error}.") from None
 
 
 def unpack(archive: Path, folder: Path) -> Release:
-    """Write the files of wheel *archive* into the new *folder*, for its owner only, durably."""
+    """Write the files of wheel *archive* into the new *folder*, for its owner only, durably.
+
+    MalformedMessageError or RefusedError for what is wrong with the archive, OSError for this disk.
+    """
     try:
         with zipfile.ZipFile(archive) as opened:
             found = _read(opened)

@@ -235,7 +235,7 @@ def test_a_trial_without_management_says_nothing_of_the_release_but_only_so_ofte
     releases.unpack(deaf, books.folder_of(folder, "0.2.0"))
     book = books.Book(trial="0.2.0", beginnings=beginnings, unanswered=True)  # as its pass says
     books.write(folder, book)
-    process = updating.bed.start_process(port, SEKISHO_CONNECTOR_RELEASE_TRIAL_SECONDS="1")
+    process = updating.bed.start_process(port, SEKISHO_CONNECTOR_RELEASE_TRIAL_SECONDS="5")
     wait_until(lambda: updating.book.last is not None, 120)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) in (0, -signal.SIGTERM)
