@@ -115,6 +115,7 @@ VIEWS = (
     "management.mail_access.release_api",
     "management.mail_access.phones_api",
     "management.mail_access.settings_api",
+    "management.mail_access.previews_api",
     "management.relays.api",
     "management.relays.deleting_api",
     "management.relays.logs_api",

@@ -1,23 +1,20 @@
 """What programs do to connectors, and the settings of mail access."""
 
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 from uuid import UUID
 
 from flask import Blueprint
 from pydantic import Field
-from sqlalchemy.orm import Session
 
 from contracts.connector import Door, LogLevel, WhenSilent
 from management.access import Permission
 from management.administrators import step_up
 from management.api.bodies import Because, Proof
 from management.api.operations import STRICT, Reason, Whole, operation
-from management.mail_access import by_hand, dry_run, logs, queries, service, trial, words
+from management.mail_access import by_hand, dry_run, logs, queries, service, words
 from management.mail_access import connectors as pairing
 from management.mail_access.console_api import ConnectorAnswer, described_connector
-from management.mail_access.models import MailTrial
 from management.mail_access.pages import by
 from management.mail_access.rules import AllowedStates, AutomaticFor, MailSettings
 from management.web import context, reading, transaction
@@ -105,33 +102,6 @@ class MailSettingsChange:
     """From the preview of exactly these settings within the hour; needed to switch `automatic` on.
     """
     because: Reason
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CutOffAnswer:
-    """A phone that would lose mail, when and why."""
-
-    partnership_id: int
-    mailbox: str
-    at: datetime
-    because: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreviewAnswer:
-    """Who would lose mail under these settings, the soonest first."""
-
-    seen: str
-    """Proves for an hour that these settings were looked at; empty while phones are looked at."""
-    look: str
-    """Names the look for `get_mail_preview`; empty: all was looked at while you waited."""
-    looked_at: int
-    of: int
-    """So many of all phones are looked at."""
-    phones: int
-    """So many would lose mail."""
-    first: tuple[CutOffAnswer, ...]
-    """The first 500; none before all are looked at."""
 
 
 # --- connectors ---
@@ -242,62 +212,6 @@ def get_mail_settings() -> MailSettingsAnswer:
     """Get how mail access is decided."""
     with reading() as session:
         return MailSettingsAnswer(**asdict(queries.read_mail_settings(session)))
-
-
-@operation(bp, "/settings/preview", MANAGE, "POST")
-def preview_mail_settings(body: MailSettingsAnswer) -> PreviewAnswer:
-    """Get who would lose mail under settings, before they hold.
-
-    Of more than 2,000 phones it is found out in the background: `look` is what to ask
-    `get_mail_preview` for.
-    """
-    entered, now = MailSettings(**asdict(body)), utc_now()
-    with reading() as session:
-        count = trial.count_phones(session)
-        few = count <= trial.AT_ONCE
-        found = dry_run.preview(session, replace(entered, automatic=True), now) if few else []
-    if not few:
-        with transaction("look who would lose mail") as session:
-            return _looked(session, trial.ask(session, entered, by().name, now))
-    return PreviewAnswer(
-        seen=dry_run.seen(context().keys, entered, len(found), now),
-        look="",
-        looked_at=count,
-        of=count,
-        phones=len(found),
-        first=_first(found),
-    )
-
-
-@operation(bp, "/settings/previews/<look>", MANAGE)
-def get_mail_preview(look: str) -> PreviewAnswer:
-    """Get how far a look at who would lose mail is, or what it found."""
-    with reading() as session:
-        return _looked(session, trial.get_trial(session, look))
-
-
-def _looked(session: Session, asked: MailTrial) -> PreviewAnswer:
-    found = trial.first_cut_off(session, asked) if asked.finished_at else []
-    return PreviewAnswer(
-        seen=trial.seen(context().keys, asked),
-        look=asked.digest,
-        looked_at=asked.looked_at,
-        of=asked.total,
-        phones=asked.lose,
-        first=_first(found),
-    )
-
-
-def _first(found: list[dry_run.CutOff]) -> tuple[CutOffAnswer, ...]:
-    return tuple(
-        CutOffAnswer(
-            partnership_id=one.row.id,
-            mailbox=one.row.mailbox,
-            at=one.at,
-            because=one.decision.because,
-        )
-        for one in found[: dry_run.SHOWN]
-    )
 
 
 @operation(bp, "/settings", MANAGE, "PUT", refusals=(409,))
