@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import re
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,4 +154,18 @@ def test_a_log_too_large_to_send_loses_its_oldest_part(
 def test_private_keys_are_blanked() -> None:
     pem = b"-----BEGIN PRIVATE KEY-----\nMIIE\nAAAA\n-----END PRIVATE KEY-----"
     assert b"MIIE" not in log_file.blank(b"before " + pem + b" after", ())
+    assert log_file.blank(b"before " + pem + b" after", ()).startswith(
+        b"before -----BEGIN PRIVATE KEY-----[not logged]-----END"
+    )
+    cut = b"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nMIIE"
+    assert b"MIIE" not in log_file.blank(cut, ())
     assert log_file.blank(b"Bearer abc.def-ghi_123 x", ()) == b"Bearer [not logged] x"
+
+
+def test_a_log_full_of_beginnings_of_keys_costs_no_more_than_its_length() -> None:
+    begin = b"-----BEGIN PRIVATE KEY-----"
+    text = begin * (2 * 2**20 // len(begin))
+    begun = time.process_time()
+    blanked = log_file.blank(text, ())
+    assert time.process_time() - begun < 60  # 0.1 s; when it grew with the square, minutes
+    assert blanked.count(b"[not logged]") == text.count(begin)
