@@ -87,7 +87,8 @@ class RelayLog(Base):
     asked_by: Mapped[str]
     came_at: Mapped[datetime | None]
     name: Mapped[str] = mapped_column(default="")
-    content: Mapped[bytes | None] = mapped_column(LargeBinary)
+    content: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    """Up to 3 MB: read only where it is handed out."""
 
 
 class RelayListing(Base):

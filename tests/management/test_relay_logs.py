@@ -8,13 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import inspect, update
 
 from communication import own_log
 from contracts.link import LogWish
 from management import log_zips
 from management.check_in.visit import visit_all
 from management.context import Context
+from management.relays import logs
 from management.relays.link_client import LinkClient
 from management.relays.models import Relay
 from management.relays.queries import list_relays
@@ -75,6 +76,8 @@ def test_a_relays_log_level_and_its_log_from_the_console(
     assert "Logging at level debug" in text
     with context.database.reading() as session:
         assert list_relays(session)[0].problem == ""
+        row = logs.find(session, relay.id)
+        assert row is not None and "content" in inspect(row).unloaded  # 3 MB at each visit
 
 
 @pytest.mark.parametrize(
