@@ -11,18 +11,24 @@ from secrets import token_hex
 from uuid import UUID
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc.jwk import ECKey
 
 from contracts import keys as jwk
 from management import certificates
 from management.key_files import SealedFolder, locked, prepare_folder, write_private
+from management.opening_keys import OpeningKeys
 from runtime.errors import UnavailableError
+from runtime.process import crash_point
 
 CONSOLE_CERTIFICATE = "console.pem"
 CONSOLE_KEY = "console.key"
 PROFILE_CERTIFICATE = "profile.pem"
 RENEW_BEFORE = timedelta(days=30)
+FORMER_CA = "ca-former.pem"
+CA_RENEW_BEFORE = certificates.DEVICE_VALID
+"""No certificate that it issues outlives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,12 @@ class Keys:
         return self._sealed.unseal(text)
 
     def encryption_key(self) -> ECKey:
-        """Return the private key that opens reports and enrolment requests."""
-        return self._encryption_key
+        """Return the private key that devices seal reports and enrolment requests to."""
+        return self.opening.present()
+
+    def opening_key(self, sealed: str) -> ECKey:
+        """Return the private key that opens *sealed*: the present one, or one before it."""
+        return self.opening.for_message(sealed)
 
     def link_key(self) -> ECKey:
         """Return the private key that signs requests to relays; they pin it at pairing."""
@@ -62,6 +72,35 @@ class Keys:
     def ca_certificate(self) -> str:
         """Return the built-in CA's certificate, PEM."""
         return (self.folder / "ca.pem").read_text(encoding="ascii")
+
+    def authority_fingerprint(self) -> str:
+        """Return the SHA-256 of the built-in CA's certificate in hex."""
+        return self._issuer.certificate.fingerprint(hashes.SHA256()).hex()
+
+    def is_own_authority(self, pem: str) -> bool:
+        """Tell whether *pem* is a certificate of the built-in CA, of now or from before."""
+        try:
+            found = x509.load_pem_x509_certificate(pem.encode())
+        except ValueError:
+            return False
+        return found.public_key() == self._issuer.key.public_key()
+
+    def has_former_authority(self) -> bool:
+        """Tell whether the built-in CA's certificate followed another one."""
+        former = self.folder / FORMER_CA
+        return former.exists() and former.read_text("ascii") != self.ca_certificate()
+
+    def renew_authority(self, now: datetime) -> bool:
+        """Certify the built-in CA anew, with the same key, when it ends within two years."""
+        with locked(self.folder):
+            if self._issuer.certificate.not_valid_after_utc - now > CA_RENEW_BEFORE:
+                return False
+            write_private(self.folder / FORMER_CA, self.ca_certificate(), 0o644)
+            crash_point("after effect former authority")
+            renewed = certificates.authority(self._issuer.key, now)
+            write_private(self.folder / "ca.pem", certificates.pem(renewed), 0o644)
+        crash_point("after effect authority")
+        return True
 
     def issue_device_certificate(
         self, device_id: UUID, key: ECKey, now: datetime
@@ -105,8 +144,9 @@ class Keys:
         return hmac.new(self._mac_key, data, sha256).hexdigest()
 
     @cached_property
-    def _encryption_key(self) -> ECKey:
-        return jwk.read_private(self._sealed.read("encryption"))
+    def opening(self) -> OpeningKeys:
+        """The keys that open what devices sealed."""
+        return OpeningKeys(self._sealed)
 
     @cached_property
     def _link_key(self) -> ECKey:
@@ -127,12 +167,16 @@ class Keys:
     def _mac_key(self) -> bytes:
         return bytes.fromhex(self._sealed.read("audit"))
 
-    @cached_property
+    @property
     def _issuer(self) -> certificates.Issuer:
-        private = jwk.raw_private(jwk.read_private(self._sealed.read("ca")))
+        """Read anew each time: another process may have renewed it."""
         return certificates.Issuer(
-            x509.load_pem_x509_certificate(self.ca_certificate().encode()), private
+            x509.load_pem_x509_certificate(self.ca_certificate().encode()), self._authority_key
         )
+
+    @cached_property
+    def _authority_key(self) -> ec.EllipticCurvePrivateKey:
+        return jwk.raw_private(jwk.read_private(self._sealed.read("ca")))
 
 
 def prepare(folder: Path, now: datetime, names: Sequence[str] = ()) -> Keys:

@@ -55,6 +55,8 @@ class Settings:
     """Most bytes of app files that are kept."""
     undo_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
     """How long a wipe and every bulk command can be taken back before it goes out."""
+    encryption_key_days: Annotated[int, Field(ge=180, le=3650)] = 365
+    """So old the key that devices seal reports to gets; then its successor follows by itself."""
     fact_days: Annotated[int, Field(ge=1, le=36_500)] = 400
     """So long the past of a device can be replayed; older entries of the log are forgotten."""
     attestation_days: Annotated[int, Field(ge=1, le=365)] = 7

@@ -43,6 +43,8 @@ class Signer:
             self._sealed: SealedFolder = prepare_folder(folder)
             self._keys = trust.OrderKeys(self._sealed)
             self._store = Store(folder / "signer.db", clock or Clock())
+            with self._store.transaction("begin trust") as books:
+                trust.begin(books)
         self._limits = limits
 
     def answer(self, body: messages.Body, asker: Asker) -> dict[str, Any]:

@@ -2,13 +2,18 @@
 
 The encryption key and the relays of the first statement are pinned. Whoever takes over the web
 process could else put a key of its own in, and read every report; so a new key or relay waits until
-whoever runs the machine confirms it. Taking a relay away needs nobody.
+whoever runs the machine confirms it. A successor of the encryption key is let in by itself twice a
+year at most, by the signer's own clock. Taking a relay away needs nobody.
 """
 
 import json
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc.jwk import ECKey
 
 from contracts import agent, codec, envelope
@@ -24,6 +29,10 @@ PINS = "trust pins"
 WAITING = "trust waiting"
 CONFIRMED = "trust confirmed"
 SUCCESSION = "succession"
+ENCRYPTION_SINCE = "encryption key since"
+CA_KEYS = "trust ca keys"
+KEY_LIFE = timedelta(days=180)
+"""Within it only whoever runs the machine lets another encryption key in."""
 MOST_AHEAD = 1000
 """How far a trust statement's number may run ahead of the highest one signed."""
 
@@ -104,9 +113,18 @@ def check(books: Books, keys: OrderKeys, statement: agent.TrustStatement) -> Non
         raise RefusedError(f"The number {statement.issue} is far above {highest}.")
 
 
+def begin(books: Books) -> None:
+    """Let the age of an encryption key count that was pinned by an earlier release."""
+    if books.read(PINS) and not books.read(ENCRYPTION_SINCE):
+        books.write(ENCRYPTION_SINCE, str(books.now))
+
+
 def pin(books: Books, statement: agent.TrustStatement) -> None:
     """Remember what the statement names, and its number."""
+    if _encryption_pin(statement) not in json.loads(books.read(PINS) or "[]"):
+        books.write(ENCRYPTION_SINCE, str(books.now))
     books.write(PINS, json.dumps(_pins(statement)))
+    books.write(CA_KEYS, json.dumps(sorted(filter(None, _relays(statement).values()))))
     highest = int(books.read(TRUST_ISSUE) or 0)
     books.write(TRUST_ISSUE, str(max(highest, statement.issue)))
 
@@ -121,12 +139,20 @@ def hold(books: Books, statement: agent.TrustStatement, new: list[str]) -> str:
 
 
 def strange(books: Books, statement: agent.TrustStatement) -> list[str]:
-    """Return in words what the statement names that nobody confirmed; nothing for the first."""
+    """Return in words what the statement names that nobody confirmed; nothing for the first.
+
+    Two things follow by themselves: an encryption key once in `KEY_LIFE`, and the certificate of a
+    CA whose key is pinned for this relay.
+    """
     pinned = json.loads(books.read(PINS) or "null")
     if pinned is None:
         return []
-    confirmed = json.loads(books.read(CONFIRMED) or "[]")
-    return [words for words in _pins(statement) if words not in pinned and words not in confirmed]
+    known = [*pinned, *json.loads(books.read(CONFIRMED) or "[]")]
+    if books.now - float(books.read(ENCRYPTION_SINCE) or books.now) >= KEY_LIFE.total_seconds():
+        known.append(_encryption_pin(statement))
+    ca_keys = json.loads(books.read(CA_KEYS) or "[]")
+    known += [words for words, key in _relays(statement).items() if key in ca_keys]
+    return [words for words in _pins(statement) if words not in known]
 
 
 def confirm(books: Books, fingerprint: str) -> None:
@@ -145,13 +171,31 @@ def waits(books: Books) -> dict[str, Any]:
 
 
 def _pins(statement: agent.TrustStatement) -> list[str]:
-    key = thumbprint(jwk.read_public(statement.encryption_key))
-    relays = [
-        f"relay {relay.url} with CA {sha256(pem.encode()).hexdigest()[:32]}"
+    return [_encryption_pin(statement), *_relays(statement)]
+
+
+def _encryption_pin(statement: agent.TrustStatement) -> str:
+    return f"encryption key {thumbprint(jwk.read_public(statement.encryption_key))}"
+
+
+def _relays(statement: agent.TrustStatement) -> dict[str, str]:
+    """Return for each relay and CA in words: the relay with the CA's key, or nothing."""
+    return {
+        f"relay {relay.url} with CA {sha256(pem.encode()).hexdigest()[:32]}": _ca_key(
+            relay.url, pem
+        )
         for relay in statement.relays
         for pem in relay.ca_certificates or ("",)
-    ]
-    return [f"encryption key {key}", *relays]
+    }
+
+
+def _ca_key(url: str, pem: str) -> str:
+    try:
+        key = x509.load_pem_x509_certificate(pem.encode()).public_key()
+        plain = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm):
+        return ""
+    return f"{url} {sha256(plain).hexdigest()}"
 
 
 def _fingerprint(statement: agent.TrustStatement) -> str:

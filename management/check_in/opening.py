@@ -1,6 +1,6 @@
 """Opens what a relay delivered and proves who wrote it; everything before that is only a claim."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
@@ -17,6 +17,9 @@ from management.devices.models import Device
 from management.devices.queries import lock_device
 from management.enrolment.renewing import SignedBy, keys_of
 from runtime.errors import MalformedMessageError, NotFoundError, TooLargeError, UnauthenticatedError
+
+KeyOf = Callable[[str], ECKey]
+"""Says which of management's keys opens a sealed message."""
 
 
 class SuspiciousError(Exception):
@@ -40,7 +43,7 @@ class Opened:
     signed_by: SignedBy
 
 
-def open_ahead(session: Session, items: Sequence[Inbound], key: ECKey) -> dict[int, Opened]:
+def open_ahead(session: Session, items: Sequence[Inbound], key_of: KeyOf) -> dict[int, Opened]:
     """Open reports at once, which is quicker than one now and then; by their place in *items*.
 
     Left out is what depends on a message before it (a report may bring its device another key, and
@@ -54,17 +57,17 @@ def open_ahead(session: Session, items: Sequence[Inbound], key: ECKey) -> dict[i
     tokens, opened = dict[int, str](), dict[int, Opened]()
     for place in ahead.values():
         with suppress(SuspiciousError):
-            tokens[place] = _decrypted(items[place], key)
+            tokens[place] = _decrypted(items[place], key_of)
     for place, token in tokens.items():
         with suppress(SuspiciousError):
             opened[place] = _read(_claimed_device(session, items[place].sender), token)
     return opened
 
 
-def open_report(session: Session, item: Inbound, key: ECKey) -> Opened:
+def open_report(session: Session, item: Inbound, key_of: KeyOf) -> Opened:
     """Return the report in *item* and its device, locked; SuspiciousError says what is wrong."""
     device = _claimed_device(session, item.sender)
-    return _read(device, _decrypted(item, key))
+    return _read(device, _decrypted(item, key_of))
 
 
 def _read(device: Device, token: str) -> Opened:
@@ -78,10 +81,10 @@ def _read(device: Device, token: str) -> Opened:
     return Opened(device, report, digest(payload), by)
 
 
-def open_request(item: Inbound, key: ECKey) -> EnrolmentRequest:
+def open_request(item: Inbound, key_of: KeyOf) -> EnrolmentRequest:
     """Return the request in *item*, signed with the key that it names; else SuspiciousError."""
     try:
-        token = envelope.decrypt(item.sealed, key)
+        token = envelope.decrypt(item.sealed, key_of(item.sealed))
         said = plain_json(envelope.unverified_payload(token))
         claimed = codec.read(EnrolmentRequest, said)
         signer = keys.read_public(claimed.signing_key)
@@ -115,9 +118,9 @@ def _by_device(token: str, device: Device) -> tuple[SignedBy, bytes]:
     raise SuspiciousError("forged", why)
 
 
-def _decrypted(item: Inbound, key: ECKey) -> str:
+def _decrypted(item: Inbound, key_of: KeyOf) -> str:
     try:
-        return envelope.decrypt(item.sealed, key)
+        return envelope.decrypt(item.sealed, key_of(item.sealed))
     except (MalformedMessageError, TooLargeError) as error:
         raise SuspiciousError("unreadable", str(error)) from None
 

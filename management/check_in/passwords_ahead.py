@@ -28,7 +28,7 @@ def compare_ahead(context: Context, items: Iterable[Inbound], now: datetime) -> 
         if item.kind != "enrolment":
             continue
         try:
-            request = open_request(item, context.keys.encryption_key())
+            request = open_request(item, context.keys.opening_key)
         except SuspiciousError:
             continue
         with context.database.reading() as session:

@@ -117,7 +117,7 @@ def _take_together(session: Session, this: _Pass, items: Sequence[Inbound]) -> b
 
 
 def _take_each(session: Session, this: _Pass, items: Sequence[Inbound]) -> None:
-    ahead = open_ahead(session, items, this.context.keys.encryption_key())
+    ahead = open_ahead(session, items, this.context.keys.opening_key)
     for number, item in enumerate(items):
         try:
             _take_item(session, this, item, ahead.get(number))
@@ -149,12 +149,12 @@ def _take_one(session: Session, this: _Pass, item: Inbound) -> None:
 
 
 def _take_item(session: Session, this: _Pass, item: Inbound, opened: Opened | None = None) -> None:
-    key = this.context.keys.encryption_key()
+    key_of = this.context.keys.opening_key
     if item.kind == "enrolment":
-        request = open_request(item, key)
+        request = open_request(item, key_of)
         answer_request(session, this.context, request, this.relay_id, this.now)
     else:
-        _take_report(session, this, opened or open_report(session, item, key))
+        _take_report(session, this, opened or open_report(session, item, key_of))
 
 
 def _take_report(session: Session, this: _Pass, opened: Opened) -> None:

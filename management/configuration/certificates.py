@@ -61,7 +61,9 @@ def _console(context: Context, now: datetime) -> Shown:
 
 def _authority(context: Context, now: datetime) -> Shown:
     certificate = x509.load_pem_x509_certificate(context.keys.ca_certificate().encode())
-    mend = _l("It is renewed with a release; devices learn the new one while the old one holds.")
+    mend = _l(
+        "It renews itself two years before its end, with the same key: both certificates hold."
+    )
     finding = rules.ends(certificate.not_valid_after_utc, now, mend)
     return _certificate(_l("Built-in CA: certifies devices"), certificate, finding)
 
@@ -117,12 +119,18 @@ def _signer(context: Context) -> Iterator[Shown]:
 
 
 def _own_keys(context: Context) -> Iterator[Shown]:
-    for what, key in (
-        (_l("Key that opens reports of devices"), context.keys.encryption_key()),
-        (_l("Key that relays know this server by"), context.keys.link_key()),
-    ):
-        finding = rules.ok(_l("It has no end and lies sealed in the data folder."))
-        yield Shown(what=what, fingerprint=jwk.thumbprint(key), finding=finding)
+    days = context.settings.encryption_key_days
+    yield Shown(
+        what=_l("Key that opens reports of devices"),
+        fingerprint=jwk.thumbprint(context.keys.encryption_key()),
+        finding=rules.ok(_l("Its successor follows by itself after %(days)s days.", days=days)),
+        starts_at=context.keys.opening.since(),
+    )
+    yield Shown(
+        what=_l("Key that relays know this server by"),
+        fingerprint=jwk.thumbprint(context.keys.link_key()),
+        finding=rules.ok(_l("It has no end and lies sealed in the data folder.")),
+    )
 
 
 def _connector(connector: Connector) -> Shown:

@@ -47,6 +47,8 @@ class RelayAnswer:
     """Changes of its list of devices that it has not got yet; 0: complete as of `contact_at`."""
     revocations_since: datetime | None
     """Of the oldest such change."""
+    revocations_old: bool
+    """For more than 15 minutes a relay in use could let in devices that are revoked."""
     silent_devices: int
     """Devices that speak through it and sent nothing signed for two digests' time."""
     silent_since: datetime | None
@@ -253,6 +255,7 @@ def _answer(standing: Standing) -> RelayAnswer:
         link_ms=row.link_ms,
         revocations_behind=behind.count if behind else 0,
         revocations_since=behind.since if behind else None,
+        revocations_old=standing.is_list_old,
         silent_devices=silent.count if silent else 0,
         silent_since=silent.since if silent else None,
         certificate_source=row.tls_source,

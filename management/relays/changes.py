@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from contracts import codec
 from contracts.link import RelaySettings
 from management.audit.service import record
-from management.certificates import warning_step
+from management.certificates import WARN_DAYS, warning_step
 from management.keys import Keys
 from management.relays import tls
 from management.relays.listing import OVERLAP, list_now, unlist
@@ -78,20 +78,26 @@ def issue_certificate(session: Session, keys: Keys, relay: Relay, now: datetime)
 
 
 def renew_certificates(session: Session, keys: Keys, now: datetime) -> list[Relay]:
-    """Renew those of the built-in CA that end within 30 days; return whose."""
+    """Renew those of the built-in CA that end within 30 days, or all when it was renewed itself.
+
+    Return whose.
+    """
     ours = keys.ca_certificate()
     due = [
         relay
         for relay in list_relays(session)
         if relay.tls_source != IMPORTED
-        and relay.ca_certificate == ours
-        and relay.tls_until is not None
-        and relay.tls_until - now <= RENEW_BEFORE
+        and keys.is_own_authority(relay.ca_certificate)
+        and (relay.ca_certificate != ours or _ends_soon(relay, now))
         and not _is_on_its_way(relay)
     ]
     for relay in due:
         issue_certificate(session, keys, relay, now)
     return due
+
+
+def _ends_soon(relay: Relay, now: datetime) -> bool:
+    return relay.tls_until is not None and relay.tls_until - now <= RENEW_BEFORE
 
 
 def _is_on_its_way(relay: Relay) -> bool:
@@ -104,11 +110,16 @@ def days_left(relay: Relay, now: datetime) -> int | None:
 
 
 def warn_of_expiry(session: Session, keys: Keys, now: datetime) -> list[Relay]:
-    """Note in the audit trail that a certificate ends in 60, 30 or 7 days, once each."""
+    """Note in the audit trail that a certificate ends in 60, 30 or 7 days, once each.
+
+    One of the built-in CA renews itself; only 7 days are told, for then that went wrong.
+    """
     warned = []
     for relay in list_relays(session):
         left = days_left(relay, now)
         step = None if left is None else warning_step(left)
+        if relay.tls_source != IMPORTED and keys.is_own_authority(relay.ca_certificate):
+            step = step if step == min(WARN_DAYS) else None
         settled = relay.disabled_at is None and not _is_on_its_way(relay)
         if step is None or not settled or (relay.tls_warned_days or 99) <= step:
             continue

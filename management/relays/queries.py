@@ -22,6 +22,8 @@ from management.relays.models import (
 from runtime.errors import NotFoundError
 
 PAGE = 50
+OLD_LIST = timedelta(minutes=15)
+"""A relay in contact is told of a revocation within seconds."""
 
 
 def get_relay(session: Session, relay_id: UUID) -> Relay:
@@ -147,6 +149,17 @@ def list_behind(session: Session) -> dict[UUID, Waiting]:
     return {relay_id: Waiting(count, since) for relay_id, count, since in found}
 
 
+def list_age(relay: Relay, behind: Waiting | None, now: datetime) -> timedelta:
+    """Return for how long the relay may let in a device that is revoked; Pure."""
+    complete_at = relay.contact_at or relay.paired_at
+    return now - min(complete_at, behind.since if behind else complete_at)
+
+
+def is_list_old(relay: Relay, behind: Waiting | None, now: datetime) -> bool:
+    """Tell whether somebody should look why a relay in use has no newer list of devices."""
+    return relay.disabled_at is None and list_age(relay, behind, now) > OLD_LIST
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A relay, what its list of devices lacks, and which of its devices are silent."""
@@ -154,14 +167,16 @@ class Standing:
     relay: Relay
     behind: Waiting | None
     silent: Waiting | None
+    is_list_old: bool
 
 
 def list_standing(session: Session, digest: timedelta, now: datetime) -> Sequence[Standing]:
     """Return how each relay stands, by name."""
     behind, silent = list_behind(session), list_silent(session, digest, now)
     return [
-        Standing(relay, behind.get(relay.id), silent.get(relay.id))
+        Standing(relay, lacks, silent.get(relay.id), is_list_old(relay, lacks, now))
         for relay in list_relays(session)
+        for lacks in (behind.get(relay.id),)
     ]
 
 

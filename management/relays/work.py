@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import delete
 
+from management import own_renewal
 from management.context import Context
 from management.handlers import Progress
 from management.relays.changes import days_left, renew_certificates, warn_of_expiry
@@ -20,10 +21,12 @@ ANSWER_KEPT = timedelta(days=7)
 
 
 def watch(context: Context, payload: dict[str, Any], progress: Progress) -> None:
-    """Note relays that withhold messages, renew and warn of certificates, forget old answers."""
+    """Note relays that withhold messages; renew keys and certificates, warn; forget old answers."""
     now = utc_now()
     digest = timedelta(seconds=context.settings.digest_seconds)
+    own_renewal.renew(context, now)
     with context.database.transaction("watch relays") as session:
+        own_renewal.note_renewals(session, context.keys, now)
         note_withheld(session, digest, now)
         for relay in renew_certificates(session, context.keys, now):
             log.info("A relay gets a fresh certificate", extra={"relay": relay.name})

@@ -525,4 +525,4 @@ def test_no_bytes_make_opening_fail_otherwise(payload: bytes) -> None:
     )
 
     with pytest.raises(SuspiciousError):
-        open_request(item, key)
+        open_request(item, lambda _: key)

@@ -285,8 +285,14 @@ def test_how_old_a_relays_list_of_devices_is_stands_beside_it(
 
     visit_all(ready)
 
+    old = "Old: revoked devices may still enter there"
     for path in ("/relays", page):
         assert "1 changes wait, the oldest since" in console.get(path).text
+        assert old not in console.get(path).text
+    with ready.database.transaction("time passes") as session:
+        list_relays(session)[0].contact_at = utc_now() - timedelta(minutes=16)
+    for path in ("/relays", page):
+        assert old in console.get(path).text
     unpaired.start()
     visit_all(ready)
     assert "changes wait" not in console.get(page).text
