@@ -125,6 +125,7 @@ def _pages(fleet: Fleet) -> list[str]:
         "/trials",
         "/audit",
         "/safety",
+        "/deleted",
         "/verification",
         "/administrators",
         "/roles",

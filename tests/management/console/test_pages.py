@@ -51,6 +51,7 @@ def _pages(fleet: Fleet) -> list[str]:
         "/audit",
         "/audit?actor=keeper&action=device.&since=2026-01-01",
         "/safety",
+        "/deleted",
         "/verification",
         "/administrators",
         "/roles",
