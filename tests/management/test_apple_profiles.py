@@ -144,7 +144,7 @@ def said(payload: dict[str, Any]) -> dict[str, Any]:
 def test_every_apple_setting_has_a_key_or_a_reason_and_nothing_else_is_mapped() -> None:
     assert APPLE.keys() == IOS.keys()
     for name, mapped in APPLE.items():
-        assert mapped.keys or str(mapped.because), name
+        assert mapped.keys or str(mapped.because or ""), name
 
 
 def test_what_a_key_needs_is_never_less_than_what_the_setting_says() -> None:
@@ -331,7 +331,9 @@ def test_mail_accounts_are_of_two_kinds() -> None:
     assert found["EmailAccountType"] == "EmailTypeIMAP"
     assert found["IncomingPassword"] == found["OutgoingPassword"] == "secret"
     without = build({"mail": [usual | {"protocol": "imap"}]}, POLICY)
-    assert without.payloads == () and len(without.left_out) == 1
+    assert without.payloads == ()
+    lost = {"name", "protocol", "server", "tls", "keep_in_account"}
+    assert {one.setting.name for one in without.left_out} == lost
 
 
 def test_apps_are_blocked_by_name_or_all_but_the_named() -> None:
@@ -373,7 +375,8 @@ def test_a_withheld_secret_is_told_and_what_cannot_be_without_it_too() -> None:
 
 def test_a_file_that_is_no_base64_is_left_out() -> None:
     built = build({"certificates": [{"name": "me", "identity": "AAAAA"}]}, POLICY)
-    assert built.payloads == () and len(built.left_out) == 1
+    assert built.payloads == ()
+    assert {one.setting.name for one in built.left_out} == {"name", "identity"}
 
 
 # --- the whole ---
@@ -454,6 +457,33 @@ def test_any_settings_make_a_profile_that_can_be_read(asked: dict[str, Any], nam
     assert_typed(whole, "Configuration")
 
 
+@settings(max_examples=60, deadline=None)
+@given(ASKED)
+def test_what_is_asked_stands_in_the_profile_or_under_what_is_not_in_it(
+    asked: dict[str, Any],
+) -> None:
+    built = build(asked, POLICY)
+    left_out = {(one.category.name, one.entry, one.setting.name) for one in built.left_out}
+    paths = {path for payload in built.payloads for path in payload.lines}
+    for category in CATEGORIES:
+        content = asked.get(category.name) or ()
+        for entry in content if category.entries else [content]:
+            for name, value in dict(entry).items():
+                if value is None or value is False or value in ("", []):
+                    continue
+                known = {said for which, _entry, said in left_out if which == category.name}
+                if APPLE[f"{category.name}.{name}"].because is None:
+                    continue  # the type of the payload says it
+                keys = {key.path for key in APPLE[f"{category.name}.{name}"].keys}
+                assert name in known or keys & paths, (category.name, name, value)
+
+
+def test_values_for_which_apple_has_no_key_are_named() -> None:
+    asked = {"passcode": {"quality": "digits"}, "app_control": {"rule": "allow"}}
+    reasons = {one.setting.name: str(one.because) for one in build(asked, POLICY).left_out}
+    assert "Any passcode will do" in reasons["quality"] and "may be used" in reasons["rule"]
+
+
 def test_every_key_of_the_mapping_has_a_type_in_apples_schema() -> None:
     def last(key: Key) -> str:
         return key.path.rpartition(".")[2]
@@ -522,7 +552,8 @@ def test_the_file_is_signed_and_holds_what_is_asked_of_a_device(
     form = {"address": "aoi@example.org", "secrets": "yes"}
     answer = console.post(f"/policies/{policy_id}/apple", data=form)
     assert answer.mimetype == "application/x-apple-aspen-config"
-    assert f"policy-{policy_id}-1.mobileconfig" in answer.headers["Content-Disposition"]
+    named = answer.headers["Content-Disposition"]
+    assert "Field-%E5%96%B6%E6%A5%AD-1.mobileconfig" in named and named.isascii()
     found = opened(answer.data, context.keys.ca_certificate(), tmp_path)
     assert found["PayloadDisplayName"] == "Field 営業"
     wifi, mail = found["PayloadContent"]

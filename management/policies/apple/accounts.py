@@ -80,7 +80,7 @@ MAIL_SETTINGS: Mapping_ = {
         _mail("IncomingMailServerAuthentication", always("EmailAuthPassword")),
         _mail("OutgoingMailServerAuthentication", always("EmailAuthPassword")),
         _mail("OutgoingPasswordSameAsIncomingPassword", always(True)),
-        because="",
+        because=None,
     ),
     "mail.server": keys(_exchange("Host"), _mail("IncomingMailServerHostName")),
     "mail.port": keys(
@@ -108,6 +108,8 @@ CERTIFICATE_SETTINGS: Mapping_ = {
         Key(path="PayloadContent", value=_der, when={"identity": (None,)}, note=_HIDDEN_TRUST),
         because=_l("The entry has a key with its certificate; that one is used."),
     ),
-    "certificates.identity": keys(Key(path="PayloadContent", value=_file)),
+    "certificates.identity": keys(
+        Key(path="PayloadContent", value=_file), because=_l("It is no file in base64.")
+    ),
     "certificates.identity_password": keys(Key(path="Password"), because=""),
 }

@@ -160,7 +160,7 @@ def _handed_out(policy_id: UUID, address: str, secrets: bool) -> AppleProfile:
     return AppleProfile(
         policy_id=policy_id,
         version=version.version,
-        file_name=file_name(policy_id, version.version),
+        file_name=file_name(policy.name, version.version),
         media_type=MEDIA_TYPE,
         profile=base64.b64encode(made.content).decode(),
         left_out=_left_out(made.built),

@@ -26,6 +26,7 @@ _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]"
 """What XML cannot say."""
 _WITHHELD = _l("Secrets are left out of this file; the device asks its user.")
 _LACKS = _l("The device cannot use this without what is missing here.")
+_SAYS_NOTHING = _l("Apple's profiles have nothing for what is asked here.")
 _NO_CERTIFICATE = _l("The certificate that it names is not in this file.")
 
 
@@ -130,15 +131,13 @@ class _Building:
         if mapped is None:
             return
         used = [key for key in mapped.keys if key.counts_in(entry)]
-        because = _WITHHELD if value is WITHHELD else "" if used else mapped.because
-        if because:
-            if value is not False and value != []:
-                self._left_out.append(LeftOut(category, setting, at[1], because))
-            return
-        for key in used:
-            said = key.value(value, entry)
-            if said is not None:
-                self._write(Line(category, setting, key, _clean(said)), at)
+        said = [] if value is WITHHELD else [(key, key.value(value, entry)) for key in used]
+        said = [(key, one) for key, one in said if one is not None]
+        for key, one in said:
+            self._write(Line(category, setting, key, _clean(one)), at)
+        if not said and mapped.because is not None and value is not False and value != []:
+            because = _WITHHELD if value is WITHHELD else mapped.because or _SAYS_NOTHING
+            self._left_out.append(LeftOut(category, setting, at[1], because))
 
     def _write(self, line: Line, at: tuple[str, str]) -> None:
         kind, name = (line.key.payload, "") if line.key.payload else at
@@ -162,8 +161,10 @@ class _Building:
     def _is_whole(self, payload: Payload) -> bool:
         missing = set(REQUIRED.get(payload.kind, ())) - payload.lines.keys()
         if missing:
-            first = next(iter(payload.lines.values())).setting
-            self._left_out.append(LeftOut(payload.category, first, payload.entry, _LACKS))
+            lost = {line.setting.name: line for line in payload.lines.values()}.values()
+            self._left_out += [
+                LeftOut(one.category, one.setting, payload.entry, _LACKS) for one in lost
+            ]
         return not missing
 
     def _resolve(self, payload: Payload, units: Mapping[str, UUID]) -> None:

@@ -120,6 +120,7 @@ DEVICE_SETTINGS: Mapping_ = {
             value=one_of({"letters_and_digits": True, "complex": True}),
         ),
         Key(payload=PASSCODE, path="minComplexChars", value=_symbols_of_quality),
+        because=_l("Any passcode will do; Apple has no key that asks for digits."),
     ),
     "passcode.minimum_length": _passcode("minLength"),
     "passcode.minimum_symbols": _passcode("minComplexChars"),
@@ -182,7 +183,10 @@ DEVICE_SETTINGS: Mapping_ = {
         )
     ),
     "web_protection.warn_open_wifi": nowhere(_AGENT),
-    "app_control.rule": keys(_apps(_ALLOWED, "block", lambda value, entry: []), because=""),
+    "app_control.rule": keys(
+        _apps(_ALLOWED, "block", lambda value, entry: []),
+        because=_l("Every app that is not blocked may be used."),
+    ),
     "app_control.required": keys(_apps(_ALLOWED, "block"), because=_MDM),
     "app_control.install_required": nowhere(_MDM),
     "app_control.allowed": keys(

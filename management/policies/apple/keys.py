@@ -107,15 +107,18 @@ class Mapped:
     """What becomes of one setting."""
 
     keys: tuple[Key, ...] = ()
-    because: Words = ""
-    """Why it stands in no profile; beside keys: where none of them is used."""
+    because: Words | None = ""
+    """Why it stands in no profile; beside keys: where none of them says anything.
+
+    None: the payload's type says it.
+    """
 
 
 Mapping_ = Mapping[str, Mapped]
 """``CATEGORY.SETTING`` -> what becomes of it."""
 
 
-def keys(*found: Key, because: Words = "") -> Mapped:
+def keys(*found: Key, because: Words | None = "") -> Mapped:
     """Return what becomes of a setting with these keys."""
     return Mapped(keys=found, because=because)
 

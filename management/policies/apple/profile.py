@@ -1,6 +1,7 @@
 """A policy as a configuration profile of Apple: one property list, the same for the same policy."""
 
 import plistlib
+import re
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -60,6 +61,7 @@ def _payload(payload: Payload, identifier: str) -> dict[str, Any]:
     }
 
 
-def file_name(policy_id: UUID, version: int) -> str:
-    """Return how the file is called."""
-    return f"policy-{policy_id}-{version}.mobileconfig"
+def file_name(policy: str, version: int) -> str:
+    """Return how the file of a version of the policy named *policy* is called."""
+    safe = re.sub(r"[^\w.-]+", "-", policy)[:60].strip("-._") or "policy"
+    return f"{safe}-{version}.mobileconfig"

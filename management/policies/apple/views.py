@@ -1,5 +1,6 @@
 """What an iPhone gets from a policy: looked at key by key, and as a signed file."""
 
+from urllib.parse import quote
 from uuid import UUID
 
 from flask import Blueprint, Response, render_template, request
@@ -46,12 +47,10 @@ def download(policy_id: UUID) -> ResponseReturnValue:
             secrets=secrets,
             address=address,
         )
-    name = file_name(policy_id, version.version)
-    headers = {
-        "Content-Disposition": f'attachment; filename="{name}"',
-        "Cache-Control": "no-store",
-    }
-    return Response(made.content, mimetype=MEDIA_TYPE, headers=headers)
+    answer = Response(made.content, mimetype=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
+    name = file_name(policy.name, version.version)
+    answer.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name)}"
+    return answer
 
 
 def _page(policy_id: UUID, errors: dict[str, str]) -> ResponseReturnValue:
