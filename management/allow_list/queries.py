@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, or_, select
@@ -9,6 +10,8 @@ from sqlalchemy.orm import Session
 
 from management.allow_list.models import AllowedDevice, AllowListSetting
 from management.allow_list.rules import Identifiers, Unlisted
+from management.work.models import Job
+from management.work.queries import list_lines
 
 PAGE = 50
 LIST_CHANGED = "The list was changed after the devices were counted. Count them again."
@@ -58,6 +61,21 @@ def why_ended(session: Session, setting: AllowListSetting) -> str:
     if setting.counted_at is not None and setting.counted_list != digest(session):
         return LIST_CHANGED
     return setting.ended_because
+
+
+def enrolled_card(session: Session) -> dict[str, Any]:
+    """Return what the page says of devices that are enrolled already."""
+    setting = find_setting(session)
+    ended = why_ended(session, setting) if setting else ""
+    ours = select(Job).where(Job.kind.in_(("allow_list.count", "allow_list.apply")))
+    job = session.scalars(ours.order_by(Job.queued_at.desc(), Job.id).limit(1)).first()
+    return {
+        "counted": setting if setting and setting.counted_at and not ended else None,
+        "ended": ended,
+        "left": setting.apply_left if setting else 0,
+        "job": job,
+        "applied": next(iter(list_lines(session, job.id, 1)), None) if job else None,
+    }
 
 
 def list_allowed(

@@ -125,8 +125,7 @@ def _page(parsed: Parsed | None = None, one: str = "") -> str:
         place = UUID(read_cursor(after, 1)[0]) if after else None
         found = queries.list_allowed(session, text, place, PAGE + 1)
         count, unlisted = queries.count_listed(session), queries.unlisted_setting(session)
-        counted = queries.find_setting(session)
-        ended = queries.why_ended(session, counted) if counted and not is_fragment() else ""
+        card = {} if is_fragment() else queries.enrolled_card(session)
     more = ""
     if len(found) > PAGE:
         more = url_for("allow_list.index", q=text, after=write_cursor(found[PAGE - 1].id))
@@ -137,9 +136,7 @@ def _page(parsed: Parsed | None = None, one: str = "") -> str:
         text=text,
         count=count,
         unlisted=unlisted.value,
-        counted=counted if counted and counted.counted_at and not ended else None,
-        ended=ended,
-        left=counted.apply_left if counted else 0,
+        **card,
         parsed=parsed,
         problem=one,
         form=request.form,

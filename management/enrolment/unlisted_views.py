@@ -2,20 +2,30 @@
 
 from datetime import timedelta
 
-from flask import Blueprint, flash, redirect, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from management.access import Permission, requires, signed_in_name
 from management.administrators import step_up
+from management.allow_list import queries
 from management.audit.notes import note
 from management.enrolment import unlisted
 from management.reasons import reason
-from management.web import context, transaction
+from management.web import context, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import RefusedError
 
 bp = Blueprint("unlisted", __name__, url_prefix="/allow-list/enrolled")
+
+
+@bp.get("")
+@requires(Permission.CHANGE_SETTINGS)
+def show() -> str:
+    """Return the card as it stands now; the page asks for it while work goes on."""
+    with reading() as session:
+        card, unlisted = queries.enrolled_card(session), queries.unlisted_setting(session)
+    return render_template("enrolment/unlisted_card.html", unlisted=unlisted.value, **card)
 
 
 @bp.post("/count")
@@ -28,7 +38,7 @@ def count() -> ResponseReturnValue:
     except RefusedError as error:
         flash(reason(str(error)), "bad")
     else:
-        flash(_("The devices are compared with the list. The count stands here in a moment."))
+        flash(_("The devices are compared with the list."))
     return redirect(url_for("allow_list.index"), 303)
 
 

@@ -210,12 +210,18 @@ def test_the_page_shows_the_count_and_takes_the_number(
     _choose(context, Unlisted.GROUP)
     assert "They are not touched until" in console.get("/allow-list").text
     assert console.post("/allow-list/enrolled/count").status_code == 303
+    page = console.get("/allow-list").text
+    assert 'hx-trigger="sk:job"' in page and "appears here by itself" in page
+    assert "Count those that are not" not in page
     _work(context)
+    assert "2 of 3 enrolled devices are not" in console.get("/allow-list/enrolled").text
     assert "2 of 3 enrolled devices are not on the list" in console.get("/allow-list").text
 
     console.post("/allow-list/enrolled/apply", data={"typed": "7"})
     assert "Type the number of devices, 2, to confirm" in console.get("/allow-list").text
     console.post("/allow-list/enrolled/apply", data={"typed": "2"})
-    assert "2 devices are left" in console.get("/allow-list").text
+    page = console.get("/allow-list").text
+    assert "2 devices are left" in page and "It begins" in page
     _work(context)
+    assert "Count those that are not" in console.get("/allow-list").text
     assert _rows(context, devices)["other"].group_id == UNAUTHORIZED_GROUP
