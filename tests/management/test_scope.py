@@ -202,6 +202,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "approve_mail_wipes": APPROVAL,
     "match_partnership": {"device_id": None, "because": "because"},
     "take_control_again": {"because": "because"},
+    "mark_device_view": {"pinned": True, "opens": True},
+    "set_user_reading": {"reading": "あべ"},
     "order_mail_wipe": {"exchange_device_id": "x", "account_only": True, "because": "because"},
 }
 
