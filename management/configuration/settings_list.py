@@ -31,6 +31,9 @@ WORDS: dict[str, LazyString] = {
     "workers": _l("Most processes that do background work at once"),
     "uploads_bytes": _l("Most bytes of app files that are kept"),
     "undo_seconds": _l("How long a wipe or bulk command can be taken back, in seconds"),
+    "encryption_key_days": _l(
+        "Age at which the key that opens reports gets its successor, in days"
+    ),
     "fact_days": _l("How long the past of a device can be replayed, in days"),
     "attestation_days": _l("How often Android devices prove their system anew, in days"),
     "attestation_roots": _l("File of further root certificates for attestation"),
