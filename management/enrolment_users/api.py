@@ -156,7 +156,7 @@ class UserReading:
     bp,
     "/enrolment-users/<uuid:user_id>/reading",
     Permission.INVITE,
-    "PUT",
+    "POST",
     refusals=(409,),
     in_groups=True,
 )
