@@ -12,6 +12,16 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 MISSING_EMPTY = re.compile(r'^msgstr(\[\d\])? ""\n(?!")', re.MULTILINE)
 
+GLOSSARY = {
+    "端末": "デバイス",
+    "利用者": "ユーザー",
+    "ユーザ(?![ービ])": "ユーザー",
+    "コネクター": "コネクタ",
+    "リレー|中継サーバー|コミュニケーションサーバ": "中継サーバ",
+    "未認証": "unauthorized (the group)",
+}
+"""Japanese spelling (a pattern) -> the one that stands everywhere else for the same thing."""
+
 
 def main() -> int:
     """Run every check."""
@@ -51,6 +61,11 @@ def _translations() -> list[str]:
             wrong.append(f"{path.relative_to(ROOT)}: a translation is marked fuzzy")
         if MISSING_EMPTY.search(body):
             wrong.append(f"{path.relative_to(ROOT)}: a text has no translation")
+        wrong += [
+            f"{path.relative_to(ROOT)}: {found}: say {wanted}"
+            for spelling, wanted in GLOSSARY.items()
+            for found in re.findall(f'"(.*(?:{spelling}).*)"', body)
+        ]
     return wrong
 
 

@@ -219,6 +219,8 @@ def test_the_page_follows_a_running_update_to_its_end(
     _do_jobs(started)
     answer = console.get(f"/updates/runs/{run.id}")
     assert answer.headers["HX-Refresh"] == "true"
+    console.set_cookie("language", "ja", domain="localhost")
+    assert f"バージョン {FIRST} に更新しました" in console.get("/updates/").text
 
 
 def test_pressing_twice_runs_once(
