@@ -13,6 +13,7 @@ from management.audit.notes import note
 from management.directory import queries, service
 from management.directory.rules import Account, AccountState, read_rows
 from management.paging import cut, pair_cursor
+from management.readings import clean
 from management.web import reading, transaction
 from runtime.clock import utc_now
 
@@ -113,7 +114,7 @@ def take_directory_accounts(body: AccountList) -> ImportedAnswer:
             "address": one.address,
             "state": one.state.value,
             "person": one.person,
-            "reading": one.reading,
+            "reading": clean(one.reading),
         }
         for one in body.items
     )
