@@ -37,6 +37,7 @@ WORDS: dict[str, LazyString] = {
     "fact_days": _l("How long the past of a device can be replayed, in days"),
     "attestation_days": _l("How often Android devices prove their system anew, in days"),
     "attestation_roots": _l("File of further root certificates for attestation"),
+    "attestation_boot_keys": _l("Keys of systems of other makers that pass attestation"),
     "attestation_status": _l("File of revoked attestation keys"),
     "audit_days": _l("How long the audit trail is kept, in days"),
     "audit_file": _l("File that gets each checkpoint of the audit trail"),
