@@ -559,3 +559,12 @@ def test_nothing_goes_around_the_session() -> None:
         if re.search(r"\.connection\(|exec_driver_sql|engine\.(begin|connect)\(", one.read_text())
     }
     assert found <= known | {"migrations"}, found - known
+
+
+def test_a_policy_set_above_ones_groups_is_not_called_unused(
+    app: Flask, context: Context, own: Half
+) -> None:
+    browser = limited_browser(app, context, own.groups[1:])
+    page = browser.get(f"/groups/of-policy/{own.policy}").text
+    assert "Holds in your groups, set above them." in page
+    assert "Jobs of everybody" not in browser.get("/jobs").text
