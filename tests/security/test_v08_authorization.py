@@ -20,10 +20,17 @@ from tests.management.clients import ConsoleClient
 from tests.security.conftest import Target
 from tests.security.walking import CHANGES, doors
 
-OWN = ("/account", "/api/v1/sessions/", "/sign-out", "/language", "/theme", "/devices/views")
+OWN = (
+    "/account", "/api/v1/sessions/", "/sign-out", "/language", "/theme", "/devices/views",
+    "/api/v1/device-views",
+)  # fmt: skip
 """What everybody may change of their own."""
-NOT_HERE = ("/audit/verify", "/jobs/")
-"""What only looks, and what asks for the permission of the job that it finds first."""
+NOT_HERE = (
+    "/audit/verify", "/jobs/", "/deleted/",
+    "/api/v1/audit/verify", "/api/v1/jobs/", "/api/v1/deleted/",
+)  # fmt: skip
+"""What only looks, and what asks for the permission of the job or of the deleted thing that it
+finds first (`console/test_deleted`)."""
 
 
 @pytest.mark.parametrize("fragment", [False, True])
