@@ -44,8 +44,15 @@ def new_database_url(
 
 
 @pytest.fixture
-def database_url(new_database_url: MakeUrl) -> URL:
-    return new_database_url()
+def database_url(new_database_url: MakeUrl) -> Iterator[URL]:
+    """A fresh database, which is gone after the test: thousands of them would fill the memory."""
+    url = new_database_url()
+    yield url
+    if url.get_backend_name() == "sqlite":
+        for more in ("", "-wal", "-shm"):
+            Path(f"{url.database}{more}").unlink(missing_ok=True)
+    elif os.environ.get("TEST_DATABASE_URL") == "postgresql":
+        postgres.drop(url)
 
 
 @pytest.fixture

@@ -40,6 +40,15 @@ class Server:
             )
 
 
+def drop(url: URL) -> None:
+    """Remove a database that `Server.create_database` made, whoever is still connected to it."""
+    with psycopg.connect(
+        f"host={url.query['host']} user=tests dbname=postgres", autocommit=True
+    ) as connection:
+        name = sql.Identifier(url.database or "")
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+
+
 @contextmanager
 def running(_folder: Path) -> Iterator[Server]:
     """Start a server, yield it, stop it. Its folder is short, since socket paths are limited."""
