@@ -9,6 +9,7 @@ from flask import Blueprint
 from pydantic import Field
 
 from management.access import Permission, signed_in_name
+from management.api.bodies import Because
 from management.api.operations import STRICT, Reason, Whole, operation
 from management.audit.notes import note
 from management.canary import queries, service
@@ -42,15 +43,6 @@ class NewTrial:
     group_id: UUID | None = None
     limit_percent: Annotated[int, Field(ge=0, le=100), Whole] = 5
     """It stops when a larger share became non-compliant."""
-    because: Reason
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndOfTrial:
-    """Why it ends."""
-
-    __pydantic_config__ = STRICT
-
     because: Reason
 
 
@@ -111,7 +103,7 @@ def get_trial(canary_id: UUID) -> TrialAnswer:
 @operation(
     bp, "/trials/<uuid:canary_id>/promote", Permission.CHANGE_POLICIES, "POST", refusals=(409,)
 )
-def promote_trial(canary_id: UUID, body: EndOfTrial) -> TrialAnswer:
+def promote_trial(canary_id: UUID, body: Because) -> TrialAnswer:
     """Let it hold for everybody."""
     with transaction("promote a trial") as session:
         canary = service.promote(session, canary_id, signed_in_name(), body.because, utc_now())
@@ -122,7 +114,7 @@ def promote_trial(canary_id: UUID, body: EndOfTrial) -> TrialAnswer:
 @operation(
     bp, "/trials/<uuid:canary_id>/roll-back", Permission.CHANGE_POLICIES, "POST", refusals=(409,)
 )
-def roll_back_trial(canary_id: UUID, body: EndOfTrial) -> TrialAnswer:
+def roll_back_trial(canary_id: UUID, body: Because) -> TrialAnswer:
     """End it; its devices get back what holds for them."""
     with transaction("roll a trial back") as session:
         canary = service.roll_back(session, canary_id, signed_in_name(), body.because, utc_now())

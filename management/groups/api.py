@@ -9,6 +9,7 @@ from flask import Blueprint
 from pydantic import Field
 
 from management.access import Permission, signed_in_name
+from management.api.bodies import Because
 from management.api.operations import STRICT, Reason, operation
 from management.audit.notes import note
 from management.groups import queries, service
@@ -93,15 +94,6 @@ class GroupMove:
     __pydantic_config__ = STRICT
 
     to_group_id: UUID
-    because: Reason
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupRemoval:
-    """Why a group is deleted."""
-
-    __pydantic_config__ = STRICT
-
     because: Reason
 
 
@@ -193,7 +185,7 @@ def change_group(group_id: UUID, body: GroupChange) -> GroupAnswer:
 @operation(
     bp, "/groups/<uuid:group_id>/delete", Permission.CHANGE_POLICIES, "POST", refusals=(409,)
 )
-def delete_group(group_id: UUID, body: GroupRemoval) -> Groups:
+def delete_group(group_id: UUID, body: Because) -> Groups:
     """Delete an empty group; answers those that are left."""
     with transaction("delete a group") as session:
         group = service.delete_group(session, group_id, signed_in_name(), utc_now())

@@ -9,6 +9,7 @@ from flask import Blueprint
 from pydantic import Field
 
 from management.access import Permission, signed_in_name
+from management.api.bodies import Because
 from management.api.operations import STRICT, Reason, operation
 from management.audit.notes import note
 from management.policies import queries, removal, service
@@ -87,15 +88,6 @@ class NewPolicy:
     parent_id: UUID | None = None
     inherited: Annotated[tuple[Part, ...], Field(max_length=len(NAMES))] = ()
     """Parts that are the parent's."""
-    because: Reason
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyRemoval:
-    """Why a policy is deleted or restored."""
-
-    __pydantic_config__ = STRICT
-
     because: Reason
 
 
@@ -207,7 +199,7 @@ def change_policy(policy_id: UUID, body: PolicyChange) -> PolicyAnswer:
 @operation(
     bp, "/policies/<uuid:policy_id>/delete", Permission.CHANGE_POLICIES, "POST", refusals=(409,)
 )
-def delete_policy(policy_id: UUID, body: PolicyRemoval) -> PolicyAnswer:
+def delete_policy(policy_id: UUID, body: Because) -> PolicyAnswer:
     """Delete a policy that nothing uses; its versions stay, and it can be restored."""
     return _removed(policy_id, body, "policy.delete")
 
@@ -215,12 +207,12 @@ def delete_policy(policy_id: UUID, body: PolicyRemoval) -> PolicyAnswer:
 @operation(
     bp, "/policies/<uuid:policy_id>/restore", Permission.CHANGE_POLICIES, "POST", refusals=(409,)
 )
-def restore_policy(policy_id: UUID, body: PolicyRemoval) -> PolicyAnswer:
+def restore_policy(policy_id: UUID, body: Because) -> PolicyAnswer:
     """Bring a deleted policy back."""
     return _removed(policy_id, body, "policy.restore")
 
 
-def _removed(policy_id: UUID, body: PolicyRemoval, action: str) -> PolicyAnswer:
+def _removed(policy_id: UUID, body: Because, action: str) -> PolicyAnswer:
     with transaction("delete or restore a policy") as session:
         queries.require_seen(session, policy_id)
         if action == "policy.delete":

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from contracts.types import Sha256
 from management.access import Permission, signed_in_name
-from management.api.operations import STRICT, Reason, operation
+from management.api.bodies import Because
+from management.api.operations import STRICT, operation
 from management.store import queries, service
 from management.store.queries import Listed
 from management.web import context, reading, transaction, visitor_address
@@ -66,15 +67,6 @@ class Aim:
     __pydantic_config__ = STRICT
 
     groups: Targets
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Withdrawal:
-    """Why an entry is no longer offered."""
-
-    __pydantic_config__ = STRICT
-
-    because: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +182,7 @@ def aim_store_entry(entry_id: UUID, body: Aim) -> EntryAnswer:
 @operation(
     bp, "/store/entries/<uuid:entry_id>/withdraw", Permission.MANAGE_APPS, "POST", refusals=(409,)
 )
-def withdraw_store_entry(entry_id: UUID, body: Withdrawal) -> EntryAnswer:
+def withdraw_store_entry(entry_id: UUID, body: Because) -> EntryAnswer:
     """No longer offer an entry; devices that installed it keep it."""
     with transaction("withdraw a store entry") as session:
         service.withdraw(

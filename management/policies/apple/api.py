@@ -10,11 +10,10 @@ from pydantic import Field
 
 from management.access import Permission
 from management.api.operations import STRICT, Code, operation
-from management.audit.notes import note
 from management.policies import queries
 from management.policies.apple import service, shown
 from management.policies.apple.building import Built
-from management.policies.apple.profile import MEDIA_TYPE, file_name
+from management.policies.apple.profile import MEDIA_TYPE
 from management.web import context, proofs, reading, transaction
 
 bp = Blueprint("policies_apple_api", __name__, url_prefix="/api/v1")
@@ -146,21 +145,11 @@ def make_apple_profile_with_secrets(policy_id: UUID, body: ProfileWithSecrets) -
 
 def _handed_out(policy_id: UUID, address: str, secrets: bool) -> AppleProfile:
     with transaction("hand out an Apple profile") as session:
-        policy = queries.usable_policy(session, policy_id)
-        version = queries.current_version(session, policy_id)
-        made = service.signed_profile(context().keys, policy, version, address, secrets)
-        note(
-            session,
-            "policy.apple_profile",
-            policy_id,
-            version=version.version,
-            secrets=secrets,
-            address=address,
-        )
+        made = service.hand_out(session, context().keys, policy_id, address, secrets)
     return AppleProfile(
         policy_id=policy_id,
-        version=version.version,
-        file_name=file_name(policy.name, version.version),
+        version=made.version,
+        file_name=made.file_name,
         media_type=MEDIA_TYPE,
         profile=base64.b64encode(made.content).decode(),
         left_out=_left_out(made.built),

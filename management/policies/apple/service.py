@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
+from sqlalchemy.orm import Session
+
+from management.audit.notes import note
 from management.keys import Keys
+from management.policies import queries
 from management.policies.apple.building import WITHHELD, Built, Withheld, build
-from management.policies.apple.profile import written
+from management.policies.apple.profile import file_name, written
 from management.policies.catalogue.all import BY_NAME
 from management.policies.delivery import as_asked
 from management.policies.models import Policy, PolicyVersion
@@ -20,11 +25,13 @@ _USERS = ("{user}", "{address}")
 
 
 @dataclass(frozen=True, slots=True)
-class SignedProfile:
-    """A configuration profile as it is handed out."""
+class HandedOut:
+    """A signed configuration profile as it leaves the server."""
 
     content: bytes
     built: Built
+    version: int
+    file_name: str
 
 
 def preview(version: PolicyVersion) -> Built:
@@ -44,9 +51,28 @@ def holds_secrets(version: PolicyVersion) -> bool:
     return any(value is WITHHELD for entry in entries for value in entry.values())
 
 
-def signed_profile(
+def hand_out(
+    session: Session, keys: Keys, policy_id: UUID, address: str, with_secrets: bool
+) -> HandedOut:
+    """Return the signed profile of the version that holds now; it goes into the audit trail."""
+    policy = queries.usable_policy(session, policy_id)
+    version = queries.current_version(session, policy_id)
+    built, content = _signed(keys, policy, version, address, with_secrets)
+    number = version.version
+    note(
+        session,
+        "policy.apple_profile",
+        policy_id,
+        version=number,
+        secrets=with_secrets,
+        address=address,
+    )
+    return HandedOut(content, built, number, file_name(policy.name, number))
+
+
+def _signed(
     keys: Keys, policy: Policy, version: PolicyVersion, address: str, with_secrets: bool
-) -> SignedProfile:
+) -> tuple[Built, bytes]:
     """Return the profile for the user with *address*; empty: for anybody, the device asks.
 
     Without secrets the device asks its user for passwords, and keys are left out.
@@ -58,7 +84,7 @@ def signed_profile(
 
     built = build(as_asked(settings, PLATFORM, unseal, address), policy.id)
     plain = written(built, policy.id, version.version, policy.name)
-    return SignedProfile(keys.sign_profile(plain), built)
+    return built, keys.sign_profile(plain)
 
 
 def _of_nobody(settings: Settings) -> dict[str, Any]:

@@ -8,10 +8,9 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from management.access import Permission, requires
-from management.audit.notes import note
 from management.policies import queries
 from management.policies.apple import service, shown
-from management.policies.apple.profile import MEDIA_TYPE, file_name
+from management.policies.apple.profile import MEDIA_TYPE
 from management.web import context, proofs, reading, transaction
 
 bp = Blueprint("policies_apple", __name__, url_prefix="/policies")
@@ -36,20 +35,9 @@ def download(policy_id: UUID) -> ResponseReturnValue:
         return _page(policy_id, {"address": _("Enter a mail address, or nothing.")})
     with transaction("hand out an Apple profile") as session:
         queries.require_seen(session, policy_id)
-        policy = queries.usable_policy(session, policy_id)
-        version = queries.current_version(session, policy_id)
-        made = service.signed_profile(context().keys, policy, version, address, secrets)
-        note(
-            session,
-            "policy.apple_profile",
-            policy_id,
-            version=version.version,
-            secrets=secrets,
-            address=address,
-        )
+        made = service.hand_out(session, context().keys, policy_id, address, secrets)
     answer = Response(made.content, mimetype=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
-    name = file_name(policy.name, version.version)
-    answer.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name)}"
+    answer.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(made.file_name)}"
     return answer
 
 
