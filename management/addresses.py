@@ -1,17 +1,16 @@
 """What may stand in an address of the console and the API."""
 
-from typing import Any
-
 from werkzeug import routing
 
-LARGEST = 2**63 - 1
-"""No database keeps larger integers: an address with one names nothing."""
+LARGEST = 10**18 - 1
+"""Databases keep 63 bits: an address with a larger number names nothing (404)."""
 
 
 class IntegerConverter(routing.IntegerConverter):
-    """A number that a database can look for; others are no such address (404)."""
+    """A number that a database can look for.
 
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        """Bound it, unless the route does."""
-        more.setdefault("max", LARGEST)
-        super().__init__(*arguments, **more)
+    The pattern bounds it, and not ``max``: werkzeug compares that only after it took the method of
+    another route for a match, and answers 405.
+    """
+
+    regex = r"\d{1,18}"

@@ -54,3 +54,9 @@ def test_a_number_that_no_database_knows_names_nothing(target: Target, path: str
     for number in (2**63, 10**40):
         client = target.program if path.startswith("/api/") else target.owner
         assert client.get(f"{path}/{number}").status_code == 404
+
+
+def test_a_path_of_several_methods_says_404_for_such_a_number_to_each(target: Target) -> None:
+    path = f"/api/v1/mail-access/partnerships/{2**63}/wipes"
+    assert target.program.get(path).status_code == 404
+    assert target.program.post(path, json={}).status_code == 404
