@@ -39,10 +39,8 @@ def product(tmp_path: Path) -> Iterator[Product]:
     try:
         running.start()
         yield running
-    except BaseException:
-        print(running.said(), running.logs())
-        raise
     finally:
+        print(running.said(), running.logs())  # pytest shows it when the test fails
         status = running.stop()
     assert status == 0, running.said()
 
@@ -222,26 +220,30 @@ def new_patterns_find_an_old_app(
     console.open_device(OWNER)
     console.shows("Healthy")
     with feed.running(product.home.parent / "feed") as source:
-        publish_second_set(source.repository, product.home.parent)
+        version = publish_second_set(source.repository, product.home.parent)
         enter_source(console, source.url, source.root)
         console.page.get_by_role("button", name="Update now").click()
-        console.shows("Updated")
-    console.open("/apps/")
-    console.page.locator("tr", has_text="org.example.innocent").get_by_role("link").first.click()
-    console.shows("Malicious")
+        console.shows(f"→ {version}")
+        console.open("/apps/")
+        row = console.page.locator("tr", has_text="org.example.innocent")
+        row.get_by_role("link").first.click()
+        console.shows("Malicious")
     console.shows(OWNER.partition("@")[0])
     console.open_device(OWNER)
     console.shows("Not compliant")
     until("the phone with the app is blocked", lambda: (MAILBOX, PHONE) in exchange.blocked())
 
 
-def publish_second_set(repository: Repository, folder: Path) -> None:
+def publish_second_set(repository: Repository, folder: Path) -> str:
+    """Publish a set that knows the marker, and return its version."""
     sources = folder / "second-set"
     shutil.copytree(Path(patterns.__file__).parent / "base", sources)
     (sources / "yara" / "second.yar").write_text(SECOND_RULE, encoding="utf-8")
     archive = folder / "second.zip"
-    pattern_set.build(sources, archive, f"{datetime.now(UTC):%Y.%m.%d}.7")
+    version = f"{datetime.now(UTC):%Y.%m.%d}.7"
+    pattern_set.build(sources, archive, version)
     publish.publish(repository, archive, datetime.now(UTC))
+    return version
 
 
 def enter_source(console: Console, url: str, root: bytes) -> None:
