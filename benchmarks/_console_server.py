@@ -33,8 +33,9 @@ def server(home: Path, database: Database, url: str) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    ours = {k: v for k, v in os.environ.items() if not k.startswith("SEKISHO_BENCH_")}
     environment = {
-        **os.environ,
+        **ours,
         "SEKISHO_HOME": str(home), "SEKISHO_PORT": str(port), "SEKISHO_HOST": "127.0.0.1",
         "SEKISHO_PUBLIC_NAME": "localhost", "SEKISHO_DATABASE_URL": url,
         "SEKISHO_LOG_LEVEL": "WARNING",
