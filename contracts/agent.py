@@ -50,6 +50,7 @@ from contracts.reports import (
     RelayProblem,
     Report,
     ReportItem,
+    Sim,
     TermsAnswer,
 )
 from contracts.trust import Handover, RelayEntry, TrustStatement
@@ -100,6 +101,7 @@ __all__ = [
     "RunCommand",
     "SealedOrders",
     "SettingNeed",
+    "Sim",
     "StoreLink",
     "TermsAnswer",
     "TermsHtml",

@@ -25,6 +25,18 @@ class NotApplied:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sim:
+    """A SIM card or eSIM profile in use; its numbers stay on the device."""
+
+    mark: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{22}$")]
+    """Says whether it is the same SIM as before, and nothing else: made with a secret of the device
+    (docs/agent-protocol.md, section 8). No ICCID or IMSI is so long."""
+    operator: Annotated[str, Field(max_length=64)] = ""
+    country: Annotated[str, Field(pattern=r"^([A-Z]{2})?$")] = ""
+    """Of the operator, ISO 3166-1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Posture:
     """What a device says of itself now; None: it does not know or cannot tell."""
 
@@ -38,6 +50,8 @@ class Posture:
     usb_debugging: bool | None = None
     unknown_sources: bool | None = None
     roaming: bool | None = None
+    sims: Annotated[tuple[Sim, ...], Field(max_length=8)] | None = None
+    """Empty: there is none."""
     agent_version: Short | None = None
     pattern_version: Short | None = None
     applied_policy_id: UUID | None = None

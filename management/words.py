@@ -138,6 +138,7 @@ FACTS = {
     "usb_debugging": _l("USB debugging"),
     "unknown_sources": _l("Unknown sources"),
     "roaming": _l("Roaming"),
+    "sims": _l("SIM"),
     "agent_version": _l("Agent version"),
     "pattern_version": _l("Pattern version"),
     "applied_policy": _l("Applied policy"),

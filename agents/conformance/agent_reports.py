@@ -10,7 +10,16 @@ from agents.conformance.listening import Answered, Asked
 from agents.conformance.probe import expect
 from agents.conformance.stage import PREFIX, Stage
 from contracts import codec
-from contracts.agent import Apps, CommandResult, Digest, Posture, Report, ReportPost
+from contracts.agent import (
+    ApplyPolicy,
+    Apps,
+    CommandResult,
+    Digest,
+    Posture,
+    Report,
+    ReportPost,
+    Sim,
+)
 
 CLAUSES: list[Clause[Stage]] = []
 clause = partial(clauses.clause, CLAUSES)
@@ -82,6 +91,20 @@ def _epoch(stage: Stage) -> None:
     stage.until(lambda: _complete(stage.reports[old:]), "Posture and apps were not said anew")
     again = [one for one in stage.said(CommandResult, old) if one.command_id == order.command_id]
     expect(bool(again), "What was not acknowledged was not said again.")
+
+
+@clause("8/sims", "A SIM has the same mark in each posture.")
+def _sims(stage: Stage) -> None:
+    known = stage.said(Posture)[-1].sims
+    start = len(stage.reports)
+    stage.leave(ApplyPolicy(policy=stage.policy(4)))
+    stage.until(lambda: bool(stage.said(Posture, start)), "The policy was not said to be applied")
+    now = stage.said(Posture, start)[-1].sims
+    expect(_marks(known) == _marks(now), "The marks are others than in the posture before.")
+
+
+def _marks(sims: tuple[Sim, ...] | None) -> set[str]:
+    return {one.mark for one in sims or ()}
 
 
 def _complete(reports: list[Report]) -> bool:

@@ -14,6 +14,7 @@ from agents.simulator import apk, attesting, phone
 from agents.simulator import show as shown
 from agents.simulator.device import CheckIn, SimulatedDevice
 from agents.simulator.fleet_cli import fleet
+from agents.simulator.sims import SimCard
 from contracts.agent import DeviceDescription, InstalledApp
 from contracts.attestation import BootState
 from runtime.errors import SekishoError
@@ -208,6 +209,27 @@ def hardware(
         )
     )
     click.echo("The hardware attests from now on.")
+
+
+@simulate.command("insert-sim")
+@state_option
+@click.argument("iccid")
+@click.option("--operator", default="", help="Name of its operator.")
+@click.option("--country", default="", help="Of the operator, two letters.")
+def insert_sim(device: SimulatedDevice, iccid: str, operator: str, country: str) -> None:
+    """Put a SIM card with this number in; the number itself is never reported."""
+    about = {"iccid": iccid, "operator": operator, "country": country.upper()}
+    device.insert_sim(phone.checked(SimCard, about))
+    click.echo("Inserted; reported at the next check-in.")
+
+
+@simulate.command("remove-sim")
+@state_option
+@click.argument("iccid")
+def remove_sim(device: SimulatedDevice, iccid: str) -> None:
+    """Take a SIM card out."""
+    device.remove_sim(iccid)
+    click.echo("Removed; reported at the next check-in.")
 
 
 @simulate.command()

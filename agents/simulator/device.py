@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.simulator import phone, rhythm, store
+from agents.simulator import phone, rhythm, sims, store
 from agents.simulator.attesting import Hardware
 from agents.simulator.enrolling import EnrollingDevice
 from agents.simulator.files import Files, keep
@@ -57,6 +57,17 @@ class SimulatedDevice(EnrollingDevice):
         with self.file.changing("install") as state:
             for app in apps:
                 phone.install(state.phone, app)
+
+    def insert_sim(self, *cards: sims.SimCard) -> None:
+        """Put SIM cards in; RefusedError when there is no room for one more."""
+        with self.file.changing("insert SIM") as state:
+            for card in cards:
+                sims.insert(state.phone.tray, card)
+
+    def remove_sim(self, iccid: str) -> None:
+        """Take a SIM card out; NotFoundError when it is not in."""
+        with self.file.changing("remove SIM") as state:
+            sims.remove(state.phone.tray, iccid)
 
     def keep_file(self, sha256: str, path: Path) -> None:
         """Keep a copy of the file of an installed app, so that it can be sent."""

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from agents.simulator.device import SimulatedDevice
 from agents.simulator.relay_client import AskLaterError
+from agents.simulator.sims import SimCard
 from contracts.agent import DeviceDescription, InstalledApp
 from runtime.clock import utc_now
 from runtime.errors import UnavailableError
@@ -38,6 +39,7 @@ _APPS = (
     ("us.zoom.videomeetings", "Zoom", "6.6"),
     ("jp.co.yahoo.android.apps.transit", "Transit", "8.9"),
 )
+_OPERATORS = ("NTT DOCOMO", "KDDI", "SoftBank", "Rakuten Mobile")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,7 @@ class Profile:
     description: DeviceDescription
     posture: dict[str, str] = field(default_factory=dict)
     apps: tuple[InstalledApp, ...] = ()
+    sims: tuple[SimCard, ...] = ()
     reports: bool = True
     """False: enrolled and never heard of again."""
 
@@ -90,7 +93,21 @@ def _profile(place: int, chance: random.Random, trouble_of: Trouble | None = Non
     trouble, reports = (trouble_of or _trouble)(platform, chance)
     chosen = chance.sample(_APPS, chance.randrange(2, len(_APPS) + 1))
     apps = tuple(made_up_app(*app) for app in chosen)
-    return Profile(description=description, posture=posture | trouble, apps=apps, reports=reports)
+    return Profile(
+        description=description,
+        posture=posture | trouble,
+        apps=apps,
+        sims=_sims(chance),
+        reports=reports,
+    )
+
+
+def _sims(chance: random.Random) -> tuple[SimCard, ...]:
+    count = chance.choice((0, 1, 1, 1, 1, 2))
+    return tuple(
+        SimCard(iccid=f"8981{chance.randrange(10**15):015d}", operator=operator, country="JP")
+        for operator in chance.sample(_OPERATORS, count)
+    )
 
 
 def _trouble(platform: str, chance: random.Random) -> tuple[dict[str, str], bool]:
@@ -168,6 +185,7 @@ def _begin(device: SimulatedDevice, code: str, profile: Profile) -> None:
     device.begin_enrolment(code, profile.description)
     device.set(**profile.posture)
     device.install(*profile.apps)
+    device.insert_sim(*profile.sims)
 
 
 def _patiently(step: Callable[[], T], deadline: float) -> T:

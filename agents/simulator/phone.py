@@ -9,6 +9,7 @@ from typing import TypeVar, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from agents.simulator.attesting import Hardware
+from agents.simulator.sims import SimTray
 from contracts.agent import CommandKind, DeviceDescription, InstalledApp, Posture, RunCommand
 from runtime.errors import MalformedMessageError, NotFoundError, RefusedError
 
@@ -16,7 +17,7 @@ AGENT_VERSION = "simulator 0.1.0"
 SETTABLE = tuple(
     name
     for name in Posture.__dataclass_fields__
-    if name not in ("kind", "applied_policy_id", "applied_policy_version", "not_applied")
+    if name not in ("kind", "sims", "applied_policy_id", "applied_policy_version", "not_applied")
 )
 """The posture fields that a user of the simulator may change."""
 
@@ -61,6 +62,8 @@ class Phone:
         default_factory=lambda: DeviceDescription(platform="android", model="Simulated phone")
     )
     posture: Posture = field(default_factory=_healthy)
+    tray: SimTray = field(default_factory=SimTray)
+    """Its SIM cards."""
     apps: list[InstalledApp] = field(default_factory=list)
     locked: bool = False
     lost: bool = False
@@ -153,6 +156,7 @@ def _unlock(phone: Phone, arguments: dict[str, str], now: datetime) -> str:
 def _wipe(phone: Phone, arguments: dict[str, str], now: datetime) -> str:
     phone.apps, phone.messages, phone.work_data = [], [], False
     phone.locked, phone.lost, phone.screen = False, False, ""
+    phone.tray = SimTray(cards=phone.tray.cards)
     phone.posture = replace(_healthy(), passcode_set=False, agent_version=None)
     return "Everything on the phone is erased."
 

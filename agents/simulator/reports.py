@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from agents.simulator import sims
 from agents.simulator.orders import management_time
 from agents.simulator.policy import not_applied
 from agents.simulator.state import DeviceState, KeptReport, Membership
@@ -17,8 +18,10 @@ MOST_ITEMS = 100
 
 def posture(state: DeviceState, membership: Membership) -> Posture:
     """Return what the phone says of itself now."""
+    about = state.phone.description
     return replace(
         state.phone.posture,
+        sims=sims.said(state.phone.tray, about.platform, about.ownership),
         applied_policy_id=membership.policy.policy_id,
         applied_policy_version=membership.policy.version,
         not_applied=not_applied(state.phone, membership.policy),

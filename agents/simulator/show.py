@@ -62,6 +62,8 @@ def _posture(state: DeviceState) -> Iterator[str]:
     for name in SETTABLE:
         value = getattr(state.phone.posture, name)
         yield _line(name, _WORDS[value] if value is None or isinstance(value, bool) else value)
+    for card in state.phone.tray.cards:
+        yield _line("sim", " ".join(filter(None, (card.iccid, card.operator, card.country))))
 
 
 def _apps(state: DeviceState) -> Iterator[str]:

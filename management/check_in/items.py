@@ -1,6 +1,6 @@
 """Turns the parts of a taken report into facts, results and incidents."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from contracts.agent import (
     RelayProblem,
     Renewal,
     ReportItem,
+    Sim,
     TermsAnswer,
 )
 from management.apps.service import record_inventory
@@ -78,7 +79,8 @@ def take_items(
     for item in items:
         match item:
             case Posture():
-                record_facts(session, device.id, posture_facts(item, said_at), now)
+                said = posture_facts(item, said_at, device.ownership)
+                record_facts(session, device.id, said, now)
             case Apps():
                 record_inventory(session, device, item, AGENT, said_at, now)
             case CommandResult():
@@ -95,7 +97,9 @@ def take_items(
                 pass  # the last two are looked at once the whole report is taken
 
 
-def posture_facts(posture: Posture, said_at: datetime) -> dict[FactKind, Fact]:
+def posture_facts(
+    posture: Posture, said_at: datetime, ownership: str = "company"
+) -> dict[FactKind, Fact]:
     """Return the facts in a posture; what the device cannot tell is a fact without value."""
     facts = {kind: Fact(getattr(posture, kind.value), AGENT, said_at) for kind in _POSTURE}
     applied = None
@@ -107,9 +111,25 @@ def posture_facts(posture: Posture, said_at: datetime) -> dict[FactKind, Fact]:
     missed = [asdict(one) for one in posture.not_applied]
     return {
         **facts,
+        FactKind.SIMS: Fact(_sims(posture.sims, ownership), AGENT, said_at),
         FactKind.APPLIED_POLICY: Fact(applied, AGENT, said_at),
         FactKind.NOT_APPLIED: Fact(missed if applied else None, AGENT, said_at),
     }
+
+
+def _sims(said: Sequence[Sim] | None, ownership: str) -> list[dict[str, str]] | None:
+    """Return what is kept of the SIMs. Another order is no news; of a person's own phone nobody
+    needs to know the operator, whatever its agent says."""
+    if said is None:
+        return None
+    kept = {one.mark: one for one in said}
+    named = ownership == "company"
+    return [
+        {"mark": mark, "operator": one.operator, "country": one.country}
+        if named
+        else {"mark": mark, "operator": "", "country": ""}
+        for mark, one in sorted(kept.items())
+    ]
 
 
 def _result(session: Session, device: Device, result: CommandResult, now: datetime) -> None:

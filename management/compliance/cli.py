@@ -96,6 +96,7 @@ def as_fields(answer: Explanation) -> dict[str, Any]:
         "stale": [kind.value for kind in judged.stale],
         "next_due_at": judged.next_due_at.isoformat() if judged.next_due_at else None,
         "facts": {kind.value: write_fact(fact) for kind, fact in sorted(answer.facts.items())},
+        "not_applicable": sorted(kind.value for kind in answer.not_applicable),
         "contradictions": [
             {
                 "fact": one.kind.value,
@@ -126,6 +127,7 @@ def as_text(fields: dict[str, Any]) -> str:
         *(_contradiction(one) for one in fields["contradictions"]),
         "Facts:",
         *(_fact_line(kind, said) for kind, said in fields["facts"].items()),
+        *(f"  {kind}: cannot be said" for kind in fields["not_applicable"]),
     ]
     if fields["stale"]:
         lines.insert(4, f"Silent, so no longer sure: {', '.join(fields['stale'])}")

@@ -11,6 +11,7 @@ from management.compliance.attested import Contradiction, contradictions, settle
 from management.compliance.judgement import AskedPolicy, Finding, Judgement, Rule, Violation
 from management.compliance.models import DeviceJudgement
 from management.compliance.queries import for_device, wish_by
+from management.compliance.reporters import not_applicable
 from management.compliance.rules import Answer, answers, judge
 from management.devices.models import Device
 from management.devices.queries import get_device, get_facts
@@ -52,6 +53,8 @@ class Explanation:
     pattern_version: str
     """Of the pattern set that was active; empty before the first."""
     facts: Mapping[FactKind, Fact]
+    not_applicable: frozenset[FactKind]
+    """What nobody says because nothing on the device can."""
     checks: tuple[Check, ...]
     contradictions: tuple[Contradiction, ...]
     """Where the device says something else than its secure hardware proved."""
@@ -85,6 +88,7 @@ def explain(session: Session, device_id: UUID, at: datetime | None, now: datetim
         version=version,
         pattern_version=pattern_version_at(session, moment),
         facts=facts,
+        not_applicable=not_applicable(facts, asked),
         checks=_checks(settled(facts), asked, judged, moment),
         contradictions=contradictions(facts),
         begins_at=log_begins(device),

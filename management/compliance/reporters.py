@@ -36,10 +36,12 @@ CAN_SAY: dict[FactKind, frozenset[Reporter]] = {
     FactKind.OS_VERSION: _ALL,
     FactKind.OWNER_ACCOUNT: _ALL,
     FactKind.SECURITY_PATCH: _ANDROID,
+    FactKind.SIMS: frozenset({Reporter.ANDROID_AGENT, Reporter.APPLE_MDM}),
     FactKind.PACKAGES: frozenset({Reporter.ANDROID_AGENT, Reporter.APPLE_MDM}),
     FactKind.BAD_APPS: frozenset({Reporter.ANDROID_AGENT, Reporter.APPLE_MDM}),
 }
-"""The facts that criteria ask for. What is said all the same counts, whoever said it."""
+"""The facts that criteria ask for, and the SIM. What is said all the same counts, whoever said it.
+"""
 
 
 def reporters(facts: Facts, asked: AskedPolicy) -> frozenset[Reporter]:
@@ -55,6 +57,13 @@ def reporters(facts: Facts, asked: AskedPolicy) -> frozenset[Reporter]:
     if AGENT in sources or not found:
         found.add(Reporter.IOS_AGENT)
     return frozenset(found)
+
+
+def not_applicable(facts: Facts, asked: AskedPolicy) -> frozenset[FactKind]:
+    """Return what nobody says of the device because nothing on it can."""
+    speaking = reporters(facts, asked)
+    silent = (kind for kind in CAN_SAY if kind not in facts or facts[kind].value is None)
+    return frozenset(kind for kind in silent if CAN_SAY[kind].isdisjoint(speaking))
 
 
 def can_say(kind: FactKind, facts: Facts, asked: AskedPolicy) -> bool:

@@ -41,6 +41,8 @@ class FactKind(StrEnum):
     USB_DEBUGGING = "usb_debugging"
     UNKNOWN_SOURCES = "unknown_sources"
     ROAMING = "roaming"
+    SIMS = "sims"
+    """List of {"mark", "operator", "country"}: the SIMs in it, never their numbers."""
     AGENT_VERSION = "agent_version"
     PATTERN_VERSION = "pattern_version"
     APPLIED_POLICY = "applied_policy"

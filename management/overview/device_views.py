@@ -12,6 +12,7 @@ from management.commands.allowed import kinds_for
 from management.commands.rules import OPEN
 from management.commands.service import target_of
 from management.devices import queries, service
+from management.devices.rules import FactKind
 from management.overview.list_views import bp
 from management.overview.queries import read_device_page
 from management.overview.service import retire_device
@@ -46,18 +47,19 @@ def show(device_id: UUID) -> ResponseReturnValue:
 @bp.get("/<uuid:device_id>/log")
 @requires(Permission.VIEW, in_groups=True)
 def log(device_id: UUID) -> ResponseReturnValue:
-    """List everything that was said of the device, newest first."""
-    before = request.args.get("after")
+    """List everything that was said of the device, or of one kind, newest first."""
+    before, named = request.args.get("after"), request.args.get("kind", "")
+    kind = FactKind(named) if named in set(FactKind) else None
     with reading() as session:
         device = queries.get_device(session, device_id)
         found = queries.list_log(
-            session, device_id, None, number_cursor(before) if before else None, PAGE + 1
+            session, device_id, kind, number_cursor(before) if before else None, PAGE + 1
         )
     entries = found[:PAGE]
     place = write_cursor(entries[-1].id) if len(found) > PAGE else ""
-    more = url_for("devices.log", device_id=device_id, after=place) if place else ""
+    more = url_for("devices.log", device_id=device_id, kind=kind, after=place) if place else ""
     page = "devices/log_rows.html" if is_fragment() else "devices/log.html"
-    return render_template(page, device=device, entries=entries, more=more)
+    return render_template(page, device=device, kind=kind, entries=entries, more=more)
 
 
 @bp.post("/<uuid:device_id>/policy")

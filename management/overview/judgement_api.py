@@ -134,6 +134,8 @@ class ExplanationAnswer:
     rules: tuple[RuleAnswer, ...]
     """Every rule that the policy asks."""
     facts: dict[str, FactAnswer]
+    not_applicable: tuple[str, ...]
+    """Facts that nobody says because nothing on the device can."""
     contradictions: tuple[ContradictionAnswer, ...]
 
 
@@ -167,6 +169,7 @@ def explain_device(device_id: UUID, query: ExplainQuery) -> ExplanationAnswer:
         ),
         judgement=answer_of(found.judgement),
         facts=_facts(found.facts),
+        not_applicable=tuple(sorted(kind.value for kind in found.not_applicable)),
         contradictions=tuple(map(_contradiction, found.contradictions)),
     )
 

@@ -16,6 +16,7 @@ from agents.conformance.agent_run import opened
 from agents.conformance.clauses import Clause, Outcome, run
 from agents.conformance.stage import Stage
 from agents.simulator.device import SimulatedDevice
+from agents.simulator.sims import SimCard
 from contracts.agent import DeviceDescription
 from runtime.errors import SekishoError
 from tests.agents import broken_agents
@@ -49,6 +50,7 @@ def _agent(folder: Path, codes: list[str], breaks: str = "") -> Iterator[None]:
                     trapped = SimulatedDevice(folder / f"trapped{place}", wait=wait)
                     trapped.begin_enrolment(code, PHONE)
             device = SimulatedDevice(folder / "phone", wait=wait)
+            device.insert_sim(SimCard(iccid="8981100000000000001", operator="KDDI", country="JP"))
             while device.state.membership is None:  # as a patient user would: again and again
                 with suppress(SekishoError):
                     device.enrol(codes[-1], PHONE)

@@ -74,6 +74,24 @@ def test_changes_are_reported_at_the_next_check_in(office: Office, enrol: Enrol,
     assert [len(said.apps) for said in admitted.said(Apps)] == [1, 0]
 
 
+def test_a_sim_is_reported_by_its_mark_alone(office: Office, enrol: Enrol, run: Run) -> None:
+    device, admitted = enrol()
+    folder, number = device.file.folder, "8981100000000000001"
+    run("insert-sim", number, "--operator", "KDDI", "--country", "jp", folder=folder)
+    run("check-in", folder=folder)
+    run("remove-sim", number, folder=folder)
+    run("check-in", folder=folder)
+    office.collect()
+
+    with_it, without = (posture.sims for posture in admitted.said(Posture))
+    assert with_it is not None
+    assert [(one.operator, one.country) for one in with_it] == [("KDDI", "JP")]
+    assert without == ()
+    assert number not in str(admitted.said(Posture))
+    with pytest.raises(MalformedMessageError, match="iccid"):
+        run("insert-sim", "12", folder=folder)
+
+
 def test_an_apk_is_described_by_the_scanner(run: Run, tmp_path: Path) -> None:
     needs.program("aapt2", "aapt")
     from tests.scanner.build_apk import App, build_apk

@@ -111,7 +111,7 @@ class Phone:
             enrolment_key=key,
             signing_key=keys.public_jwk(self.signing_key),
             encryption_key=keys.public_jwk(self.encryption_key),
-            device=DeviceDescription(platform="android", model="Pixel", **described),
+            device=DeviceDescription(**{"platform": "android", "model": "Pixel"} | described),
         )
         sealed = self.seal(codec.write(asked), envelope.ENROLMENT)
         return self.office.inbound_item("enrolment", self.enrolment_id, sealed)
