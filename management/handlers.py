@@ -70,6 +70,12 @@ BEFORE_ACTIVATION = "management.apps.candidates:try_set"
 """What says why a person must look before a pattern set goes live: takes context, its folder and
 progress. `updates` calls it by this name, because `apps` builds on `updates`."""
 
+TAKE_AGENT = "management.agent_packages.from_source:take"
+"""What takes the agent package that an update source offers: context, the open source, its address,
+what says a line. `updates` calls it by this name, because `agent_packages` builds on `updates`."""
+AGENT_STANDING = "management.agent_packages.queries:standing"
+"""What tells the page of updates which agent package is handed out; takes the session."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:

@@ -13,6 +13,33 @@ SENTENCES = (
     _l("Asking %(address)s what is new."),
     _l("Release not fetched: %(inner)s"),
     _l("Release %(version)s is here for the connectors."),
+    _l("Agent package %(version)s is here."),
+    _l("Agent package %(version)s is handed out now."),
+    _l("Agent package %(version)s is not handed out: %(inner)s"),
+    _l("Its file was deleted. Upload it again."),
+    _l(
+        "It is another app than the package that is handed out now, so phones would not take it "
+        "for its update. Withdraw the old one first if that is meant."
+    ),
+    _l(
+        "An administrator chose what is handed out, so it is kept here and not handed out by "
+        "itself. Hand it out below, or let the download page follow the update source."
+    ),
+    _l(
+        "It is not newer than the package that is handed out. Only an administrator goes back: "
+        "hand an older one out by hand."
+    ),
+    _l(
+        "It is not what the source's signed list says of it (package, signer or version code). "
+        "Publish it again."
+    ),
+    _l(
+        "It needs release %(version)s of this server; this is %(ours)s. Update the server first."
+    ),
+    _l(
+        "It has %(size)s bytes, and there is room for %(room)s. Delete some apps, or raise the "
+        "setting uploads_bytes."
+    ),
     _l("The source holds no pattern set yet."),
     _l("Version %(version)s is the newest and is active."),
     _l(

@@ -1,4 +1,4 @@
-"""``sekisho update``: publish pattern sets and releases to a source of one's own."""
+"""``sekisho update``: publish pattern sets, releases and agents to a source of one's own."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,7 @@ import click
 
 from runtime.clock import utc_now
 from updater import publish as publishing
+from updater.agent_package import read_package
 from updater.publishing_keys import KeyFolder
 from updater.repository import Repository, newest_root
 from updater.trusted_root import read_root
@@ -23,7 +24,7 @@ _keys = click.option(
 
 @click.group()
 def update() -> None:
-    """Publish pattern sets and releases to an update source, and take updates from one.
+    """Publish pattern sets, releases and agents to an update source, and take updates from one.
 
     A source is a folder of signed files that any web server or share can hold. Its private keys
     stay in a folder of their own. They are encrypted when SEKISHO_UPDATE_PASSPHRASE is set.
@@ -59,15 +60,50 @@ def init(repo: Path, keys: Path | None) -> None:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A wheel of Sekisho that 'pip wheel --no-deps .' built.",
 )
-def publish(repo: Path, keys: Path | None, patterns: Path | None, release: Path | None) -> None:
-    """Add a pattern set or a release to REPO, so that servers and connectors take it."""
+@click.option(
+    "--agent",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The Android package (APK) of an agent, signed by its maker.",
+)
+@click.option(
+    "--agent-needs",
+    default="",
+    metavar="VERSION",
+    help="The oldest release of the server that this agent works with.",
+)
+@click.option(
+    "--revoked",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The list of revoked attestation keys as Google publishes it.",
+)
+@click.option(
+    "--fewer-revoked", is_flag=True, help="It is meant that the list takes back many keys."
+)
+def publish(
+    repo: Path,
+    keys: Path | None,
+    patterns: Path | None,
+    release: Path | None,
+    agent: Path | None,
+    agent_needs: str,
+    revoked: Path | None,
+    fewer_revoked: bool,
+) -> None:
+    """Add a pattern set, a release, an agent package or a list to REPO, so that servers take it."""
     opened = open_repository(repo, keys)
-    if patterns is None and release is None:
-        raise click.UsageError("Give --patterns, --release, or both.")
+    if not any((patterns, release, agent, revoked)):
+        raise click.UsageError("Give --patterns, --release, --agent, --revoked, or several.")
     if patterns is not None:
         click.echo(f"Published pattern set {publishing.publish(opened, patterns, utc_now())}.")
     if release is not None:
         click.echo(f"Published release {publishing.publish_release(opened, release, utc_now())}.")
+    if agent is not None:
+        read = read_package(agent, agent_needs)
+        publishing.publish_agent(opened, agent, read, utc_now())
+        click.echo(f"Published agent package {read.package} {read.version}.")
+    if revoked is not None:
+        said = publishing.publish_revocations(opened, revoked, fewer_revoked, utc_now())
+        click.echo(f"Published list {said.issue} of revoked attestation keys ({said.keys}).")
 
 
 @update.command("sign-timestamp")

@@ -1,4 +1,4 @@
-"""Publishes pattern sets and releases to an update source; `updater.repository` knows its files."""
+"""Publishes patterns, releases and agents to an update source (`updater.repository`: its files)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,6 +11,7 @@ from tuf.api.metadata import Root, Snapshot, TargetFile, Targets, Timestamp
 
 from patterns import pattern_set
 from runtime.errors import NotFoundError, RefusedError
+from updater.agent_package import AgentPackage, agent_of
 from updater.lock import exclusive
 from updater.repository import (
     LIFETIME,
@@ -23,7 +24,16 @@ from updater.repository import (
     write_next_timestamp,
     write_root,
 )
-from updater.trust import PREFIX, RELEASES, SUFFIX
+from updater.revocations import TARGET as REVOKED
+from updater.revocations import (
+    Revocations,
+    next_issue,
+    read_revoked,
+    revocations_of,
+    why_not_fewer,
+    written,
+)
+from updater.trust import AGENTS, PREFIX, RELEASES, SUFFIX, agent_target
 from updater.wheel import NAME, is_newer, read_archive
 
 ROOT_KEYS = 3
@@ -84,6 +94,70 @@ def publish_release(repository: Repository, archive: Path, now: datetime) -> str
                 raise RefusedError(f"Release {known[1]} is published already. Raise the version.")
         _add(repository, lists, name, archive, asdict(release), now)
     return release.version
+
+
+def publish_agent(
+    repository: Repository, file: Path, agent: AgentPackage, now: datetime
+) -> AgentPackage:
+    """Add the agent package *file*, which is *agent*, and sign anew; return what it is.
+
+    RefusedError unless it is newer than, and the same app as, what is published already.
+    """
+    with exclusive(repository.folder, PUBLISHING):
+        lists = read_lists(repository)
+        for name, target in lists.targets.targets.items():
+            known = agent_of(target.custom) if name.startswith(AGENTS) else None
+            if known is not None:
+                _check_follows(agent, known)
+        _add(repository, lists, agent_target(agent), file, asdict(agent), now)
+    return agent
+
+
+def _check_follows(agent: AgentPackage, known: AgentPackage) -> None:
+    if agent.package != known.package:
+        raise RefusedError(
+            f"The source publishes {known.package}; {agent.package} is another app, which phones"
+            " would not take for its update."
+        )
+    if agent.version_code <= known.version_code:
+        raise RefusedError(
+            f"Agent package {known.version} (version code {known.version_code}) is published"
+            f" already, and {agent.version} ({agent.version_code}) is not newer. Raise the"
+            " version code."
+        )
+    if agent.signer_sha256 != known.signer_sha256:
+        raise RefusedError(
+            f"Another key signed it than agent package {known.version}, which is published"
+            " already: phones would refuse the update."
+        )
+
+
+def publish_revocations(
+    repository: Repository, file: Path, may_be_fewer: bool, now: datetime
+) -> Revocations:
+    """Publish the list of revoked attestation keys in *file* and sign anew; return what is said.
+
+    RefusedError when it takes back many keys of the list before and *may_be_fewer* does not say
+    that this is meant.
+    """
+    after = read_revoked(file.read_bytes(), str(file))
+    with exclusive(repository.folder, PUBLISHING):
+        lists = read_lists(repository)
+        target = lists.targets.targets.get(REVOKED)
+        known = revocations_of(target.custom) if target else None
+        before = _published(repository, target) if target else frozenset()
+        fewer = why_not_fewer(before, after)
+        if fewer and not may_be_fewer:
+            raise RefusedError(f"{fewer} If that is meant, publish it with --fewer-revoked.")
+        said = next_issue(known, len(after), may_be_fewer, now)
+        _add(repository, lists, REVOKED, file, written(said), now)
+    return said
+
+
+def _published(repository: Repository, target: TargetFile) -> frozenset[str]:
+    folder, _, name = target.path.rpartition("/")
+    path = repository.targets / folder / f"{target.hashes['sha256']}.{name}"
+    return read_revoked(path.read_bytes(), str(path))
 
 
 def _add(
@@ -149,6 +223,10 @@ def describe(repository: Repository) -> list[str]:
 
 def _described(target: TargetFile) -> str:
     custom = target.custom or {}
+    if agent := agent_of(custom):
+        return f"{target.path}, {target.length} bytes, version {agent.version}"
+    if listed := revocations_of(custom):
+        return f"{target.path}, {target.length} bytes, issue {listed.issue}, {listed.keys} keys"
     more = f"{custom['rules']} rules" if "rules" in custom else f"Python {custom.get('python')}"
     return f"{target.path}, {target.length} bytes, {more}"
 

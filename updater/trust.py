@@ -13,8 +13,11 @@ from tuf.ngclient import Updater, UpdaterConfig
 
 from patterns.versions import version_key
 from runtime.errors import MalformedMessageError
+from updater.agent_package import AgentPackage, agent_of
 from updater.limits import Limits
 from updater.lock import exclusive
+from updater.revocations import TARGET as REVOKED
+from updater.revocations import Revocations, revocations_of
 from updater.source import SourceFetcher
 from updater.trouble import translated
 from updater.trusted_root import read_root
@@ -22,6 +25,7 @@ from updater.wheel import NAME, Release
 
 PREFIX, SUFFIX = "pattern/", ".zip"
 RELEASES = "server/"
+AGENTS = "agent/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,26 @@ class ReleaseOffer:
     """A release of this program that the source's publisher signed."""
 
     release: Release
+    target: str
+    length: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentOffer:
+    """An agent package that the source's publisher signed."""
+
+    agent: AgentPackage
+    target: str
+    length: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationOffer:
+    """The list of revoked attestation keys that the source's publisher signed."""
+
+    said: Revocations
     target: str
     length: int
     sha256: str
@@ -78,6 +102,19 @@ class TrustedSource:
             key=lambda offer: version_key(offer.release.version),
         )
 
+    def agents(self) -> list[AgentOffer]:
+        """Return the agent packages on offer, oldest first; call `refresh` before."""
+        found = (_agent(target) for target in self._targets())
+        return sorted(
+            (offer for offer in found if offer is not None),
+            key=lambda offer: offer.agent.version_code,
+        )
+
+    def revocations(self) -> RevocationOffer | None:
+        """Return the list of revoked attestation keys on offer; call `refresh` before."""
+        found = (_revocations(target) for target in self._targets())
+        return next((offer for offer in found if offer is not None), None)
+
     def keep_older_roots(self) -> None:
         """Fetch the roots before the one that trust begins with here, for `updater.mirror`.
 
@@ -107,7 +144,9 @@ class TrustedSource:
         path = self._folder / "targets.json"
         return Metadata[Targets].from_file(str(path)).signed.targets.values()
 
-    def download(self, offer: Offer | ReleaseOffer, path: Path) -> None:
+    def download(
+        self, offer: Offer | ReleaseOffer | AgentOffer | RevocationOffer, path: Path
+    ) -> None:
         """Write the verified file of *offer* to *path*, which must not be anything in use."""
         with translated(self._fetcher):
             target = self._updater.get_targetinfo(offer.target)
@@ -207,4 +246,29 @@ def _release(target: TargetFile) -> ReleaseOffer | None:
         target=target.path,
         length=target.length,
         sha256=target.hashes["sha256"],
+    )
+
+
+def agent_target(agent: AgentPackage) -> str:
+    """Return under which name a source lists *agent*."""
+    return f"{AGENTS}{agent.package}-{agent.version_code}.apk"
+
+
+def _agent(target: TargetFile) -> AgentOffer | None:
+    """Return which agent package *target* is, None when it is something else or says too little."""
+    agent = agent_of(target.custom) if target.path.startswith(AGENTS) else None
+    if agent is None or target.path != agent_target(agent) or "sha256" not in target.hashes:
+        return None
+    return AgentOffer(
+        agent=agent, target=target.path, length=target.length, sha256=target.hashes["sha256"]
+    )
+
+
+def _revocations(target: TargetFile) -> RevocationOffer | None:
+    """Return which list *target* is, None when it is something else or says too little."""
+    said = revocations_of(target.custom) if target.path == REVOKED else None
+    if said is None or "sha256" not in target.hashes:
+        return None
+    return RevocationOffer(
+        said=said, target=target.path, length=target.length, sha256=target.hashes["sha256"]
     )

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from management.access import Permission, signed_in_name
 from management.administrators import sessions, step_up
-from management.agent_packages import queries, service
+from management.agent_packages import from_source, queries, service
 from management.api.operations import STRICT, Code, FileBody, operation
 from management.apps import uploads
 from management.apps.rules import LARGEST_UPLOAD_BYTES
@@ -42,6 +42,8 @@ class AgentPackageAnswer:
     uploaded_at: datetime
     uploaded_by: str
     released_at: datetime | None
+    source: str
+    """The update source that offered it; empty: it was uploaded."""
     current: bool
     """Handed out now."""
     why_not: str
@@ -56,6 +58,16 @@ class AgentPackages:
 
     items: tuple[AgentPackageAnswer, ...]
     key_id: UUID | None
+    follows_source: bool
+    """The newest package of the update source is handed out by itself."""
+    chosen_by: str
+    """Who said last whether it does; empty: nobody."""
+    chosen_at: datetime | None
+    offered_version: str
+    """Of the update source, when it was looked at last; empty: none."""
+    looked_at: datetime | None
+    problem: str
+    """Why that version was not taken or is not handed out."""
     next: str | None = None
 
 
@@ -81,6 +93,15 @@ class PackageRelease:
     code: Code
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowSource:
+    """That the update source decides from now on."""
+
+    __pydantic_config__ = STRICT
+
+    code: Code
+
+
 @bp.url_value_preprocessor
 def _let_uploads_in(endpoint: str | None, values: dict[str, object] | None) -> None:
     """Allow a large body before it is read, but only to those who may upload."""
@@ -94,7 +115,17 @@ def list_agent_packages() -> AgentPackages:
     """List the packages of the agent."""
     with reading() as session:
         found, key = queries.list_packages(session), queries.offered_key(session)
-        return AgentPackages(items=tuple(map(_answer, found)), key_id=key.id if key else None)
+        said = queries.standing(session)
+        return AgentPackages(
+            items=tuple(map(_answer, found)),
+            key_id=key.id if key else None,
+            follows_source=said.follows,
+            chosen_by=said.chosen_by,
+            chosen_at=said.chosen_at,
+            offered_version=said.offered,
+            looked_at=said.looked_at,
+            problem=said.problem,
+        )
 
 
 @operation(bp, "/agent-packages", Permission.MANAGE_APPS, "POST", 202, (409,))
@@ -124,8 +155,18 @@ def release_agent_package(sha256: str, body: PackageRelease) -> AgentPackages:
 def withdraw_agent_package() -> AgentPackages:
     """Hand no package out."""
     with transaction("withdraw the agent package") as session:
-        service.withdraw(session)
+        service.withdraw(session, signed_in_name(), utc_now())
         note(session, "agent_package.withdraw", "")
+    return list_agent_packages()
+
+
+@operation(bp, "/agent-packages/follow", CHANGE, "POST", refusals=(409,))
+def follow_agent_source(body: FollowSource) -> AgentPackages:
+    """Let the newest package of the update source be handed out by itself."""
+    step_up.require_code(body.code)
+    with transaction("follow the update source") as session:
+        from_source.follow(session, context().keys, signed_in_name(), utc_now())
+        note(session, "agent_package.follow", "")
     return list_agent_packages()
 
 
@@ -148,6 +189,7 @@ def _answer(one: queries.Listed) -> AgentPackageAnswer:
         uploaded_at=one.row.uploaded_at,
         uploaded_by=one.row.uploaded_by,
         released_at=one.row.released_at,
+        source=one.row.source,
         current=one.row.current,
         why_not=one.why_not,
         other_signer=one.other_signer,

@@ -23,16 +23,31 @@ class AgentPackage(Base):
     released_by: Mapped[str] = mapped_column(default="")
     current: Mapped[bool] = mapped_column(default=False)
     """The one that relays hand out."""
+    source: Mapped[str] = mapped_column(Unicode(1000), default="", server_default="")
+    """The update source that offered it; empty: an administrator uploaded it."""
+    version_code: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """As the source signed it; 0: not from a source."""
 
 
 class AgentDownload(Base):
-    """One row (id 1): which enrolment key the download page puts into the package."""
+    """One row (id 1): the enrolment key in the package, and who says which package it is."""
 
     __tablename__ = "agent_download"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     invitation_id: Mapped[UUID | None] = mapped_column(ForeignKey("invitation.id"))
     """None: no key; whoever enrols scans or types one."""
+    follows: Mapped[bool | None]
+    """Whether the newest package of the update source is handed out by itself; None: nobody said,
+    see `rules.follows_source`."""
+    chosen_at: Mapped[datetime | None]
+    """When an administrator said so, or said the contrary."""
+    chosen_by: Mapped[str] = mapped_column(default="", server_default="")
+    offered: Mapped[str] = mapped_column(default="", server_default="")
+    """The version that the source offered when it was looked at last; empty: none."""
+    problem: Mapped[str] = mapped_column(Unicode(4000), default="", server_default="")
+    """Why that one was not taken or not handed out."""
+    looked_at: Mapped[datetime | None]
 
 
 class DeviceAgent(Base):

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from management.agent_packages.models import AgentDownload, AgentPackage, DeviceAgent
-from management.agent_packages.rules import why_not_released
+from management.agent_packages.rules import Identity, follows_source, why_not_released
 from management.apps.models import App
-from management.apps.queries import get_known
+from management.apps.queries import find_app, find_verdict, get_known
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
 from management.enrolment.models import Invitation
@@ -29,6 +30,26 @@ class Listed:
     """Another key signed it than the package that was handed out last."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What is handed out, and by which rule."""
+
+    current: AgentPackage | None
+    app: App | None
+    """What its scan found."""
+    follows: bool
+    """The newest package of the update source is handed out by itself."""
+    newest: AgentPackage | None
+    """That came from the source."""
+    chosen_at: datetime | None
+    chosen_by: str
+    offered: str
+    """The version that the source offered last."""
+    problem: str
+    """Why that one was not taken or not handed out."""
+    looked_at: datetime | None
+
+
 def get_package(session: Session, sha256: str) -> AgentPackage:
     """Return a package; NotFoundError when there is none with this hash."""
     found = session.get(AgentPackage, sha256)
@@ -42,31 +63,73 @@ def current_package(session: Session) -> AgentPackage | None:
     return session.scalars(select(AgentPackage).where(AgentPackage.current)).first()
 
 
+def last_released(session: Session) -> AgentPackage | None:
+    """Return the package that was handed out last, withdrawn or not."""
+    wanted = select(AgentPackage).where(AgentPackage.released_at.is_not(None))
+    return session.scalars(wanted.order_by(AgentPackage.released_at.desc()).limit(1)).first()
+
+
+def newest_of_source(session: Session) -> AgentPackage | None:
+    """Return the newest package that came from the update source."""
+    wanted = select(AgentPackage).where(AgentPackage.source != "")
+    return session.scalars(wanted.order_by(AgentPackage.version_code.desc()).limit(1)).first()
+
+
+def standing(session: Session) -> Standing:
+    """Return what is handed out, and by which rule."""
+    row, current = session.get(AgentDownload, 1), current_package(session)
+    said = row.follows if row else None
+    return Standing(
+        current=current,
+        app=get_known(session, current.sha256) if current else None,
+        follows=follows_source(said, last_released(session) is not None),
+        newest=newest_of_source(session),
+        chosen_at=row.chosen_at if row else None,
+        chosen_by=row.chosen_by if row else "",
+        offered=row.offered if row else "",
+        problem=row.problem if row else "",
+        looked_at=row.looked_at if row else None,
+    )
+
+
 def offered_package(session: Session) -> AgentPackage | None:
     """Return the package that is handed out, unless its verdict turned bad meanwhile."""
     current = current_package(session)
-    if current is None or publishable(session, current.sha256)[1]:
+    if current is None or _checked(session, current)[1]:
         return None
     return current
 
 
+def identity(session: Session, row: AgentPackage) -> Identity:
+    """Return what the scan read of a package; of one not scanned, nothing."""
+    app, said = get_known(session, row.sha256), find_verdict(session, row.sha256)
+    code = str(said.result.get("version_code", "")) if said else ""
+    return Identity(app.package, app.signer_sha256, int(code) if code.isdecimal() else 0)
+
+
 def why_not(session: Session, row: AgentPackage) -> str:
     """Return why a package may not be handed out."""
-    app, why = publishable(session, row.sha256)
-    if not app.verdict:
-        return "It is not scanned yet. Wait for the verdict."
+    why = _checked(session, row)[1]
     current = current_package(session)
-    before = get_known(session, current.sha256).signer_sha256 if current is not None else ""
-    return why_not_released(why, app.signer_sha256, before)
+    before = identity(session, current) if current is not None else None
+    return why_not_released(why, identity(session, row), before)
+
+
+def _checked(session: Session, row: AgentPackage) -> tuple[App, str]:
+    if find_app(session, row.sha256) is None:
+        return get_known(session, row.sha256), "Its file was deleted. Upload it again."
+    app, why = publishable(session, row.sha256)
+    return app, why if app.verdict else "It is not scanned yet. Wait for the verdict."
 
 
 def has_other_signer(session: Session, row: AgentPackage) -> bool:
     """Tell whether another key signed it than the package handed out last, withdrawn or not."""
-    wanted = select(AgentPackage.sha256).where(AgentPackage.released_at.is_not(None))
-    last = session.scalars(wanted.order_by(AgentPackage.released_at.desc()).limit(1)).first()
+    last = last_released(session)
     if last is None:
         return False
-    return get_known(session, last).signer_sha256 != get_known(session, row.sha256).signer_sha256
+    return get_known(session, last.sha256).signer_sha256 != (
+        get_known(session, row.sha256).signer_sha256
+    )
 
 
 def list_packages(session: Session) -> list[Listed]:
@@ -88,7 +151,9 @@ def list_packages(session: Session) -> list[Listed]:
 def agent_files(session: Session) -> dict[str, int]:
     """Return hash -> size of what relays must hold for the download page."""
     current = current_package(session)
-    return {current.sha256: current.size_bytes} if current is not None else {}
+    if current is None or find_app(session, current.sha256) is None:
+        return {}
+    return {current.sha256: current.size_bytes}
 
 
 def offered_key(session: Session) -> Invitation | None:

@@ -14,6 +14,7 @@ from management.agent_packages.queries import (
     current_package,
     get_package,
     has_other_signer,
+    newest_of_source,
     offered_key,
     offered_package,
     why_not,
@@ -68,6 +69,7 @@ def release(
 ) -> AgentPackage:
     """Hand the package out from now on and announce it; RefusedError says why it may not be.
 
+    From now on the download page follows the update source only if this is its newest package.
     *other_signer*: somebody means that another key signed it than the one handed out last.
     """
     row = get_package(session, sha256)
@@ -75,17 +77,40 @@ def release(
         raise RefusedError(why)
     if not other_signer and has_other_signer(session, row):
         raise RefusedError(OTHER_SIGNER)
+    choose(session, row is newest_of_source(session), by, now)
+    return hand_out(session, row, by, now)
+
+
+def hand_out(session: Session, row: AgentPackage, by: str, now: datetime) -> AgentPackage:
+    """Hand the package out from now on and announce it, without asking whether it may be."""
     _end_current(session)
     row.current, row.released_at, row.released_by = True, now, by
     enqueue(session, ANNOUNCE, f"{ANNOUNCE}:{uuid4()}", {}, now=now)
     return row
 
 
-def withdraw(session: Session) -> None:
-    """Hand nothing out; RefusedError when nothing is."""
+def withdraw(session: Session, by: str, now: datetime) -> None:
+    """Hand nothing out until somebody says so; RefusedError when nothing is."""
     if current_package(session) is None:
         raise RefusedError("No agent package is handed out at the moment.")
+    choose(session, False, by, now)
     _end_current(session)
+
+
+def download_settings(session: Session) -> AgentDownload:
+    """Return the one row of settings."""
+    row = session.get(AgentDownload, 1)
+    if row is None:
+        row = AgentDownload(id=1, chosen_by="", offered="", problem="")
+        session.add(row)
+        session.flush()
+    return row
+
+
+def choose(session: Session, follows: bool, by: str, now: datetime) -> None:
+    """Let the download page follow the update source from now on, or not."""
+    row = download_settings(session)
+    row.follows, row.chosen_by, row.chosen_at = follows, by[:255], now
 
 
 def choose_key(session: Session, invitation_id: UUID | None, now: datetime) -> None:
@@ -97,9 +122,7 @@ def choose_key(session: Session, invitation_id: UUID | None, now: datetime) -> N
         found = get_invitation(session, invitation_id)
         if found.address or state_of(found, now) is not InvitationState.ACTIVE:
             raise RefusedError("Choose an active key that is nobody's own.")
-    row = session.get(AgentDownload, 1) or AgentDownload(id=1)
-    row.invitation_id = invitation_id
-    session.add(row)
+    download_settings(session).invitation_id = invitation_id
     session.flush()
 
 

@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 
 from management.access import Permission, requires, signed_in_name
 from management.administrators import sessions, step_up
-from management.agent_packages import queries, service
+from management.agent_packages import from_source, queries, service
 from management.apps import uploads
 from management.apps.rules import LARGEST_UPLOAD_BYTES
 from management.apps.service import room_for_upload
@@ -35,9 +35,14 @@ def index() -> ResponseReturnValue:
     with reading() as session:
         packages = queries.list_packages(session)
         relays, keys = list_used(session), queries.keys_for_many(session)
-        key = queries.offered_key(session)
+        key, standing = queries.offered_key(session), queries.standing(session)
     return render_template(
-        "enrolment/agent_package.html", packages=packages, relays=relays, keys=keys, key=key
+        "enrolment/agent_package.html",
+        packages=packages,
+        relays=relays,
+        keys=keys,
+        key=key,
+        standing=standing,
     )
 
 
@@ -84,9 +89,21 @@ def release(sha256: str) -> ResponseReturnValue:
 def withdraw() -> ResponseReturnValue:
     """Hand nothing out."""
     with transaction("withdraw the agent package") as session:
-        service.withdraw(session)
+        service.withdraw(session, signed_in_name(), utc_now())
         note(session, "agent_package.withdraw", "")
     flash(_("The download page offers no package now."))
+    return redirect(url_for("agent_packages.index"), 303)
+
+
+@bp.post("/follow")
+@requires(Permission.CHANGE_SETTINGS)
+def follow() -> ResponseReturnValue:
+    """Let the newest package of the update source be handed out by itself."""
+    step_up.require_fresh()
+    with transaction("follow the update source") as session:
+        from_source.follow(session, context().keys, signed_in_name(), utc_now())
+        note(session, "agent_package.follow", "")
+    flash(_("The download page follows the update source from now on."))
     return redirect(url_for("agent_packages.index"), 303)
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from contracts.agent import NewPatterns
 from management.context import Context
-from management.handlers import BEFORE_ACTIVATION, resolve
+from management.handlers import BEFORE_ACTIVATION, TAKE_AGENT, resolve
 from management.progress import said as _l
 from management.relays.service import send_order
 from management.updates import service
@@ -151,6 +151,7 @@ def _update(context: Context, run_id: UUID, start: _Start, say: Say) -> None:
     with open_source(start.address, start.root, cache, LIMITS, _counter(say)) as source:
         source.refresh()
         _take_release(context, source, start, say)
+        resolve(TAKE_AGENT)(context, source, start.address, say)
         offers = source.offers()
         reason = _why_nothing(offers, start)
         if reason is not None:

@@ -239,7 +239,7 @@ def test_a_cancelled_key_is_handed_out_no_longer(
     with pytest.raises(MalformedMessageError, match="no enrolment key"):
         apk.enrolment_code(got)
     with hq.context.database.transaction("withdraw") as session:
-        agent_packages.withdraw(session)
+        agent_packages.withdraw(session, "a test", utc_now())
     hq.visit()
     assert _get(hq, "/mobile/agent.apk").status_code == 404
     assert "no agent package" in _get(hq, "/mobile?lang=en").text

@@ -13,6 +13,7 @@ OPERATIONS: dict[str, str] = {
     "administrators.change_role": "change_administrator_role",
     "administrators.recover": "recover_administrator",
     "agent_packages.choose_key": "choose_agent_package_key",
+    "agent_packages.follow": "follow_agent_source",
     "agent_packages.release": "release_agent_package",
     "agent_packages.upload": "upload_agent_package",
     "agent_packages.withdraw": "withdraw_agent_package",
@@ -148,6 +149,25 @@ WITHOUT: dict[str, str] = {
     "sign_in.sign_in": OWN_PROOF,
 }
 """Console's endpoint -> why the API has nothing like it."""
+
+FILES: dict[str, str] = {
+    "allow_list.download": "export_allowed",
+    "apps.download": "get_app",
+    "audit.download_checkpoints": "get_audit_checkpoints",
+    "devices.export": "export_devices",
+    "dry_run.export": "export_dry_run_devices",
+    "mail_access.log": "get_connector_log",
+    "relays.log": "get_relay_log",
+}
+"""Console's endpoint that answers a file -> operation that answers the same."""
+
+FILES_WITHOUT: dict[str, str] = {
+    "allow_list.template": "a list with one line to begin with; `export_allowed` shows the form",
+    "directory.template": "a list with one line to begin with; the API takes accounts as JSON",
+    "policies_apple.download": "changes the audit trail by POST: see OPERATIONS",
+    "terms.sample": "a document to begin with, the same in every release",
+}
+"""Console's endpoint that answers a file -> why no operation does."""
 
 CHECKED_INSIDE = {"commands.wipe": "queue_command asks for wipe_devices when the kind is one"}
 """Where the operation's own permission is another than the page's, and why that is no gap."""

@@ -13,13 +13,16 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from patterns import pattern_set
 from runtime.clock import utc_now
 from updater import publish as publishing
+from updater.agent_package import AgentPackage, read_package
 from updater.publishing_keys import KeyFolder
 from updater.repository import Repository, newest_root
 
@@ -65,6 +68,11 @@ class Feed:
         """Build a small pattern set, which finds *marker*, and publish it."""
         archive = self.build(version, marker)
         return publishing.publish(self.repository, archive, now or utc_now())
+
+    def publish_agent(self, file: Path, server: str = "", **said: object) -> AgentPackage:
+        """Publish an agent package; *said*: what the list says of it though it is not so."""
+        agent = replace(_read_once(file), server=server, **said)  # type: ignore[arg-type]
+        return publishing.publish_agent(self.repository, file, agent, utc_now())
 
     def build(self, version: str, marker: str = "") -> Path:
         """Return the archive of a small pattern set."""
@@ -117,6 +125,10 @@ class Feed:
         if not file.is_file():
             return status(404)(handler, b"")
         return instead(body)(handler, b"")
+
+
+_read_once = cache(read_package)
+"""Reading a package takes a process of its own; its bytes are always the same here."""
 
 
 def status(code: int, location: str = "") -> Answer:
