@@ -49,6 +49,40 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_mail_trial_asked_at"), ["asked_at"], unique=False)
 
     op.create_table(
+        "outgoing_mail",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("host", sa.Unicode(length=255), nullable=False),
+        sa.Column("port", sa.Integer(), nullable=False),
+        sa.Column("encryption", sa.Unicode(length=20), nullable=False),
+        sa.Column("sender", sa.Unicode(length=255), nullable=False),
+        sa.Column("user_name", sa.Unicode(length=500), nullable=False),
+        sa.Column("password", sa.UnicodeText(), nullable=False),
+        sa.Column("ca", sa.UnicodeText(), nullable=False),
+        sa.Column("checkpoints_to", sa.JSON(), nullable=False),
+        sa.Column("changed_at", UtcDateTime(), nullable=False),
+        sa.Column("changed_by", sa.Unicode(length=255), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_outgoing_mail")),
+    )
+    op.create_table(
+        "revocation_list",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("issue", sa.Integer(), nullable=False),
+        sa.Column("keys", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.Unicode(length=64), nullable=False),
+        sa.Column("source", sa.Unicode(length=1000), nullable=False),
+        sa.Column("published_at", UtcDateTime(), nullable=True),
+        sa.Column("taken_at", UtcDateTime(), nullable=True),
+        sa.Column("looked_at", UtcDateTime(), nullable=True),
+        sa.Column("offered", sa.Integer(), nullable=False),
+        sa.Column("problem", sa.Unicode(length=4000), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_revocation_list")),
+    )
+    op.create_table(
+        "revoked_key",
+        sa.Column("serial", sa.Unicode(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("serial", name=op.f("pk_revoked_key")),
+    )
+    op.create_table(
         "stored_release",
         sa.Column("version", sa.Unicode(length=50), nullable=False),
         sa.Column("sha256", sa.Unicode(length=64), nullable=False),
@@ -98,6 +132,21 @@ def upgrade() -> None:
             batch_op.f("ix_recovery_code_administrator_id"), ["administrator_id"], unique=False
         )
 
+    op.create_table(
+        "attested_certificate",
+        sa.Column("serial", sa.Unicode(length=64), nullable=False),
+        sa.Column("device_id", sa.Uuid(), nullable=False),
+        sa.Column("of_key", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["device.id"], name=op.f("fk_attested_certificate_device_id")
+        ),
+        sa.PrimaryKeyConstraint("serial", "device_id", name=op.f("pk_attested_certificate")),
+    )
+    with op.batch_alter_table("attested_certificate", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_attested_certificate_device_id"), ["device_id"], unique=False
+        )
+
     with op.batch_alter_table("admin_session", schema=None) as batch_op:
         batch_op.add_column(
             sa.Column("browser", sa.Unicode(length=300), server_default="", nullable=False)
@@ -106,6 +155,28 @@ def upgrade() -> None:
     with op.batch_alter_table("administrator", schema=None) as batch_op:
         batch_op.add_column(
             sa.Column("second_place", sa.Boolean(), server_default=sa.false(), nullable=False)
+        )
+
+    with op.batch_alter_table("agent_download", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("follows", sa.Boolean(), nullable=True))
+        batch_op.add_column(sa.Column("chosen_at", UtcDateTime(), nullable=True))
+        batch_op.add_column(
+            sa.Column("chosen_by", sa.Unicode(length=255), server_default="", nullable=False)
+        )
+        batch_op.add_column(
+            sa.Column("offered", sa.Unicode(length=255), server_default="", nullable=False)
+        )
+        batch_op.add_column(
+            sa.Column("problem", sa.Unicode(length=4000), server_default="", nullable=False)
+        )
+        batch_op.add_column(sa.Column("looked_at", UtcDateTime(), nullable=True))
+
+    with op.batch_alter_table("agent_package", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("source", sa.Unicode(length=1000), server_default="", nullable=False)
+        )
+        batch_op.add_column(
+            sa.Column("version_code", sa.BigInteger(), server_default="0", nullable=False)
         )
 
     with op.batch_alter_table("allow_list_setting", schema=None) as batch_op:
@@ -141,7 +212,16 @@ def upgrade() -> None:
         )
         batch_op.create_index(batch_op.f("ix_app_base_sha256"), ["base_sha256"], unique=False)
 
+    with op.batch_alter_table("audit_checkpoint", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("begun", sa.JSON(), server_default="[]", nullable=False))
+
     with op.batch_alter_table("audit_entry", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("is_look", sa.Boolean(), server_default=sa.false(), nullable=False)
+        )
+        batch_op.create_index(
+            batch_op.f("ix_audit_entry_is_look_seq"), ["is_look", "seq"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_audit_entry_subject"), ["subject"], unique=False)
 
     with op.batch_alter_table("command", schema=None) as batch_op:
@@ -256,6 +336,11 @@ def downgrade() -> None:
 
     with op.batch_alter_table("audit_entry", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_audit_entry_subject"))
+        batch_op.drop_index(batch_op.f("ix_audit_entry_is_look_seq"))
+        batch_op.drop_column("is_look")
+
+    with op.batch_alter_table("audit_checkpoint", schema=None) as batch_op:
+        batch_op.drop_column("begun")
 
     with op.batch_alter_table("app", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_app_base_sha256"))
@@ -274,12 +359,28 @@ def downgrade() -> None:
         batch_op.drop_column("counted_for")
         batch_op.drop_column("counted_at")
 
+    with op.batch_alter_table("agent_package", schema=None) as batch_op:
+        batch_op.drop_column("version_code")
+        batch_op.drop_column("source")
+
+    with op.batch_alter_table("agent_download", schema=None) as batch_op:
+        batch_op.drop_column("looked_at")
+        batch_op.drop_column("problem")
+        batch_op.drop_column("offered")
+        batch_op.drop_column("chosen_by")
+        batch_op.drop_column("chosen_at")
+        batch_op.drop_column("follows")
+
     with op.batch_alter_table("administrator", schema=None) as batch_op:
         batch_op.drop_column("second_place")
 
     with op.batch_alter_table("admin_session", schema=None) as batch_op:
         batch_op.drop_column("browser")
 
+    with op.batch_alter_table("attested_certificate", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_attested_certificate_device_id"))
+
+    op.drop_table("attested_certificate")
     with op.batch_alter_table("recovery_code", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_recovery_code_administrator_id"))
 
@@ -290,6 +391,9 @@ def downgrade() -> None:
     op.drop_table("view_mark")
     op.drop_table("relay_log")
     op.drop_table("stored_release")
+    op.drop_table("revoked_key")
+    op.drop_table("revocation_list")
+    op.drop_table("outgoing_mail")
     with op.batch_alter_table("mail_trial", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_mail_trial_asked_at"))
 
