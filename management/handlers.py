@@ -41,6 +41,7 @@ HANDLERS = {
     "apps.end_approvals": "management.apps.work:end_approvals",
     "apps.forget_claims": "management.apps.work:forget_claims",
     "store.spread": "management.store.work:spread",
+    "attestation.take_back": "management.attestation.work:take_back",
     "audit.checkpoint": "management.audit.work:checkpoint",
     "audit.purge": "management.audit.work:purge",
     "deleted.forget": "management.deleted.work:forget",

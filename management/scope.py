@@ -26,7 +26,7 @@ from sqlalchemy.sql.visitors import iterate
 
 from management.agent_packages.models import DeviceAgent
 from management.apps.models import App, DeviceApp
-from management.attestation.models import DeviceAttestation
+from management.attestation.models import AttestedCertificate, DeviceAttestation
 from management.audit.models import AuditEntry
 from management.canary.models import CanaryDevice
 from management.collecting.models import AppRequest
@@ -61,6 +61,7 @@ OF_DEVICE: tuple[Any, ...] = (
     Fact,
     DeviceApp,
     DeviceAgent,
+    AttestedCertificate,
     DeviceAttestation,
     DeviceOffer,
     DeviceTerms,

@@ -1,8 +1,8 @@
 """A list of revoked attestation keys, as Google publishes it and as a source carries it on.
 
 https://developer.android.com/privacy-and-security/security-key-attestation#certificate_status :
-``{"entries": {"SERIAL": {"status": "REVOKED", ...}}}``. The list itself has neither number nor time,
-so whoever publishes it to a source says both.
+``{"entries": {"SERIAL": {"status": "REVOKED", ...}}}``. The list itself has neither number nor
+time, so whoever publishes it to a source says both.
 """
 
 import json
@@ -31,8 +31,12 @@ class Revocations:
     """Each list that is published has the next number."""
     published_at: AwareDatetime
     keys: Annotated[int, Field(ge=0, le=MOST_KEYS)]
-    may_be_fewer: bool = False
-    """The publisher knows that it takes back many keys of the list before."""
+    fewer_at: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """The latest issue that was meant to take back many keys; 0: none was."""
+
+    def may_be_fewer(self, than: int) -> bool:
+        """Tell whether it is meant that the list names fewer keys than issue *than*."""
+        return self.fewer_at > than
 
 
 _REVOCATIONS = TypeAdapter(Revocations)
@@ -91,4 +95,5 @@ def next_issue(
 ) -> Revocations:
     """Return what is said of a list that follows *before*."""
     issue = before.issue + 1 if before else 1
-    return Revocations(issue=issue, published_at=now, keys=keys, may_be_fewer=may_be_fewer)
+    fewer_at = issue if may_be_fewer else before.fewer_at if before else 0
+    return Revocations(issue=issue, published_at=now, keys=keys, fewer_at=fewer_at)

@@ -85,6 +85,16 @@ def prove(chain: Sequence[str], challenge: bytes, anchors: Anchors, now: datetim
     return proof
 
 
+def serials(chain: Sequence[str]) -> tuple[str, ...]:
+    """Return the serial number of each certificate; UnprovedError when one cannot be read."""
+    return tuple(_serial(_certificate(place, text)) for place, text in enumerate(chain))
+
+
+def revoked_because(serial: str) -> str:
+    """Return what is said of a chain with a certificate on the list."""
+    return f"a key of the chain was revoked (serial number {serial})"
+
+
 def failing(described: KeyDescription, boot_keys: frozenset[str] = frozenset()) -> str:
     """Return why the device that a chain describes is not as its maker made it; empty: it is.
 
@@ -138,9 +148,12 @@ def _linked(certificates: Sequence[x509.Certificate]) -> None:
 
 def _not_revoked(certificates: Sequence[x509.Certificate], revoked: frozenset[str]) -> None:
     for one in certificates:
-        serial = f"{one.serial_number:x}"
-        if serial in revoked:
-            raise UnprovedError(f"a key of the chain was revoked (serial number {serial})")
+        if (serial := _serial(one)) in revoked:
+            raise UnprovedError(revoked_because(serial))
+
+
+def _serial(certificate: x509.Certificate) -> str:
+    return f"{certificate.serial_number:x}"
 
 
 def _in_time(certificates: Sequence[x509.Certificate], now: datetime) -> None:

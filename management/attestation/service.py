@@ -8,22 +8,33 @@ how the device started only of a key that is made at that time.
 import logging
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from secrets import token_bytes
+from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from contracts import keys
 from contracts.agent import AskAttestation, Attestation, EnrolmentRequest, Renewal, ReportItem
 from contracts.attestation import KeyDescription, enrolment_challenge, renewal_challenge
-from management.attestation.models import DeviceAttestation
-from management.attestation.rules import Proof, UnprovedError, failing, prove
+from management.attestation.models import AttestedCertificate, DeviceAttestation
+from management.attestation.queries import concerned, revoked_among
+from management.attestation.rules import (
+    Proof,
+    UnprovedError,
+    failing,
+    prove,
+    revoked_because,
+    serials,
+)
 from management.attestation.trust import anchors
 from management.compliance.attested import contradictions
 from management.context import Context
 from management.devices.models import Device
-from management.devices.queries import get_facts
+from management.devices.queries import get_facts, lock_device
 from management.devices.rules import ATTESTATION, Fact, FactKind
 from management.devices.service import record_facts
 from management.relays.service import send_order
@@ -35,6 +46,8 @@ PATIENCE = timedelta(days=3)
 """So long a device that reports may take to answer."""
 SOONEST = timedelta(hours=1)
 """Between two questions, whatever the device says of itself meanwhile."""
+LONGEST_SERIAL = 64
+"""Hexadecimal digits; RFC 5280 allows 40, and no list has longer ones."""
 
 
 def take_enrolment(
@@ -53,16 +66,18 @@ def take_enrolment(
     if not request.attestation:
         if row is not None:
             row.key_thumbprint, row.next_thumbprint, row.answered_at = "", "", now
+            _rest_on(session, device, (), True)
             _fail(session, device, "it enrolled without proving its key", now)
         return
     challenge = enrolment_challenge(request.enrolment_key, request.enrolment_id)
-    proof, because = _proved_now(settings, request.attestation, challenge, now)
+    proof, because = _proved_now(session, settings, request.attestation, challenge, now)
     if proof is not None and not _is_own(device, proof.key):
         proof, because = None, "the attested key is not the one that the device signs with"
     row = row or DeviceAttestation(device_id=device.id)
     row.key_thumbprint, row.next_thumbprint = _thumbprint(device) if proof else "", ""
     row.answered_at = now
     session.add(row)
+    _rest_on(session, device, request.attestation if proof else (), True)
     _record(session, device, proof, because, now)
 
 
@@ -117,9 +132,10 @@ def take_renewal(
     if _thumbprint(device) == row.next_thumbprint:  # of the renewal before this one
         row.key_thumbprint = row.next_thumbprint
     challenge = renewal_challenge(device.id, said.renewal_id)
-    proof, because = _proved_now(settings, said.attestation, challenge, now)
+    proof, because = _proved_now(session, settings, said.attestation, challenge, now)
     if proof is not None and proof.key == keys.read_raw_public(fresh):
         row.next_thumbprint = keys.thumbprint(keys.read_public(fresh))
+        _rest_on(session, device, said.attestation, True)
         _record(session, device, proof, because, now)
 
 
@@ -138,20 +154,54 @@ def take_answer(
         proof, because = None, f"it could not: {said.because or 'no reason given'}"
     else:
         try:
-            proof, because = _proved(settings, said.chain, challenge, now)
+            proof, because = _proved(session, settings, said.chain, challenge, now)
         except ConfigurationError as error:  # ours, not the device's: ask again
             log.error(str(error))
             row.challenge, row.answered_at = "", now - _days(settings) + SOONEST
             return
     row.challenge, row.answered_at = "", now
+    _rest_on(session, device, said.chain if proof else (), False)
     _record(session, device, proof, because, now)
 
 
+def fail_revoked(session: Session, settings: Settings, now: datetime, limit: int) -> list[UUID]:
+    """Take back proofs that rest on a key which is on the list by now; return whose.
+
+    A device whose signing key was vouched for by such a key is asked no more: it must enrol again.
+    One whose last answer rests on it is asked anew at its next report. Call it until none is left.
+    """
+    found = concerned(session, limit)
+    for one in found:
+        device = lock_device(session, one.device_id)
+        row = session.get_one(DeviceAttestation, device.id)
+        row.challenge, row.answered_at = "", now - _days(settings)
+        if one.of_key:
+            row.key_thumbprint = row.next_thumbprint = ""
+        _fail(session, device, revoked_because(one.serial), now)
+        session.delete(one)
+    return list(dict.fromkeys(one.device_id for one in found))
+
+
+def _rest_on(session: Session, device: Device, chain: Sequence[str], of_key: bool) -> None:
+    """Note the certificates above the leaf, in place of those of the proof before this one."""
+    held = delete(AttestedCertificate).where(AttestedCertificate.device_id == device.id)
+    wanted = held if of_key else held.where(AttestedCertificate.of_key.is_(False))
+    session.execute(wanted.execution_options(synchronize_session=False))
+    kept = session.scalars(
+        select(AttestedCertificate.serial).where(AttestedCertificate.device_id == device.id)
+    )
+    for serial in set(serials(chain)[1:]) - set(kept):
+        if len(serial) <= LONGEST_SERIAL:
+            session.add(AttestedCertificate(serial=serial, device_id=device.id, of_key=of_key))
+
+
 def _proved(
-    settings: Settings, chain: Sequence[str], challenge: bytes, now: datetime
+    session: Session, settings: Settings, chain: Sequence[str], challenge: bytes, now: datetime
 ) -> tuple[Proof | None, str]:
     counting = anchors(settings)
     try:
+        listed = revoked_among(session, serials(chain))
+        counting = replace(counting, revoked=counting.revoked | listed)
         proof = prove(chain, challenge, counting, now)
     except UnprovedError as error:
         return None, str(error)
@@ -159,11 +209,11 @@ def _proved(
 
 
 def _proved_now(
-    settings: Settings, chain: Sequence[str], challenge: bytes, now: datetime
+    session: Session, settings: Settings, chain: Sequence[str], challenge: bytes, now: datetime
 ) -> tuple[Proof | None, str]:
     """Check a chain that is sent only once, so that it must not be lost by our own fault."""
     try:
-        return _proved(settings, chain, challenge, now)
+        return _proved(session, settings, chain, challenge, now)
     except ConfigurationError as error:
         raise UnavailableError(str(error)) from None
 

@@ -1,6 +1,5 @@
 """Reads whose attestation counts: roots of the administrator's own, and what was revoked."""
 
-import json
 import logging
 from collections.abc import Callable
 from functools import lru_cache
@@ -10,10 +9,10 @@ from cryptography import x509
 
 from management.attestation.rules import GOOGLE_ROOTS, Anchors, UnprovedError, fingerprint
 from management.settings import Settings
-from runtime.errors import ConfigurationError
+from runtime.errors import ConfigurationError, MalformedMessageError, TooLargeError
+from updater.revocations import MOST_BYTES, read_revoked
 
 STATUS_NAME = "attestation-status.json"
-MOST_BYTES = 32 * 1024 * 1024
 Reader = Callable[[Path, tuple[int, int]], frozenset[str]]
 log = logging.getLogger(__name__)
 _LAST: dict[tuple[Reader, Path], frozenset[str]] = {}
@@ -74,12 +73,9 @@ def _roots(path: Path, stamp: tuple[int, int]) -> frozenset[str]:
 def _revoked(path: Path, stamp: tuple[int, int]) -> frozenset[str]:
     """Return the serial numbers in a list as Google publishes it; all that stand in it count."""
     try:
-        entries = json.loads(_read(path, stamp))["entries"]
-        return frozenset(str(serial).lower().lstrip("0") for serial in dict(entries))
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise ConfigurationError(
-            f'{path} is no list of revoked attestation keys ({{"entries": {{...}}}}).'
-        ) from None
+        return read_revoked(_read(path, stamp), str(path))
+    except (MalformedMessageError, TooLargeError) as error:
+        raise ConfigurationError(str(error)) from None
 
 
 def _read(path: Path, stamp: tuple[int, int]) -> bytes:
