@@ -71,11 +71,33 @@ BEFORE_ACTIVATION = "management.apps.candidates:try_set"
 """What says why a person must look before a pattern set goes live: takes context, its folder and
 progress. `updates` calls it by this name, because `apps` builds on `updates`."""
 
-TAKE_AGENT = "management.agent_packages.from_source:take"
-"""What takes the agent package that an update source offers: context, the open source, its address,
-what says a line. `updates` calls it by this name, because `agent_packages` builds on `updates`."""
-AGENT_STANDING = "management.agent_packages.queries:standing"
-"""What tells the page of updates which agent package is handed out; takes the session."""
+
+@dataclass(frozen=True, slots=True)
+class FromSource:
+    """What an update source brings beside pattern sets; patterns wait for none of it."""
+
+    take: str
+    """Takes it: context, the open source (`updater.trust`), its address, what says a line. It tells
+    and keeps its own failures."""
+    component: str
+    """Takes the session and returns the `updates.rules.Component` that page and API show."""
+
+
+FROM_SOURCE = (
+    FromSource(
+        "management.updates.releases:take",
+        "management.updates.releases:component",
+    ),
+    FromSource(
+        "management.agent_packages.from_source:take",
+        "management.agent_packages.queries:component",
+    ),
+    FromSource(
+        "management.attestation.from_source:take",
+        "management.attestation.queries:component",
+    ),
+)
+"""`updates` calls them by these names, because some of these features build on `updates`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,13 +33,34 @@ SENTENCES = (
         "It is not what the source's signed list says of it (package, signer or version code). "
         "Publish it again."
     ),
-    _l(
-        "It needs release %(version)s of this server; this is %(ours)s. Update the server first."
-    ),
+    _l("It needs release %(version)s of this server; this is %(ours)s. Update the server first."),
     _l(
         "It has %(size)s bytes, and there is room for %(room)s. Delete some apps, or raise the "
         "setting uploads_bytes."
     ),
+    _l(
+        "List %(issue)s of revoked attestation keys is in use: %(keys)s keys, %(new)s new, "
+        "%(gone)s taken back."
+    ),
+    _l("List of revoked attestation keys not taken: %(inner)s"),
+    _l(
+        "It takes back %(lost)s of the %(before)s keys of the list before it. Its publisher does "
+        "not say that this is meant, so the list before it stays in use. If it is meant, publish "
+        "it with --fewer-revoked."
+    ),
+    _l(
+        "It says that it was published on %(at)s, which is not yet. Check the publisher's clock "
+        "and this server's."
+    ),
+    _l(
+        "The source offers list %(offered)s of %(at)s; list %(known)s of %(before)s is in use and "
+        "younger. Publish the list again."
+    ),
+    _l("It has %(length)s bytes, more than %(most)s."),
+    _l("It names %(found)s keys, and the source says %(said)s. Publish it again."),
+    _l("The list names more than %(count)s keys."),
+    _l("The list names %(text)s, which is no serial number."),
+    _l("The list is no list of revoked attestation keys (%(form)s)."),
     _l("The source holds no pattern set yet."),
     _l("Version %(version)s is the newest and is active."),
     _l(

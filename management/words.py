@@ -113,6 +113,12 @@ CLIENT_STATES = {
     "suspended": Word("warn", "pause-circle", _l("Suspended")),
     "deleted": Word("idle", "dash-circle", _l("Deleted")),
 }
+COMPONENTS = {
+    "release": _l("Release for connectors"),
+    "agent_package": _l("Agent package"),
+    "revoked_keys": _l("Revoked attestation keys"),
+}
+"""What an update source brings beside patterns, see `handlers.FROM_SOURCE`."""
 AGENT_PACKAGES = {"current": Word("ok", "check-circle", _l("Handed out"))}
 USER_STATES = {
     "active": Word("ok", "check-circle", _l("May enrol")),

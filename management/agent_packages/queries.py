@@ -16,6 +16,7 @@ from management.devices.models import Device
 from management.devices.rules import EnrolmentState
 from management.enrolment.models import Invitation
 from management.store.queries import publishable
+from management.updates.rules import Component
 from runtime.errors import NotFoundError
 
 
@@ -89,6 +90,22 @@ def standing(session: Session) -> Standing:
         offered=row.offered if row else "",
         problem=row.problem if row else "",
         looked_at=row.looked_at if row else None,
+    )
+
+
+def component(session: Session) -> Component:
+    """Return how the package stands, for the page of updates."""
+    found = standing(session)
+    current = found.current
+    return Component(
+        kind="agent_package",
+        version=found.app.version if found.app else "",
+        since=current.released_at if current else None,
+        source=current.source if current else "",
+        by=current.uploaded_by if current and not current.source else "",
+        looked_at=found.looked_at,
+        offered=found.offered,
+        problem=found.problem,
     )
 
 

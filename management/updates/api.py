@@ -1,6 +1,6 @@
 """The API's view of pattern sets and updates."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -45,9 +45,33 @@ class UpdateRunAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentAnswer:
+    """What the source brings beside pattern sets, and how it stands."""
+
+    kind: str
+    """``release``, ``agent_package`` or ``revoked_keys``."""
+    version: str
+    """Empty: there is none."""
+    size: int | None
+    """How many keys a list names; null where that says nothing."""
+    since: datetime | None
+    source: str
+    """Its address; empty: a person brought it."""
+    by: str
+    """That person."""
+    looked_at: datetime | None
+    """When the source was asked last."""
+    offered: str
+    """What the source had then."""
+    problem: str
+    """Why that is not in use; empty: it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Updates:
     """What is installed, and the last 50 attempts, newest first."""
 
+    components: tuple[ComponentAnswer, ...]
     sets: tuple[PatternSetAnswer, ...]
     runs: tuple[UpdateRunAnswer, ...]
 
@@ -56,8 +80,10 @@ class Updates:
 def get_updates() -> Updates:
     """Get the installed pattern sets and the last attempts to update."""
     with reading() as session:
+        components = queries.list_components(session)
         sets, runs = queries.list_sets(session), queries.list_runs(session)
     return Updates(
+        components=tuple(ComponentAnswer(**asdict(one)) for one in components),
         sets=tuple(
             PatternSetAnswer(
                 version=row.version,

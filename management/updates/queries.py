@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
+from management.handlers import FROM_SOURCE, resolve
 from management.settings import Settings
 from management.updates.models import (
     InstalledPatternSet,
@@ -17,7 +18,7 @@ from management.updates.models import (
     UpdateRun,
     UpdateSource,
 )
-from management.updates.rules import RunState, Schedule, previous_version
+from management.updates.rules import Component, RunState, Schedule, previous_version
 from runtime.errors import NotFoundError
 from updater.trusted_root import TrustedRoot, read_root
 
@@ -135,6 +136,11 @@ def get_overview(session: Session) -> Overview:
         runs=list_runs(session, 30),
         last=find_last_update(session),
     )
+
+
+def list_components(session: Session) -> list[Component]:
+    """Return how all stands that the source brings beside pattern sets."""
+    return [resolve(part.component)(session) for part in FROM_SOURCE]
 
 
 def get_run(session: Session, run_id: UUID) -> UpdateRun:

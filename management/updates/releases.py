@@ -1,6 +1,8 @@
 """Keeps the newest release of this program for the connectors, which verify it themselves."""
 
+import logging
 import os
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -12,13 +14,15 @@ from management.context import Context
 from management.keys import Keys
 from management.settings import Settings
 from management.updates.models import StoredRelease
-from management.updates.queries import find_source
+from management.updates.queries import find_last_update, find_source
+from management.updates.rules import Component
 from runtime.clock import utc_now
-from runtime.errors import NotFoundError
+from runtime.errors import NotFoundError, SekishoError
 from updater.mirror import read_list
 from updater.trust import ReleaseOffer, TrustedSource, source_folder
 from updater.wheel import read_archive
 
+log = logging.getLogger(__name__)
 LARGEST_BYTES = 128 * 1024 * 1024
 
 
@@ -45,7 +49,33 @@ def wheel_file(session: Session, settings: Settings, name: str) -> Path:
     return _path(settings, row.sha256)
 
 
-def take_release(context: Context, source: TrustedSource, address: str) -> str:
+def take(context: Context, source: TrustedSource, address: str, say: Callable[[str], None]) -> None:
+    """Fetch a newer release for the connectors; patterns do not wait for it when it fails."""
+    try:
+        version = _take_newest(context, source, address)
+    except (SekishoError, OSError) as error:
+        log.warning("A release could not be fetched", extra={"because": str(error)})
+        say(f"Release not fetched: {error}")
+        return
+    if version:
+        say(f"Release {version} is here for the connectors.")
+
+
+def component(session: Session) -> Component:
+    """Return which release is here for the connectors."""
+    row, run = find_release(session), find_last_update(session)
+    if row is None:
+        return Component(kind="release")
+    return Component(
+        kind="release",
+        version=row.version,
+        since=row.stored_at,
+        source=row.source,
+        looked_at=run.finished_at if run else None,
+    )
+
+
+def _take_newest(context: Context, source: TrustedSource, address: str) -> str:
     """Fetch the newest release on offer unless it is here; return its version if it is news."""
     offers = [offer for offer in source.releases() if offer.length <= LARGEST_BYTES]
     if not offers:

@@ -36,6 +36,29 @@ class RunState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """How one thing stands that the source brings beside pattern sets."""
+
+    kind: str
+    """A key of `words.COMPONENTS`."""
+    version: str = ""
+    """Empty: there is none."""
+    size: int | None = None
+    """How much it holds, where that says something."""
+    since: datetime | None = None
+    source: str = ""
+    """Its address; empty: a person brought it."""
+    by: str = ""
+    """That person."""
+    looked_at: datetime | None = None
+    """When the source was asked last."""
+    offered: str = ""
+    """What the source had then."""
+    problem: str = ""
+    """Why that is not in use; empty: it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """When to look; hours are UTC."""
 

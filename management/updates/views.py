@@ -10,9 +10,7 @@ from flask_babel import gettext as _
 from management.access import Permission, requires, signed_in_name
 from management.administrators import step_up
 from management.audit.notes import note
-from management.handlers import AGENT_STANDING, resolve
 from management.updates import queries, service
-from management.updates.releases import find_release
 from management.updates.rules import RunState, Schedule, Timing
 from management.web import context, reading, transaction, visitor_address
 from runtime.clock import utc_now
@@ -123,8 +121,7 @@ def _page(problems: dict[str, str], address: str, root: str) -> ResponseReturnVa
             "updates/index.html",
             found=found,
             job=job,
-            release=find_release(session),
-            agent=resolve(AGENT_STANDING)(session),
+            components=queries.list_components(session),
             problems=problems,
             address=address or found.source.address,
             root=root,

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from contracts.agent import NewPatterns
 from management.context import Context
-from management.handlers import BEFORE_ACTIVATION, TAKE_AGENT, resolve
+from management.handlers import BEFORE_ACTIVATION, FROM_SOURCE, resolve
 from management.progress import said as _l
 from management.relays.service import send_order
 from management.updates import service
@@ -23,7 +23,6 @@ from management.updates.queries import (
     list_sets,
     patterns_folder,
 )
-from management.updates.releases import take_release
 from management.updates.rules import RunState, why_not_taken
 from management.work.service import enqueue
 from runtime.clock import utc_now
@@ -150,8 +149,8 @@ def _update(context: Context, run_id: UUID, start: _Start, say: Say) -> None:
     say(f"Asking {start.address} what is new.")
     with open_source(start.address, start.root, cache, LIMITS, _counter(say)) as source:
         source.refresh()
-        _take_release(context, source, start, say)
-        resolve(TAKE_AGENT)(context, source, start.address, say)
+        for part in FROM_SOURCE:
+            resolve(part.take)(context, source, start.address, say)
         offers = source.offers()
         reason = _why_nothing(offers, start)
         if reason is not None:
@@ -164,18 +163,6 @@ def _update(context: Context, run_id: UUID, start: _Start, say: Say) -> None:
         _keep_off(context, run_id, installed, because)
     else:
         _activate(context, run_id, installed)
-
-
-def _take_release(context: Context, source: TrustedSource, start: _Start, say: Say) -> None:
-    """Fetch a newer release for the connectors; patterns do not wait for it when it fails."""
-    try:
-        version = take_release(context, source, start.address)
-    except (SekishoError, OSError) as error:
-        log.warning("A release could not be fetched", extra={"because": str(error)})
-        say(f"Release not fetched: {error}")
-        return
-    if version:
-        say(f"Release {version} is here for the connectors.")
 
 
 def _keep_off(context: Context, run_id: UUID, installed: Installed, because: str) -> None:

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from flask import Flask
+from flask_babel import force_locale
 from sqlalchemy import select
 
 from agents.simulator.attesting import Hardware, ensure_root
 from contracts.agent import Digest
+from management.access import Role
 from management.attestation.from_source import take
 from management.attestation.models import (
     AttestedCertificate,
@@ -29,9 +32,12 @@ from management.devices.rules import FactKind
 from management.handlers import find_handler
 from management.policies.rules import Requirements
 from management.policies.service import change_policy
+from management.reasons import reason
+from management.updates.queries import find_running
 from management.work.models import Job
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError, RefusedError
+from tests.management.clients import ConsoleClient, api_client
 from tests.management.phones import Office, office
 from tests.management.test_attestation import ProvingPhone
 from tests.updater import feed as feeds
@@ -322,3 +328,59 @@ def test_the_rules_of_fewer_and_of_numbers() -> None:
     assert (meant.fewer_at, later.issue, later.fewer_at) == (2, 3, 2)
     assert later.may_be_fewer(1) and not later.may_be_fewer(2)
     assert read_revoked(b'{"entries": {"00ABcd": {}, "12": {}}}', "it") == {"abcd", "12"}
+
+
+def test_page_and_api_show_the_list_with_its_number_and_time(
+    console: ConsoleClient, app: Flask, context: Context, feed: Feed
+) -> None:
+    api = api_client(app, context, "program", Role.READ_ONLY)
+    _publish(feed, SERIALS)
+    form = {"address": feed.url, "root": feed.root.decode()}
+    assert console.post("/updates/source", data=form).status_code == 302
+
+    def update() -> tuple[str, dict[str, Any]]:
+        assert console.post("/updates/run").status_code == 302
+        with context.database.reading() as session:
+            run = find_running(session)
+        assert run is not None
+        find_handler("updates.run")(context, {"run_id": str(run.id)}, lambda said: None)
+        components = api.get("/api/v1/updates").get_json()["components"]
+        return console.get("/updates/").text, {one["kind"]: one for one in components}
+
+    page, components = update()
+    feed.misbehave("status.json", feeds.tampered)
+    _publish(feed, [*SERIALS, "abc"])
+    refused, after = update()
+
+    assert "Revoked attestation keys" in page
+    assert "20 keys" in page
+    assert (components["revoked_keys"]["version"], components["revoked_keys"]["size"]) == ("1", 20)
+    assert components["revoked_keys"]["since"] is not None
+    assert components["revoked_keys"]["source"] == feed.url
+    assert components["release"]["version"] == ""
+    assert "Version 2 of the source is not in use" in refused
+    assert (after["revoked_keys"]["version"], after["revoked_keys"]["offered"]) == ("1", "2")
+    assert after["revoked_keys"]["problem"]
+
+
+@pytest.mark.parametrize("language", ["ja"])
+def test_what_is_said_of_a_list_is_said_in_japanese(app: Flask, language: str) -> None:
+    at = "2026-11-22 03:04 UTC"
+    sentences = (
+        "List 2 of revoked attestation keys is in use: 20 keys, 1 new, 3 taken back.",
+        "List of revoked attestation keys not taken: It has 9 bytes, more than 8.",
+        "It takes back 3 of the 20 keys of the list before it. Its publisher does not say that "
+        "this is meant, so the list before it stays in use. If it is meant, publish it with "
+        "--fewer-revoked.",
+        f"It says that it was published on {at}, which is not yet. Check the publisher's clock "
+        "and this server's.",
+        f"The source offers list 1 of {at}; list 2 of {at} is in use and younger. Publish the "
+        "list again.",
+        "It names 20 keys, and the source says 5. Publish it again.",
+        "The list names more than 200000 keys.",
+        "The list names 'x', which is no serial number.",
+        'The list is no list of revoked attestation keys ({"entries": {...}}).',
+    )
+    with app.test_request_context(), force_locale(language):
+        for sentence in sentences:
+            assert reason(sentence) != sentence
