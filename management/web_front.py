@@ -16,10 +16,11 @@ from typing import Any
 from contracts.codec import MAXIMUM_BYTES
 from management.app import LARGEST_BODY_BYTES
 from management.apps.rules import LARGEST_UPLOAD_BYTES
+from management.web_files import Files, answered
 from management.web_streams import Streams
 from management.work.following import FOLLOWED
 from runtime.bodies import Bodies, BodyError, check_length, spool
-from runtime.wsgi import Answer, App, Environ, Scope, call, environ
+from runtime.wsgi import Answer, App, Begun, Environ, Scope, begin, call, environ
 
 log = logging.getLogger(__name__)
 THREADS = 8
@@ -43,7 +44,7 @@ class WebFront:
         self._app, self._may_upload, self._folder = app, may_upload, spool_folder
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="web")
         self._bodies = Bodies(BODY_SECONDS)
-        self._streams = streams
+        self._streams, self._files = streams, Files(spool_folder, self._work)
         self._working = self._uploads = 0
 
     async def __rsgi__(self, scope: Scope, protocol: Any) -> None:
@@ -63,7 +64,7 @@ class WebFront:
             protocol.response_empty(answer.status, answer.headers)
 
     async def _answer(self, scope: Scope, protocol: Any) -> Answer | None:
-        """Return the answer to send; None when a stream sent it itself."""
+        """Return the answer to send; None when a stream or a file was sent."""
         is_upload = (scope.method, scope.path) in UPLOADS
         if is_upload and await self._work(self._may_upload, environ(scope, b"")):
             return await self._upload(scope, protocol)
@@ -76,7 +77,10 @@ class WebFront:
             return await self._say_too_large(scope)
         async with self._bodies.reading(scope, protocol, limit) as body:
             request = environ(scope, body)
-            answer = await self._call(request)
+            answer = await self._work(self._begin, request)
+        if isinstance(answer, Begun):
+            await self._files.send(protocol, answer)
+            return None
         followed = request.get(FOLLOWED)
         if scope.method != "GET" or followed is None or not self._streams.has_room(followed):
             return answer
@@ -107,6 +111,9 @@ class WebFront:
     async def _call(self, request: Environ) -> Answer:
         answer: Answer = await self._work(call, self._app, request)
         return answer
+
+    def _begin(self, request: Environ) -> Answer | Begun:
+        return answered(begin(self._app, request), request)
 
     async def _work(self, function: Callable[..., Any], *arguments: Any) -> Any:
         if self._working >= MOST_WORKING:

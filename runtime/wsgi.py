@@ -36,6 +36,20 @@ class Answer(NamedTuple):
     body: bytes
 
 
+class Begun(NamedTuple):
+    """An answer whose body comes in parts."""
+
+    status: int
+    headers: list[Header]
+    parts: Any
+    """An iterable of bytes."""
+
+    def close(self) -> None:
+        """Let the application clean up."""
+        if hasattr(self.parts, "close"):
+            self.parts.close()
+
+
 def environ(scope: Scope, body: bytes | IO[bytes], length: int | None = None) -> Environ:
     """Return the request as PEP 3333 wants it; a *body* that is a file needs its *length*."""
     headers = {
@@ -72,15 +86,24 @@ def environ(scope: Scope, body: bytes | IO[bytes], length: int | None = None) ->
 
 def call(app: App, environ: Environ) -> Answer:
     """Return what *app* answers."""
-    begun: list[Any] = []
+    return whole(begin(app, environ))
+
+
+def begin(app: App, environ: Environ) -> Begun:
+    """Return the answer of *app* with its body unread; whoever takes it closes its parts."""
+    said: list[Any] = []
 
     def start_response(status: str, headers: list[Header], exc_info: Any = None) -> None:
-        begun[:] = [int(status[:3]), headers]
+        said[:] = [int(status[:3]), headers]
 
     parts = app(environ, start_response)
+    return Begun(said[0], said[1], parts)
+
+
+def whole(begun: Begun) -> Answer:
+    """Read the body."""
     try:
-        body = b"".join(parts)
+        body = b"".join(begun.parts)
     finally:
-        if hasattr(parts, "close"):
-            parts.close()
-    return Answer(begun[0], begun[1], body)
+        begun.close()
+    return Answer(begun.status, begun.headers, body)

@@ -56,6 +56,7 @@ COMMANDS = {
     "scan": "scanner.cli:scan",
     "pattern": "sekisho.patterns:pattern",
     "update": "management.updates.cli:update",
+    "remote": "sekisho.remote.cli:remote",
     "simulate": "sekisho.simulate:simulate",
     "conformance": "agents.conformance.cli:conformance",
 }

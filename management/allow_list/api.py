@@ -11,7 +11,7 @@ from pydantic import Field
 from management.access import Permission, signed_in_name
 from management.allow_list import queries, rules, service
 from management.allow_list.rules import Identifiers, Unlisted
-from management.api.operations import STRICT, Limit, Place, Words, operation
+from management.api.operations import STRICT, FileAnswer, Limit, Place, Words, operation
 from management.audit.notes import note
 from management.paging import cut, read_cursor
 from management.web import reading, transaction
@@ -130,6 +130,14 @@ def list_allowed(query: AllowedQuery) -> AllowedPage:
         count=count,
         unlisted=unlisted.value,
     )
+
+
+@operation(bp, "/allow-list/list.csv", Permission.VIEW, media_type="text/csv; charset=utf-8")
+def export_allowed() -> FileAnswer:
+    """Get the whole list as a CSV file, in the form in which it can be imported."""
+    with reading() as session:
+        text = rules.table(queries.everything(session))
+    return FileAnswer("allow-list.csv", f"\ufeff{text}".encode())
 
 
 @operation(bp, "/allow-list", Permission.INVITE, "POST", 201, (409,))

@@ -50,7 +50,7 @@ def volatile(kind: Any) -> frozenset[str]:
 
 
 def has_version(described: Any) -> bool:
-    """Tell whether a GET answers one thing rather than a page of many, or a stream."""
+    """Tell whether a GET answers one thing rather than a page of many, a stream or a file."""
     if getattr(described.answer, "IS_STREAM", False):
         return False
     return "after" not in getattr(described.query, "__dataclass_fields__", {})

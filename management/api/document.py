@@ -12,9 +12,9 @@ from pydantic.json_schema import JsonSchemaMode
 from management.addresses import LARGEST
 from management.api import conditional, idempotency
 from management.api.operations import (
-    EVENTS,
     OPERATION,
     EventStream,
+    FileAnswer,
     FileBody,
     Operation,
     adapter,
@@ -34,8 +34,11 @@ _MEANS = {
     422: "This `Idempotency-Key` belongs to another request.",
     503: "Another part of the server does not answer; asking again later may work.",
 }
-
-
+_STREAMS = {
+    EventStream: {"type": "string"},
+    FileAnswer: {"type": "string", "format": "binary"},
+}
+"""Answers that are no JSON -> their schema."""
 _TOKEN = {
     "type": "http",
     "scheme": "bearer",
@@ -133,7 +136,7 @@ def _schemas(routes: list[_Route]) -> tuple[dict[Key, Any], dict[str, Any]]:
 def _kinds(routes: list[_Route]) -> Iterator[tuple[Any, JsonSchemaMode]]:
     yield Problem, "serialization"
     for route in routes:
-        if route.operation.answer is not EventStream:
+        if route.operation.answer not in _STREAMS:
             yield route.operation.answer, "serialization"
         for kind in (route.operation.query, route.operation.body):
             if kind is not None and kind is not FileBody:
@@ -248,9 +251,8 @@ def _responses(route: _Route, schemas: dict[Key, Any]) -> dict[str, Any]:
     if route.parameters or "after" in getattr(described.query, "__dataclass_fields__", {}):
         statuses.add(404)
     name = getattr(described.answer, "__name__", str(described.answer))
-    answer: dict[str, Any] = {EVENTS: {"schema": {"type": "string"}}}
-    if described.answer is not EventStream:
-        answer = {"application/json": {"schema": schemas[name, "serialization"]}}
+    schema = _STREAMS.get(described.answer) or schemas[name, "serialization"]
+    answer = {described.media_type: {"schema": schema}}
     problem = {PROBLEM: {"schema": schemas["Problem", "serialization"]}}
     done: dict[str, Any] = {"description": described.summary + ".", "content": answer}
     same = {}

@@ -5,13 +5,13 @@ are read, answers written and the OpenAPI document made from them, so the three 
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
-from flask import Blueprint, current_app, request
+from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -72,6 +72,23 @@ class EventStream:
 
 
 @dataclass(frozen=True, slots=True)
+class FileAnswer:
+    """An answer that is a file; the operation's ``media_type`` says of which kind."""
+
+    IS_STREAM: ClassVar = True
+
+    name: str
+    content: bytes | Iterator[str]
+    """What is yielded is sent without holding the whole in memory."""
+
+    def response(self, media_type: str) -> Response:
+        """Return it as browsers and programs store it."""
+        answer = Response(self.content, content_type=media_type)
+        answer.headers["Content-Disposition"] = f'attachment; filename="{self.name}"'
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """What the document says of one operation."""
 
@@ -91,6 +108,7 @@ class Operation:
     """Its answer is shown once: no `Idempotency-Key` keeps it."""
     paged_by: str = ""
     """Field of the items by which a page is cut out of the whole answer."""
+    media_type: str = JSON
 
 
 def operation(
@@ -103,12 +121,14 @@ def operation(
     in_groups: bool = False,
     paged_by: str = "",
     answers_secret: bool = False,
+    media_type: str = JSON,
 ) -> Callable[[F], F]:
     """Serve a function at *rule*; *refusals* are the error statuses beyond the usual ones.
 
     *in_groups*: see `access.requires`. *paged_by*: the function answers all ``items``, each with
     this unique field, and the caller gets the page it asks for. *answers_secret*: the answer is
-    kept for nobody who asks again with the same `Idempotency-Key`; that is refused.
+    kept for nobody who asks again with the same `Idempotency-Key`; that is refused. *media_type*:
+    of a GET that answers a file.
     """
 
     def serve(function: F) -> F:
@@ -129,6 +149,7 @@ def operation(
             refusals=refusals,
             paged_by=paged_by,
             answers_secret=answers_secret,
+            media_type=EVENTS if hints["return"] is EventStream else media_type,
         )
         view = requires(permission, in_groups)(_view(described))
         setattr(view, OPERATION, described)
@@ -152,6 +173,8 @@ def _view(described: Operation) -> Callable[..., ResponseReturnValue]:
         answer = _carried_out(described, given)
         if isinstance(answer, EventStream):
             return answer.begins, 200, {"Content-Type": EVENTS}
+        if isinstance(answer, FileAnswer):
+            return answer.response(described.media_type)
         body = adapter(described.answer).dump_json(answer)
         if once:
             once.keep(described.status, "" if described.answers_secret else body.decode())

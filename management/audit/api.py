@@ -8,7 +8,7 @@ from flask import Blueprint
 from pydantic import AwareDatetime
 
 from management.access import Permission
-from management.api.operations import Limit, Place, Words, operation
+from management.api.operations import FileAnswer, Limit, Place, Words, operation
 from management.audit import checkpoints, queries, service
 from management.audit.notes import note
 from management.paging import cut, number_cursor
@@ -95,6 +95,18 @@ def list_audit_entries(query: AuditQuery) -> AuditPage:
         ),
         next=following,
     )
+
+
+@operation(
+    bp, "/audit/checkpoints.txt", Permission.READ_AUDIT, media_type="text/plain; charset=utf-8"
+)
+def get_audit_checkpoints() -> FileAnswer:
+    """Get every checkpoint, the oldest first: a signed token a line, to keep on another machine."""
+    with transaction("note that checkpoints were fetched") as session:
+        lines = [one.token for one in reversed(queries.list_checkpoints(session))]
+        note(session, "audit.checkpoints", "audit trail", checkpoints=len(lines))
+    content = "".join(f"{line}\n" for line in lines)
+    return FileAnswer("sekisho-audit-checkpoints.txt", content.encode())
 
 
 @operation(bp, "/audit/verify", Permission.READ_AUDIT, "POST", refusals=(503,))

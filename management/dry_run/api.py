@@ -10,10 +10,11 @@ from pydantic import Field
 
 from management.access import Permission, signed_in_name
 from management.api.bodies import Because
-from management.api.operations import STRICT, Limit, Place, operation
+from management.api.operations import STRICT, FileAnswer, Limit, Place, operation
 from management.audit.notes import note
 from management.dry_run import queries, service
 from management.dry_run.applying import Applying, applying
+from management.dry_run.export import as_csv
 from management.dry_run.models import DryRun
 from management.dry_run.queries import Named, Wanted
 from management.dry_run.rules import read_tally
@@ -21,7 +22,7 @@ from management.paging import cut, read_cursor
 from management.policies.criteria_api import Criteria, read_criteria
 from management.policies.queries import current_version
 from management.policies.settings_api import SettingChanged, changed, read_settings
-from management.web import reading, transaction
+from management.web import context, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import NotFoundError
 
@@ -89,12 +90,18 @@ class DryRunAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DryRunDevices:
+class ChangedDevices:
     """Which of the devices that would change are wanted."""
 
     before: Annotated[str, Field(max_length=20)] = ""
     becomes: Annotated[str, Field(max_length=20)] = ""
     loses: Literal["", "mail", "data"] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRunDevices(ChangedDevices):
+    """Which of the devices that would change are wanted, and which page of them."""
+
     after: Place = ""
     limit: Limit = 50
 
@@ -189,6 +196,20 @@ def list_dry_run_devices(run_id: UUID, query: DryRunDevices) -> ChangedDevicePag
         items=tuple(map(_device, shown)),
         next=following,
     )
+
+
+@operation(
+    bp,
+    "/dry-runs/<uuid:run_id>/devices.csv",
+    Permission.VIEW,
+    media_type="text/csv; charset=utf-8",
+)
+def export_dry_run_devices(run_id: UUID, query: ChangedDevices) -> FileAnswer:
+    """Get all devices that would change as a CSV file."""
+    wanted = Wanted(before=query.before, after=query.becomes, loses=query.loses)
+    with reading() as session:
+        queries.get_run(session, run_id)
+    return FileAnswer(f"dry-run-{run_id}.csv", as_csv(context().database, run_id, wanted))
 
 
 def _place(word: str) -> UUID | None:

@@ -11,7 +11,7 @@ from contracts.connector import Door, LogLevel, WhenSilent
 from management.access import Permission
 from management.administrators import step_up
 from management.api.bodies import Because, Proof
-from management.api.operations import STRICT, Reason, Whole, operation
+from management.api.operations import STRICT, FileAnswer, Reason, Whole, operation
 from management.mail_access import by_hand, dry_run, logs, queries, service, words
 from management.mail_access import connectors as pairing
 from management.mail_access.console_api import ConnectorAnswer, described_connector
@@ -160,10 +160,17 @@ def set_connector_level(connector_id: UUID, body: ConnectorLevel) -> ConnectorAn
 
 @operation(bp, f"{CONNECTOR}/log", MANAGE, "POST", 202, (409,))
 def order_connector_log(connector_id: UUID) -> ConnectorAnswer:
-    """Ask a connector for its log; it comes at its next call, and is fetched in the console."""
+    """Ask a connector for its log; it comes at its next call, and GET fetches it then."""
     with transaction("order a connector's log") as session:
         logs.order_log(session, context().keys, connector_id, by(), utc_now())
         return described_connector(queries.get_connector(session, connector_id), utc_now())
+
+
+@operation(bp, f"{CONNECTOR}/log", MANAGE, media_type="application/zip")
+def get_connector_log(connector_id: UUID) -> FileAnswer:
+    """Get the log that a connector sent, as the ZIP that it made; 404 until it came."""
+    with reading() as session:
+        return FileAnswer(*logs.get_file(session, connector_id))
 
 
 @operation(bp, f"{CONNECTOR}/log/cancel", MANAGE, "POST", refusals=(409,))

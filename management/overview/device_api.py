@@ -4,20 +4,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+from urllib.parse import urlencode
 from uuid import UUID
 
 from flask import Blueprint
 
 from management.access import Permission
-from management.api.operations import Limit, Place, Words, operation
+from management.api.operations import FileAnswer, Limit, Place, Words, operation
+from management.audit.notes import note
 from management.devices import queries
 from management.devices.models import Device
 from management.devices.polls import find_polled_at
 from management.listing import queries as listing
-from management.listing.address import NAMES, read_place, write_place
+from management.listing.address import NAMES, read_place, write_filter, write_place
+from management.listing.export import as_csv
 from management.listing.rules import DeviceFilter
+from management.overview.queries import name_groups, name_policies
 from management.policies.treatment import Rule
-from management.web import reading
+from management.web import reader, reading, transaction
 
 bp = Blueprint("devices_api", __name__, url_prefix="/api/v1")
 
@@ -25,7 +29,7 @@ State = Literal["", "healthy", "non_compliant", "out_of_sync", "inactive", "not_
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceQuery:
+class DevicesQuery:
     """Which devices are wanted; what is empty filters nothing."""
 
     state: State = ""
@@ -50,6 +54,12 @@ class DeviceQuery:
     text: Words = ""
     """Words that the name, owner, address, model, serial number, IMEI or Exchange id begin with;
     of Japanese any two characters, of numbers also the last 4 to 6 digits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceQuery(DevicesQuery):
+    """Which devices are wanted, and which page of them."""
+
     sort: Literal["name", "contact", "since"] = "name"
     """The last two newest first, and only up to 10,000 devices; above that by name."""
     after: Place = ""
@@ -131,10 +141,9 @@ class DeviceDetails:
 @operation(bp, "/devices", Permission.VIEW, in_groups=True)
 def list_devices(query: DeviceQuery) -> DevicePage:
     """List devices with their state."""
-    fields = {field: getattr(query, field) for field in NAMES.values()}
     with reading() as session:
         page = listing.look(
-            session, DeviceFilter(**fields), query.sort, read_place(query.after), query.limit
+            session, _filter(query), query.sort, read_place(query.after), query.limit
         )
     return DevicePage(
         items=tuple(_summary(row) for row in page.rows),
@@ -142,6 +151,26 @@ def list_devices(query: DeviceQuery) -> DevicePage:
         count=CountAnswer(value=page.count.number, capped=page.count.more),
         sort=page.sort,
     )
+
+
+@operation(
+    bp, "/devices/list.csv", Permission.VIEW, in_groups=True, media_type="text/csv; charset=utf-8"
+)
+def export_devices(query: DevicesQuery) -> FileAnswer:
+    """Get all devices of a filter as a CSV file, in the order of the list.
+
+    It begins with a byte order mark and has a line of names; nothing in it is taken for a formula.
+    The audit trail notes who took it.
+    """
+    wanted = _filter(query)
+    with transaction("note an export") as session:
+        note(session, "device.export", "devices", query=urlencode(write_filter(wanted)))
+        groups, policies = name_groups(session), name_policies(session)
+    return FileAnswer("devices.csv", as_csv(reader(), wanted, groups, policies))
+
+
+def _filter(query: DevicesQuery) -> DeviceFilter:
+    return DeviceFilter(**{field: getattr(query, field) for field in NAMES.values()})
 
 
 @operation(bp, "/devices/<uuid:device_id>", Permission.VIEW, in_groups=True)

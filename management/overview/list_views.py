@@ -15,8 +15,6 @@ from werkzeug.datastructures import MultiDict
 from management import words
 from management.access import Permission, requires, signed_in_name, who_asks
 from management.audit.notes import note
-from management.groups.queries import read_tree, shown_tree
-from management.groups.rules import full_name, ordered
 from management.listing import queries, saved
 from management.listing.address import (
     own_query,
@@ -28,7 +26,7 @@ from management.listing.address import (
 )
 from management.listing.export import as_csv
 from management.listing.rules import SORTS
-from management.policies.queries import list_policies
+from management.overview.queries import name_groups, name_policies
 from management.texts import Text
 from management.texts import lazy as _l
 from management.web import is_fragment, reader, reading, transaction
@@ -114,12 +112,7 @@ def _chips(said: dict[str, str], labels: Labels) -> Iterator[Chip]:
 
 
 def _labels(session: Session) -> Labels:
-    tree = read_tree(session)
-    shown = shown_tree(session, tree)
-    return {
-        "group": {str(node.id): full_name(tree, node.id) for _depth, node in ordered(shown)},
-        "policy": {str(policy.id): policy.name for policy in list_policies(session)},
-    }
+    return {"group": name_groups(session), "policy": name_policies(session)}
 
 
 @bp.get("/devices.csv")

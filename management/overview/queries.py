@@ -19,6 +19,8 @@ from management.devices.polls import find_polled_at
 from management.devices.queries import get_device
 from management.enrolment.queries import count_invitations
 from management.enrolment.rules import InvitationState
+from management.groups.queries import read_tree, shown_tree
+from management.groups.rules import full_name, ordered
 from management.listing.queries import Numbers, count_fleet
 from management.mail_access.models import Partnership
 from management.mail_access.queries import (
@@ -36,6 +38,7 @@ from management.work.queries import count_states as count_jobs
 from runtime.clock import utc_now
 from runtime.errors import NotFoundError
 
+Names = dict[str, str]
 RECENT = timedelta(days=7)
 ACTIVITY = 20
 
@@ -122,3 +125,16 @@ def _judgement(session: Session, device_id: UUID) -> Judgement | None:
         return get_judgement(session, device_id)
     except NotFoundError:
         return None
+
+
+def name_groups(session: Session) -> Names:
+    """Return id -> full name of every group that who asks sees, in the order of the tree."""
+    tree = read_tree(session)
+    return {
+        str(node.id): full_name(tree, node.id) for _, node in ordered(shown_tree(session, tree))
+    }
+
+
+def name_policies(session: Session) -> Names:
+    """Return id -> name of every policy that who asks sees."""
+    return {str(policy.id): policy.name for policy in list_policies(session)}

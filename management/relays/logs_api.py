@@ -7,9 +7,10 @@ from flask import Blueprint
 
 from contracts.connector import LogLevel
 from management.access import Permission
-from management.api.operations import STRICT, operation
-from management.relays import edge
+from management.api.operations import STRICT, FileAnswer, operation
+from management.relays import edge, logs
 from management.relays.api import RelayAnswer, get_relay
+from management.web import reading
 
 bp = Blueprint("relay_logs_api", __name__, url_prefix="/api/v1/relays/<uuid:relay_id>")
 MANAGE = Permission.MANAGE_RELAYS
@@ -33,9 +34,16 @@ def set_relay_level(relay_id: UUID, body: RelayLevel) -> RelayAnswer:
 
 @operation(bp, "/log", MANAGE, "POST", 202, (409,))
 def order_relay_log(relay_id: UUID) -> RelayAnswer:
-    """Let the log be fetched at the next visit; it is downloaded in the console."""
+    """Let the log be fetched at the next visit to the relay; GET answers it then."""
     edge.order_log(relay_id, cancelled=False)
     return get_relay(relay_id)
+
+
+@operation(bp, "/log", MANAGE, media_type="application/zip")
+def get_relay_log(relay_id: UUID) -> FileAnswer:
+    """Get the log that was fetched, as the ZIP that the relay made; 404 until it came."""
+    with reading() as session:
+        return FileAnswer(*logs.get_file(session, relay_id))
 
 
 @operation(bp, "/log/cancel", MANAGE, "POST", refusals=(409,))

@@ -190,7 +190,7 @@ def test_an_upload_larger_than_any_other_body_arrives_from_who_may_upload(
     database.close()
 
 
-def test_a_program_uploads_a_large_file_with_its_token(
+def test_a_program_sends_a_large_file_and_gets_one_with_its_token(
     home: Path, server: tuple[str, "subprocess.Popen[bytes]"]
 ) -> None:
     base, _ = server
@@ -214,7 +214,15 @@ def test_a_program_uploads_a_large_file_with_its_token(
             )
             for role, token in tokens.items()
         }
+        client.headers["Authorization"] = f"Bearer {tokens[Role.READ_ONLY]}"
+        file = client.get(f"{base}/api/v1/devices/list.csv")
+        head = client.head(f"{base}/api/v1/devices/list.csv")
 
+    assert file.text.startswith("\ufeffdevice id,")
+    # A stream of unknown length would hide that it broke off.
+    assert int(file.headers["Content-Length"]) == len(file.content)
+    assert "Transfer-Encoding" not in file.headers
+    assert (head.status_code, head.content) == (200, b"")
     assert sent[Role.ADMINISTRATOR].status_code == 202, sent[Role.ADMINISTRATOR].text
     assert sent[Role.ADMINISTRATOR].json()["size_bytes"] == len(content)
     assert sent[Role.READ_ONLY].status_code in (403, 413)

@@ -1,5 +1,7 @@
 """The API can do everything that the console can do; the table is `tests.management.parity`."""
 
+import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 
@@ -7,7 +9,16 @@ from flask import Flask
 
 from management.access import IN_GROUPS, PERMISSION
 from management.api.operations import OPERATION, Operation
-from tests.management.parity import CHECKED_INSIDE, NOT_THE_CONSOLE, OPERATIONS, WITHOUT
+from tests.management.parity import (
+    CHECKED_INSIDE,
+    FILES,
+    FILES_WITHOUT,
+    NOT_THE_CONSOLE,
+    OPERATIONS,
+    WITHOUT,
+)
+
+SENDS_A_FILE = re.compile(r"Content-Disposition|log_zips\.download|_csv\(")
 
 
 def _changing(app: Flask) -> set[str]:
@@ -46,6 +57,22 @@ def test_an_operation_asks_for_what_the_page_asks_for(app: Flask) -> None:
         assert found.method != "GET", name
         if endpoint not in CHECKED_INSIDE:
             assert found.permission == getattr(view, PERMISSION), (endpoint, name)
+        assert in_groups == getattr(view, IN_GROUPS), (endpoint, name)
+
+
+def test_every_file_of_the_console_has_an_operation_or_a_reason(app: Flask) -> None:
+    sending = {
+        rule.endpoint
+        for rule in app.url_map.iter_rules()
+        if not hasattr(view := app.view_functions[rule.endpoint], OPERATION)
+        and rule.endpoint.partition(".")[0] not in NOT_THE_CONSOLE
+        and SENDS_A_FILE.search(inspect.getsource(inspect.unwrap(view)))
+    }
+    assert sending == {*FILES, *FILES_WITHOUT}, "add them to tests/management/parity"
+    known = {one.name: (one, in_groups) for one, in_groups in _operations(app)}
+    for endpoint, name in FILES.items():
+        view, (found, in_groups) = app.view_functions[endpoint], known[name]
+        assert found.permission == getattr(view, PERMISSION), (endpoint, name)
         assert in_groups == getattr(view, IN_GROUPS), (endpoint, name)
 
 
