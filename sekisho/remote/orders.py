@@ -9,6 +9,7 @@ from uuid import UUID
 import click
 
 from contracts.orders import CommandKind
+from management.commands.rules import DESTRUCTIVE
 from runtime.errors import NotFoundError, RefusedError
 from sekisho.remote.client import Remote
 from sekisho.remote.following import COMMAND_ENDS, until_end
@@ -31,7 +32,6 @@ SAYS = {
     CommandKind.REMOVE_APP: "Remove an app: --set package=...",
     CommandKind.RENEW_KEYS: "Let a device make new keys.",
 }
-ERASES = (CommandKind.WIPE, CommandKind.SELECTIVE_WIPE)
 
 
 def parameters(kind: CommandKind) -> list[click.Parameter]:
@@ -42,7 +42,7 @@ def parameters(kind: CommandKind) -> list[click.Parameter]:
         click.Option(["--reason"], default="", help="Goes into the audit trail."),
         click.Option(["--set", "given"], multiple=True, metavar="NAME=VALUE", help="What it says."),
         click.Option(["--wait"], is_flag=True, help="Wait until the device did it, or did not."),
-        *([yes] if kind in ERASES else []),
+        *([yes] if kind in DESTRUCTIVE else []),
     ]
 
 
@@ -66,7 +66,7 @@ def find_device(remote: Remote, named: str) -> dict[str, Any]:
 def order(remote: Remote, kind: CommandKind, given: dict[str, Any]) -> int:
     """Queue a command; return the exit status, with ``--wait`` that of what became of it."""
     device = find_device(remote, given["device"])
-    if kind in ERASES and not given["yes"]:
+    if kind in DESTRUCTIVE and not given["yes"]:
         _ask(kind, device)
     reason = given["reason"] or asked("Reason", "--reason TEXT")
     body = {"kind": kind.value, "reason": reason, "arguments": _arguments(kind, given)}

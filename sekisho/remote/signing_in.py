@@ -51,9 +51,9 @@ def _authority(url: str, ca: Path | None, fingerprint: str) -> str:
 
 def _confirmed(url: str) -> str:
     """Show the fingerprint of the server's own authority and let a person compare it."""
-    found = trust.fetch_authority(url)
+    found = trust.fetched(url)
     shown = trust.hexadecimal(found)
-    where = "the console's page Certificates, of the certificate authority"
+    where = "the console's page Certificates, row “Built-in CA”"
     if not sys.stdin.isatty():
         raise ForbiddenError(
             f"This machine does not trust the certificate of {url}, and nobody is here to ask."
@@ -61,7 +61,7 @@ def _confirmed(url: str) -> str:
         )
     click.echo(f"This machine does not trust the certificate of {url}.", err=True)
     click.echo(f"The server says that its authority has the SHA-256\n  {shown}", err=True)
-    click.echo(f"Compare it with {where}, on another way than this one.", err=True)
+    click.echo(f"Compare it with {where}, by another way than this one.", err=True)
     if not click.confirm("Is it the same?", err=True):
         raise ForbiddenError("Not trusted; nothing was sent.")
     return found

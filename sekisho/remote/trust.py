@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 import httpx
 
 from contracts.certificates import fingerprint
-from exchange_connector.pairing import fetch_authority
 from runtime.errors import (
     ConfigurationError,
     ForbiddenError,
@@ -59,7 +58,7 @@ def read_authority(file: Path) -> str:
 
 def pinned(url: str, expected: str) -> str:
     """Fetch the server's own authority; ForbiddenError unless it has the *expected* fingerprint."""
-    found = fetch_authority(url)
+    found = fetched(url)
     wanted = expected.replace(":", "").strip()
     if not any(hmac.compare_digest(one.encode(), wanted.encode()) for one in _forms(found, wanted)):
         raise ForbiddenError(
@@ -67,6 +66,13 @@ def pinned(url: str, expected: str) -> str:
             " another server or somebody is in between; nothing was sent."
         )
     return found
+
+
+def fetched(url: str) -> str:
+    """Return the certificate (PEM) that the server calls its own authority; nobody checked it."""
+    from exchange_connector.pairing import fetch_authority  # half a second, for signing in only
+
+    return fetch_authority(url)
 
 
 def hexadecimal(authority: str) -> str:
