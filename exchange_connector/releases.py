@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +31,8 @@ class Releases:
     ) -> None:
         """Look in the connector's *folder*; *relaunch* ends this process in favour of another."""
         self._folder, self._management, self._relaunch = folder, management, relaunch
+        self._crash: ReleaseReport | None = None
+        """What nobody thought of, when looking last ended with it."""
 
     @property
     def on_trial(self) -> bool:
@@ -46,9 +49,11 @@ class Releases:
 
     def report(self) -> ReleaseReport | None:
         """Return what became of the last attempt, for management."""
-        last = self._book().last
+        last, crash = self._book().last, self._crash
         if last is None or last.state not in get_args(ReleaseState):  # a later release's word
-            return None
+            return crash
+        if crash is not None and crash.at > datetime.fromisoformat(last.at):
+            return crash
         return ReleaseReport(
             version=last.version,
             state=cast(ReleaseState, last.state),
@@ -65,6 +70,19 @@ class Releases:
             self._judge_trial(outcome)
         elif wish is not None and not outcome.management_problem and outcome.may_act:
             self._look(wish, exchange_answers)
+
+    def crashed(self, error: Exception, wish: ReleaseWish | None) -> None:
+        """Keep that an attempt ended with what nobody thought of, so that management is told.
+
+        In the book too, as far as that can be written: then the next attempt waits its hour.
+        """
+        words = f"Looking for a newer release failed: {type(error).__name__}: {error}"[:4000]
+        version, order = (wish.version, wish.order) if wish else ("", None)
+        self._crash = ReleaseReport(
+            version=version, state="failed", at=utc_now(), detail=words, order=order
+        )
+        with suppress(Exception):
+            self._note(version, "failed", words, str(order) if order else "")
 
     def _judge_trial(self, outcome: Outcome) -> None:
         book = books.read(self._folder)

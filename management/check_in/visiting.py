@@ -36,6 +36,7 @@ def visit_each(
     A visit that is still under way from an earlier round is not begun a second time. What *visit*
     raises is raised here when it ends in this round. A lone relay is waited for to the end.
     """
+    _forget_ended(context.settings.home, {relay.id for relay in relays})
     begun = {relay: _begin(context, relay, visit) for relay in relays}
     sure = [one.end for relay, one in begun.items() if not relay.problem]
     all_of_them = [one.end for one in begun.values()]
@@ -47,6 +48,15 @@ def visit_each(
             one.end.result()
     now = monotonic()
     return {relay.id: now - one.begun for relay, one in begun.items() if not one.end.done()}
+
+
+def _forget_ended(home: Path, known: set[UUID]) -> None:
+    """Drop visits that ended of relays which are gone; one that is under way ends by itself."""
+    with _lock:
+        gone = [key for key in _under_way if key[0] == home and key[1] not in known]
+        for key in gone:
+            if _under_way[key].end.done():
+                del _under_way[key]
 
 
 def _begin(context: Context, relay: Relay, visit: Callable[[Context, Relay], None]) -> _Visit:

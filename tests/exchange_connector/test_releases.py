@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import socket
+import threading
 import zipfile
 from contextlib import suppress
 from dataclasses import replace
@@ -579,3 +580,31 @@ def test_the_console_and_the_api_say_when_and_what(
     with updating.bed.context.database.reading() as session:
         actions = [row.action for row in session.query(AuditEntry)]
     assert {"updates.release", "connector.updates", "connector.update"} <= set(actions)
+
+
+def test_a_crash_on_the_way_to_a_release_is_told_and_mail_is_looked_after(
+    updating: Updating,
+) -> None:
+    updating.publish("0.2.0")
+    updating.order()
+    updating.bed.open()
+    assert updating.bed.management and updating.bed.spool
+    taking = Releases(updating.bed.folder, updating.bed.management, lambda: None)
+    settings, spool = Settings(folder=updating.bed.folder), updating.bed.spool
+    sync = loop.open_sync(settings, updating.bed.management, spool, releases=taking)
+    works = loop.Loop(sync, spool, settings, threading.Event(), taking)
+    in_the_way = updating.bed.folder / "releases" / books.BOOK
+    (in_the_way / "x").mkdir(parents=True)  # no file can be read there or put there
+
+    works.step()
+    works.step()
+
+    assert updating.reported() == (releases.here().version, "0.2.0", "failed")
+    with updating.bed.context.database.reading() as session:
+        said = connector_releases.last_attempt(get_connector(session, updating.id))
+    assert said is not None
+    assert said.detail.startswith("Looking for a newer release failed: IsADirectoryError: ")
+    shutil.rmtree(in_the_way)
+    updating.order()
+    works.step()
+    assert updating.book.trial == "0.2.0"

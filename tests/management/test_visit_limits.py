@@ -1,9 +1,11 @@
 """What a relay that hangs, or that loses its memory again and again, costs the others: nothing."""
 
+import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select, update
@@ -145,3 +147,26 @@ def test_the_wait_doubles_and_has_an_end() -> None:
     assert next_refill(FREE, now) == now + FIRST_WAIT
     assert next_refill(FREE + 1, now) == now + 2 * FIRST_WAIT
     assert next_refill(10**6, now) == now + LONGEST_WAIT
+
+
+def test_visits_of_relays_that_are_gone_are_forgotten_once_they_ended(context: Context) -> None:
+    gone, slow, stays = (Relay(id=uuid4(), name=name, problem="") for name in ("a", "b", "c"))
+    going_on = threading.Event()
+
+    def visit(_context: Context, relay: Relay) -> None:
+        if relay is slow:
+            going_on.wait(120)
+
+    def known() -> set[UUID]:
+        return {key[1] for key in visiting._under_way if key[0] == context.settings.home}
+
+    slow.problem = "It did not answer."  # so nobody waits long for it
+    visiting.visit_each(context, [gone, slow, stays], visit)
+    assert known() == {gone.id, slow.id, stays.id}
+    visiting.visit_each(context, [stays], visit)
+    assert known() == {slow.id, stays.id}, "one that is under way is not begun a second time"
+    ended = visiting._under_way[context.settings.home, slow.id].end
+    going_on.set()
+    ended.result(60)
+    visiting.visit_each(context, [stays], visit)
+    assert known() == {stays.id}
