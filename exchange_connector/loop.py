@@ -123,8 +123,10 @@ class Loop:
         try:
             if self.releases is not None:
                 self.releases.after_pass(outcome, wanted.release, self.pause == 0)
-        except Exception:
+        except Exception as error:
             log.exception("Looking for a newer release failed")
+            if self.releases is not None:
+                self.releases.crashed(error, wanted.release)
 
     def problem(self) -> str | None:
         """Say that the loop hangs, or None."""
