@@ -83,6 +83,7 @@ VIEWS = (
     "management.work.views",
     "management.configuration.certificate_views",
     "management.configuration.settings_views",
+    "management.configuration.outgoing_mail_views",
     "management.verification.views",
     "management.api.views",
     "management.api.reference_views",
@@ -125,6 +126,7 @@ VIEWS = (
     "management.safety.api",
     "management.work.api",
     "management.verification.api",
+    "management.configuration.outgoing_mail_api",
 )
 
 LARGEST_BODY_BYTES = 1024 * 1024

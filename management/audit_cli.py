@@ -17,7 +17,8 @@ def audit() -> None:
     "files",
     multiple=True,
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A file of checkpoints from outside (audit_file, or a syslog server's). May be repeated.",
+    help="A file of checkpoints from outside: audit_file, a syslog server's, a saved mail (.eml)."
+    " May be repeated.",
 )
 def verify(files: tuple[Path, ...]) -> None:
     """Prove that nobody changed or shortened the trail; exit status 1 says what is wrong.

@@ -65,7 +65,13 @@ MENU = (
         "clipboard-check",
         Permission.CHANGE_SETTINGS,
     ),
-    Entry("settings.index", _l("Settings"), "gear", Permission.CHANGE_SETTINGS),
+    Entry(
+        "settings.index",
+        _l("Settings"),
+        "gear",
+        Permission.CHANGE_SETTINGS,
+        also=("outgoing_mail",),
+    ),
     Entry(
         "administrators.index",
         _l("Administrators"),

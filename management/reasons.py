@@ -10,7 +10,12 @@ from collections.abc import Iterator
 from flask_babel import gettext, lazy_gettext
 from flask_babel.speaklater import LazyString
 
-from management import reasons_of_access, reasons_of_mail, reasons_of_updates
+from management import (
+    reasons_of_access,
+    reasons_of_mail,
+    reasons_of_outgoing_mail,
+    reasons_of_updates,
+)
 from management.words import SOURCES
 
 
@@ -274,6 +279,7 @@ _SENTENCES = dict(
         _l("The device belongs to its user; lost mode would lock them out of it."),
         _l("Apple's lost mode needs a supervised device."),
         *reasons_of_mail.SENTENCES,
+        *reasons_of_outgoing_mail.SENTENCES,
         *reasons_of_access.SENTENCES,
         *reasons_of_updates.SENTENCES,
     )

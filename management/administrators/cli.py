@@ -81,10 +81,11 @@ def list_all() -> None:
 )
 def token(name: str, purpose: str, days: int, words: tuple[str, ...]) -> None:
     """Print a new API token with permissions of administrator NAME: all, or those of --may."""
-    from management.administrators import service
+    from management.administrators import service, sources
 
     with _opened() as context, context.database.transaction("make an API token") as session:
         owner = _find(session, name)
+        sources.require_known(owner)
         if owner.disabled_at is not None:
             raise RefusedError(f"{owner.name} is disabled; enable the administrator first.")
         scope = _scope(session, owner, words)

@@ -11,6 +11,8 @@ from management.administrators.token_rules import ALL
 from management.database import Base
 
 NO_PASSWORD = "none"  # noqa: S105  (no argon2 hash: nothing matches it)
+LOCAL = "local"
+"""The source that keeps passwords here."""
 
 
 class Administrator(Base):
@@ -21,6 +23,8 @@ class Administrator(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str] = mapped_column(Unicode(100), unique=True)
     """What they sign in with, normalised (NFKC, casefold)."""
+    source: Mapped[str] = mapped_column(Unicode(20), default=LOCAL, server_default=LOCAL)
+    """Who proves this name: a key of `sources.SOURCES`."""
     password_hash: Mapped[str]
     role: Mapped[str] = mapped_column(Unicode(20))
     """A built-in `access.Role`, or empty: the custom one."""

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from management.administrators import rules
+from management.administrators import rules, sources
 from management.administrators.models import Administrator, AdminSession, ApiToken, OneTimeLink
 from management.database import locked
 from runtime.errors import NotFoundError
@@ -59,7 +59,7 @@ def find_session(
     if found is None or found.administrator_id is None:
         return None
     owner = session.get(Administrator, found.administrator_id)
-    if owner is None or owner.disabled_at is not None:
+    if owner is None or not sources.is_open(owner):
         return None
     return (found, owner) if rules.session_holds(found.created_at, found.seen_at, now) else None
 
@@ -86,7 +86,7 @@ def find_token(
     if found is None or found.revoked_at is not None or found.expires_at <= now:
         return None
     owner = session.get_one(Administrator, found.administrator_id)
-    return None if owner.disabled_at is not None else (found, owner)
+    return (found, owner) if sources.is_open(owner) else None
 
 
 def list_tokens(session: Session, administrator_id: UUID) -> list[ApiToken]:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from management.access import IN_GROUPS_TOO, PERMISSIONS_OF, Identity, Permission, Role
 from management.administrators import rules
 from management.administrators.models import (
+    LOCAL,
     NO_PASSWORD,
     Administrator,
     AdministratorGroup,
@@ -303,7 +304,8 @@ def require_held(by: Identity, permissions: Permissions) -> None:
 
 
 def keep_an_owner(session: Session, leaving: Administrator) -> None:
-    """Raise RefusedError when without *leaving* no owner is left who sees all devices.
+    """Raise RefusedError when without *leaving* no owner is left who sees all devices, and whom
+    this server proves itself: nobody is locked out because a directory is away.
 
     The owners' rows are locked: two who go at once do not both see the other.
     """
@@ -312,6 +314,7 @@ def keep_an_owner(session: Session, leaving: Administrator) -> None:
         Administrator.limited.is_(False),
         Administrator.disabled_at.is_(None),
         Administrator.password_hash != NO_PASSWORD,
+        Administrator.source == LOCAL,
     )
     wanted = select(Administrator).where(*owner).order_by(Administrator.id)
     left: Sequence[Administrator] = session.scalars(locked(wanted, Administrator)).all()

@@ -10,8 +10,16 @@ from sqlalchemy.orm import Session
 
 from management import passwords
 from management.access import Role
-from management.administrators import code_apps, passkeys, queries, recovery_codes, rules
+from management.administrators import (
+    code_apps,
+    passkeys,
+    queries,
+    recovery_codes,
+    rules,
+    sources,
+)
 from management.administrators.models import (
+    LOCAL,
     NO_PASSWORD,
     Administrator,
     AdminSession,
@@ -50,10 +58,11 @@ def make_recovery_link(
 ) -> str:
     """Return a token for a link that sets a new password and code; the old ones end at once.
 
+    From then on the account is proved here, whoever did it before.
     So do passkeys, recovery codes, sessions and API tokens: whoever had the account must not keep
     a way in.
     """
-    administrator.password_hash = NO_PASSWORD
+    administrator.source, administrator.password_hash = LOCAL, NO_PASSWORD
     administrator.disabled_at = None
     passkeys.remove_all(session, administrator.id)
     recovery_codes.forget(session, administrator.id)
@@ -157,14 +166,6 @@ def change_password(administrator: Administrator, password: str) -> None:
 # --- sign-in ---
 
 
-def password_matches(administrator: Administrator | None, password: str) -> bool:
-    """Compare; for nobody, or without a password, as slow as for somebody, and False."""
-    stored = administrator.password_hash if administrator is not None else NO_PASSWORD
-    return passwords.matches(
-        None if stored == NO_PASSWORD else stored, password[: rules.LONGEST_PASSWORD]
-    )
-
-
 def begin_session(
     session: Session,
     administrator: Administrator,
@@ -173,10 +174,12 @@ def begin_session(
     codes: str = "",
     browser: str = "",
 ) -> str:
-    """Return the cookie's random id of a fresh session; old rows go.
+    """Return the cookie's random id of a fresh session; old rows go. Every way in ends here.
 
+    RefusedError when this release does not know who proves *administrator*.
     *codes*: new recovery codes, sealed, which it shows once. *browser*: what it calls itself.
     """
+    sources.require_known(administrator)
     session.execute(delete(AdminSession).where(AdminSession.expires_at < now))
     raw_id = token_urlsafe(32)
     session.add(

@@ -19,6 +19,7 @@ from management.administrators import (
     recovery_codes,
     service,
     sessions,
+    sources,
     waiting,
 )
 from management.administrators.models import Administrator
@@ -79,8 +80,8 @@ def _by_code() -> ResponseReturnValue:
         attempt = _attempt(known)
         if waiting.wait_for(session, attempt, now):
             return _failed(attempt, waited=True)
-        right = service.password_matches(known, request.form.get("password", ""))
-    allowed = known is not None and right and known.disabled_at is None
+        right = sources.password_matches(known, request.form.get("password", ""))
+    allowed = known is not None and right and sources.is_open(known)
     if recovery_codes.looks_like_one(request.form.get("code", "")):
         return _by_recovery_code(known, allowed, attempt)
     if not _code_matches(known, allowed):
@@ -168,6 +169,7 @@ def _accepted(said: str) -> tuple[passkeys.Shown, Administrator]:
         owner = queries.get_administrator(session, shown.passkey.administrator_id)
     if owner.disabled_at is not None:
         raise RefusedError(passkeys.NOT_OURS)
+    sources.require_known(owner)
     with transaction("use a passkey") as session:
         refused = passkeys.accept(session, context().keys, shown, challenge, visitor_address(), now)
     if refused:
@@ -188,7 +190,7 @@ def _refused_password(owner: Administrator, attempt: waiting.Attempt) -> Respons
         return _failed(_nobodys_attempt(), why=passkeys.NOT_ENOUGH)
     if wait:
         return _failed(attempt, waited=True)
-    if not service.password_matches(owner, password):
+    if not sources.password_matches(owner, password):
         return _failed(attempt, why=passkeys.NOT_ENOUGH)
     return None
 

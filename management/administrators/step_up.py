@@ -13,7 +13,7 @@ from flask import session as browser_session
 from sqlalchemy.orm import Session
 
 from management.access import Identity, signed_in
-from management.administrators import code_apps, passkey_again, queries, service, sessions, waiting
+from management.administrators import code_apps, passkey_again, queries, sessions, sources, waiting
 from management.administrators.models import Administrator
 from management.administrators.rules import FRESH
 from management.audit.service import record
@@ -82,7 +82,7 @@ def prove_password(password: str) -> Administrator | None:
     _require_no_wait(attempt, "Too many wrong passwords.")
     with reading() as session:
         mine = queries.get_administrator(session, me.administrator_id)
-    if service.password_matches(mine, password):
+    if sources.password_matches(mine, password):
         return mine
     _note_failure(me, attempt)
     return None

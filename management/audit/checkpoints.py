@@ -5,9 +5,11 @@ machine holds cannot be taken back from there: the trail must still contain it.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from joserfc.jwk import ECKey
 from sqlalchemy import select
@@ -19,12 +21,17 @@ from contracts.agent import Handover
 from contracts.audit import AuditCheckpoint
 from management.audit import queries
 from management.audit.models import Checkpoint
-from management.audit.outside import Place, places
+from management.audit.outside import Place, mailbox, places
+from management.audit.outside_mail import checkpoint_lines, is_mail
 from management.audit.service import Mark
 from management.context import Context
 from management.database import locked
+from management.outgoing_mail.queries import find_outgoing_mail
+from management.outgoing_mail.service import server_of
+from management.outgoing_mail.smtp import UncertainError
 from management.signer_client import SignerClient
 from runtime.errors import MalformedMessageError, SekishoError, UnauthenticatedError
+from runtime.process import crash_point
 
 log = logging.getLogger(__name__)
 AT_ONCE = 100
@@ -59,39 +66,88 @@ def make(context: Context) -> AuditCheckpoint | None:
     return found
 
 
+def places_outside(context: Context) -> list[Place]:
+    """Return every place outside that the settings name."""
+    settings = context.settings
+    with context.database.reading() as session:
+        row = find_outgoing_mail(session)
+    found = places(settings.audit_file, settings.audit_syslog)
+    if row is None:
+        return found
+    server = partial(server_of, row, context.keys)
+    return found + [mailbox(to, server, settings.public_name) for to in row.checkpoints_to]
+
+
 def hand_out(context: Context) -> list[str]:
     """Tell each place what it has not been told, oldest first; return what went wrong."""
-    wanted = places(context.settings.audit_file, context.settings.audit_syslog)
-    problems: dict[str, str] = {}
+    wanted = places_outside(context)
     with context.database.reading() as session:
         waiting = queries.checkpoints_to_tell(session, AT_ONCE) if wanted else []
-    for checkpoint in waiting:
-        told = _tell(checkpoint, wanted, problems)
-        _note(context, checkpoint.seq, told, problems)
-    return list(problems.values())
+    said = {place.name: _tell(context, place, waiting) for place in wanted}
+    problems = list(filter(None, said.values()))
+    if waiting:
+        _settle(context, waiting, wanted, " ".join(problems))
+    return problems
 
 
-def _tell(checkpoint: Checkpoint, wanted: list[Place], problems: dict[str, str]) -> list[str]:
-    """Return the places that hear of *checkpoint* now; one that failed is not asked again."""
-    told = []
-    for place in wanted:
-        if place.name in checkpoint.told or place.name in problems:
-            continue
+def _settle(context: Context, told: list[Checkpoint], wanted: list[Place], problem: str) -> None:
+    names = {place.name for place in wanted}
+    with context.database.transaction("note who waits for checkpoints") as session:
+        for row in _locked(session, [one.seq for one in told]):
+            row.waiting = not names <= set(row.told)
+            row.problem = problem[:1000] if row.waiting else ""
+
+
+def _tell(context: Context, place: Place, waiting: list[Checkpoint]) -> str:
+    """Tell *place*; return why it stopped, or nothing.
+
+    What is on its way to one that must not get it twice unsaid is noted before, so that a death
+    in between is known.
+    """
+    left = [one for one in waiting if place.name not in one.told]
+    for at in range(0, len(left), place.at_once):
+        new = left[at : at + place.at_once]
+        doubted = [one.seq for one in new if place.name in one.begun]
+        seqs = [one.seq for one in new]
+        if place.says_again:
+            _note(context, place, begun=seqs)
         try:
-            place.tell(checkpoint.token, checkpoint.at)
-            told.append(place.name)
+            place.tell(new, bool(doubted))
+        except UncertainError as error:
+            return str(error)
         except SekishoError as error:
-            problems[place.name] = str(error)
-    return told
+            if place.says_again:
+                _note(context, place, not_begun=[one for one in seqs if one not in doubted])
+            return str(error)
+        crash_point("after effect checkpoints told")
+        _note(context, place, told=seqs)
+    return ""
 
 
-def _note(context: Context, seq: int, told: list[str], problems: dict[str, str]) -> None:
-    with context.database.transaction("note who has the checkpoint") as session:
-        wanted = locked(select(Checkpoint).where(Checkpoint.seq == seq), Checkpoint)
-        if (row := session.scalars(wanted).first()) is not None:
-            row.told = [*row.told, *(one for one in told if one not in row.told)]
-            row.problem = " ".join(problems.values())[:1000]
-            row.waiting = bool(problems)
+def _note(
+    context: Context,
+    place: Place,
+    told: Sequence[int] = (),
+    begun: Sequence[int] = (),
+    not_begun: Sequence[int] = (),
+) -> None:
+    with context.database.transaction("note who has the checkpoints") as session:
+        for row in _locked(session, [*told, *begun, *not_begun]):
+            if row.seq in told:
+                row.told = _with(row.told, place.name)
+            if row.seq in begun:
+                row.begun = _with(row.begun, place.name)
+            else:
+                row.begun = [one for one in row.begun if one != place.name]
+
+
+def _locked(session: Session, seqs: Sequence[int]) -> list[Checkpoint]:
+    wanted = select(Checkpoint).where(Checkpoint.seq.in_(seqs)).order_by(Checkpoint.seq)
+    return list(session.scalars(locked(wanted, Checkpoint)))
+
+
+def _with(names: list[Any], name: str) -> list[Any]:
+    return names if name in names else [*names, name]
 
 
 def held(session: Session, signer: SignerClient, most: int | None = None) -> list[Mark]:
@@ -107,16 +163,20 @@ def held(session: Session, signer: SignerClient, most: int | None = None) -> lis
 
 
 def read_file(path: Path, signer: SignerClient) -> Outside:
-    """Read back what was handed to a file, or what a syslog server wrote down.
+    """Read back what was handed to a file, a saved mail, or what a syslog server wrote down.
 
     A line may have anything before its token. Only what this server's order-signing key, or one
     before it, signed is believed.
     """
     with path.open("rb") as file:
-        text = file.read(MOST_BYTES + 1)
-    if len(text) > MOST_BYTES:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
         raise MalformedMessageError(f"{path} is larger than {MOST_BYTES // 1024**2} MiB.")
-    return _believed(text.decode("utf-8", "replace").splitlines(), _keys(signer))
+    if is_mail(content):
+        lines = checkpoint_lines(content)
+    else:
+        lines = content.decode("utf-8", "replace").splitlines()
+    return _believed(lines, _keys(signer))
 
 
 def _believed(lines: Iterable[str], keys: dict[str, ECKey]) -> Outside:

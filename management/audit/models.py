@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Unicode, UnicodeText
+from sqlalchemy import Index, Unicode, UnicodeText, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from management.database import BIG, Base
@@ -14,6 +14,7 @@ class AuditEntry(Base):
     """One action. ``mac`` covers it and ``previous_mac``, under a key outside the database."""
 
     __tablename__ = "audit_entry"
+    __table_args__ = (Index(None, "is_look", "seq"),)
 
     seq: Mapped[int] = mapped_column(BIG, primary_key=True, autoincrement=False)
     at: Mapped[datetime] = mapped_column(index=True)
@@ -24,6 +25,8 @@ class AuditEntry(Base):
     subject: Mapped[str] = mapped_column(index=True)
     subject_id: Mapped[UUID | None] = mapped_column(index=True)
     """The subject, where it is the id of something: `service.subject_id`; for looking up."""
+    is_look: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether *action* says so (`rules.is_look`): the trail is read without looks by default."""
     reason: Mapped[str] = mapped_column(Unicode(1000), default="")
     address: Mapped[str] = mapped_column(Unicode(64), default="")
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)
@@ -44,6 +47,10 @@ class Checkpoint(Base):
     waiting: Mapped[bool] = mapped_column(default=True, index=True)
     """Some place outside has yet to be told."""
     told: Mapped[list[Any]] = mapped_column(default=list)
-    """The places that have it: ``file PATH``, ``syslog HOST``."""
+    """The places that have it: ``file PATH``, ``syslog HOST``, ``mail ADDRESS``."""
+    begun: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    """The places to which it was on its way when this server or the connection died: they may
+    have it.
+    """
     problem: Mapped[str] = mapped_column(Unicode(1000), default="")
     """Why a place does not have it yet."""

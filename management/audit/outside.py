@@ -1,13 +1,20 @@
-"""Hands checkpoints to places outside this machine's power: a file, a syslog server (RFC 5424)."""
+"""Hands checkpoints to places outside this machine's power: a file, a syslog server (RFC 5424),
+mailboxes.
+"""
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from management.audit.models import Checkpoint
+from management.audit.outside_mail import letter
+from management.outgoing_mail import smtp
+from management.outgoing_mail.rules import MailServer
+from runtime.clock import utc_now
 from runtime.errors import ConfigurationError, UnavailableError
 
 TIMEOUT_SECONDS = 10.0
@@ -15,12 +22,21 @@ NOTICE_OF_SECURITY = 13 * 8 + 5
 """RFC 5424 section 6.2.1: facility "log audit", severity "notice"."""
 
 
+AT_ONCE_BY_MAIL = 100
+"""Checkpoints in one mail: after days without a mail server nobody gets hundreds of mails."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Somewhere outside; ``tell`` takes a token and its time, UnavailableError says why not."""
+    """Somewhere outside. ``tell`` takes checkpoints, at most ``at_once``, and whether they may be
+    there already; UnavailableError says why not, UncertainError that they may have arrived.
+    """
 
     name: str
-    tell: Callable[[str, datetime], None]
+    tell: Callable[[Sequence[Checkpoint], bool], None]
+    at_once: int = 1
+    says_again: bool = False
+    """Whoever gets something twice is told; so it is noted before it is sent."""
 
 
 def places(file: str, syslog: str) -> list[Place]:
@@ -31,14 +47,26 @@ def places(file: str, syslog: str) -> list[Place]:
     found = []
     if file:
         path = Path(file)
-        found.append(Place(f"file {path}", lambda token, _at: _append(path, token)))
+        found.append(Place(f"file {path}", lambda new, _again: _append(path, new[0].token)))
     if syslog:
         scheme, host, port = _server(syslog)
         send = _send_datagram if scheme == "udp" else _send_stream
-        found.append(
-            Place(f"syslog {host}", lambda token, at: send((host, port), message(token, at)))
-        )
+
+        def tell(new: Sequence[Checkpoint], _again: bool) -> None:
+            send((host, port), message(new[0].token, new[0].at))
+
+        found.append(Place(f"syslog {host}", tell))
     return found
+
+
+def mailbox(address: str, server: Callable[[], MailServer], here: str) -> Place:
+    """Return the mailbox at *address*, which gets mail by *server*; *here* names this server."""
+
+    def tell(new: Sequence[Checkpoint], again: bool) -> None:
+        opened = server()
+        smtp.send(opened, letter(address, opened.sender, here, new, again, utc_now()))
+
+    return Place(f"mail {address}", tell, AT_ONCE_BY_MAIL, says_again=True)
 
 
 def message(token: str, at: datetime) -> bytes:

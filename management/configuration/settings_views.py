@@ -32,6 +32,11 @@ IN_THE_CONSOLE: tuple[tuple[str, Text, Text], ...] = (
     ("terms.index", _l("Terms of use"), _l("What people accept when they enrol")),
     ("allow_list.index", _l("Allowed devices"), _l("Which devices may enrol at all")),
     ("agent_packages.index", _l("Agent package"), _l("Which agent the download page hands out")),
+    (
+        "outgoing_mail.show",
+        _l("Outgoing mail"),
+        _l("The mail server, and who gets checkpoints of the audit trail"),
+    ),
     ("administrators.index", _l("Administrators"), _l("Who may sign in, and what they may do")),
 )
 

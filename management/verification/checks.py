@@ -44,6 +44,7 @@ CHECKS = (
     ),
     Check("device_certificates", _l("Certificates of devices"), outer.device_certificates),
     Check("mail", _l("Exchange connectors"), outer.mail),
+    Check("outgoing_mail", _l("Outgoing mail"), outer.outgoing_mail),
     Check("patterns", _l("Patterns"), outer.patterns),
     Check("scanner", _l("Scanner"), outer.scanner),
     Check("enforcement", _l("Enforcement"), own.enforcement),

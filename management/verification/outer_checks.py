@@ -9,8 +9,13 @@ from pathlib import Path
 from management.certificates import WARN_DAYS
 from management.context import Context
 from management.devices.queries import certificates_ending
+from management.mail_access import authorities
+from management.mail_access.models import Connector
 from management.mail_access.queries import list_connectors
 from management.mail_access.states import ConnectorState, connector_state
+from management.outgoing_mail import smtp
+from management.outgoing_mail.queries import find_outgoing_mail
+from management.outgoing_mail.service import server_of
 from management.relays.models import Relay
 from management.relays.queries import list_used
 from management.updates import queries as updates
@@ -19,7 +24,7 @@ from management.verification import rules
 from management.verification.asking import certificate_until, healthz
 from management.verification.rules import Finding, Tone, ok
 from management.verification.rules import sentence as _l
-from runtime.errors import UnavailableError
+from runtime.errors import SekishoError, UnavailableError
 from scanner.isolation import scan_file
 
 TEST_FILE = "X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!" + "$H+H*"
@@ -129,11 +134,41 @@ def mail(context: Context, now: datetime) -> Finding:
         if one.problem or states[one.name] is not ConnectorState.NORMAL
     ]
     if not wrong:
-        return ok(_l("%(number)s work.", number=len(connectors)))
+        return _believed(context, connectors, now)
     lost = any(state is ConnectorState.DISCONNECTED for state in states.values())
     mend = _l("Look whether it runs, and whether it reaches this server and Exchange.")
     said = _l("In trouble: %(connectors)s.", connectors="; ".join(wrong))
     return Finding(Tone.BAD if lost else Tone.WARN, said, mend, "mail_access.index")
+
+
+def outgoing_mail(context: Context, now: datetime) -> Finding:
+    """Ask the mail server whether it takes mail to everybody who is to get some; send none."""
+    with context.database.reading() as session:
+        row = find_outgoing_mail(session)
+    if row is None:
+        return Finding(Tone.IDLE, _l("No mail server is entered: no mail goes out."))
+    try:
+        smtp.ask(server_of(row, context.keys), row.checkpoints_to)
+    except SekishoError as error:
+        return Finding(
+            Tone.BAD,
+            _l("Mail does not go out: %(error)s", error=error),
+            _l("Mend what the sentence names, then send a test mail."),
+            "outgoing_mail.show",
+        )
+    return ok(_l("%(host)s takes mail from %(sender)s.", host=row.host, sender=row.sender))
+
+
+def _believed(context: Context, connectors: list[Connector], now: datetime) -> Finding:
+    """Look whether each connector knows the CA that certifies this server."""
+    wanted = authorities.newest(context.keys)
+    found = [(one.name, authorities.of(one, wanted, now)) for one in connectors]
+    without = [name for name, said in found if said and said.tone in ("warn", "bad")]
+    if not without:
+        return ok(_l("%(number)s work.", number=len(connectors)))
+    said = _l("They will not trust this server for ever: %(names)s.", names=", ".join(without))
+    mend = _l("The page of connectors says what to do on their machines.")
+    return Finding(Tone.WARN, said, mend, "mail_access.connectors")
 
 
 # --- patterns and scans ---

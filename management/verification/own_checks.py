@@ -10,6 +10,7 @@ from cryptography import x509
 
 from management import certificates
 from management.access import Role
+from management.administrators import sources
 from management.administrators.queries import list_administrators
 from management.audit import checkpoints
 from management.audit import queries as audit_queries
@@ -191,11 +192,10 @@ def enforcement(context: Context, now: datetime) -> Finding:
 
 def administrators(context: Context, now: datetime) -> Finding:
     with context.database.reading() as session:
-        owners = [
-            one
-            for one in list_administrators(session)
-            if one.role == Role.OWNER and one.disabled_at is None
-        ]
+        enabled = [one for one in list_administrators(session) if one.disabled_at is None]
+    owners = [one for one in enabled if one.role == Role.OWNER and sources.is_open(one)]
+    for one in enabled:
+        sources.require_known(one)
     if len(owners) > 1:
         return ok(_l("%(number)s owners can give each other access back.", number=len(owners)))
     mend = _l("Add a second owner. Without one, only `sekisho admin recover` helps.")
@@ -213,13 +213,12 @@ def trail(context: Context, now: datetime) -> Finding:
     if problems:
         mend = _l("Find out who changed it: compare with a backup and with what is kept outside.")
         return Finding(Tone.BAD, Sentence("%(text)s", {"text": problems[0]}), mend, "audit.index")
-    settings = context.settings
-    if not (settings.audit_file or settings.audit_syslog):
+    if not checkpoints.places_outside(context):
         return Finding(
             Tone.WARN,
             _l("It is whole, but nothing outside this server keeps its checkpoints."),
-            _l("Set SEKISHO_AUDIT_FILE or SEKISHO_AUDIT_SYSLOG."),
-            "audit.index",
+            _l("Enter addresses that get them, or set SEKISHO_AUDIT_FILE or SEKISHO_AUDIT_SYSLOG."),
+            "outgoing_mail.show",
         )
     if last is not None and last.problem:
         return Finding(

@@ -24,6 +24,8 @@ from management.enrolment.service import retire
 from management.keys import prepare
 from management.mail_access.models import Connector
 from management.migrations.release import VERSION, head
+from management.outgoing_mail import service as outgoing_mail
+from management.outgoing_mail.rules import Encryption, MailServer
 from management.relays import changes, tls
 from management.relays.queries import list_relays
 from management.relays.service import pair_relay
@@ -40,6 +42,7 @@ from runtime.clock import utc_now
 from tests.communication.relay import Relay, free_ports
 from tests.management.clients import ConsoleClient, api_client
 from tests.management.phones import Phone, office
+from tests.servers.smtp import smtp_server
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -242,6 +245,31 @@ def test_a_connector_that_is_silent_or_in_trouble_is_told(context: Context) -> N
     assert says(context, "mail", now) == ("warn", "In trouble: ex1: The password is wrong..")
 
 
+def test_a_mail_server_that_is_away_or_refuses_is_told(context: Context) -> None:
+    assert says(context, "outgoing_mail")[0] == "idle"
+    with smtp_server() as post:
+        server = MailServer(
+            host="localhost",
+            port=post.port,
+            encryption=Encryption.STARTTLS,
+            sender="sekisho@example.com",
+            ca=post.ca,
+        )
+        with context.database.transaction("test") as session:
+            receivers = ("aoi@example.com",)
+            outgoing_mail.save(session, context.keys, server, receivers, "keeper", NOW)
+        assert says(context, "outgoing_mail")[0] == "ok"
+        assert post.mails == []
+        post.answers["RCPT"] = b"550 5.1.1 No such user\r\n"
+        tone, said = says(context, "outgoing_mail")
+        assert (tone, "RCPT TO aoi@example.com: 550 5.1.1 No such user" in said) == ("bad", True)
+        post.answers.clear()
+        post.offers_tls = False
+        assert "offers no STARTTLS" in says(context, "outgoing_mail")[1]
+    tone, said = says(context, "outgoing_mail")
+    assert (tone, "cannot be reached" in said) == ("bad", True)
+
+
 def _install(context: Context) -> None:
     with context.database.transaction("install") as session:
         install_shipped(session, context.settings, utc_now())
@@ -420,6 +448,7 @@ TURNED_BY = {
     "relay_certificates": test_a_relay_whose_certificate_ends_soon_is_named,
     "device_certificates": test_a_device_that_does_not_renew_its_certificate_is_named,
     "mail": test_a_connector_that_is_silent_or_in_trouble_is_told,
+    "outgoing_mail": test_a_mail_server_that_is_away_or_refuses_is_told,
     "patterns": test_patterns_that_are_missing_old_or_not_updated_are_told,
     "scanner": test_the_scanner_finds_the_test_file_until_its_patterns_are_gone,
     "enforcement": test_paused_enforcement_is_told_with_its_reason,

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from management.access import Role
-from management.administrators import challenges, passkey_proofs, service
+from management.administrators import challenges, passkey_proofs, service, sources
 from management.administrators.models import (
     Administrator,
     AdminSession,
@@ -356,7 +356,7 @@ def test_who_is_limited_to_groups_proves_by_a_passkey_too(
 def test_a_password_changed_meanwhile_registers_nothing(
     console: ConsoleClient, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = service.password_matches
+    real = sources.password_matches
 
     def recovered_meanwhile(owner: Administrator, password: str) -> bool:
         right = real(owner, password)
@@ -365,5 +365,5 @@ def test_a_password_changed_meanwhile_registers_nothing(
             service.change_password(found, "rain over the eastern gate")
         return right
 
-    monkeypatch.setattr(service, "password_matches", recovered_meanwhile)
+    monkeypatch.setattr(sources, "password_matches", recovered_meanwhile)
     assert register(console, passkey_maker.Passkey()).status_code == 422

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from management.access import Role
-from management.administrators import known_browsers, rules, service, waiting
+from management.administrators import known_browsers, rules, service, sources, waiting
 from management.administrators.models import Administrator, AdminSession, SignInFailure
 from management.administrators.sessions import COOKIE
 from management.audit.models import AuditEntry
@@ -295,7 +295,7 @@ def test_the_password_is_changed_with_the_old_one_and_signs_others_out(
     assert console.post("/account/password", data=new).status_code == 302
     session.rollback()
     assert len(session.scalars(select(AdminSession)).all()) == 1
-    assert service.password_matches(session.scalars(select(Administrator)).one(), new["password"])
+    assert sources.password_matches(session.scalars(select(Administrator)).one(), new["password"])
 
 
 def test_an_open_session_guesses_no_password(console: ConsoleClient, session: Session) -> None:

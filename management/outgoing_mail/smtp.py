@@ -1,0 +1,290 @@
+"""Sends mail (RFC 5321), or asks the server whether it would; the one file that speaks SMTP.
+
+Every conversation ends in time, whatever the other side does: `SECONDS` for all of it, and answers
+of bounded size. Passwords go over TLS only, or to this machine.
+"""
+
+import re
+import smtplib
+import socket
+import ssl
+import time
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+
+from management.outgoing_mail.rules import HOST, Encryption, MailServer, is_address, is_loopback
+from runtime.errors import MalformedMessageError, TooLargeError, UnavailableError
+
+SECONDS = 30.0
+LEAVE_SECONDS = 2.0
+PIECE_BYTES = 16 * 1024
+LONGEST_ANSWER_BYTES = 64 * 1024
+LARGEST_BYTES = 1024 * 1024
+SHOWN = 300
+"""Characters of an answer that are told."""
+POLICY = SMTP.clone(cte_type="7bit")
+"""Every server takes seven bits; and a line break in a header is an error."""
+
+
+class UncertainError(UnavailableError):
+    """The mail was on its way when the connection ended: nobody knows whether it arrives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One answer of the server, and to what."""
+
+    asked: str
+    answered: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """A mail to one receiver, so that a refusal is about nobody else."""
+
+    to: str
+    subject: str
+    text: str
+    message_id: str
+    """Without angle brackets; the same for the same content, so that mailboxes can tell."""
+    at: datetime
+    attachment: tuple[str, str] | None = None
+    """Name and text of a file."""
+
+
+def send(server: MailServer, mail: Mail, said: list[Step] | None = None) -> None:
+    """Hand *mail* to the server; *said* gets each answer.
+
+    UnavailableError says what the server answered; UncertainError: the mail may arrive all the
+    same. MalformedMessageError, TooLargeError: it was not even tried.
+    """
+    content = written(server, mail)
+    with _connected(server, [] if said is None else said) as connection:
+        connection.announce(server.sender, mail.to)
+        connection.deliver(content)
+
+
+def ask(server: MailServer, receivers: Sequence[str]) -> None:
+    """Do all but the mail itself: connect, encrypt, sign in, name sender and receivers.
+
+    UnavailableError says what the server answered.
+    """
+    with _connected(server, []) as connection:
+        for receiver in receivers:
+            connection.announce(server.sender, receiver)
+            connection.step("RSET", connection.rset(), 250)
+
+
+def written(server: MailServer, mail: Mail) -> bytes:
+    """Return the mail as it is sent; MalformedMessageError when a part would end its header."""
+    message = EmailMessage(policy=POLICY)
+    try:
+        message["From"], message["To"] = _plain(server.sender), _plain(mail.to)
+        message["Subject"], message["Date"] = mail.subject, format_datetime(mail.at)
+        message["Message-ID"] = f"<{mail.message_id}>"
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody answers it by a program
+    except ValueError as error:
+        raise MalformedMessageError(f"This cannot be a header of a mail: {error}") from None
+    message.set_content(mail.text)
+    if mail.attachment is not None:
+        name, text = mail.attachment
+        message.add_attachment(text, filename=name, cte="base64")
+    content = message.as_bytes()
+    if len(content) > LARGEST_BYTES:
+        raise TooLargeError(f"The mail is larger than {LARGEST_BYTES} bytes.")
+    return content
+
+
+def _plain(address: str) -> str:
+    if not is_address(address):
+        raise MalformedMessageError(f"This is no mail address: {address[:100]!r}.")
+    return address
+
+
+@contextmanager
+def _connected(server: MailServer, said: list[Step]) -> Iterator["_Connection"]:
+    connection = _Connection(server, said)
+    try:
+        connection.begin()
+        yield connection
+        connection.take_leave()
+    except ssl.SSLCertVerificationError as error:
+        why = error.verify_message or str(error)
+        raise UnavailableError(
+            f"The certificate of the mail server {server} is not trusted: {why}. Nothing secret "
+            "was sent. Enter its CA, or mend the certificate."
+        ) from None
+    except TimeoutError:
+        raise UnavailableError(
+            f"The mail server {server} did not answer in time ({SECONDS:.0f} s)."
+        ) from None
+    except (OSError, smtplib.SMTPException) as error:
+        why = str(error) or type(error).__name__
+        raise UnavailableError(f"The mail server {server} cannot be reached: {why}") from None
+    finally:
+        connection.close()
+
+
+class _Connection(smtplib.SMTP):
+    """smtplib, with an end in time, answers of bounded size, and TLS before all that matters."""
+
+    def __init__(self, server: MailServer, said: list[Step]) -> None:
+        name = socket.gethostname()
+        super().__init__(local_hostname=name if HOST.fullmatch(name) else "localhost")
+        self.server, self.said = server, said
+        self.ends_at = time.monotonic() + SECONDS
+        self.pending = b""
+
+    # --- the conversation ---
+
+    def begin(self) -> None:
+        """Connect, encrypt and sign in, as far as the settings say."""
+        encryption = self.server.encryption
+        place = (self.server.host, self.server.port)
+        self.sock = socket.create_connection(place, timeout=self._left())
+        if encryption is Encryption.NONE:
+            self._stay_on_this_machine()
+        if encryption is Encryption.TLS:
+            self._encrypt()
+        self.step("connect", self.getreply(), 220)
+        self.step("EHLO", self.ehlo(), 250)
+        if encryption is Encryption.STARTTLS:
+            self._begin_tls()
+        if self.server.user:
+            self._sign_in()
+
+    def announce(self, sender: str, receiver: str) -> None:
+        """Name who sends to whom."""
+        self.step(f"MAIL FROM {sender}", self.docmd("MAIL", f"FROM:<{_plain(sender)}>"), 250)
+        self.step(f"RCPT TO {receiver}", self.docmd("RCPT", f"TO:<{_plain(receiver)}>"), 250, 251)
+
+    def deliver(self, content: bytes) -> None:
+        """Hand over the mail; UncertainError when its end was not confirmed."""
+        self.step("DATA", self.docmd("DATA"), 354)
+        stuffed = re.sub(rb"(?m)^\.", b"..", content)  # RFC 5321, 4.5.2
+        try:
+            self.send(stuffed.removesuffix(b"\r\n") + b"\r\n.\r\n")
+            answer = self.getreply()
+        except (OSError, UnavailableError) as error:
+            raise UncertainError(
+                f"The mail server {self.server} took the mail and did not confirm it "
+                f"({str(error) or type(error).__name__}): it may arrive. It is sent again."
+            ) from None
+        self.step("the mail", answer, 250)
+
+    def take_leave(self) -> None:
+        """Say goodbye, shortly: whatever is answered, the mail is the server's now."""
+        self.ends_at = min(self.ends_at, time.monotonic() + LEAVE_SECONDS)
+        with suppress(OSError, UnavailableError):
+            self.docmd("QUIT")
+
+    def step(self, asked: str, answer: tuple[int, bytes], *right: int) -> None:
+        """Note an answer; UnavailableError with its words when it is none of *right*."""
+        code, text = answer
+        lines = text.decode("utf-8", "replace").split("\n")
+        told = " / ".join("".join(c for c in line if c.isprintable()) for line in lines)[:SHOWN]
+        self.said.append(Step(asked, f"{code} {told}"))
+        if code not in right:
+            raise UnavailableError(f"The mail server {self.server} answered {asked}: {code} {told}")
+
+    def _stay_on_this_machine(self) -> None:
+        assert self.sock is not None
+        if not is_loopback(self.sock.getpeername()[0]):
+            raise UnavailableError(
+                f"{self.server.host} is not this machine: without encryption nothing is sent there."
+            )
+
+    def _begin_tls(self) -> None:
+        """RFC 3207. What came before TLS counts for nothing, and must not pretend to come later."""
+        if not self.has_extn("starttls"):
+            raise UnavailableError(
+                f"The mail server {self.server} offers no STARTTLS, so nothing was sent. "
+                "Choose TLS (port 465), or have it mended."
+            )
+        self.step("STARTTLS", self.docmd("STARTTLS"), 220)
+        if self.pending:
+            raise UnavailableError(
+                f"The mail server {self.server}, or somebody in between, said something in the "
+                "clear that would count as secret. Nothing was sent."
+            )
+        self._encrypt()
+        self.esmtp_features.clear()
+        self.step("EHLO", self.ehlo(), 250)
+
+    def _encrypt(self) -> None:
+        assert self.sock is not None
+        trusted = ssl.create_default_context(cadata=self.server.ca or None)
+        self.sock.settimeout(self._left())
+        self.sock = trusted.wrap_socket(self.sock, server_hostname=self.server.host)
+
+    def _sign_in(self) -> None:
+        """RFC 4616 (PLAIN), else what servers call LOGIN."""
+        user, password = self.server.user, self.server.password
+        ways = self.esmtp_features.get("auth", "").upper().split()
+        if "PLAIN" in ways:
+            both = _b64(f"\0{user}\0{password}")
+            self.step("AUTH", self.docmd("AUTH", f"PLAIN {both}"), 235)
+        elif "LOGIN" in ways:
+            self.step("AUTH LOGIN", self.docmd("AUTH", "LOGIN"), 334)
+            self.step("AUTH LOGIN, user", self.docmd(_b64(user)), 334)
+            self.step("AUTH LOGIN, password", self.docmd(_b64(password)), 235)
+        else:
+            raise UnavailableError(
+                f"The mail server {self.server} offers no sign-in by password (AUTH PLAIN or "
+                f"LOGIN), but: {' '.join(ways)[:SHOWN] or 'none'}."
+            )
+
+    # --- limits ---
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Return code and text of the next answer (RFC 5321, 4.2), its lines joined."""
+        lines: list[bytes] = []
+        size = 0
+        while True:
+            line = self._line().rstrip(b"\r")
+            size += len(line) + 1
+            if not line[:3].isdigit() or line[3:4] not in (b"-", b" ", b""):
+                raise UnavailableError(f"What answers at {self.server} is no mail server.")
+            lines.append(line[4:].strip())
+            if size > LONGEST_ANSWER_BYTES:
+                raise UnavailableError(f"The mail server {self.server} answers without end.")
+            if line[3:4] != b"-":
+                return int(line[:3]), b"\n".join(lines)
+
+    def send(self, s: bytes | str) -> None:  # type: ignore[override]
+        """Send within the time that is left, piece by piece: each has its own wait under TLS."""
+        whole = s.encode("ascii") if isinstance(s, str) else s
+        for at in range(0, len(whole), PIECE_BYTES):
+            if self.sock is not None:
+                self.sock.settimeout(self._left())
+            super().send(whole[at : at + PIECE_BYTES])
+
+    def _line(self) -> bytes:
+        while b"\n" not in self.pending:
+            if len(self.pending) > LONGEST_ANSWER_BYTES:
+                raise UnavailableError(f"The mail server {self.server} answers without end.")
+            if self.sock is None:
+                raise smtplib.SMTPServerDisconnected("the connection is closed")
+            self.sock.settimeout(self._left())
+            more = self.sock.recv(4096)
+            if not more:
+                raise smtplib.SMTPServerDisconnected("it closed the connection")
+            self.pending += more
+        line, _, self.pending = self.pending.partition(b"\n")
+        return line
+
+    def _left(self) -> float:
+        left = self.ends_at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
+def _b64(text: str) -> str:
+    return b64encode(text.encode()).decode("ascii")

@@ -1,0 +1,296 @@
+"""Mail goes out over TLS or to this machine only, in bounded time, and says what was answered."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from threading import Thread
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from management.outgoing_mail import rules, smtp
+from management.outgoing_mail.rules import Encryption, MailServer
+from management.outgoing_mail.smtp import Mail, Step, UncertainError
+from runtime.errors import MalformedMessageError, TooLargeError, UnavailableError
+from tests.servers.smtp import Post, smtp_server
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+MAIL = Mail(
+    to="audit@example.com",
+    subject="監査証跡 up to 7",
+    text="Hello.\n.one dot at the beginning\nこんにちは\n",
+    message_id="abc@example.com",
+    at=NOW,
+    attachment=("kept.txt", "one\n.two\n"),
+)
+
+
+@pytest.fixture
+def post() -> Iterator[Post]:
+    with smtp_server() as running:
+        yield running
+
+
+def _server(post: Post, **changed: Any) -> MailServer:
+    server = MailServer(
+        host="localhost",
+        port=post.port,
+        encryption=Encryption.STARTTLS,
+        sender="sekisho@example.com",
+        ca=post.ca,
+    )
+    return replace(server, **changed)
+
+
+# --- what arrives ---
+
+
+@pytest.mark.parametrize("ways", ["PLAIN LOGIN", "LOGIN"])
+def test_a_mail_arrives_over_starttls_signed_in_as_it_was_written(post: Post, ways: str) -> None:
+    post.users, post.ways = {"sekisho": "pässword"}, ways
+    said: list[Step] = []
+
+    smtp.send(_server(post, user="sekisho", password="pässword"), MAIL, said)
+
+    (got,) = post.mails
+    assert (got.encrypted, got.user) == (True, "sekisho")
+    assert (got.sender, got.receiver) == ("sekisho@example.com", "audit@example.com")
+    message = got.message
+    assert (message["Subject"], message["To"]) == (MAIL.subject, MAIL.to)
+    assert message["Message-ID"] == "<abc@example.com>"
+    assert message["Auto-Submitted"] == "auto-generated"
+    body = message.get_body()
+    assert body is not None
+    assert body.get_content().replace("\r\n", "\n") == MAIL.text
+    assert got.attached.replace("\r\n", "\n") == "one\n.two\n"
+    assert said[-1] == Step("the mail", "250 2.0.0 Ok: queued as 4F2A1")
+    assert "pässword" not in str(said)
+
+
+def test_tls_from_the_first_byte_and_none_to_this_machine(post: Post) -> None:
+    smtp.send(_server(post, encryption=Encryption.NONE), MAIL)
+    post.implicit = True
+    smtp.send(_server(post, encryption=Encryption.TLS), MAIL)
+    assert [one.encrypted for one in post.mails] == [False, True]
+
+
+def test_asking_names_sender_and_receivers_and_sends_nothing(post: Post) -> None:
+    smtp.ask(_server(post), ["a@example.com", "b@example.com"])
+    assert [line for line in post.heard if line[:4] in ("RCPT", "DATA")] == [
+        "RCPT TO:<a@example.com>",
+        "RCPT TO:<b@example.com>",
+    ]
+    assert post.mails == []
+
+
+# --- what is refused, with the server's words ---
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer", "says"),
+    [
+        ("connect", b"554 5.7.1 Not from here\r\n", "connect: 554 5.7.1 Not from here"),
+        ("MAIL", b"553 5.1.8 Not yours\r\n", "MAIL FROM sekisho@example.com: 553 5.1.8 Not yours"),
+        ("RCPT", b"550-No\r\n550 such user\r\n", "RCPT TO audit@example.com: 550 No / such user"),
+        ("DATA", b"452 4.3.1 Disk is full\r\n", "DATA: 452 4.3.1 Disk is full"),
+        ("end of data", b"552 5.3.4 Too big\r\n", "the mail: 552 5.3.4 Too big"),
+        ("RCPT", b"550 \x1b[31m\x00red\r\n", "550 [31mred"),
+        ("connect", b"SSH-2.0-OpenSSH_9.2\r\n", "is no mail server"),
+        ("connect", b"", "it closed the connection"),
+        ("EHLO", b"250-more\r\n" * 20_000, "answers without end"),
+        ("EHLO", b"x" * 200_000, "answers without end"),
+    ],
+)
+def test_a_refusal_is_told_in_the_servers_words(
+    post: Post, verb: str, answer: bytes, says: str
+) -> None:
+    post.answers[verb] = answer
+    with pytest.raises(UnavailableError) as caught:
+        smtp.send(_server(post), MAIL)
+    assert says in str(caught.value)
+    assert not isinstance(caught.value, UncertainError)
+    assert post.mails == []
+
+
+def test_a_wrong_password_is_told_and_never_shown(post: Post) -> None:
+    post.users = {"sekisho": "right"}
+    said: list[Step] = []
+    with pytest.raises(UnavailableError, match=r"AUTH: 535 5\.7\.8") as caught:
+        smtp.send(_server(post, user="sekisho", password="wrong one"), MAIL, said)
+    assert "wrong one" not in f"{caught.value} {said} {_server(post, password='wrong one')!r}"
+    post.ways = "GSSAPI"
+    with pytest.raises(UnavailableError, match=r"no sign-in by password .*: GSSAPI"):
+        smtp.send(_server(post, user="sekisho", password="right"), MAIL)
+
+
+@pytest.mark.parametrize("answer", [b"", b"nonsense\r\n"])
+def test_a_mail_whose_end_nobody_confirmed_may_have_arrived(post: Post, answer: bytes) -> None:
+    post.answers["end of data"] = answer
+    with pytest.raises(UncertainError, match="it may arrive"):
+        smtp.send(_server(post), MAIL)
+
+
+# --- nothing secret in the clear ---
+
+
+def test_without_tls_nothing_is_said(post: Post) -> None:
+    post.offers_tls = False
+    with pytest.raises(UnavailableError, match="offers no STARTTLS"):
+        smtp.send(_server(post, user="a", password="b"), MAIL)
+    assert [line[:4] for line in post.heard] == ["ehlo"]
+
+
+def test_what_somebody_slips_in_before_tls_ends_it(post: Post) -> None:
+    post.answers["STARTTLS"] = b"220 Ready\r\n250-forged\r\n250 AUTH LOGIN\r\n"
+    with pytest.raises(UnavailableError, match="somebody in between"):
+        smtp.send(_server(post), MAIL)
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_a_strange_certificate_is_refused(post: Post, implicit: bool) -> None:
+    post.implicit = implicit
+    how = Encryption.TLS if implicit else Encryption.STARTTLS
+    with pytest.raises(UnavailableError, match="is not trusted"):
+        smtp.send(_server(post, encryption=how, ca=""), MAIL)
+    assert post.mails == []
+
+
+def test_a_certificate_for_another_name_is_refused() -> None:
+    with (
+        smtp_server(("mail.example",)) as post,
+        pytest.raises(UnavailableError, match="is not trusted: Hostname mismatch"),
+    ):
+        smtp.send(_server(post), MAIL)
+
+
+# --- limits ---
+
+
+@contextmanager
+def _slow(pieces: bytes) -> Iterator[int]:
+    """Somebody who says *pieces*, one byte after the other, and never an end."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        thread = Thread(target=_trickle, args=(listener, pieces))
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(60)
+
+
+def _trickle(listener: socket.socket, pieces: bytes) -> None:
+    connection, _ = listener.accept()
+    connection.settimeout(0.02)
+    with connection:
+        for _ in range(10_000):
+            try:
+                connection.sendall(pieces)
+                if not connection.recv(1):
+                    return
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+
+
+@pytest.mark.parametrize("pieces", [b"2", b"220-x\r\n"])
+def test_who_answers_without_end_is_left(monkeypatch: pytest.MonkeyPatch, pieces: bytes) -> None:
+    monkeypatch.setattr(smtp, "SECONDS", 0.3)
+    with smtp_server() as post, _slow(pieces) as port:
+        server = _server(post, port=port)
+        with pytest.raises(UnavailableError, match=r"did not answer in time|without end"):
+            smtp.ask(server, [])
+
+
+def test_a_mail_that_is_too_large_is_not_tried(post: Post) -> None:
+    with pytest.raises(TooLargeError):
+        smtp.send(_server(post), replace(MAIL, text="x" * smtp.LARGEST_BYTES))
+    assert post.heard == []
+
+
+def test_nobody_listens() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        server = MailServer(
+            host="127.0.0.1", port=closed.getsockname()[1], encryption=Encryption.TLS, sender="a@b"
+        )
+        with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:\d+ cannot be reached"):
+            smtp.ask(server, [])
+
+
+# --- nothing ends a header or a command ---
+
+ENDS = st.sampled_from(["\r\n", "\n", "\r", "\r\nBcc: all@example.com", "\n\nbody", "\x0b", "\x85"])
+SERVER = MailServer(host="localhost", port=25, encryption=Encryption.NONE, sender="a@example.com")
+
+
+@given(st.text(max_size=30), ENDS, st.text(max_size=30))
+def test_a_line_break_in_a_header_is_no_header(before: str, end: str, after: str) -> None:
+    try:
+        raw = smtp.written(SERVER, replace(MAIL, subject=before + end + after))
+    except MalformedMessageError:
+        return
+    head = raw.partition(b"\r\n\r\n")[0].lower()
+    names = [line.partition(b":")[0] for line in head.split(b"\r\n") if line[:1] not in b" \t"]
+    assert names == [
+        b"from",
+        b"to",
+        b"subject",
+        b"date",
+        b"message-id",
+        b"auto-submitted",
+        b"mime-version",
+        b"content-type",
+    ]
+
+
+@given(st.text(max_size=60))
+def test_only_what_is_one_address_is_taken_as_one(text: str) -> None:
+    if rules.is_address(text):
+        assert text.isascii()
+        assert text.isprintable()
+        assert not set(text) & set(' <>"(),:;\\[]')
+        assert text.count("@") == 1
+    else:
+        with pytest.raises(MalformedMessageError):
+            smtp.written(SERVER, replace(MAIL, to=text))
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"host": "mail.example:25"}, "host"),
+        ({"host": "https://mail.example"}, "host"),
+        ({"host": ""}, "host"),
+        ({"host": "a" * 300}, "host"),
+        ({"port": 0}, "port"),
+        ({"encryption": Encryption.NONE}, "encryption"),
+        ({"encryption": Encryption.NONE, "host": "192.0.2.1"}, "encryption"),
+        ({"sender": "nobody"}, "sender"),
+        ({"sender": "a@b\r\nBcc: c@d"}, "sender"),
+        ({"user": "a"}, "password"),
+        ({"password": "a"}, "password"),
+        ({"user": "a\0b", "password": "c"}, "password"),
+        ({"ca": "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----"}, "ca"),
+    ],
+)
+def test_what_cannot_be_right_is_named(changed: dict[str, Any], field: str) -> None:
+    good = MailServer(
+        host="mail.example", port=587, encryption=Encryption.STARTTLS, sender="a@example.com"
+    )
+    assert rules.problems(good, ("b@example.com",)) == {}
+    assert list(rules.problems(replace(good, **changed), ())) == [field]
+    for host in ("localhost", "127.0.0.1", "127.8.8.8", "::1"):
+        assert rules.problems(replace(good, host=host, encryption=Encryption.NONE), ()) == {}
+
+
+def test_receivers_are_addresses_and_not_too_many() -> None:
+    assert rules.addresses(" a@b.c,\nd@e.f; a@b.c ") == ("a@b.c", "d@e.f")
+    assert rules.addresses("  ") == ()
+    assert "no mail address: x" in rules.problems(SERVER, ("a@b.c", "x"))["checkpoints_to"]
+    many = tuple(f"a{number}@b.c" for number in range(rules.MOST_RECEIVERS + 1))
+    assert "At most" in rules.problems(SERVER, many)["checkpoints_to"]
