@@ -154,6 +154,9 @@ def upgrade() -> None:
 
     with op.batch_alter_table("administrator", schema=None) as batch_op:
         batch_op.add_column(
+            sa.Column("source", sa.Unicode(length=20), server_default="local", nullable=False)
+        )
+        batch_op.add_column(
             sa.Column("second_place", sa.Boolean(), server_default=sa.false(), nullable=False)
         )
 
@@ -373,6 +376,7 @@ def downgrade() -> None:
 
     with op.batch_alter_table("administrator", schema=None) as batch_op:
         batch_op.drop_column("second_place")
+        batch_op.drop_column("source")
 
     with op.batch_alter_table("admin_session", schema=None) as batch_op:
         batch_op.drop_column("browser")
