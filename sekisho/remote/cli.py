@@ -13,11 +13,13 @@ from contracts.orders import CommandKind
 from runtime.errors import (
     ConfigurationError,
     MalformedMessageError,
+    RefusedError,
     SekishoError,
     UnavailableError,
 )
 from sekisho.remote import calls, files, following, lists, orders, profile, signing_in
 from sekisho.remote.client import Remote
+from sekisho.remote.explaining import as_text
 from sekisho.remote.shown import as_json, fields, minute, safe
 
 WRONG_USE = 2
@@ -110,8 +112,6 @@ def device(device: str, as_objects: bool) -> None:
 @click.option("--json", "as_objects", is_flag=True, help="Write one JSON object.")
 def explain(device: str, at: str, as_objects: bool) -> None:
     """Say how DEVICE stands, or stood, and why: rules, reasons, facts, and what mends it."""
-    from sekisho.remote.explaining import as_text
-
     with _server() as server:
         found = orders.find_device(server, device)
         path, query = f"/devices/{found['id']}/explanation", {"at": at} if at else {}
@@ -141,11 +141,13 @@ def upload(file: Path, wait: bool) -> None:
         stored = files.upload(server, "/apps", file, {"file_name": file.name})
         path = f"/apps/{stored['sha256']}"
         click.echo(f"{safe(stored['file_name'])} is stored and will be scanned: {stored['sha256']}")
-        if wait:
-            for _scan in following.until_end(server, f"{path}/scan", following.JOB_ENDS):
-                pass
-            found = server.get(path)
-            click.echo(safe(f"{found['verdict'] or 'not judged'}  {found['rule']}".rstrip()))
+        if not wait:
+            return
+        *_, scan = following.until_end(server, f"{path}/scan", following.JOB_ENDS)
+        if scan["state"] != "done":
+            raise RefusedError(safe(f"The scan {scan['state']}: {scan['error']}"))
+        found = server.get(path)
+        click.echo(safe(f"{found['verdict']}  {found['rule']}".rstrip()))
 
 
 @remote.command(
@@ -173,6 +175,7 @@ def jobs(job: str | None, follow: bool, **given: Any) -> None:
 @click.argument("path", required=False)
 @click.option("--list", "words", flag_value="", is_flag=False, help="List operations with WORDS.")
 @click.option("--data", default="", metavar="FILE", help="JSON to send; - reads standard input.")
+@click.option("--file", default="", metavar="FILE", help="A file to send as it is, by POST.")
 @click.option("--where", multiple=True, metavar="NAME=VALUE", help="A parameter of the query.")
 @click.option("--all", "every", is_flag=True, help="Every page of a list, one JSON object a line.")
 @click.option("--output", default="", metavar="FILE", help="Store the answer; - writes it out.")
@@ -202,6 +205,11 @@ def _call(server: Remote, method: str, path: str, given: dict[str, Any]) -> None
             raise click.UsageError("--all is for lists, which GET answers.")
         for item in server.items(path, query):
             click.echo(as_json(item))
+        return
+    if given["file"]:
+        if method != "POST" or given["data"]:
+            raise click.UsageError("--file is for POST, without --data.")
+        click.echo(as_json(files.upload(server, path, Path(given["file"]), query), indent=2))
         return
     body = calls.body_of(given["data"]) if given["data"] else None
     if given["code"]:

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from management.compliance import cli
+from management.compliance import in_words
 
 
 def as_text(device: dict[str, Any], told: dict[str, Any]) -> str:
     """Return what the API says of *device* for people."""
     judgement = told["judgement"]
-    return cli.as_text(
+    return in_words.as_text(
         {
             **judgement,
             "device": {**device, "owner": device["owner_address"]},

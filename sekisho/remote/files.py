@@ -35,12 +35,24 @@ def save(answer: httpx.Response, output: str) -> None:
 
 def upload(remote: Remote, path: str, file: Path, query: Query | None = None) -> Any:
     """Send a file as it is and return what the server answers."""
-    size = file.stat().st_size
+    with _source(file) as opened:
+        size = os.fstat(opened.fileno()).st_size
+        return _upload(remote, path, opened, size, query)
+
+
+def _upload(remote: Remote, path: str, opened: IO[bytes], size: int, query: Query | None) -> Any:
     headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-    with file.open("rb") as opened, _progress(size, "Sending") as told:
+    with _progress(size, "Sending") as told:
         pieces = _pieces(opened, told)
         with remote.opened("POST", path, query, pieces, headers, FILE_SECONDS) as answer:
             return read_json(answer)
+
+
+def _source(file: Path) -> IO[bytes]:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from None
 
 
 def _pieces(file: IO[bytes], told: Any) -> Iterator[bytes]:

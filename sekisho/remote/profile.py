@@ -2,11 +2,11 @@
 
 import os
 import stat
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts import codec
-from management.key_files import write_private
 from runtime.errors import ConfigurationError, MalformedMessageError
 
 PLACE = "SEKISHO_REMOTE"
@@ -38,7 +38,13 @@ def keep(profile: Profile) -> Path:
     """Write the profile whole or not at all (0600), and return where."""
     file = place()
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(file, codec.write(profile).decode())
+    descriptor, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # 0600
+    try:
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(codec.write(profile))
+        Path(draft).replace(file)
+    finally:
+        Path(draft).unlink(missing_ok=True)
     return file
 
 
@@ -52,7 +58,7 @@ def load() -> Profile:
         raise ConfigurationError(SIGN_IN) from None
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from None
-    if mode & 0o077:
+    if os.name == "posix" and mode & 0o077:
         raise ConfigurationError(
             f"Others may read the token in {file} (mode {mode:04o}). Mend it with: chmod 600 {file}"
             " (and if somebody may have read it: revoke it in the console, My account)"

@@ -64,7 +64,7 @@ class Served:
 Run = Callable[..., Result]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory, new_database_url: MakeUrl) -> Iterator[Served]:
     """A console with a fleet."""
     folder: Path = tmp_path_factory.mktemp("remote")
