@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+JSON = "json"
+"""In the name of every media type that is JSON."""
 DEEPEST = 4
 """So many fields within fields are shown."""
 KINDS = {"date-time": "time", "uuid": "UUID", "binary": "file"}
@@ -58,6 +60,8 @@ class Entry:
     """Address and body of an example call; an empty body: none."""
     words: str
     """All that a search looks at, case folded."""
+    is_file: bool = False
+    """Whether it answers a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,8 @@ def curl(entry: Entry, server: str) -> str:
         lines.append("-H 'Content-Type: application/octet-stream' --data-binary @FILE")
     elif body:
         lines.append(f"-H 'Content-Type: application/json' -d {shlex.quote(body)}")
+    if entry.is_file:
+        lines.append("-o FILE")
     lines.append(shlex.quote(f"{server.rstrip('/')}{address}"))
     return " \\\n  ".join(lines)
 
@@ -118,7 +124,7 @@ class _Reader:
         schema = _content(described.get("requestBody", {}))
         body = self._body(schema)
         answers = tuple(
-            Answer(status, one["description"], self._answer(status, one))
+            Answer(status, f"{one['description']}{_comes_as(one)}", self._answer(status, one))
             for status, one in described["responses"].items()
         )
         ((_scheme, (permission,)),) = described["security"][0].items()
@@ -129,6 +135,7 @@ class _Reader:
             described["description"], permission, tuple(asked), body, answers,
             (self._address(path, described["parameters"]), self._sent(schema)),
             "\n".join((*told, *named)).casefold(),
+            _content(described["responses"].get("200", {})).get("format") == "binary",
         )  # fmt: skip
 
     def _body(self, schema: Schema) -> tuple[Field, ...]:
@@ -222,6 +229,11 @@ def _content(part: Schema) -> Schema:
     """Return the schema of a body or an answer."""
     found: list[Schema] = [one["schema"] for one in part.get("content", {}).values()]
     return found[0] if found else {}
+
+
+def _comes_as(answer: Schema) -> str:
+    """Return of which kind an answer is that is no JSON."""
+    return "".join(f" Comes as `{kind}`." for kind in answer.get("content", {}) if JSON not in kind)
 
 
 def _says(text: str, schema: Schema) -> str:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from management.access import Role
 from management.api import reference
 from management.api.conditional import OPERATION, adapter
-from management.api.operations import FileBody, Operation
+from management.api.operations import EVENTS, FileAnswer, FileBody, Operation
 from management.api.reference_views import _sections
 from management.context import Context
 from tests.management.clients import BASE, ConsoleClient, signed_in_client
@@ -42,6 +42,10 @@ def test_every_operation_is_explained_with_what_it_needs(app: Flask) -> None:
         assert (one.method, one.summary) == (known[name].method, known[name].summary)
         assert {answer.status for answer in one.answers} >= {str(known[name].status), "401", "403"}
         assert bool(one.body) == (known[name].body is not None), name
+        is_file = known[name].answer is FileAnswer
+        assert is_file == one.is_file == ("-o FILE" in reference.curl(one, BASE)), name
+        kinds = [said.says for said in one.answers if "Comes as `" in said.says]
+        assert bool(kinds) == is_file or known[name].media_type == EVENTS, name
 
 
 def test_bodies_of_examples_are_taken(app: Flask) -> None:
