@@ -9,6 +9,7 @@ from pydantic import Field
 from contracts.types import Compact, Instant, Jwk, Name, Short, Text
 
 BATCH = 500
+MOST_AUTHORITIES = 8
 LARGEST_LOG_BYTES = 3 * 1024 * 1024
 """Of the ZIP that a connector sends to ``POST /connector/v1/logs/ORDER/NAME``."""
 
@@ -161,6 +162,16 @@ class ReleaseReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedAuthority:
+    """A CA certificate under which a connector believes management."""
+
+    fingerprint: Short
+    """As the pairing code names it (`contracts.certificates`)."""
+    name: Short
+    until: Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WantedAccess:
     """Answer of ``GET /connector/v1/access``: everything the connector should hold.
 
@@ -193,6 +204,9 @@ class WantedAccess:
     trust: Compact | None = None
     """Management's statement (`contracts.trust`): leads to the key that signs wipes today."""
     release: ReleaseWish | None = None
+    authorities: Annotated[tuple[Text, ...], Field(max_length=MOST_AUTHORITIES)] = ()
+    """The built-in CA's certificate (PEM), when it certifies the console: the connector trusts a
+    successor that the key of the one it was paired with signed, and no other."""
     wipes: Annotated[tuple[Compact, ...], Field(max_length=BATCH)] = ()
     """Signed `contracts.agent.Order`s of a wipe, whose arguments are those of `WIPE_ARGUMENTS`."""
 
@@ -277,6 +291,8 @@ class ConnectorStatus:
     rights: tuple[Right, ...] = ()
     release: ReleaseReport | None = None
     """None: never tried to take a newer release."""
+    authorities: Annotated[tuple[TrustedAuthority, ...], Field(max_length=MOST_AUTHORITIES)] = ()
+    """Under which it believes management, the newest first; empty: it does not say."""
     open_requests: int = 0
     """At a gate: requests under way, most of them waiting for new mail."""
     refused: int = 0

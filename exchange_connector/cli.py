@@ -205,6 +205,23 @@ def release_root(file: Path) -> None:
     click.echo(f"Fingerprint of the root: {root.fingerprint}")
 
 
+@exchange_connector.command("management-ca")
+@click.option("--fingerprint", default="", help="Of management's CA, as the console shows it.")
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="PEM file of the company's CA.",
+)
+def management_ca(fingerprint: str, file: Path | None) -> None:
+    """Trust management's CA of today, when it was renewed while this connector was away.
+
+    Without options only a successor is taken that the key of the trusted one signed.
+    """
+    taken = pairing.trust_again(settings.load().folder, fingerprint, file)
+    click.echo(f"Management is trusted under {taken.name}, valid until {taken.until:%Y-%m-%d}.")
+    click.echo(f"Fingerprint: {taken.fingerprint}")
+
+
 def _closed_doors(folder: Path) -> tuple[Door, ...]:
     """Return the doors that management last asked to close: they need further parameters."""
     spool = Spool(folder / "spool.db")

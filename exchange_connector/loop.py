@@ -14,6 +14,7 @@ from prometheus_client import Counter, Gauge
 from contracts import keys as jwk
 from contracts.connector import WantedAccess
 from exchange_connector import configuration, log_file
+from exchange_connector.authority import Authorities, read
 from exchange_connector.backends.opening import backend
 from exchange_connector.management_client import ManagementClient
 from exchange_connector.outcome import Outcome
@@ -201,6 +202,7 @@ def open_sync(
         stopping=stopping,
         pack_log=partial(log_file.pack, settings.folder, configuration.secrets(credentials)),
         release_report=releases.report if releases else lambda: None,
+        authorities=Authorities(settings.folder, (management.trust,), read(settings.folder)),
     )
     server = configuration.exchange_server(paired, credentials)
     return Sync(backend(server, settings.exchange_timeout_seconds), management, spool, ways)
@@ -209,8 +211,8 @@ def open_sync(
 def open_management(settings: Settings) -> ManagementClient:
     """Return the signed connection to the management server that we are paired with."""
     paired, credentials = configuration.load(settings.folder)
-    authority = (settings.folder / configuration.AUTHORITY).read_text(encoding="ascii")
-    return ManagementClient(paired.management, authority, credentials.key, str(paired.connector_id))
+    key_id = str(paired.connector_id)
+    return ManagementClient(paired.management, read(settings.folder), credentials.key, key_id)
 
 
 def run(settings: Settings) -> None:

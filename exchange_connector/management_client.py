@@ -16,6 +16,7 @@ from joserfc.jwk import ECKey
 from contracts import codec, request_signature
 from contracts import connector as messages
 from contracts import keys as jwk
+from exchange_connector.authority import why_refused
 from runtime.clock import utc_now
 from runtime.errors import (
     ForbiddenError,
@@ -38,16 +39,22 @@ _ERROR_OF: dict[int, type[SekishoError]] = {
 class ManagementClient:
     """One connection to management; a context manager."""
 
-    def __init__(self, address: str, authority: str, key: ECKey, key_id: str) -> None:
-        """Trust only certificates under *authority* (PEM); sign with *key* as *key_id*."""
-        trust = ssl.create_default_context(cadata=authority)
-        self._http = httpx.Client(
-            base_url=address.rstrip("/") + "/connector/v1",
-            verify=trust,
-            timeout=TIMEOUT_SECONDS,
-            trust_env=False,
-        )
-        self.releases_url = f"{address.rstrip('/')}/connector/v1/releases"
+    def __init__(
+        self,
+        address: str,
+        authority: str,
+        key: ECKey,
+        key_id: str,
+        mend: str = "sekisho exchange-connector management-ca",
+    ) -> None:
+        """Trust only certificates under *authority* (PEM); sign with *key* as *key_id*.
+
+        *mend*: the command that gives this process another authority.
+        """
+        self._url, self._mend = address.rstrip("/") + "/connector/v1", mend
+        self._authority = self._wanted = authority
+        self._http = self._connected()
+        self.releases_url = f"{self._url}/releases"
         """Where management hands on the releases, as an update source."""
         self._key, self._key_id = key, key_id
         self._ahead = timedelta()
@@ -67,6 +74,26 @@ class ManagementClient:
     def close(self) -> None:
         """Close the connection."""
         self._http.close()
+
+    def trust(self, authority: str) -> None:
+        """Trust only certificates under *authority* (PEM), from the next request on."""
+        self._wanted = authority
+
+    def _connected(self) -> httpx.Client:
+        return httpx.Client(
+            base_url=self._url,
+            verify=ssl.create_default_context(cadata=self._authority),
+            timeout=TIMEOUT_SECONDS,
+            trust_env=False,
+        )
+
+    def _connection(self) -> httpx.Client:
+        """Return the connection; a fresh one when another authority is to be trusted."""
+        if self._wanted != self._authority:
+            self._http.close()
+            self._authority = self._wanted
+            self._http = self._connected()
+        return self._http
 
     def pair(
         self, code: str, name: str, version: str, kind: messages.Kind = "exchange"
@@ -133,7 +160,9 @@ class ManagementClient:
     @contextmanager
     def release_file(self, url: str) -> Iterator[httpx.Response]:
         """Yield management's answer with a file of its copy of the releases, unread."""
-        with self._http.stream("GET", url, headers=self._signature("GET", url, b"")) as answer:
+        with self._connection().stream(
+            "GET", url, headers=self._signature("GET", url, b"")
+        ) as answer:
             yield answer
 
     def report_status(self, status: messages.ConnectorStatus) -> None:
@@ -159,10 +188,15 @@ class ManagementClient:
         raise _ERROR_OF.get(answer.status_code, kind)(f"Management says: {detail}")
 
     def _send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
-        request = self._http.build_request(method, path, content=body, headers=headers)
+        connection = self._connection()
+        request = connection.build_request(method, path, content=body, headers=headers)
         request.headers.update(self._signature(method, str(request.url), body))
-        with translated():
-            return self._http.send(request)
+        try:
+            with translated():
+                return connection.send(request)
+        except UntrustedError as error:
+            why = why_refused(self._authority, str(error), self._mend, utc_now())
+            raise UnavailableError(why) from None
 
     def _signature(self, method: str, url: str, body: bytes) -> dict[str, str]:
         return request_signature.signature_headers(
@@ -176,12 +210,21 @@ class ManagementClient:
         )
 
 
+class UntrustedError(UnavailableError):
+    """Management shows a certificate that is not trusted."""
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Raise UnavailableError for whatever httpx cannot do."""
     try:
         yield
     except httpx.HTTPError as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                raise UntrustedError(cause.verify_message) from None
+            cause = cause.__cause__ or cause.__context__
         raise UnavailableError(f"Management cannot be reached: {error}") from None
 
 

@@ -27,9 +27,10 @@ from joserfc.jwk import ECKey
 from contracts import connector as messages
 from contracts import keys as jwk
 from contracts.certificates import fingerprint
-from exchange_connector import configuration
+from exchange_connector import authority, configuration
 from exchange_connector.backends.opening import Server, try_out
 from exchange_connector.management_client import ManagementClient, translated
+from runtime.clock import utc_now
 from runtime.errors import ConfigurationError, ForbiddenError, UnavailableError
 
 
@@ -90,11 +91,11 @@ def require_unpaired(folder: Path) -> None:
 
 def join(wish: Invitation, kind: messages.Kind) -> Joined:
     """Use the code up and return what it gave."""
-    secret, authority = _authority(wish)
+    secret, trusted = _authority(wish)
     key = jwk.new_key()
-    with ManagementClient(wish.management, authority, key, jwk.thumbprint(key)) as management:
+    with ManagementClient(wish.management, trusted, key, jwk.thumbprint(key)) as management:
         said = management.pair(secret, wish.name, version("sekisho"), kind)
-    return Joined(said, key, authority)
+    return Joined(said, key, trusted)
 
 
 def _authority(wish: Invitation) -> tuple[str, str]:
@@ -109,12 +110,48 @@ def _authority(wish: Invitation) -> tuple[str, str]:
             "--fingerprint."
         )
     found = fetch_authority(wish.management)
+    _check_fingerprint(found, expected)
+    return secret, found
+
+
+def trust_again(folder: Path, expected: str, file: Path | None) -> messages.TrustedAuthority:
+    """Trust management's CA of today from now on, and return it; tried before it is kept.
+
+    *file*: a CA's certificates, whatever was trusted before. Else management is asked, and its
+    answer must have the fingerprint *expected*; without one, the key that is trusted must have
+    signed it. A running process follows at its next call.
+    """
+    paired, credentials = configuration.load(folder)
+    before, now = authority.read(folder), utc_now()
+    text = file.read_text("ascii") if file else _found(paired.management, expected, before)
+    key_id = str(paired.connector_id)
+    with ManagementClient(paired.management, text, credentials.key, key_id) as management:
+        management.get_mark()
+    configuration.keep_text(folder / configuration.AUTHORITY, text)
+    return authority.described(text, now)[0]
+
+
+def _found(address: str, expected: str, before: str) -> str:
+    """Return the CA that management shows, if the fingerprint or the known key vouches for it."""
+    found = fetch_authority(address)
+    if expected:
+        _check_fingerprint(found, expected)
+        return found
+    after = authority.with_successor(before, found, utc_now())
+    if fingerprint(found) not in {one.fingerprint for one in authority.described(after, utc_now())}:
+        raise ForbiddenError(
+            "The CA that is trusted here did not sign the one that management shows. Compare with "
+            "the console under Mail access, Connectors, and give --fingerprint."
+        )
+    return after
+
+
+def _check_fingerprint(found: str, expected: str) -> None:
     if not hmac.compare_digest(fingerprint(found).encode(), expected.strip().encode()):
         raise ForbiddenError(
-            "Management's certificate authority is not the one that the code names. Either the "
-            "address is wrong or somebody is in between; nothing was sent."
+            "Management's certificate authority is not the one that was named. Either the address "
+            "is wrong or somebody is in between; nothing was sent."
         )
-    return secret, found
 
 
 def fetch_authority(address: str) -> str:

@@ -18,6 +18,7 @@ from joserfc.jwk import ECKey
 
 from contracts.connector import BATCH, ConnectorStatus, Door, ReleaseReport
 from exchange_connector import log_file
+from exchange_connector.authority import Authorities
 from exchange_connector.backends.cmdlets import Exchange, Mailbox, Tally, ThrottledError
 from exchange_connector.backends.opening import Backend
 from exchange_connector.discovery import Discovery
@@ -64,6 +65,8 @@ class Ways:
     pack_log: Callable[[], bytes] = lambda: b""
     """Returns the ZIP of our log."""
     release_report: Callable[[], ReleaseReport | None] = lambda: None
+    authorities: Authorities | None = None
+    """Under which management is believed."""
 
 
 class Sync:
@@ -112,6 +115,8 @@ class Sync:
     def _refresh(self, outcome: Outcome) -> None:
         """Take the newest wanted list; without management the last one holds."""
         _, tag = self._spool.wanted()
+        if self._ways.authorities:
+            self._ways.authorities.refresh()
         try:
             fresh = self._management.get_access(tag)
         except (ForbiddenError, UnauthenticatedError) as error:
@@ -123,6 +128,8 @@ class Sync:
             self._spool.keep_moment("heard_at", utc_now())
             if fresh is not None:
                 self.wiping.learn(fresh[0].trust)
+                if self._ways.authorities:
+                    self._ways.authorities.learn(fresh[0].authorities)
                 self._spool.keep_wanted(*fresh)
                 self._retries.retry_now()
 
@@ -183,6 +190,7 @@ class Sync:
             undone=self._spool.is_undone() or self._spool.wanted()[0].undo,
             rights=self.tally.rights,
             release=self._ways.release_report(),
+            authorities=self._ways.authorities.report() if self._ways.authorities else (),
         )
         try:
             if not outcome.management_problem:

@@ -75,4 +75,14 @@ SENTENCES = (
     _l("The communication server %(name)s was last reached at %(moment)s."),
     _l("Mend its connection. Devices then have time to come back before anything follows."),
     _l("A communication server is silent since %(moment)s."),
+    _l("It does not say which CA it trusts: its release is older. Update it."),
+    _l(
+        "It does not know this server's newest CA certificate; the one it trusts ends on %(day)s. "
+        "It learns the newest at its next call; if that does not help, run on its machine: "
+        "%(command)s"
+    ),
+    _l(
+        "The CA of your company that it trusts ends on %(day)s. Give it the next one before that, "
+        "on its machine: %(command)s"
+    ),
 )

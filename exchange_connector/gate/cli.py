@@ -8,6 +8,7 @@ import click
 
 from exchange_connector.gate import pairing, settings
 from exchange_connector.gate.store import Store
+from exchange_connector.pairing import trust_again
 from runtime import logs
 
 
@@ -76,6 +77,20 @@ def status() -> None:
     click.echo(f"phones       {len(store.phones())}")
     click.echo(f"unreported   {store.count_untold()}")
     store.close()
+
+
+@gate.command("management-ca")
+@click.option("--fingerprint", default="", help="Of management's CA, as the console shows it.")
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="PEM file of the company's CA.",
+)
+def management_ca(fingerprint: str, file: Path | None) -> None:
+    """Trust management's CA of today; see the connector's command of this name."""
+    taken = trust_again(settings.load().folder, fingerprint, file)
+    click.echo(f"Management is trusted under {taken.name}, valid until {taken.until:%Y-%m-%d}.")
+    click.echo(f"Fingerprint: {taken.fingerprint}")
 
 
 @gate.command()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from contracts.connector import BATCH, Wanted, WantedAccess
+from exchange_connector.authority import Authorities
 from exchange_connector.gate.identity import Key, canonical_user, key_of
 from exchange_connector.gate.keeper import Decided, DefaultAccess, Guards, Keeper
 from exchange_connector.gate.store import Store
@@ -71,6 +72,7 @@ class Listener:
     mail_domain: str = ""
     ask_seconds: float = 0.4
     usual_log_level: str = "INFO"
+    authorities: Authorities | None = None
     problem: str = ""
     """Why management was not heard last."""
     looked_at: float = field(default_factory=time.monotonic)
@@ -99,6 +101,8 @@ class Listener:
 
     def _ask(self) -> bool:
         """Fetch what changed; return whether something may have."""
+        if self.authorities:
+            self.authorities.refresh()
         mark = self.management.get_mark()
         _, known = self.store.head()
         now = utc_now()
@@ -111,6 +115,8 @@ class Listener:
         if whole_at is None or not timedelta() <= now - whole_at < WHOLE_LIST_EVERY:
             since = None
         answer = self.management.get_access_since(since)
+        if self.authorities:
+            self.authorities.learn(answer.authorities)
         named = self._by_key(answer.wanted)
         self.store.keep(answer, named, mark, now.isoformat())
         self._merge(answer, named)

@@ -11,6 +11,7 @@ from exchange_connector import configuration, pairing
 from runtime.errors import ConfigurationError, UnavailableError
 
 PATH = "/Microsoft-Server-ActiveSync"
+MEND = "sekisho exchange-connector gate management-ca"
 NOT_PAIRED = (
     "This gate is not paired. Make a code in the console under Mail access, Connectors, and run "
     "the command that is shown there."

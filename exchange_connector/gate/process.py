@@ -16,6 +16,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import Gauge
 
 from exchange_connector import configuration
+from exchange_connector.authority import Authorities, read
 from exchange_connector.gate import pairing
 from exchange_connector.gate.asking import Asking
 from exchange_connector.gate.keeper import Keeper
@@ -137,15 +138,17 @@ def _talkers(
     counters: Counters,
 ) -> tuple[Listener, Reporter]:
     """Return what talks with management, each with its own connection and file."""
-    authority = (settings.folder / configuration.AUTHORITY).read_text(encoding="ascii")
+    trusted = read(settings.folder)
 
     def connection() -> ManagementClient:
-        key_id = str(paired.connector_id)
-        client = ManagementClient(paired.management, authority, credentials.key, key_id)
+        address, key_id = paired.management, str(paired.connector_id)
+        client = ManagementClient(address, trusted, credentials.key, key_id, pairing.MEND)
         return stack.enter_context(client)
 
+    hearing, telling = connection(), connection()
+    authorities = Authorities(settings.folder, (hearing.trust, telling.trust), trusted)
     listener = Listener(
-        connection(),
+        hearing,
         Store(settings.folder / STORE),
         keeper,
         asyncio.get_running_loop(),
@@ -153,6 +156,7 @@ def _talkers(
         settings.mail_domain,
         settings.ask_seconds,
         settings.log_level,
+        authorities,
     )
     store = Store(settings.folder / STORE)
     phones = Phones(store.phones())
@@ -160,7 +164,9 @@ def _talkers(
     def held_back() -> str:
         return listener.holds.because if listener.holds else ""
 
-    return listener, Reporter(connection(), store, keeper, phones, counters, held_back)
+    return listener, Reporter(
+        telling, store, keeper, phones, counters, held_back, authorities.report
+    )
 
 
 def new_keeper(settings: Settings) -> Keeper:

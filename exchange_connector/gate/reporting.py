@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
 
-from contracts.connector import ConnectorStatus, Partnership, Synced
+from contracts.connector import ConnectorStatus, Partnership, Synced, TrustedAuthority
 from exchange_connector.gate.keeper import Caller, Keeper
 from exchange_connector.gate.phones import Phones
 from exchange_connector.gate.store import Phone, Store
@@ -40,6 +40,7 @@ class Reporter:
     counters: Counters
     holds_back: Callable[[], str] = lambda: ""
     """Why less holds than management wants."""
+    authorities: Callable[[], tuple[TrustedAuthority, ...]] = tuple
     problem: str = ""
     seen_changes: int = -1
     status_at: float = float("-inf")
@@ -126,6 +127,7 @@ class Reporter:
             open_requests=self.keeper.open_requests,
             refused=self.counters.refused,
             cut=self.keeper.cut,
+            authorities=self.authorities(),
         )
 
 

@@ -21,7 +21,7 @@ from contracts import connector as messages
 from contracts import keys as jwk
 from management.access import public
 from management.administrators.rules import place_of
-from management.mail_access import connectors, logs, queries, service, wiping
+from management.mail_access import authorities, connectors, logs, queries, service, wiping
 from management.relays.queries import find_trust
 from management.updates import releases
 from management.web import context, reading, transaction, visitor_address
@@ -118,7 +118,8 @@ def access() -> ResponseReturnValue:
         connector = connectors.note_call(session, caller, now)
         found = service.wanted_access(session, connector, seconds, now, since, says_when)
         known = find_trust(session) if found.whole else None
-        found = replace(found, trust=known.statement if known else None)
+        offered = authorities.offered(context().keys)
+        found = replace(found, trust=known.statement if known else None, authorities=offered)
         body = codec.write(found)
     answer = Response(body, mimetype="application/json")
     answer.set_etag(sha256(body).hexdigest()[:32])

@@ -11,7 +11,7 @@ from contracts.connector import LogLevel
 from management import log_zips
 from management.access import Permission, requires
 from management.administrators import step_up
-from management.mail_access import by_hand, connector_releases, logs, queries, words
+from management.mail_access import authorities, by_hand, connector_releases, logs, queries, words
 from management.mail_access import connectors as pairing
 from management.mail_access.pages import bp, by
 from management.mail_access.states import connector_state
@@ -25,7 +25,7 @@ from runtime.errors import MalformedMessageError, RefusedError
 @requires(Permission.VIEW)
 def connectors() -> ResponseReturnValue:
     """List the connectors and how they stand."""
-    now = utc_now()
+    now, wanted = utc_now(), authorities.newest(context().keys)
     with reading() as session:
         found = [
             (
@@ -33,6 +33,7 @@ def connectors() -> ResponseReturnValue:
                 connector_state(row.disabled_at, row.contact_at, now),
                 pairing.read_status(row),
                 pairing.log_level_of(row, now),
+                authorities.of(row, wanted, now),
             )
             for row in queries.list_connectors(session)
         ]
@@ -45,6 +46,7 @@ def connectors() -> ResponseReturnValue:
         release=release,
         levels=get_args(LogLevel),
         mail=words,
+        newest_ca=wanted,
     )
 
 

@@ -7,15 +7,16 @@ from uuid import UUID
 
 from flask import Blueprint
 
+from contracts.connector import TrustedAuthority
 from management.access import Permission
 from management.api.operations import Limit, Place, Words, operation
-from management.mail_access import listing, queries
+from management.mail_access import authorities, listing, queries
 from management.mail_access.connectors import log_level_of, read_status
 from management.mail_access.listing import Filter
 from management.mail_access.models import Connector, Partnership
 from management.mail_access.states import connector_state
 from management.paging import cut, number_cursor
-from management.web import reading
+from management.web import context, reading
 from runtime.clock import utc_now
 
 bp = Blueprint("mail_access_api", __name__, url_prefix="/api/v1")
@@ -83,7 +84,17 @@ class PartnershipPage:
 class ConnectorAnswer:
     """A paired Exchange connector."""
 
-    VOLATILE: ClassVar = frozenset({"version", "contact_at", "problem", "waiting", "state"})
+    VOLATILE: ClassVar = frozenset(
+        {
+            "version",
+            "contact_at",
+            "problem",
+            "waiting",
+            "state",
+            "authorities",
+            "authority_problem",
+        }
+    )
 
     id: UUID
     name: str
@@ -101,6 +112,10 @@ class ConnectorAnswer:
     missing_rights: tuple[str, ...]
     """Cmdlets that its account may not run as needed, and which role gives them."""
     log_level: str
+    authorities: tuple[TrustedAuthority, ...]
+    """CA certificates under which it believes this server; empty: it does not say."""
+    authority_problem: str
+    """Why that is not in order and what mends it; empty: it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +158,7 @@ def list_connectors() -> Connectors:
 
 def described_connector(row: Connector, now: datetime) -> ConnectorAnswer:
     """Return what the API says of a connector."""
+    ca = authorities.of(row, authorities.newest(context().keys), now)
     return ConnectorAnswer(
         id=row.id,
         name=row.name,
@@ -156,6 +172,8 @@ def described_connector(row: Connector, now: datetime) -> ConnectorAnswer:
         undone=row.undo_at is not None or bool(row.status.get("undone")),
         missing_rights=_missing(row),
         log_level=log_level_of(row, now),
+        authorities=ca.trusted if ca else (),
+        authority_problem=ca.why if ca else "",
     )
 
 

@@ -3,10 +3,9 @@
 import shlex
 from dataclasses import dataclass
 
-from cryptography import x509
-
 from contracts.certificates import fingerprint
-from management.keys import CONSOLE_CERTIFICATE, Keys
+from management.keys import Keys
+from management.mail_access.authorities import certifies_console
 from management.mail_access.matching import Match
 from management.mail_access.rules import AllowedStates, AutomaticFor
 from management.mail_access.states import ConnectorState, WipeState
@@ -104,7 +103,7 @@ class PairingText:
 
 def pairing_text(keys: Keys, settings: Settings, secret: str) -> PairingText:
     """Return the code and the exact command for *secret*."""
-    own = _certifies_console(keys)
+    own = certifies_console(keys)
     code = f"{secret}.{fingerprint(keys.ca_certificate())}" if own else secret
     join = {
         "--management": f"https://{settings.public_name}:{settings.port}",
@@ -128,12 +127,3 @@ def pairing_text(keys: Keys, settings: Settings, secret: str) -> PairingText:
 def _command(words: str, options: dict[str, str]) -> str:
     lines = [f"{name} {shlex.quote(value)}" for name, value in options.items()]
     return " \\\n  ".join([words, *lines])
-
-
-def _certifies_console(keys: Keys) -> bool:
-    path = keys.folder / CONSOLE_CERTIFICATE
-    if not path.exists():
-        return True
-    console = x509.load_pem_x509_certificate(path.read_bytes())
-    ours = x509.load_pem_x509_certificate(keys.ca_certificate().encode())
-    return console.issuer == ours.subject

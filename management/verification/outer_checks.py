@@ -9,6 +9,8 @@ from pathlib import Path
 from management.certificates import WARN_DAYS
 from management.context import Context
 from management.devices.queries import certificates_ending
+from management.mail_access import authorities
+from management.mail_access.models import Connector
 from management.mail_access.queries import list_connectors
 from management.mail_access.states import ConnectorState, connector_state
 from management.outgoing_mail import smtp
@@ -132,7 +134,7 @@ def mail(context: Context, now: datetime) -> Finding:
         if one.problem or states[one.name] is not ConnectorState.NORMAL
     ]
     if not wrong:
-        return ok(_l("%(number)s work.", number=len(connectors)))
+        return _believed(context, connectors, now)
     lost = any(state is ConnectorState.DISCONNECTED for state in states.values())
     mend = _l("Look whether it runs, and whether it reaches this server and Exchange.")
     said = _l("In trouble: %(connectors)s.", connectors="; ".join(wrong))
@@ -155,6 +157,18 @@ def outgoing_mail(context: Context, now: datetime) -> Finding:
             "outgoing_mail.show",
         )
     return ok(_l("%(host)s takes mail from %(sender)s.", host=row.host, sender=row.sender))
+
+
+def _believed(context: Context, connectors: list[Connector], now: datetime) -> Finding:
+    """Look whether each connector knows the CA that certifies this server."""
+    wanted = authorities.newest(context.keys)
+    found = [(one.name, authorities.of(one, wanted, now)) for one in connectors]
+    without = [name for name, said in found if said and said.tone in ("warn", "bad")]
+    if not without:
+        return ok(_l("%(number)s work.", number=len(connectors)))
+    said = _l("They will not trust this server for ever: %(names)s.", names=", ".join(without))
+    mend = _l("The page of connectors says what to do on their machines.")
+    return Finding(Tone.WARN, said, mend, "mail_access.connectors")
 
 
 # --- patterns and scans ---
