@@ -1,6 +1,6 @@
 """One console over real HTTPS for all tests from afar, and the command as somebody types it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from tests.conftest import MakeUrl
 from tests.management.fleet import Fleet, fill
 
 DEVICES = 24
+BROKEN = ConnectionResetError(104, "the connection breaks here")
 
 
 @dataclass
@@ -34,6 +35,8 @@ class Breaking:
     app: Flask
     paths: list[str] = field(default_factory=list)
     """The next requests to these."""
+    cut: list[str] = field(default_factory=list)
+    """Answers of these break off in the middle."""
     keys: list[str] = field(default_factory=list)
     """The `Idempotency-Key` of each request that had one."""
     tokens: int = 0
@@ -46,8 +49,13 @@ class Breaking:
         answer = self.app(environ, start_response)
         if environ["PATH_INFO"] in self.paths:
             self.paths.remove(environ["PATH_INFO"])
-            raise ConnectionResetError(104, "the connection breaks here")
-        return answer
+            raise BROKEN
+        return _cut(answer) if environ["PATH_INFO"] in self.cut else answer
+
+
+def _cut(answer: Iterable[bytes]) -> Iterator[bytes]:
+    yield next(iter(answer))
+    raise BROKEN
 
 
 @dataclass(frozen=True)
