@@ -5,7 +5,7 @@ machine holds cannot be taken back from there: the trail must still contain it.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from runtime.errors import MalformedMessageError, SekishoError, UnauthenticatedE
 from runtime.process import crash_point
 
 log = logging.getLogger(__name__)
-AT_ONCE = 100
+AT_ONCE = 1000
 MOST_BYTES = 64 * 1024 * 1024
 """Of a file of checkpoints that is read back: one an hour for some twenty years."""
 
@@ -81,69 +81,71 @@ def places_outside(context: Context) -> list[Place]:
 def hand_out(context: Context) -> list[str]:
     """Tell each place what it has not been told, oldest first; return what went wrong."""
     wanted = places_outside(context)
-    with context.database.reading() as session:
-        waiting = queries.checkpoints_to_tell(session, AT_ONCE) if wanted else []
-    said = {place.name: _tell(context, place, waiting) for place in wanted}
-    problems = list(filter(None, said.values()))
-    if waiting:
-        _settle(context, waiting, wanted, " ".join(problems))
-    return problems
+    while wanted:
+        with context.database.reading() as session:
+            waiting = queries.checkpoints_to_tell(session, AT_ONCE)
+        said = {place.name: _tell(context, place, waiting) for place in wanted}
+        problems = list(filter(None, said.values()))
+        if waiting:
+            _settle(context, waiting, set(said), " ".join(problems))
+        if problems or len(waiting) < AT_ONCE:
+            return problems
+    return []
 
 
-def _settle(context: Context, told: list[Checkpoint], wanted: list[Place], problem: str) -> None:
-    names = {place.name for place in wanted}
+def _settle(context: Context, told: list[Checkpoint], names: set[str], problem: str) -> None:
     with context.database.transaction("note who waits for checkpoints") as session:
-        for row in _locked(session, [one.seq for one in told]):
+        for row in _locked(session, told):
             row.waiting = not names <= set(row.told)
             row.problem = problem[:1000] if row.waiting else ""
 
 
 def _tell(context: Context, place: Place, waiting: list[Checkpoint]) -> str:
-    """Tell *place*; return why it stopped, or nothing.
-
-    What is on its way to one that must not get it twice unsaid is noted before, so that a death
-    in between is known.
-    """
+    """Tell *place*; return why it stopped, or nothing."""
     left = [one for one in waiting if place.name not in one.told]
     for at in range(0, len(left), place.at_once):
-        new = left[at : at + place.at_once]
-        doubted = [one.seq for one in new if place.name in one.begun]
-        seqs = [one.seq for one in new]
+        new, doubted = left[at : at + place.at_once], []
         if place.says_again:
-            _note(context, place, begun=seqs)
+            new, doubted = _begin(context, place, new)
         try:
-            place.tell(new, bool(doubted))
+            if new:
+                place.tell(new, bool(doubted))
         except UncertainError as error:
             return str(error)
         except SekishoError as error:
             if place.says_again:
-                _note(context, place, not_begun=[one for one in seqs if one not in doubted])
+                _note(context, place, [one for one in new if one.seq not in doubted], told=False)
             return str(error)
         crash_point("after effect checkpoints told")
-        _note(context, place, told=seqs)
+        _note(context, place, new, told=True)
     return ""
 
 
-def _note(
-    context: Context,
-    place: Place,
-    told: Sequence[int] = (),
-    begun: Sequence[int] = (),
-    not_begun: Sequence[int] = (),
-) -> None:
+def _begin(
+    context: Context, place: Place, new: list[Checkpoint]
+) -> tuple[list[Checkpoint], list[int]]:
+    """Note that *new* go to *place* now, so that a death on the way is known.
+
+    Return those that nobody else took there meanwhile, and which of them may be there already.
+    """
+    with context.database.transaction("note where checkpoints go") as session:
+        rows = [row for row in _locked(session, new) if place.name not in row.told]
+        doubted = [row.seq for row in rows if place.name in row.begun]
+        for row in rows:
+            row.begun = _with(row.begun, place.name)
+    return rows, doubted
+
+
+def _note(context: Context, place: Place, new: list[Checkpoint], *, told: bool) -> None:
     with context.database.transaction("note who has the checkpoints") as session:
-        for row in _locked(session, [*told, *begun, *not_begun]):
-            if row.seq in told:
-                row.told = _with(row.told, place.name)
-            if row.seq in begun:
-                row.begun = _with(row.begun, place.name)
-            else:
-                row.begun = [one for one in row.begun if one != place.name]
+        for row in _locked(session, new):
+            row.begun = [one for one in row.begun if one != place.name]
+            row.told = _with(row.told, place.name) if told else row.told
 
 
-def _locked(session: Session, seqs: Sequence[int]) -> list[Checkpoint]:
-    wanted = select(Checkpoint).where(Checkpoint.seq.in_(seqs)).order_by(Checkpoint.seq)
-    return list(session.scalars(locked(wanted, Checkpoint)))
+def _locked(session: Session, some: list[Checkpoint]) -> list[Checkpoint]:
+    wanted = select(Checkpoint).where(Checkpoint.seq.in_([one.seq for one in some]))
+    return list(session.scalars(locked(wanted.order_by(Checkpoint.seq), Checkpoint)))
 
 
 def _with(names: list[Any], name: str) -> list[Any]:

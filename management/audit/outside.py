@@ -22,8 +22,8 @@ NOTICE_OF_SECURITY = 13 * 8 + 5
 """RFC 5424 section 6.2.1: facility "log audit", severity "notice"."""
 
 
-AT_ONCE_BY_MAIL = 100
-"""Checkpoints in one mail: after days without a mail server nobody gets hundreds of mails."""
+AT_ONCE_BY_MAIL = 1000
+"""Checkpoints in one mail, of six weeks: it brings them all when the mail server is back."""
 
 
 @dataclass(frozen=True, slots=True)

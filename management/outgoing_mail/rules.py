@@ -14,7 +14,8 @@ LONGEST_SECRET = 500
 LONGEST_CA = 100_000
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _NAME = rf"{_LABEL}(?:\.{_LABEL})*"
-HOST = re.compile(_NAME)
+HOST = re.compile(_NAME.replace("A-Za-z0-9", "A-Za-z0-9_"))
+"""Windows machines have names with ``_``; mail addresses do not."""
 ADDRESS = re.compile(rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_NAME}")
 """As browsers take it (HTML, 4.10.5.1.5): nothing in it can end a header or an SMTP command."""
 

@@ -135,8 +135,7 @@ class _Connection(smtplib.SMTP):
     """smtplib, with an end in time, answers of bounded size, and TLS before all that matters."""
 
     def __init__(self, server: MailServer, said: list[Step]) -> None:
-        name = socket.gethostname()
-        super().__init__(local_hostname=name if HOST.fullmatch(name) else "localhost")
+        super().__init__(local_hostname="localhost")
         self.server, self.said = server, said
         self.ends_at = time.monotonic() + SECONDS
         self.pending = b""
@@ -148,6 +147,7 @@ class _Connection(smtplib.SMTP):
         encryption = self.server.encryption
         place = (self.server.host, self.server.port)
         self.sock = socket.create_connection(place, timeout=self._left())
+        self.local_hostname = _own_name(self.sock)
         if encryption is Encryption.NONE:
             self._stay_on_this_machine()
         if encryption is Encryption.TLS:
@@ -284,6 +284,14 @@ class _Connection(smtplib.SMTP):
         if left <= 0:
             raise TimeoutError
         return left
+
+
+def _own_name(connection: socket.socket) -> str:
+    """Return how we greet: by a name with a domain, else by our address (RFC 5321, 4.1.3)."""
+    name, address = socket.gethostname(), str(connection.getsockname()[0])
+    if "." in name and HOST.fullmatch(name):
+        return name
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 
 
 def _b64(text: str) -> str:

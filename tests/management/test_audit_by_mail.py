@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import delete
+from sqlalchemy.orm import Session
 
-from management.audit import checkpoints, outside_mail, queries, service, work
+from management.audit import checkpoints, outside, outside_mail, queries, service, work
 from management.audit.models import AuditEntry, Checkpoint
 from management.audit_cli import audit
 from management.context import Context
@@ -114,6 +115,44 @@ def test_while_the_mail_server_is_away_nothing_is_lost_and_one_mail_brings_all(
     assert body is not None
     assert "may have come before" not in body.get_content()
     assert {row.problem for row in _rows(context)} == {""}
+
+
+def test_many_go_in_several_mails_at_once(
+    context: Context, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        _write(context)
+        checkpoints.make(context)
+    _enter(context, post, AOI)
+    monkeypatch.setattr(outside, "AT_ONCE_BY_MAIL", 2)
+    monkeypatch.setattr(checkpoints, "AT_ONCE", 4)
+
+    assert checkpoints.hand_out(context) == []
+
+    assert [len(one.attached.split()) for one in post.mails] == [2, 2, 1]
+    assert {row.waiting for row in _rows(context)} == {False}
+
+
+def test_two_who_send_at_once_do_not_both_say_it_is_new(
+    context: Context, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second has looked what waits before the first has sent it."""
+    _enter(context, post, AOI)
+    _write(context)
+    checkpoints.make(context)
+    real = queries.checkpoints_to_tell
+
+    def meanwhile(session: Session, limit: int) -> list[Checkpoint]:
+        waiting = real(session, limit)
+        session.expunge_all()
+        session.rollback()
+        monkeypatch.setattr(queries, "checkpoints_to_tell", real)
+        checkpoints.hand_out(context)
+        return waiting
+
+    monkeypatch.setattr(queries, "checkpoints_to_tell", meanwhile)
+    assert checkpoints.hand_out(context) == []
+    assert len(post.mails) == 1
 
 
 def test_one_refused_receiver_keeps_it_from_nobody_else(context: Context, post: Post) -> None:
