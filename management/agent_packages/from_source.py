@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 
 from management.agent_packages import queries, service
 from management.agent_packages.models import AgentPackage
-from management.agent_packages.rules import BY_HAND, NOT_OLDER, Identity, why_not_followed
+from management.agent_packages.rules import BY_HAND, NOT_OLDER, SOURCE, Identity, why_not_followed
 from management.apps import uploads
 from management.apps.queries import find_app, get_known
 from management.apps.rules import Basis
-from management.apps.service import room_for_upload
+from management.apps.service import delete_app, room_for_upload
 from management.apps.work import scan
 from management.audit.service import record
 from management.context import Context
@@ -29,8 +29,8 @@ from updater.trust import AgentOffer, TrustedSource
 from updater.wheel import here, is_newer
 
 log = logging.getLogger(__name__)
-SOURCE = "update source"
-"""Who hands out, when the source did."""
+KEPT = 5
+"""So many packages of the source stay here, to go back to."""
 
 
 def take(context: Context, source: TrustedSource, address: str, say: Callable[[str], None]) -> None:
@@ -76,8 +76,7 @@ def _take(
     """Return why the package is not handed out; empty: it is."""
     with context.database.reading() as session:
         _check_offer(session, offer)
-        known = session.get(AgentPackage, offer.sha256)
-        is_here = known is not None and bool(known.source) and _file_is_here(context, known)
+        is_here = _is_here(session, context, offer)
     if not is_here:
         _fetch(context, source, offer, address)
         say(f"Agent package {offer.agent.version} is here.")
@@ -90,6 +89,7 @@ def _take(
         row = queries.get_package(session, offer.sha256)
         was_out = row.current
         problem = _hand_out(session, context.keys, row, offer, utc_now())
+    _forget_old(context)
     if not problem and not was_out:
         say(f"Agent package {offer.agent.version} is handed out now.")
     return problem
@@ -109,11 +109,12 @@ def _check_offer(session: Session, offer: AgentOffer) -> None:
         raise RefusedError(NOT_OLDER)
 
 
-def _file_is_here(context: Context, row: AgentPackage) -> bool:
-    path = uploads.file_of(context.settings.home, row.sha256)
-    with context.database.reading() as session:
-        stored = find_app(session, row.sha256) is not None
-    return stored and path.is_file() and path.stat().st_size == row.size_bytes
+def _is_here(session: Session, context: Context, offer: AgentOffer) -> bool:
+    row = session.get(AgentPackage, offer.sha256)
+    if row is None or not row.source or find_app(session, offer.sha256) is None:
+        return False
+    path = uploads.file_of(context.settings.home, offer.sha256)
+    return path.is_file() and path.stat().st_size == offer.length
 
 
 def _fetch(context: Context, source: TrustedSource, offer: AgentOffer, address: str) -> None:
@@ -169,6 +170,23 @@ def _hand_out(
     details = {"source": row.source, "version": get_known(session, row.sha256).version}
     record(session, keys, "system", "agent_package.release", row.sha256, details=details, now=now)
     return ""
+
+
+def _forget_old(context: Context) -> None:
+    """Forget packages of the source far behind its newest, so that no server fills up unattended.
+
+    What is handed out, was handed out last, or was uploaded by somebody too stays.
+    """
+    with context.database.transaction("forget old agent packages") as session:
+        old = queries.old_of_source(session, KEPT)
+        for row in old:
+            stored = find_app(session, row.sha256)
+            if stored is not None:
+                delete_app(session, context.keys, row.sha256, SOURCE, "", utc_now())
+            session.delete(row)
+        gone = [row.sha256 for row in old]
+    for sha256 in gone:
+        uploads.forget(context.settings.home, sha256)
 
 
 def _promised(offer: AgentOffer | None, row: AgentPackage, found: Identity) -> Identity:

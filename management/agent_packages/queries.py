@@ -9,7 +9,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from management.agent_packages.models import AgentDownload, AgentPackage, DeviceAgent
-from management.agent_packages.rules import Identity, follows_source, why_not_released
+from management.agent_packages.rules import SOURCE, Identity, follows_source, why_not_released
 from management.apps.models import App
 from management.apps.queries import find_app, find_verdict, get_known
 from management.devices.models import Device
@@ -74,6 +74,21 @@ def newest_of_source(session: Session) -> AgentPackage | None:
     """Return the newest package that came from the update source."""
     wanted = select(AgentPackage).where(AgentPackage.source != "")
     return session.scalars(wanted.order_by(AgentPackage.version_code.desc()).limit(1)).first()
+
+
+def old_of_source(session: Session, kept: int) -> list[AgentPackage]:
+    """Return what only the source brought, is not its *kept* newest, and nobody uses."""
+    wanted = select(AgentPackage).where(AgentPackage.source != "")
+    rows = session.scalars(wanted.order_by(AgentPackage.version_code.desc())).all()
+    last = last_released(session)
+    return [row for row in rows[kept:] if row is not last and not _is_others(session, row)]
+
+
+def _is_others(session: Session, row: AgentPackage) -> bool:
+    stored = find_app(session, row.sha256)
+    if stored is None:
+        return False
+    return stored.uploaded_by != SOURCE or get_known(session, row.sha256).published
 
 
 def standing(session: Session) -> Standing:

@@ -6,6 +6,8 @@ from hashlib import sha256
 
 from contracts.download import Download
 
+SOURCE = "update source"
+"""Who brings and hands out a package, when no person does."""
 OTHER_SIGNER = (
     "Another key signed it than the package that was handed out last. Phones that have that one "
     "refuse it as an update. Say that another signer is meant, or choose another package."

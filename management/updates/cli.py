@@ -31,9 +31,12 @@ def check() -> None:
         address, root = source.address, source.root.encode()
     with open_source(address, root, context.settings.home / "updates", work.LIMITS) as opened:
         opened.refresh()
-        offers = opened.offers()
+        offers, agents = opened.offers(), opened.agents()
     for offer in offers:
         click.echo(f"{offer.version}, {offer.rules} rules, {offer.length} bytes")
+    for found in agents:
+        agent = found.agent
+        click.echo(f"agent {agent.package} {agent.version}, {found.length} bytes")
     if not offers:
         click.echo("The source holds no pattern set yet.")
 

@@ -14,12 +14,12 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
-from management.agent_packages import queries
+from management.agent_packages import from_source, queries
 from management.agent_packages import service as packages
 from management.agent_packages.models import AgentPackage
 from management.agent_packages.queries import Standing
 from management.apps import uploads
-from management.apps.queries import get_known
+from management.apps.queries import find_app, get_known
 from management.apps.work import scan
 from management.audit.models import AuditEntry
 from management.context import Context
@@ -255,6 +255,29 @@ def test_killed_half_way_it_goes_on(site: Site, tmp_path: Path) -> None:
     assert site.count("agent_packages.announce") == 1
     with site.context.database.reading() as session:
         assert session.get_one(UpdateRun, UUID(run_id)).finished_at is not None
+
+
+def test_old_packages_of_the_source_are_forgotten_but_not_what_somebody_uses(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(from_source, "KEPT", 1)
+    mine = site.upload("1")
+    site.take("1")
+    assert site.standing.newest is not None
+    with site.context.database.transaction("follow") as session:
+        from_source.follow(session, site.context.keys, "keeper", utc_now())
+    site.take("2")
+    second = site.standing.current
+    assert second is not None
+    site.take("3")
+
+    home = site.context.settings.home
+    kept = [uploads.file_of(home, one).exists() for one in (mine, second.sha256)]
+    assert (site.out, kept) == ("3.0", [True, False])
+    with site.context.database.reading() as session:
+        codes = session.scalars(select(AgentPackage.version_code)).all()
+        assert sorted(codes) == [1, 3]
+        assert find_app(session, second.sha256) is None
 
 
 def test_a_file_that_is_gone_breaks_no_page(site: Site, console: ConsoleClient) -> None:
