@@ -12,6 +12,7 @@ from management.database import locked
 from management.keys import Keys
 from management.outgoing_mail.models import OutgoingMail
 from management.outgoing_mail.rules import Encryption, MailServer
+from runtime.errors import MalformedMessageError
 
 
 def server_of(row: OutgoingMail, keys: Keys) -> MailServer:
@@ -45,7 +46,8 @@ def save(
         session.add(row)
     row.host, row.port, row.encryption = server.host, server.port, server.encryption.value
     row.sender, row.user_name, row.ca = server.sender, server.user, server.ca
-    row.password = keys.seal(server.password) if server.password else ""
+    if not _is_kept(row, keys, server.password):
+        row.password = keys.seal(server.password) if server.password else ""
     row.checkpoints_to = list(receivers)
     row.changed_at, row.changed_by = now, by[:255]
     session.flush()
@@ -74,6 +76,14 @@ def _without_password(row: OutgoingMail) -> MailServer:
         user=row.user_name,
         ca=row.ca,
     )
+
+
+def _is_kept(row: OutgoingMail, keys: Keys, password: str) -> bool:
+    """Return whether *password* is the kept one: sealed anew it would look like another."""
+    try:
+        return bool(row.password) and _opened(row, keys) == password
+    except MalformedMessageError:  # sealed under a key that is lost
+        return False
 
 
 def _opened(row: OutgoingMail, keys: Keys) -> str:

@@ -119,6 +119,7 @@ def _pages(fleet: Fleet) -> list[str]:
         f"/jobs/{fleet.job_id}",
         "/certificates",
         "/settings",
+        "/settings/outgoing-mail",
         "/groups",
         "/consequences",
         "/dry-runs",

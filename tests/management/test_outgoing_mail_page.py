@@ -128,6 +128,7 @@ def test_a_kept_password_goes_to_nobody_else(
     )
     row = _row(session)
     assert (row.sender, context.keys.unseal(row.password)) == ("b@example.com", PASSWORD)
+    assert set(_entries(session, "outgoing_mail.save")[-1].details["after"]) == {"sender"}
 
     page = console.post(PAGE, data=_form(post, password="", **changed))
 
