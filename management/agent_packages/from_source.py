@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from management.agent_packages import queries, service
-from management.agent_packages.models import AgentPackage
+from management.agent_packages.models import AgentDownload, AgentPackage
 from management.agent_packages.rules import BY_HAND, NOT_OLDER, SOURCE, Identity, why_not_followed
 from management.apps import uploads
 from management.apps.queries import find_app, get_known
@@ -40,6 +40,7 @@ def take(context: Context, source: TrustedSource, address: str, say: Callable[[s
     """
     offers = source.agents()
     if not offers:
+        _note(context, "", "", "")
         return
     offer = offers[-1]
     try:
@@ -47,11 +48,19 @@ def take(context: Context, source: TrustedSource, address: str, say: Callable[[s
     except (SekishoError, OSError) as error:
         log.warning("An agent package could not be taken", extra={"because": str(error)})
         problem = str(error)
-    with context.database.transaction("note what the source offers") as session:
-        row = service.download_settings(session)
-        row.offered, row.problem, row.looked_at = offer.agent.version, problem[:4000], utc_now()
+    _note(context, offer.agent.version, offer.sha256, problem)
     if problem:
         say(f"Agent package {offer.agent.version} is not handed out: {problem}")
+
+
+def _note(context: Context, version: str, sha256: str, problem: str) -> None:
+    """Note what the source offers now; on a server that never saw a package, nothing."""
+    with context.database.transaction("note what the source offers") as session:
+        if not version and session.get(AgentDownload, 1) is None:
+            return
+        row = service.download_settings(session)
+        row.offered, row.offered_sha256 = version, sha256
+        row.problem, row.looked_at = problem[:4000], utc_now()
 
 
 def follow(session: Session, keys: Keys, by: str, now: datetime) -> str:

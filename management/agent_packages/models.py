@@ -45,6 +45,7 @@ class AgentDownload(Base):
     chosen_by: Mapped[str] = mapped_column(default="", server_default="")
     offered: Mapped[str] = mapped_column(default="", server_default="")
     """The version that the source offered when it was looked at last; empty: none."""
+    offered_sha256: Mapped[str] = mapped_column(Unicode(64), default="", server_default="")
     problem: Mapped[str] = mapped_column(Unicode(4000), default="", server_default="")
     """Why that one was not taken or not handed out."""
     looked_at: Mapped[datetime | None]

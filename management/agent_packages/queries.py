@@ -41,7 +41,7 @@ class Standing:
     follows: bool
     """The newest package of the update source is handed out by itself."""
     newest: AgentPackage | None
-    """That came from the source."""
+    """That the source offers, if it is here."""
     chosen_at: datetime | None
     chosen_by: str
     offered: str
@@ -71,9 +71,9 @@ def last_released(session: Session) -> AgentPackage | None:
 
 
 def newest_of_source(session: Session) -> AgentPackage | None:
-    """Return the newest package that came from the update source."""
-    wanted = select(AgentPackage).where(AgentPackage.source != "")
-    return session.scalars(wanted.order_by(AgentPackage.version_code.desc()).limit(1)).first()
+    """Return the package that the update source offers, if it is here."""
+    row = session.get(AgentDownload, 1)
+    return session.get(AgentPackage, row.offered_sha256) if row and row.offered_sha256 else None
 
 
 def old_of_source(session: Session, kept: int) -> list[AgentPackage]:
@@ -152,6 +152,14 @@ def _checked(session: Session, row: AgentPackage) -> tuple[App, str]:
         return get_known(session, row.sha256), "Its file was deleted. Upload it again."
     app, why = publishable(session, row.sha256)
     return app, why if app.verdict else "It is not scanned yet. Wait for the verdict."
+
+
+def is_step_back(session: Session, row: AgentPackage) -> bool:
+    """Tell whether the package is older than the one handed out last."""
+    last = last_released(session)
+    if last is None:
+        return False
+    return identity(session, row).version_code < identity(session, last).version_code
 
 
 def has_other_signer(session: Session, row: AgentPackage) -> bool:

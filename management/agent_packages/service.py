@@ -14,12 +14,13 @@ from management.agent_packages.queries import (
     current_package,
     get_package,
     has_other_signer,
+    is_step_back,
     newest_of_source,
     offered_key,
     offered_package,
     why_not,
 )
-from management.agent_packages.rules import OTHER_SIGNER, tag_of
+from management.agent_packages.rules import BY_HAND, OTHER_SIGNER, tag_of
 from management.apps.models import App
 from management.apps.queries import get_known
 from management.apps.service import store_upload
@@ -69,7 +70,8 @@ def release(
 ) -> AgentPackage:
     """Hand the package out from now on and announce it; RefusedError says why it may not be.
 
-    From now on the download page follows the update source only if this is its newest package.
+    From now on the download page follows the update source only if this is what it offers, and no
+    step back: who goes back does not want the next one by itself.
     *other_signer*: somebody means that another key signed it than the one handed out last.
     """
     row = get_package(session, sha256)
@@ -77,7 +79,8 @@ def release(
         raise RefusedError(why)
     if not other_signer and has_other_signer(session, row):
         raise RefusedError(OTHER_SIGNER)
-    choose(session, row is newest_of_source(session), by, now)
+    offered = row is newest_of_source(session) and not is_step_back(session, row)
+    choose(session, offered, by, now)
     return hand_out(session, row, by, now)
 
 
@@ -101,7 +104,7 @@ def download_settings(session: Session) -> AgentDownload:
     """Return the one row of settings."""
     row = session.get(AgentDownload, 1)
     if row is None:
-        row = AgentDownload(id=1, chosen_by="", offered="", problem="")
+        row = AgentDownload(id=1, chosen_by="", offered="", offered_sha256="", problem="")
         session.add(row)
         session.flush()
     return row
@@ -111,6 +114,7 @@ def choose(session: Session, follows: bool, by: str, now: datetime) -> None:
     """Let the download page follow the update source from now on, or not."""
     row = download_settings(session)
     row.follows, row.chosen_by, row.chosen_at = follows, by[:255], now
+    row.problem = "" if follows or not row.offered_sha256 else BY_HAND
 
 
 def choose_key(session: Session, invitation_id: UUID | None, now: datetime) -> None:

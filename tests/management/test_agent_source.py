@@ -19,7 +19,7 @@ from management.agent_packages import service as packages
 from management.agent_packages.models import AgentPackage
 from management.agent_packages.queries import Standing
 from management.apps import uploads
-from management.apps.queries import find_app, get_known
+from management.apps.queries import find_app
 from management.apps.work import scan
 from management.audit.models import AuditEntry
 from management.context import Context
@@ -174,13 +174,20 @@ def test_another_signer_is_refused_until_a_person_means_it(
 ) -> None:
     site.take("1")
     _forget_agents(site.feed)  # its publisher's own command refuses another signer beside the first
+    site.update()
+    assert (site.out, site.standing.offered) == ("1.0", "")
 
     assert "Another key signed it" in site.take("stranger")
     assert (site.out, site.standing.offered) == ("1.0", "9.0")
     assert "Another key signed it" in console.get("/updates/").text
-    with site.context.database.reading() as session:
-        kept = queries.newest_of_source(session)
-        assert kept is not None and get_known(session, kept.sha256).verdict == "clean"
+    kept = site.standing.newest
+    assert kept is not None
+    assert console.post(f"/agent-package/{kept.sha256}/release").status_code == 409
+    console.post("/agent-package/withdraw")
+    meant = {"other_signer": "yes"}
+    released = console.post(f"/agent-package/{kept.sha256}/release", data=meant)
+    assert (released.status_code, site.out, site.standing.follows) == (303, "9.0", True)
+    assert site.standing.problem == ""
 
 
 def test_a_source_never_goes_back_and_an_administrator_does(site: Site) -> None:
