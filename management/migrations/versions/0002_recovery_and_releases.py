@@ -32,6 +32,42 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "enrolment_attempt_token",
+        sa.Column(
+            "token",
+            sa.Unicode(length=40)
+            .with_variant(sa.Unicode(length=40, collation="Latin1_General_100_BIN2"), "mssql")
+            .with_variant(sa.Unicode(length=40, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("row_id", sa.Uuid(), nullable=False),
+        sa.PrimaryKeyConstraint("token", "row_id", name=op.f("pk_enrolment_attempt_token")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("enrolment_attempt_token", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_enrolment_attempt_token_row_id_token"), ["row_id", "token"], unique=False
+        )
+
+    op.create_table(
+        "invitation_token",
+        sa.Column(
+            "token",
+            sa.Unicode(length=40)
+            .with_variant(sa.Unicode(length=40, collation="Latin1_General_100_BIN2"), "mssql")
+            .with_variant(sa.Unicode(length=40, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("row_id", sa.Uuid(), nullable=False),
+        sa.PrimaryKeyConstraint("token", "row_id", name=op.f("pk_invitation_token")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("invitation_token", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_invitation_token_row_id_token"), ["row_id", "token"], unique=False
+        )
+
+    op.create_table(
         "mail_trial",
         sa.Column("digest", sa.Unicode(length=32), nullable=False),
         sa.Column("settings", sa.UnicodeText(), nullable=False),
@@ -63,6 +99,29 @@ def upgrade() -> None:
         sa.Column("changed_by", sa.Unicode(length=255), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outgoing_mail")),
     )
+    op.create_table(
+        "partnership_token",
+        sa.Column(
+            "token",
+            sa.Unicode(length=40)
+            .with_variant(sa.Unicode(length=40, collation="Latin1_General_100_BIN2"), "mssql")
+            .with_variant(sa.Unicode(length=40, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "row_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("token", "row_id", name=op.f("pk_partnership_token")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("partnership_token", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_partnership_token_row_id_token"), ["row_id", "token"], unique=False
+        )
+
     op.create_table(
         "revocation_list",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
@@ -168,6 +227,9 @@ def upgrade() -> None:
         )
         batch_op.add_column(
             sa.Column("offered", sa.Unicode(length=255), server_default="", nullable=False)
+        )
+        batch_op.add_column(
+            sa.Column("offered_sha256", sa.Unicode(length=64), server_default="", nullable=False)
         )
         batch_op.add_column(
             sa.Column("problem", sa.Unicode(length=4000), server_default="", nullable=False)
@@ -369,6 +431,7 @@ def downgrade() -> None:
     with op.batch_alter_table("agent_download", schema=None) as batch_op:
         batch_op.drop_column("looked_at")
         batch_op.drop_column("problem")
+        batch_op.drop_column("offered_sha256")
         batch_op.drop_column("offered")
         batch_op.drop_column("chosen_by")
         batch_op.drop_column("chosen_at")
@@ -397,11 +460,23 @@ def downgrade() -> None:
     op.drop_table("stored_release")
     op.drop_table("revoked_key")
     op.drop_table("revocation_list")
+    with op.batch_alter_table("partnership_token", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_partnership_token_row_id_token"))
+
+    op.drop_table("partnership_token")
     op.drop_table("outgoing_mail")
     with op.batch_alter_table("mail_trial", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_mail_trial_asked_at"))
 
     op.drop_table("mail_trial")
+    with op.batch_alter_table("invitation_token", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_invitation_token_row_id_token"))
+
+    op.drop_table("invitation_token")
+    with op.batch_alter_table("enrolment_attempt_token", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_enrolment_attempt_token_row_id_token"))
+
+    op.drop_table("enrolment_attempt_token")
     with op.batch_alter_table("deleted_thing", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_deleted_thing_deleted_at"))
 
