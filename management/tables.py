@@ -11,5 +11,7 @@ def load() -> None:
         import_module(f"management.{path.parent.name}.models")
     upkeep: Any = import_module("management.listing.upkeep")
     upkeep.begin()
+    search: Any = import_module("management.search.upkeep")
+    search.begin()
     scope: Any = import_module("management.scope")
     scope.begin()

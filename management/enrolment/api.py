@@ -34,7 +34,7 @@ class InvitationQuery:
 
     state: Literal["", "active", "expired", "used", "cancelled"] = ""
     text: Words = ""
-    """Part of the address or name."""
+    """Words that address, name or reading begin with; of a Japanese name any part."""
     after: Place = ""
     limit: Limit = 50
 
@@ -111,6 +111,8 @@ class InvitationPage:
 
     items: tuple[InvitationAnswer, ...]
     next: str | None
+    cut: bool
+    """So many have the words that only the first found are listed: say more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +134,7 @@ class RegistrationQuery:
 
     which: Literal["registered", "awaited", "failed"] = "registered"
     text: Words = ""
-    """Part of person, address or device."""
+    """Words that person, address, device or reason begin with; of a Japanese name any part."""
     after: Place = ""
     limit: Limit = 50
 
@@ -143,6 +145,8 @@ class RegistrationPage:
 
     items: tuple[Registration, ...]
     next: str | None
+    cut: bool
+    """So many have the words that only the first found are listed: say more."""
 
 
 @operation(bp, "/invitations", Permission.VIEW, in_groups=True)
@@ -153,10 +157,12 @@ def list_invitations(query: InvitationQuery) -> InvitationPage:
     state = InvitationState(query.state) if query.state else None
     with reading() as session:
         found = queries.list_invitations(session, now, state, query.text, place, query.limit + 1)
+        is_cut = registrations.is_cut(session, "awaited", query.text)
     shown, following = cut(found, query.limit, lambda row: (row.created_at, row.id))
     return InvitationPage(
         items=tuple(_answer(row, now) for row in shown),
         next=following,
+        cut=is_cut,
     )
 
 
@@ -226,8 +232,9 @@ def list_registrations(query: RegistrationQuery) -> RegistrationPage:
     place = Cursor(*time_cursor(query.after)) if query.after else None
     with reading() as session:
         found = registrations.LISTS[query.which](session, query.text, place, query.limit + 1)
+        is_cut = registrations.is_cut(session, query.which, query.text)
     shown, following = cut(found, query.limit, lambda row: (row.at, row.id))
-    return RegistrationPage(items=tuple(shown), next=following)
+    return RegistrationPage(items=tuple(shown), next=following, cut=is_cut)
 
 
 @operation(

@@ -3,11 +3,12 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, Unicode, UnicodeText
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ForeignKey, Index, Unicode, UnicodeText
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from management.database import Base
+from management.database import Base, code_points
 from management.policies.models import ROOT_GROUP
+from management.search.registry import Searched, Words, register
 
 
 class Invitation(Base):
@@ -61,3 +62,54 @@ class EnrolmentAttempt(Base):
     user_name: Mapped[str] = mapped_column(default="")
     asked_terms: Mapped[int | None]
     """Not granted yet: it was shown this version of the terms of use first."""
+
+
+class InvitationToken(Base):
+    """A word that an invitation is found by."""
+
+    __tablename__ = "invitation_token"
+    __table_args__ = (Index(None, "row_id", "token"), {"sqlite_with_rowid": False})
+
+    token: Mapped[str] = mapped_column(code_points(40), primary_key=True)
+    row_id: Mapped[UUID] = mapped_column(primary_key=True)
+    """Of an `Invitation`."""
+
+
+class EnrolmentAttemptToken(Base):
+    """A word that a refused enrolment is found by."""
+
+    __tablename__ = "enrolment_attempt_token"
+    __table_args__ = (Index(None, "row_id", "token"), {"sqlite_with_rowid": False})
+
+    token: Mapped[str] = mapped_column(code_points(40), primary_key=True)
+    row_id: Mapped[UUID] = mapped_column(primary_key=True)
+    """Of an `EnrolmentAttempt`."""
+
+
+def _words_of_attempt(session: Session, row: EnrolmentAttempt) -> Words:
+    """The reason comes last: when there are too many words, it is not the names that are cut."""
+    if not row.refused_because:
+        return (), ()
+    key = session.get(Invitation, row.invitation_id) if row.invitation_id else None
+    known = (key.address, key.person, key.reading) if key else ()
+    return (*known, row.refused_because), tuple(row.described.split())
+
+
+INVITATIONS = register(
+    Searched(
+        row=Invitation,
+        key=Invitation.id,
+        token=InvitationToken,
+        columns=frozenset({"address", "person", "reading"}),
+        words=lambda session, row: ((row.address, row.person, row.reading), ()),
+    )
+)
+ATTEMPTS = register(
+    Searched(
+        row=EnrolmentAttempt,
+        key=EnrolmentAttempt.enrolment_id,
+        token=EnrolmentAttemptToken,
+        columns=frozenset({"refused_because"}),
+        words=_words_of_attempt,
+    )
+)

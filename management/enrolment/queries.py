@@ -1,17 +1,20 @@
 """Reads enrolment keys (invitations are those of one person) and attempts to enrol."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from management.database import locked
 from management.devices.models import Device
-from management.enrolment.models import EnrolmentAttempt, Invitation
+from management.enrolment.models import INVITATIONS, EnrolmentAttempt, Invitation
 from management.enrolment.rules import InvitationState, invitation_state, key_hash
+from management.search.queries import find_way
+from management.search.registry import Searched
 from runtime.errors import NotFoundError
 
 PAGE = 50
@@ -56,20 +59,33 @@ def list_invitations(
     query = select(Invitation).order_by(Invitation.created_at.desc(), Invitation.id.desc())
     if state is not None:
         query = query.where(_is(state, now))
-    for word in text.split()[:8]:
-        query = query.where(
-            or_(
-                Invitation.address.icontains(word, autoescape=True),
-                Invitation.person.icontains(word, autoescape=True),
-                Invitation.reading.icontains(word, autoescape=True),
-            )
-        )
     if after is not None:
         query = query.where(
             Invitation.created_at <= after.at,
             or_(Invitation.created_at < after.at, Invitation.id < after.id),
         )
-    return session.scalars(query.limit(limit)).all()
+    query = query.limit(limit)
+    found = newest(session, query, INVITATIONS, text, lambda one: (one[0].created_at, one[0].id))
+    return [one for (one,) in found[:limit]]
+
+
+def newest(
+    session: Session,
+    query: Select[Any],
+    searched: Searched,
+    text: str,
+    place: Callable[[Any], tuple[datetime, UUID]],
+) -> Sequence[Any]:
+    """Return the rows of *query*, newest first, that have the words of *text*.
+
+    *query* has an order and an end; *place* says by what it is ordered. There may be more rows than
+    it asks for at most, as rows that few words lead to are read in pieces.
+    """
+    way = find_way(session, searched, text, bounded=True)
+    if way is None:
+        return session.execute(query).all()
+    found = [row for some in way.conditions() for row in session.execute(query.where(*some))]
+    return sorted(found, key=place, reverse=True)
 
 
 def count_invitations(session: Session, now: datetime) -> dict[InvitationState, int]:

@@ -22,7 +22,7 @@ def index() -> ResponseReturnValue:
     with reading() as session:
         place = Cursor(*time_cursor(after)) if after else None
         found = LISTS[which](session, text, place, PAGE + 1)
-        cut = which == "registered" and is_cut(session, text)
+        cut = is_cut(session, which, text)
     more = ""
     if len(found) > PAGE:
         word = write_cursor(found[PAGE - 1].at, found[PAGE - 1].id)

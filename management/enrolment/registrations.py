@@ -9,13 +9,14 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from management.devices.models import Device
-from management.enrolment.models import EnrolmentAttempt, Invitation
-from management.enrolment.queries import PAGE, Cursor
+from management.enrolment.models import ATTEMPTS, INVITATIONS, EnrolmentAttempt, Invitation
+from management.enrolment.queries import PAGE, Cursor, newest
 from management.enrolment.rules import ClientState, client_state
 from management.groups.models import UNAUTHORIZED_GROUP
 from management.listing.models import DeviceListing
 from management.listing.plan import make_plan
 from management.listing.rules import DeviceFilter
+from management.search.queries import find_way
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,12 @@ def list_registered(
     return [_registered(device, invited.get(device.id)) for device in devices]
 
 
-def is_cut(session: Session, text: str) -> bool:
-    """Tell whether so many devices have the words that only the first found are listed."""
-    return make_plan(session, DeviceFilter(text=text), bounded=True).cut
+def is_cut(session: Session, which: str, text: str) -> bool:
+    """Tell whether so many have the words that only the first found are listed."""
+    if which == "registered":
+        return make_plan(session, DeviceFilter(text=text), bounded=True).cut
+    way = find_way(session, INVITATIONS if which == "awaited" else ATTEMPTS, text, bounded=True)
+    return way is not None and way.cut
 
 
 def _searched(session: Session, query: Select[Device], text: str, limit: int) -> Sequence[Device]:
@@ -71,10 +75,10 @@ def list_awaited(
     """Return invitations of persons that no device used, the newest first."""
     row = Invitation
     query = select(row).where(row.address != "", row.devices == 0, row.cancelled_at.is_(None))
-    query = query.where(*_words(text, row.address, row.person))
     if after is not None:
         query = query.where(_behind(after, row.created_at, row.id))
-    found = session.scalars(query.order_by(row.created_at.desc(), row.id.desc()).limit(limit))
+    query = query.order_by(row.created_at.desc(), row.id.desc()).limit(limit)
+    found = newest(session, query, INVITATIONS, text, lambda one: (one[0].created_at, one[0].id))
     return [
         Registration(
             id=one.id,
@@ -84,7 +88,7 @@ def list_awaited(
             invited_at=one.created_at,
             invitation_id=one.id,
         )
-        for one in found
+        for (one,) in found[:limit]
     ]
 
 
@@ -95,10 +99,10 @@ def list_failed(
     one, key = EnrolmentAttempt, Invitation
     query = select(one, key).outerjoin(key, key.id == one.invitation_id)
     query = query.where(one.refused_because != "")
-    query = query.where(*_words(text, one.described, one.refused_because, key.address, key.person))
     if after is not None:
         query = query.where(_behind(after, one.at, one.enrolment_id))
     query = query.order_by(one.at.desc(), one.enrolment_id.desc()).limit(limit)
+    found = newest(session, query, ATTEMPTS, text, lambda row: (row[0].at, row[0].enrolment_id))
     return [
         Registration(
             id=attempt.enrolment_id,
@@ -110,7 +114,7 @@ def list_failed(
             reason=attempt.refused_because,
             invitation_id=attempt.invitation_id,
         )
-        for attempt, invitation in session.execute(query)
+        for attempt, invitation in found[:limit]
     ]
 
 
@@ -146,13 +150,6 @@ def _invitations(session: Session, device_ids: Sequence[UUID]) -> dict[UUID, Inv
         .join(newest, and_(newest.c.device_id == attempt.device_id, newest.c.at == attempt.at))
     )
     return {device_id: invitation for device_id, invitation in rows if device_id is not None}
-
-
-def _words(text: str, *columns: InstrumentedAttribute[str]) -> list[ColumnElement[bool]]:
-    return [
-        or_(*(column.icontains(word, autoescape=True) for column in columns))
-        for word in text.split()[:8]
-    ]
 
 
 def _behind(

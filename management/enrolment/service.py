@@ -15,7 +15,7 @@ from management.devices.models import Device
 from management.devices.queries import lock_device
 from management.devices.rules import EnrolmentState
 from management.directory.models import DirectoryAccount
-from management.enrolment.models import EnrolmentAttempt, Invitation
+from management.enrolment.models import ATTEMPTS, EnrolmentAttempt, Invitation
 from management.enrolment.queries import find_by_key, get_invitation, refused_before, state_of
 from management.enrolment.rules import (
     LONGEST,
@@ -33,6 +33,7 @@ from management.limits import seeing_all
 from management.policies.queries import require_seen, usable_policy
 from management.readings import clean
 from management.relays.service import acknowledge, announce_device
+from management.search.upkeep import drop
 from runtime.errors import RefusedError
 
 
@@ -201,5 +202,6 @@ def retire(session: Session, device_id: UUID, by: str, because: str, now: dateti
 def forget_refused(session: Session, before: datetime) -> int:
     """Delete some enrolments that came to nothing older than *before*; return how many."""
     found = refused_before(session, before)
+    drop(session, ATTEMPTS, found)
     session.execute(delete(EnrolmentAttempt).where(EnrolmentAttempt.enrolment_id.in_(found)))
     return len(found)

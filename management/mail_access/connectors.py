@@ -20,6 +20,7 @@ from management.audit.service import record
 from management.keys import Keys
 from management.mail_access import queries
 from management.mail_access.models import (
+    PARTNERSHIPS,
     Connector,
     ConnectorLog,
     ConnectorNonce,
@@ -30,6 +31,7 @@ from management.mail_access.models import (
 )
 from management.mail_access.rules import By
 from management.mail_access.states import WipeState
+from management.search.upkeep import drop
 from runtime.errors import ForbiddenError, RefusedError, UnauthenticatedError
 
 CODE_LENGTH = 16
@@ -221,6 +223,7 @@ def delete_connector(
     if connector.disabled_at is None:
         raise RefusedError("Disable the connector first; undo what it did if that shall go too.")
     ours = select(Partnership.id).where(Partnership.connector_id == connector_id)
+    drop(session, PARTNERSHIPS, ours)
     for gone in (
         delete(MailDecision).where(MailDecision.partnership_id.in_(ours)),
         delete(MailWipe).where(MailWipe.partnership_id.in_(ours)),

@@ -15,7 +15,7 @@ from management.mail_access.connectors import log_level_of, read_status
 from management.mail_access.listing import Filter
 from management.mail_access.models import Connector, Partnership
 from management.mail_access.states import connector_state
-from management.paging import cut, number_cursor
+from management.paging import number_cursor, write_cursor
 from management.web import context, reading
 from runtime.clock import utc_now
 
@@ -29,7 +29,7 @@ class PartnershipQuery:
     wanted: Literal["", "allow", "block", "leave"] = ""
     only: Literal["", "held", "failed", "overridden", "exception", "grace", "doors"] = ""
     text: Words = ""
-    """Part of the mailbox, address, DeviceId or model."""
+    """Words that mailbox, address, DeviceId or model begin with; of a Japanese name any part."""
     after: Place = ""
     limit: Limit = 50
 
@@ -74,7 +74,10 @@ class PartnershipAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartnershipPage:
-    """Partnerships in the order in which they became known."""
+    """Partnerships in the order in which they became known.
+
+    A page may hold fewer than asked for, or none, and still name the place where it goes on.
+    """
 
     items: tuple[PartnershipAnswer, ...]
     next: str | None
@@ -132,11 +135,10 @@ def list_partnerships(query: PartnershipQuery) -> PartnershipPage:
     after = number_cursor(query.after) if query.after else 0
     wanted = Filter(text=query.text, wanted=query.wanted, only=query.only)
     with reading() as session:
-        found = listing.list_partnerships(session, wanted, after, query.limit + 1)
-    shown, following = cut([row for row, _name in found], query.limit, lambda row: (row.id,))
+        found, last = listing.look(session, wanted, after, query.limit)
     return PartnershipPage(
-        items=tuple(described(row) for row in shown),
-        next=following,
+        items=tuple(described(row) for row, _name in found),
+        next=write_cursor(last) if last is not None else None,
     )
 
 

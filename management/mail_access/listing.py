@@ -1,6 +1,6 @@
 """What the pages list: partnerships by filter, how many of which kind, devices to match by hand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, func, or_, select
@@ -10,7 +10,8 @@ from management.devices.models import Device
 from management.devices.rules import EnrolmentState
 from management.limits import seeing_all
 from management.listing.rules import Count
-from management.mail_access.models import Partnership
+from management.mail_access.models import PARTNERSHIPS, Partnership
+from management.search.queries import Way, find_way
 
 STRETCH = 10_000
 """Ids that one page looks at."""
@@ -22,7 +23,7 @@ class Filter:
     """Which partnerships a list shows."""
 
     text: str = ""
-    """Part of the mailbox, address, DeviceId or model."""
+    """Words that mailbox, address, DeviceId or model begin with; see `listing.rules.tokens`."""
     wanted: str = ""
     match: str = ""
     only: str = ""
@@ -31,41 +32,50 @@ class Filter:
     with_gone: bool = False
 
 
-def list_partnerships(
-    session: Session, shown: Filter, after: int = 0, limit: int = 50
-) -> list[tuple[Partnership, str]]:
-    """Return at most *limit* partnerships with the matched device's name, id above *after*."""
-    wanted = (
-        select(Partnership, func.coalesce(Device.name, ""))
-        .outerjoin(Device, Device.id == Partnership.device_id)
-        .where(Partnership.id > after)
-        .order_by(Partnership.id)
-        .limit(limit)
-    )
-    return [(row, name) for row, name in session.execute(_filtered(wanted, shown))]
-
-
 def look(
     session: Session, shown: Filter, after: int = 0, limit: int = 50
 ) -> tuple[list[tuple[Partnership, str]], int | None]:
     """Return a page in bounded time, and the id behind which the list goes on; None: that was all.
 
-    It looks at `STRETCH` ids at most, so that a page may hold fewer than *limit*, and even none.
+    A word that few have leads to them. Else it looks at `STRETCH` ids at most, so that a page may
+    hold fewer than *limit*, and even none.
     """
+    way = find_way(session, PARTNERSHIPS, shown.text)
+    if way is not None and way.ids is not None:
+        return _driven(session, shown, replace(way, ids=[i for i in way.ids if i > after]), limit)
     with seeing_all(session):
         newest = session.scalar(select(func.max(Partnership.id))) or 0
     until = after + STRETCH
-    wanted = (
-        select(Partnership, func.coalesce(Device.name, ""))
-        .outerjoin(Device, Device.id == Partnership.device_id)
-        .where(Partnership.id > after, Partnership.id <= until)
-        .order_by(Partnership.id)
-        .limit(limit + 1)
-    )
-    rows = [(row, name) for row, name in session.execute(_filtered(wanted, shown))]
+    wanted = _page(shown, limit).where(Partnership.id > after, Partnership.id <= until)
+    rows = _rows(session, wanted.where(*way.rest) if way else wanted)
     if len(rows) > limit:
         return rows[:limit], rows[limit - 1][0].id
     return rows, until if until < newest else None
+
+
+def _driven(
+    session: Session, shown: Filter, way: Way, limit: int
+) -> tuple[list[tuple[Partnership, str]], int | None]:
+    rows: list[tuple[Partnership, str]] = []
+    for some in way.conditions():
+        rows += _rows(session, _page(shown, limit).where(*some))
+        if len(rows) > limit:
+            return rows[:limit], rows[limit - 1][0].id
+    return rows, None
+
+
+def _page(shown: Filter, limit: int) -> Select[Partnership, str]:
+    wanted = (
+        select(Partnership, func.coalesce(Device.name, ""))
+        .outerjoin(Device, Device.id == Partnership.device_id)
+        .order_by(Partnership.id)
+        .limit(limit + 1)
+    )
+    return _filtered(wanted, shown)
+
+
+def _rows(session: Session, wanted: Select[Partnership, str]) -> list[tuple[Partnership, str]]:
+    return [(row, name) for row, name in session.execute(wanted)]
 
 
 def list_candidates(session: Session, row: Partnership, limit: int = 20) -> list[Device]:
@@ -99,15 +109,6 @@ def _count(session: Session, access: str) -> Count:
 
 
 def _filtered(wanted: Select[Partnership, str], shown: Filter) -> Select[Partnership, str]:
-    if shown.text:
-        columns = (
-            Partnership.mailbox,
-            Partnership.user_address,
-            Partnership.exchange_device_id,
-            Partnership.device_model,
-        )
-        text = shown.text.strip()
-        wanted = wanted.where(or_(*(column.icontains(text, autoescape=True) for column in columns)))
     if shown.wanted:
         wanted = wanted.where(Partnership.wanted == shown.wanted)
     if shown.match:

@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import ForeignKey, Index, LargeBinary, Unicode, UnicodeText, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from management.database import BIG, Base, RowId
+from management.database import BIG, Base, RowId, code_points
+from management.search.registry import Searched, register
 
 
 class Connector(Base):
@@ -137,6 +138,31 @@ class Partnership(Base):
     exception_because: Mapped[str] = mapped_column(Unicode(1000), default="")
     exception_by: Mapped[str] = mapped_column(default="")
     exception_until: Mapped[datetime | None]
+
+
+class PartnershipToken(Base):
+    """A word that a partnership is found by."""
+
+    __tablename__ = "partnership_token"
+    __table_args__ = (Index(None, "row_id", "token"), {"sqlite_with_rowid": False})
+
+    token: Mapped[str] = mapped_column(code_points(40), primary_key=True)
+    row_id: Mapped[int] = mapped_column(BIG, primary_key=True, autoincrement=False)
+    """Of a `Partnership`; no foreign key, so that both can go in any order."""
+
+
+PARTNERSHIPS = register(
+    Searched(
+        row=Partnership,
+        key=Partnership.id,
+        token=PartnershipToken,
+        columns=frozenset({"mailbox", "user_address", "exchange_device_id", "device_model"}),
+        words=lambda session, row: (
+            (row.mailbox, row.user_address, row.device_model),
+            (row.exchange_device_id,),
+        ),
+    )
+)
 
 
 class MailDecision(Base):
