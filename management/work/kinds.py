@@ -93,6 +93,8 @@ KINDS = {
     "groups.move": Kind(_l("Moving devices to another group"), "groups.index"),
     "listing.fold": Kind(_l("Folding of the counts of lists")),
     "listing.check": Kind(_l("Check of the lists")),
+    "search.check": Kind(_l("Check of the words by which lists are searched")),
+    "attestation.take_back": Kind(_l("Taking back proofs by revoked keys"), "updates.index"),
     "policies.spread": Kind(_l("Spreading of a policy"), "policies.show", "policy_id"),
     "relays.watch": Kind(_l("Look at the relays"), "relays.index"),
     "apps.retro_hunt": Kind(_l("Judging known apps by new patterns"), "apps.index"),
