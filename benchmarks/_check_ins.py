@@ -77,6 +77,7 @@ def main(home: str, url: str, wanted: int, reports: int) -> None:
         print("ready", flush=True)
         sys.stdin.readline()
         print(json.dumps(_take(desk, made, wanted)), flush=True)
+        sys.stdin.readline()  # the word to stop, which may come after the last report
         context.database.close()
 
 
