@@ -47,6 +47,8 @@ EXCHANGE_SECONDS = 120.0
 """How long one answer may take, even if something of it comes all the time."""
 VISIT_SECONDS = 600.0
 """How long a client is used: what is left then is done at the next visit."""
+NO_CHECK_TIME = ssl.VerifyFlags(0x200000)
+"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL (x509_vfy.h); Python's ssl has no name for it."""
 MOST_BYTES = 48 * 1024 * 1024
 """Most of one answer; a batch holds at least one message whatever its size."""
 
@@ -213,11 +215,13 @@ def instance_of(home: Path) -> str:
 def pinned(certificate: str) -> ssl.SSLContext:
     """Return a client context that trusts this one certificate (PEM) and no other, by any name.
 
+    Its end does not matter: a person pinned it when the relay was paired, until it is unpaired.
     ConfigurationError when it is no certificate.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the leaf itself is the anchor
+    context.verify_flags |= NO_CHECK_TIME
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_verify_locations(cadata=certificate)

@@ -3,9 +3,11 @@
 import json
 import os
 import sqlite3
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from management.compliance.judgement import State
 from management.context import Context
 from management.devices.models import Device
 from management.keys import CA_RENEW_BEFORE
+from management.relays.link_client import pinned
 from management.relays.models import Relay, RelayIncident
 from management.relays.queries import list_relays
 from management.relays.work import watch
@@ -153,6 +156,37 @@ def test_nothing_is_renewed_before_its_time(context: Context) -> None:
     own_renewal.renew(context, utc_now() + timedelta(days=366))
     assert jwk.thumbprint(context.keys.encryption_key()) != before[1]
     assert context.keys.ca_certificate() == before[0]
+
+
+def test_the_link_to_a_relay_outlives_the_certificate_that_was_pinned(tmp_path: Path) -> None:
+    long_ago, key = utc_now() - timedelta(days=4000), ec.generate_private_key(ec.SECP256R1())
+    issuer = certificates.Issuer(certificates.authority(key, long_ago), key)
+    (ended, link_key), (other, _) = (
+        (certificates.pem(chain[0]), made)
+        for chain, made in (certificates.for_server(issuer, ["any"], long_ago) for _ in range(2))
+    )
+    (tmp_path / "link.pem").write_text(ended + certificates.key_pem(link_key))
+    shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    shown.load_cert_chain(tmp_path / "link.pem")
+
+    assert _hands_shaken(shown, pinned(ended))
+    with pytest.raises(ssl.SSLCertVerificationError):
+        _hands_shaken(shown, pinned(other))
+
+
+def _hands_shaken(server: ssl.SSLContext, client: ssl.SSLContext) -> bool:
+    """Do a TLS handshake in memory; SSLCertVerificationError when the client does not trust."""
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = [
+        client.wrap_bio(back, there, server_hostname="any"),
+        server.wrap_bio(there, back, server_side=True),
+    ]
+    while sides:
+        for side in list(sides):
+            with suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+                sides.remove(side)
+    return True
 
 
 def test_the_signer_lets_a_successor_in_once_in_half_a_year_and_a_ca_by_its_key(
