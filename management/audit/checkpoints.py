@@ -104,7 +104,8 @@ def _tell(context: Context, place: Place, waiting: list[Checkpoint]) -> str:
     """Tell *place*; return why it stopped, or nothing."""
     left = [one for one in waiting if place.name not in one.told]
     for at in range(0, len(left), place.at_once):
-        new, doubted = left[at : at + place.at_once], []
+        new = left[at : at + place.at_once]
+        doubted: list[int] = []
         if place.says_again:
             new, doubted = _begin(context, place, new)
         try:

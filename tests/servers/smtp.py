@@ -18,7 +18,6 @@ from email.policy import default
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
-from typing import cast
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -41,13 +40,13 @@ class Received:
     @property
     def message(self) -> EmailMessage:
         """The mail, read."""
-        return cast(EmailMessage, message_from_bytes(self.raw, policy=default))  # type: ignore[arg-type]
+        return message_from_bytes(self.raw, policy=default)
 
     @property
     def attached(self) -> str:
         """The text of the one file that came with it."""
         (part,) = self.message.iter_attachments()
-        return str(part.get_content())  # type: ignore[attr-defined]
+        return str(part.get_content())
 
 
 @dataclass
