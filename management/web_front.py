@@ -77,7 +77,7 @@ class WebFront:
             return await self._say_too_large(scope)
         async with self._bodies.reading(scope, protocol, limit) as body:
             request = environ(scope, body)
-            answer = await self._work(self._begin, request)
+            answer: Answer | Begun = await self._work(self._begin, request)
         if isinstance(answer, Begun):
             await self._files.send(protocol, answer)
             return None

@@ -5,6 +5,7 @@ from io import StringIO
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from management.access import Role
 from management.audit import checkpoints
@@ -85,18 +86,14 @@ def test_logs_are_answered_as_they_came_and_404_before(
     app: Flask, context: Context, owner: ConsoleClient, fleet: Fleet
 ) -> None:
     with context.database.reading() as session:
-        relay, connector = (session.query(kind).first() for kind in (Relay, Connector))
-    assert relay is not None
-    assert connector is not None
-    places = (
-        f"/api/v1/relays/{relay.id}/log",
-        f"/api/v1/mail-access/connectors/{connector.id}/log",
-    )
+        relay = session.scalars(select(Relay.id)).one()
+        connector = session.scalars(select(Connector.id)).first()
+    places = (f"/api/v1/relays/{relay}/log", f"/api/v1/mail-access/connectors/{connector}/log")
     assert [owner.get(place).status_code for place in places] == [404, 404]
     assert [owner.post(place).status_code for place in places] == [202, 202]
     assert "Order it first" in owner.get(places[0]).get_json()["detail"]
     with context.database.transaction("the logs come") as session:
-        for row in (*session.query(RelayLog), *session.query(ConnectorLog)):
+        for row in (*session.scalars(select(RelayLog)), *session.scalars(select(ConnectorLog))):
             row.name, row.content, row.came_at = NAME, ZIP, utc_now()
 
     reader = api_client(app, context, "reader", Role.READ_ONLY)
