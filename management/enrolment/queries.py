@@ -71,7 +71,7 @@ def list_invitations(
 
 def newest(
     session: Session,
-    query: Select[Any],
+    query: Select[*tuple[Any, ...]],
     searched: Searched,
     text: str,
     place: Callable[[Any], tuple[datetime, UUID]],

@@ -45,6 +45,7 @@ from tests.updater.feed import Feed
 from updater import publish as publishing
 from updater.cli import update
 from updater.limits import Limits
+from updater.repository import read_lists
 from updater.revocations import (
     TARGET,
     Revocations,
@@ -222,7 +223,7 @@ def _said(feed: Feed) -> Revocations:
 
 def _publish_as(feed: Feed, said: Revocations, serials: list[str]) -> None:
     """Sign what an honest publisher never would."""
-    lists = publishing.read_lists(feed.repository)
+    lists = read_lists(feed.repository)
     custom = written(said)
     publishing._add(feed.repository, lists, TARGET, _file(feed, serials), custom, utc_now())
 

@@ -81,7 +81,7 @@ def filled(context: Context) -> Context:
     return context
 
 
-def _mailboxes(context: Context, words: str, **more: str) -> list[str]:
+def _mailboxes(context: Context, words: str, **more: Any) -> list[str]:
     with context.database.reading() as session:
         rows, last = listing.look(session, Filter(text=words, **more), limit=50)
         assert last is None
