@@ -67,7 +67,7 @@ class Plan:
         column, values = self.driver
         rest = self.conditions(but=column)
         for start in range(0, len(values), CHUNK):
-            yield [column.in_(values[start : start + CHUNK]), *rest]
+            yield [is_one_of(column, values[start : start + CHUNK]), *rest]
 
     def conditions(self, but: Any = None, row: Any = DeviceListing) -> Conditions:
         """Return what a *row* of the list must fulfil, except for what the column *but* says."""
@@ -149,7 +149,16 @@ def _driver(
         return (least.column, _shapes(session, least)), False
     if way is None or not bounded:
         return None, False
-    return (DeviceListing.id, session.scalars(way.distinct().limit(CUT)).all()), True
+    return (DeviceListing.id, first_of(session, way, CUT)), True
+
+
+def first_of(session: Session, way: Select[Any], most: int) -> Sequence[Any]:
+    """Return the first rows, at most *most*, of a way that leads to very many, by each word of a
+    row that fits.
+
+    Told apart here: for DISTINCT, PostgreSQL would sort a million rows to give the first 2,000.
+    """
+    return list(dict.fromkeys(session.scalars(way.limit(3 * most))))[:most]
 
 
 def _shapes(session: Session, part: _Part) -> Sequence[int]:

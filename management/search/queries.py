@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
-from management.listing.plan import CHUNK, CUT, FEW
+from management.listing.plan import CHUNK, CUT, FEW, first_of
 from management.listing.rules import asked_words, behind
 from management.search.registry import Searched
 
@@ -56,7 +56,7 @@ def find_way(session: Session, searched: Searched, text: str, bounded: bool = Fa
     if number <= FEW:
         return Way(searched, sorted(session.scalars(way.distinct())), rest)
     if bounded:
-        return Way(searched, session.scalars(way.distinct().limit(CUT)).all(), rest, cut=True)
+        return Way(searched, first_of(session, way, CUT), rest, cut=True)
     return Way(searched, None, [*rest, _has(searched, rarest)])
 
 
