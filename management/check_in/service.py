@@ -32,8 +32,9 @@ from management.commands.service import order_acknowledged
 from management.compliance.queries import wish_of
 from management.compliance.service import Wishes, rejudge
 from management.context import Context
+from management.devices.fact_log import log_together
 from management.devices.models import Device
-from management.devices.queries import hold, lock_device
+from management.devices.queries import find_held, hold, lock_device
 from management.devices.rules import EnrolmentState
 from management.devices.service import record_contact
 from management.enrolment.epochs import STEP
@@ -88,9 +89,10 @@ def take(
     senders = {item.sender for item in delivered if item.kind == "report"}
     hold(session, senders)
     sent = frozenset(having_sent(session, list(senders)))
-    if _take_together(session, _Pass(context, relay_id, now, sent=sent), delivered):
+    asked = _asked_of(session, senders)
+    if _take_together(session, _Pass(context, relay_id, now, sent=sent, asked=asked), delivered):
         return
-    this = _Pass(context, relay_id, now, sent=sent)
+    this = _Pass(context, relay_id, now, sent=sent, asked=asked)
     for item in delivered:
         _take_one(session, this, item)
     _finish(session, this)
@@ -105,7 +107,7 @@ def _take_together(session: Session, this: _Pass, items: Sequence[Inbound]) -> b
     if len(items) < 2:
         return False
     try:
-        with session.begin_nested():
+        with session.begin_nested(), log_together(session):
             _take_each(session, this, items)
             _store_acks(session, this)
             _finish(session, this)
@@ -217,6 +219,13 @@ def _accept(session: Session, this: _Pass, opened: Opened) -> None:
     attested = _asked(session, this, device).attested
     follow_report(session, this.context, device, report.items, attested, this.now)
     this.heard[device.id] = None
+
+
+def _asked_of(session: Session, device_ids: Iterable[UUID]) -> Wishes:
+    """Return what the policies of held devices ask: read before anything waits to be written."""
+    devices = (find_held(session, Device, device_id) for device_id in device_ids)
+    policies = {device.policy_id for device in devices if device is not None}
+    return {policy_id: wish_of(session, policy_id) for policy_id in policies}
 
 
 def _asked(session: Session, this: _Pass, device: Device) -> Requirements:

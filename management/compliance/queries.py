@@ -63,6 +63,7 @@ def asked_by(session: Session, device: Device, facts: Mapping[FactKind, Fact]) -
 
 def wish_of(session: Session, policy_id: UUID) -> AskedPolicy:
     """Return what a policy asks now, of nobody in particular; see `for_device`."""
+    _held = get_policy(session, policy_id)  # or it is forgotten at once and read three times
     return wish_by(session, current_version(session, policy_id))
 
 

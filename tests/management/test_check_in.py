@@ -230,6 +230,27 @@ def test_a_report_becomes_facts_and_a_judgement(desk: Office, read: Session) -> 
     assert rebuild_facts(read, phone.row(read)) == known
 
 
+def test_what_many_say_at_once_is_written_into_the_log_of_each_by_one_statement(
+    desk: Office, read: Session
+) -> None:
+    phones = [Phone(desk).enrol() for _ in range(3)]
+    written: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *more: Any) -> None:
+        written.extend([statement] if "INTO fact " in statement else [])
+
+    engine = desk.context.database.engine
+    event.listen(engine, "before_cursor_execute", note)
+    desk.take(*(phone.report(phone.good(), Apps(apps=(APP,))) for phone in phones))
+    event.remove(engine, "before_cursor_execute", note)
+
+    assert len(written) == 1
+    for phone in phones:
+        known = get_facts(read, phone.device_id)
+        assert known[FactKind.ROOTED].value is False
+        assert rebuild_facts(read, phone.row(read)) == known
+
+
 def test_what_a_device_cannot_tell_does_not_pass(desk: Office, read: Session) -> None:
     phone = Phone(desk).enrol()
 
@@ -331,6 +352,7 @@ def test_a_time_that_no_database_holds_stops_nobody(desk: Office, read: Session,
     )
 
     assert honest.row(read).inbound_seq == 1
+    assert rebuild_facts(read, honest.row(read)) == get_facts(read, honest.device_id)
 
 
 def test_reports_before_and_after_an_enrolment_are_taken_in_one_visit(
