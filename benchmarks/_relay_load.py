@@ -115,10 +115,15 @@ def cost(
 
 
 def cpu_nanoseconds(process: psutil.Process) -> int:
-    """Return the time on a processor of all threads; finer than the clock ticks of ``stat``."""
+    """Return the time on a processor of all threads of *process* and its children."""
+    return sum(cpu_of_threads(process).values())
+
+
+def cpu_of_threads(process: psutil.Process) -> dict[str, int]:
+    """Return the same of each thread; finer than the clock ticks of ``stat``."""
     pids = [process.pid, *(child.pid for child in process.children(recursive=True))]
-    found = (path for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
-    return sum(int(path.read_text(encoding="ascii").split()[0]) for path in found)
+    found = [path for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    return {path.parent.name: int(path.read_text(encoding="ascii").split()[0]) for path in found}
 
 
 @contextmanager

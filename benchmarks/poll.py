@@ -76,7 +76,7 @@ def _garbage(relay: Relay, asked: bytes) -> Iterator[dict[str, Any]]:
     real = cost(process, kept_alive, relay.tls, port, [asked] * GARBAGE)
     for name, one in (
         ("unknown address", request("GET", "/wp-login.php?x=1")),
-        ("wrong token", poll("A" * 64)),
+        ("wrong token", poll("a" * 96)),
         ("unsigned report", request("POST", "/agent/v1/reports", b'{"v":1}')),
         ("unsigned orders", request("GET", "/agent/v1/orders")),
     ):

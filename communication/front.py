@@ -55,28 +55,26 @@ class Front:
 
     async def serve(self, scope: Scope, protocol: Any) -> None:
         """Answer one request."""
-        stream = self._streams.get(scope.path)
-        if stream is not None and scope.method in ("GET", "HEAD"):
+        method, path = scope.method, scope.path
+        stream = self._streams.get(path)
+        if stream is not None and method in ("GET", "HEAD"):
             self.answered[await stream(scope, protocol)] += 1
             return
+        fast = self._fast.get(path) if method == "GET" else None
         try:
-            answer = await self._answer(scope, protocol)
+            answer = await (fast(scope) if fast else self._serve_slowly(scope, protocol))
         except Exception:  # the edge: log and go on
-            log.exception("A request to %s failed.", scope.path[:100])
+            log.exception("A request to %s failed.", path[:100])
             answer = failed()
         self.answered[answer.status] += 1
-        if answer.body and scope.method != "HEAD":
+        if answer.body and method != "HEAD":
             protocol.response_bytes(answer.status, answer.headers, answer.body)
         else:
             protocol.response_empty(answer.status, answer.headers)
 
-    async def _answer(self, scope: Scope, protocol: Any) -> Answer:
-        fast = self._fast.get(scope.path)
-        if fast is not None and scope.method == "GET":
-            return await fast(scope)
-        return self._gate(scope) or await self._serve_slowly(scope, protocol)
-
     async def _serve_slowly(self, scope: Scope, protocol: Any) -> Answer:
+        if closed := self._gate(scope):
+            return closed
         limit = self._limits.get(scope.path, self._limits["*"])
         post = self._posts.get(scope.path) if scope.method == "POST" else None
         try:

@@ -1,38 +1,36 @@
 """Tokens for the frequent poll: a device's slot and an expiry under a MAC, nothing stored.
 
-A token proves only that this server gave it to that device; it opens no mailbox. Layout before
-base64url: slot and expiry (seconds since 1970), 8 bytes each, big-endian; HMAC-SHA-256 of them.
+A token proves only that this server gave it to that device; it opens no mailbox. It is slot and
+expiry (seconds since 1970), 16 hexadecimal digits each, and BLAKE2b of these 32 characters with the
+server's key (RFC 7693 section 2.9), 64 digits. On a new connection all this runs with cold caches,
+where each library function that it passes through costs: HMAC and base64 took twice as long.
 """
 
-import hmac
-import struct
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
+from hashlib import blake2b
+from hmac import compare_digest
 
 from runtime.errors import UnauthenticatedError
 
-_HEAD = struct.Struct(">QQ")
-_LENGTH = 64
+_HEAD, _MAC_BYTES = 32, 32
+_LENGTH = _HEAD + 2 * _MAC_BYTES
 
 
 def issue(key: bytes, slot: int, expires: int) -> str:
-    """Return a token of 64 characters for *slot*."""
-    head = _HEAD.pack(slot, expires)
-    return urlsafe_b64encode(head + hmac.digest(key, head, "sha256")).decode()
+    """Return a token of 96 characters for *slot*."""
+    head = f"{slot:016x}{expires:016x}".encode()
+    return (head + _mac(key, head)).decode()
 
 
 def read(key: bytes, token: str, now: float) -> int:
     """Return the slot; UnauthenticatedError when this server did not issue it, or it is over."""
-    if len(token) != _LENGTH:
+    said = token.encode("ascii", "replace")
+    head = said[:_HEAD]
+    if len(said) != _LENGTH or not compare_digest(_mac(key, head), said[_HEAD:]):
         raise UnauthenticatedError("This is not a poll token of this server; ask for a new one.")
-    try:
-        raw = urlsafe_b64decode(token)
-    except (ValueError, Base64Error):
-        raw = bytes(48)
-    head = raw[:16]
-    if not hmac.compare_digest(hmac.digest(key, head, "sha256"), raw[16:]):
-        raise UnauthenticatedError("This is not a poll token of this server; ask for a new one.")
-    slot, expires = _HEAD.unpack(head)
-    if expires < now:
+    if int(head[16:], 16) < now:
         raise UnauthenticatedError("This poll token has expired; ask for a new one.")
-    return int(slot)
+    return int(head[:16], 16)
+
+
+def _mac(key: bytes, head: bytes) -> bytes:
+    return blake2b(head, key=key, digest_size=_MAC_BYTES).hexdigest().encode()

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -29,8 +28,10 @@ PATH = "/agent/v1/reports"
 REPORT_BYTES = 3 * 1024 * 1024
 MOST_WAITING = 64
 """Reports that wait for the disk; above it the answer is "later"."""
-GATHER_SECONDS = 0.002
+GATHER_SECONDS = 0.005
 """How long the first report of a commit waits for others."""
+ENOUGH = MOST_WAITING // 2
+"""For so many in a commit nobody waits longer: as many are checked while these are written."""
 STORED = Answer(202, [("Cache-Control", "no-store")], b"")
 
 
@@ -75,7 +76,7 @@ class Reports:
         done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         with self._some:
             self._waiting.append(_Posted(kept, done))
-            if len(self._waiting) == 1:
+            if len(self._waiting) in (1, ENOUGH):
                 self._some.notify()
         return await done
 
@@ -95,12 +96,13 @@ class Reports:
     def _next(self) -> list[_Posted]:
         """Return what waits, at least one; nothing at the end."""
         with self._some:
-            while not self._waiting and not self._ended:
-                self._some.wait()
-        time.sleep(GATHER_SECONDS)
-        with self._some:
+            self._some.wait_for(lambda: self._waiting or self._ended)
+            self._some.wait_for(self._is_enough, GATHER_SECONDS)
             batch, self._waiting = self._waiting, []
         return batch
+
+    def _is_enough(self) -> bool:
+        return len(self._waiting) >= ENOUGH or self._ended
 
     def _commit(self, batch: Sequence[_Posted]) -> list[Answer]:
         try:

@@ -139,6 +139,24 @@ def test_a_poll_that_waits_is_answered_when_an_order_comes(
     came.join()
 
 
+def test_a_device_that_is_revoked_while_its_poll_waits_hears_so(
+    phone: Phone, management: Management
+) -> None:
+    token = phone.token()
+
+    def revoke() -> None:
+        management.know(phone.id, phone.key, active=False)
+        management.order(phone.id, 1, 1, "order")
+
+    revoking = threading.Timer(0.5, revoke)
+    revoking.start()
+
+    answer = phone.poll(token, "?wait=30")
+
+    assert (answer.status_code, "no longer" in detail(answer)) == (403, True)
+    revoking.join()
+
+
 def test_a_revoked_device_is_refused_at_once_with_every_proof_it_has(
     phone: Phone, management: Management
 ) -> None:
@@ -233,9 +251,10 @@ def test_a_poll_without_a_good_token_is_refused(phone: Phone) -> None:
     token = phone.token()
     forged = [
         "x",
-        token[:-1] + ("A" if token[-1] != "A" else "B"),
-        "A" * 64,
-        "=" * 64,
+        token[:-1] + ("a" if token[-1] != "a" else "b"),
+        token.upper(),
+        "a" * 96,
+        "=" * 96,
         poll_token.issue(b"another key of the same length...", 1, 2**40),
         token + "A",
     ]

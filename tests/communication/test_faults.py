@@ -157,7 +157,7 @@ def garbage(count: int, seed: int) -> list[bytes]:
         lambda: request("POST", "/agent/v1/reports", chance.randbytes(100)),
         lambda: request("GET", "/agent/v1/orders", headers={"Signature": "sekisho=:AA==:"}),
         lambda: request("DELETE", "/agent/v1/poll"),
-        lambda: crowd.poll("A" * 64, f"?after={chance.randbytes(20).hex()}"),
+        lambda: crowd.poll("a" * 96, f"?after={chance.randbytes(20).hex()}"),
     )
     return [kinds[number % len(kinds)]() for number in range(count)]
 
