@@ -3,6 +3,7 @@
 The floor is reading the kept features and results from the same database and taking them apart.
 """
 
+import gc
 import json
 import tempfile
 import time
@@ -24,11 +25,14 @@ from scanner.isolation import scan_file
 from tests.scanner.corpus import real_apk
 
 APPS = 100_000
+YOUNG_OBJECTS = 20_000
+"""As in the product (sekisho/__main__.py)."""
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def run() -> Iterator[dict[str, Any]]:
     """Yield seconds of one processor for the whole, beside the floor."""
+    gc.set_threshold(YOUNG_OBJECTS)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         first, second = _set(folder, "2099.1.1"), _set(folder, "2099.1.2")

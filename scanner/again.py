@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 from contracts.scan import Verdict
 from patterns.opened import RuleData
-from scanner import judgement_rules
 from scanner.behaviour_rules import Ask, answer_to, finding_of
 from scanner.evidence import Finding
 from scanner.features import FEATURES_VERSION, Facts, unpacked_digests
+from scanner.judgement_rules import Conclusion, conclude, sorted_findings
 from scanner.known_rules import listed, published
+from scanner.screen import screen_of
 
 OLDER = "features of an older scanner"
 _UNPLACED = ("AndroidManifest.xml", "signature", "byte code")
@@ -24,18 +25,21 @@ _UNPLACED = ("AndroidManifest.xml", "signature", "byte code")
 class Again(NamedTuple):
     """What the rules say of an app."""
 
-    verdict: Verdict
-    categories: tuple[str, ...]
+    said: Conclusion
     findings: tuple[Finding, ...]
     """The gravest first."""
     needs_file: tuple[str, ...]
     """Rules that only the file can answer; empty: this is what a scan would say."""
 
+    @property
+    def verdict(self) -> Verdict:
+        return self.said.verdict
+
 
 def judge_again(features: Mapping[str, Any], rules: RuleData) -> Again:
     """Return what *rules* say of the app with these *features*."""
     if features.get("v") != FEATURES_VERSION:
-        return Again(Verdict.UNSCANNABLE, (), (), (OLDER,))
+        return Again(conclude((), (OLDER,)), (), (OLDER,))
     findings, needs = kept_findings(features, rules)
     if not features["is_app"]:
         findings += listed(features, rules.lists)
@@ -43,13 +47,9 @@ def judge_again(features: Mapping[str, Any], rules: RuleData) -> Again:
         found, open_rules = app_findings(app, rules)
         needs += open_rules
         findings += _unknown_yet([placed_in(one, app["place"]) for one in found], findings)
-    findings = judgement_rules.sorted_findings(findings)
-    return Again(
-        judgement_rules.judge(findings, features["skipped"]),
-        judgement_rules.categories(findings),
-        tuple(findings),
-        tuple(dict.fromkeys(needs)),
-    )
+    findings = sorted_findings(findings)
+    said = conclude(findings, features["skipped"])
+    return Again(said, tuple(findings), tuple(dict.fromkeys(needs)))
 
 
 def apps_in(features: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -77,7 +77,7 @@ def app_findings(
 ) -> tuple[list[Finding], list[str]]:
     """Return the findings of all rules but YARA's, and the rules that stay open."""
     facts, found, needs = Facts(features), [], []
-    for rule in rules.behaviours:
+    for rule in screen_of(rules.behaviours).possible(facts):
         answer = answer_to(rule, facts, ask)
         if answer.holds:
             found.append(finding_of(rule, answer.where, "; ".join(answer.evidence)))

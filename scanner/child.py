@@ -22,9 +22,11 @@ from collections.abc import Callable
 from typing import Any
 
 from patterns.opened import OpenSet, open_set
+from scanner import constant_rules
 from scanner.confinement import confine, hide
 from scanner.limits import Limits
 from scanner.scan import scan
+from scanner.screen import screen_of
 
 IDLE_SECONDS = 120
 REQUEST_BYTES = 4096
@@ -50,6 +52,8 @@ def warm_up(patterns: OpenSet) -> None:
     for name in _CODECS:
         codecs.lookup(name)
     scan(_ARCHIVE, patterns, Limits())
+    screen_of(patterns.behaviours)
+    constant_rules.prepare(clause for rule in patterns.behaviours for clause in rule["code"])
     from cryptography.hazmat.backends import default_backend
 
     from scanner.signing_keys import describe

@@ -57,15 +57,20 @@ class CodeFile(CodeTables):
         body = self.data[table.at : table.at + 32 * table.rows]
         return {row[0]: n for n, row in enumerate(struct.iter_unpack("<I28x", body))}
 
-    def class_names(self) -> Iterator[tuple[bytes, int]]:
-        """Yield descriptor and row of each class, as fast as may be."""
+    def class_names(self) -> list[bytes]:
+        """Return the descriptor of each class, as fast as may be."""
         data, places = self.data, self.string_places
         types = struct.unpack_from(f"<{self.dex.types.rows}I", data, self.dex.types.at)
-        for row, (kind, _, _) in enumerate(self.parents):
-            at = places[types[kind]]
-            while data[at] & 0x80:  # the length in characters, ULEB128
-                at += 1
-            yield data[at + 1 : data.index(0, at + 1)], row
+        starts = [places[types[kind]] for kind, _, _ in self.parents]
+        return [
+            data[at + 1 : data.index(0, at + 1)] if data[at] < 0x80 else self._long_name(at)
+            for at in starts
+        ]
+
+    def _long_name(self, at: int) -> bytes:
+        while self.data[at] & 0x80:  # the length in characters, ULEB128
+            at += 1
+        return self.data[at + 1 : self.data.index(0, at + 1)]
 
     @cached_property
     def parents(self) -> list[tuple[int, int, int]]:
@@ -85,6 +90,11 @@ class CodeFile(CodeTables):
     def _method_with(self, index: int, owner: str, code: int) -> Method:
         _, proto, name = self.method(index)
         return Method(0, owner, self.text(name), self.proto(proto), code)
+
+    def registers(self, at: int) -> tuple[int, int]:
+        """Return how many registers the method with its code at *at* has, and for its arguments."""
+        count, ins = struct.unpack_from("<HH", self.data, at)
+        return count, ins
 
     def code(self, at: int) -> bytes:
         """Return the instructions of the method with its code at *at*."""

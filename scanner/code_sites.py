@@ -32,7 +32,7 @@ ALL = sys.maxsize
 _WINDOW = 2048
 _SHORTEST = 1 << 14
 """Smaller offsets are too short numbers to be searched for."""
-_CODE, _CLASS_DATA = 0x2001, 0x2000
+_CODE, _CLASS_DATA, TEXTS = 0x2001, 0x2000, 0x2002
 Found = tuple[int, int, int]
 """Offset of the code, row of the class, index of the method."""
 CodesOf = Callable[[int], Sequence[tuple[int, int]]]
@@ -44,9 +44,9 @@ class CodeSites:
 
     def __init__(self, data: bytes, class_rows: tuple[int, int], codes_of: CodesOf) -> None:
         self._data, self._codes_of = data, codes_of
-        self._start, self._end = _section(data, _CODE)
+        self._start, self._end = section(data, _CODE)
         self._start += self._start % 2
-        self._classes_start, self._classes_end = _section(data, _CLASS_DATA)
+        self._classes_start, self._classes_end = section(data, _CLASS_DATA)
         rows, at = class_rows
         table = struct.iter_unpack("<24xI4x", data[at : at + 32 * rows])
         self._classes = sorted(zip((place for (place,) in table), range(rows), strict=True))
@@ -183,8 +183,11 @@ class _Copied:
             at = self._rows.find(needle, at + 1)
 
 
-def _section(data: bytes, kind: int) -> tuple[int, int]:
-    """Return where a section starts and ends. Android refuses a file with such items elsewhere."""
+def section(data: bytes, kind: int) -> tuple[int, int]:
+    """Return where a section of the map starts and ends; all behind the header, if it is unclear.
+
+    Android refuses a file with such items elsewhere.
+    """
     (at,) = struct.unpack_from("<I", data, 0x34)
     whole = 0x70, len(data)
     if not 0x70 <= at <= len(data) - 4:

@@ -140,15 +140,6 @@ class CodeTables:
         """The offset of each string."""
         return struct.unpack_from(f"<{self.dex.strings.rows}I", self.data, self.dex.strings.at)
 
-    @cached_property
-    def text_area(self) -> tuple[int, int]:
-        """From where to where the texts of the strings are."""
-        if not self.string_places:
-            return 0, 0
-        last = max(self.string_places)
-        end = self.data.find(0, last + 5, last + 65_536)
-        return min(self.string_places), last + 65_536 if end < 0 else end
-
     def find_types(self, strings: Mapping[str, int]) -> dict[int, str]:
         """Return type index -> descriptor for those of *strings* that are types."""
         known = self._type_rows
@@ -200,9 +191,10 @@ class CodeTables:
     def _read_text(self, index: int) -> str:
         if index >= self.dex.strings.rows:
             raise BrokenDexError("a string index is too large")
-        _, at = self.uleb(self._number(self.dex.strings.at + 4 * index))
-        end = self.data.find(0, at, at + 65_536)
-        return self.data[at : at + 65_536 if end < 0 else end].decode("utf-8", "surrogateescape")
+        at, data = self.string_places[index], self.data
+        at = at + 1 if data[at] < 0x80 else self.uleb(at)[1]
+        end = data.find(0, at, at + 65_536)
+        return data[at : at + 65_536 if end < 0 else end].decode("utf-8", "surrogateescape")
 
     def uleb(self, at: int) -> tuple[int, int]:
         """Return the number at *at* (ULEB128) and where it ends."""

@@ -1,13 +1,19 @@
 """Could code hold the constant texts that a step asks for? Cheap, and never wrongly no."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
+from scanner.behaviour_rules import alternatives
+from scanner.code_sites import TEXTS, section
 from scanner.program import Program
 
 _ANCHORS = re.compile(r"^\^|\$$|\\[bB]")
+_PLAIN = re.compile(rb"[\w /:=-]*")
+_ESCAPED = re.compile(rb"\\.", re.DOTALL)
+_CLASS = re.compile(rb"\[[^\[\]]*\]")
+_GROUP = re.compile(rb"\([^()]*\)")
 _UNSURE = re.compile(r"[^\x20-\x7e]|[\^$](?!\])|\\[AZzdDwWsSbB]|\(\?[^:]")
 
 
@@ -38,11 +44,30 @@ class Constants:
 
     def _has_match(self, pattern: str) -> bool:
         if pattern not in self._matching:
-            weaker = _weaker(pattern)
-            self._matching[pattern] = weaker is None or any(
-                weaker.search(file.data, *file.text_area) for file in self._program.files
+            self._matching[pattern] = any(
+                _may_match(pattern, file.data, section(file.data, TEXTS))
+                for file in self._program.files
             )
         return self._matching[pattern]
+
+
+def _may_match(pattern: str, data: bytes, area: tuple[int, int]) -> bool:
+    """Whether *pattern* may be found between two places of *data*; the plain text is looked for."""
+    weaker = _weaker(pattern)
+    if weaker is None:
+        return True
+    plain = _plain_beginning(weaker)
+    return data.find(plain, *area) >= 0 and weaker.search(data, *area) is not None
+
+
+def prepare(clauses: Iterable[Mapping[str, Any]]) -> None:
+    """Compile the expressions that *clauses* ask for, so that no copy of this process must."""
+    for step in alternatives([step for clause in clauses for step in clause["steps"]]):
+        for asked in step["arguments"].values():
+            if asked["matches"]:
+                re.compile(asked["matches"])  # `scanner.code_rules` finds it in the cache of `re`
+                if (weaker := _weaker(asked["matches"])) is not None:
+                    _plain_beginning(weaker)
 
 
 @cache
@@ -53,3 +78,17 @@ def _weaker(pattern: str) -> re.Pattern[bytes] | None:
         return None
     flags = re.DOTALL | (re.IGNORECASE if "(?i)" in body else 0)
     return re.compile(body.replace("(?i)", "").encode(), flags)
+
+
+@cache
+def _plain_beginning(expression: re.Pattern[bytes]) -> bytes:
+    """Return text that stands at the beginning of whatever *expression* finds; it may be empty."""
+    body = expression.pattern
+    outer = _CLASS.sub(b"", _ESCAPED.sub(b"", body))
+    while (inside := _GROUP.search(outer)) is not None:
+        outer = outer.replace(inside[0], b"")
+    if expression.flags & re.IGNORECASE or not {*outer}.isdisjoint(b"|()[]"):
+        return b""
+    found = _PLAIN.match(body)
+    plain = found[0] if found else b""
+    return plain[:-1] if body[len(plain) : len(plain) + 1] in (b"?", b"*", b"{") else plain

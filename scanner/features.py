@@ -17,6 +17,8 @@ MAXIMUM_HASHES = 300
 HASH_LENGTH = 32
 """Hexadecimal digits kept of the SHA-256 of an entry."""
 DIGEST_BYTES = 8
+KEPT_LISTS = 8
+"""Of what a set asked for: unpacked once, as most apps were scanned with one of a few sets."""
 TRAIT_KINDS = (
     *("permissions", "actions", "guarded_by", "calls", "types", "meta_data", "flags", "traits"),
 )
@@ -55,14 +57,10 @@ class Facts:
         }
         self.code: Mapping[str, list[str]] = features["code"]
         self.libraries: Mapping[str, list[list[str]]] = features["libraries"]
-        self._asked: frozenset[int] | None = None
 
     def was_asked(self, reference: str) -> bool:
         """Whether the scan looked for *reference*, so that its absence says something."""
-        if self._asked is None:
-            body = base64.b64decode(self.features["asked"])
-            self._asked = frozenset(struct.unpack(f"<{len(body) // 4}I", body))
-        return _number(reference) in self._asked
+        return number_of(reference) in asked_numbers(self.features["asked"])
 
     def unknown(self, kind: str, traits: Iterable[str]) -> list[str]:
         """Return those of *traits* of which the features say nothing."""
@@ -74,8 +72,15 @@ class Facts:
 
 def asked(references: Iterable[str]) -> str:
     """Return *references* as they are kept: a number each, packed."""
-    numbers = sorted({_number(one) for one in references})
+    numbers = sorted({number_of(one) for one in references})
     return base64.b64encode(struct.pack(f"<{len(numbers)}I", *numbers)).decode()
+
+
+@lru_cache(maxsize=KEPT_LISTS)
+def asked_numbers(text: str) -> frozenset[int]:
+    """Return the numbers that `asked` packed; all apps scanned with one set have the same."""
+    body = base64.b64decode(text)
+    return frozenset(struct.unpack(f"<{len(body) // 4}I", body))
 
 
 def packed_digests(digests: Iterable[str]) -> str:
@@ -84,10 +89,11 @@ def packed_digests(digests: Iterable[str]) -> str:
     return base64.b64encode(body).decode()
 
 
-def unpacked_digests(text: str) -> set[str]:
+@lru_cache(maxsize=KEPT_LISTS)
+def unpacked_digests(text: str) -> frozenset[str]:
     """Return what `packed_digests` packed."""
     body = base64.b64decode(text)
-    return {body[at : at + DIGEST_BYTES].hex() for at in range(0, len(body), DIGEST_BYTES)}
+    return frozenset(body[at : at + DIGEST_BYTES].hex() for at in range(0, len(body), DIGEST_BYTES))
 
 
 def flags_of(app: Any, components: Iterable[Component]) -> list[str]:
@@ -133,5 +139,6 @@ def class_of(package: str, name: str) -> str:
 
 
 @lru_cache(maxsize=16_384)  # rules ask for the same references of a hundred thousand apps
-def _number(reference: str) -> int:
+def number_of(reference: str) -> int:
+    """Return what stands for *reference* in `asked`."""
     return zlib.crc32(reference.encode("utf-8", "replace"))

@@ -5,13 +5,11 @@ sides of a branch are taken, and a value knows two things: the constant it is, a
 that it was made of. `docs/patterns.md` says what rules can rely on. Bounded by `Budget`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from scanner import code_file
 from scanner.code_file import Called, Method
-from scanner.effects import HANDLERS
-from scanner.frames import Budget, BudgetError, Event, Frame
-from scanner.instructions import FIRST_BRANCH, LAST_BRANCH, LENGTHS, STATIC, branch_targets
+from scanner.effects import Site, call, copy, keep, nothing, taken_apart
+from scanner.frames import Budget, BudgetError, Event, Frame, Names, Paths
 from scanner.program import Program
 from scanner.values import ARRAY, EMPTY, Key, Value, mixed, put_into
 
@@ -26,8 +24,6 @@ UNITS_A_STEP = 64
 """Copying registers and reading code costs too, which hostile code drives up."""
 MAXIMUM_PASSES = 3
 """Over one method in one call."""
-_DISPATCHED = (0x6E, 0x72, 0x74, 0x78)
-"""Which method runs depends on the object."""
 USER_ACTS = frozenset(
     {
         *("onClick", "onLongClick", "onItemClick", "onItemLongClick", "onItemSelected"),
@@ -45,7 +41,7 @@ class Walk:
     def __init__(
         self,
         program: Program,
-        noted: Sequence[tuple[Mapping[int, frozenset[str]], Mapping[int, frozenset[str]]]],
+        noted: Sequence[tuple[Names, Names]],
         budget: Budget,
         reach: int,
         user_acts: bool,
@@ -74,7 +70,8 @@ class Walk:
 
     def _enter(self, method: Method, arguments: Sequence[Value], depth: int) -> Value:
         """Return what *method* gives; what it does is walked once for the same arguments."""
-        key = (method, tuple([value.key() for value in arguments]), self._changes)
+        given_keys = [(one.constant, one.origins, one.holds, one.kind) for one in arguments]
+        key = (method, tuple(given_keys), self._changes)
         if key in self._done:
             known = self._done[key]
             if known is None:  # it calls itself
@@ -87,7 +84,8 @@ class Walk:
         self._runs[method] = runs + 1
         self._done[key] = None
         begin = len(self.trace)
-        frame = Frame(self._program.files[method.file], method, arguments, depth)
+        body = self._program.body(method.file, method.code_at)
+        frame = Frame(body, method, arguments, depth, self._noted[method.file])
         self._running[method] = running + 1
         self._run(frame)
         self._running[method] = running
@@ -105,78 +103,77 @@ class Walk:
         self.trace.append(place)
 
     def _run(self, frame: Frame) -> None:
-        units, size = frame.units, len(frame.units)
-        marks, handle, lengths = bytearray(size), HANDLERS, LENGTHS
-        seen: dict[int, list[frozenset[int]]] = {}
-        waiting = [(0, frame.registers, 1)]
-        handlers = [*code_file.catch_places(frame.file, frame.method.code_at, len(frame.units))]
+        body = frame.body
+        size = len(body.units)
+        paths = Paths(size, frame.registers)
+        handlers = [*body.catches]
         wide = len(frame.registers) // REGISTERS_A_STEP
         self._budget.spend(wide + size // UNITS_A_STEP)
-        while waiting or handlers:
-            if not waiting:
-                waiting.append((handlers.pop(), frame.registers, 1))
-            at, frame.registers, turn = waiting.pop()
-            steps = 0
-            while 0 <= at < size:
-                if marks[at] >= turn:
-                    steps += wide
-                    turn = self._next_turn(at, frame, seen, turn)
-                    if not turn:
-                        break
-                marks[at] = turn
-                steps += 1
-                code = units[at] & 0xFF
-                length = lengths[code]
-                if at + length > size:
-                    break
-                handle[code](self, frame, at)
-                if FIRST_BRANCH <= code <= LAST_BRANCH:
-                    targets, goes_on = branch_targets(units, at)
-                    if wide and targets:
-                        self._budget.spend(wide * len(targets))
-                    waiting += [(to, [*frame.registers], turn) for to in targets if 0 <= to < size]
-                    if not goes_on:
-                        break
-                at += length
-            self._budget.spend(steps + 1)
+        while paths.waiting or handlers:
+            if not paths.waiting:
+                paths.waiting.append((handlers.pop(), frame.registers, 1))
+            self._budget.spend(self._go(frame, paths, wide) + 1)
 
-    def _next_turn(
-        self, at: int, frame: Frame, seen: dict[int, list[frozenset[int]]], turn: int
-    ) -> int:
-        """Return the number of the pass to go on with, or 0: nothing new comes from here."""
-        now = [value.origins for value in frame.registers]
-        before = seen.get(at)
-        if before is None:
-            fresh = any(now)
-            seen[at] = now
-        else:
-            fresh = any(not a <= b for a, b in zip(now, before, strict=True))
-            seen[at] = [a | b for a, b in zip(now, before, strict=True)]
-        return turn + 1 if fresh and turn < MAXIMUM_PASSES else 0
+    def _go(self, frame: Frame, paths: Paths, wide: int) -> int:
+        """Walk the next of *paths* to its end; return how many steps that took."""
+        at, registers, turn = paths.waiting.pop()
+        frame.registers = registers
+        marks, known, size, steps = paths.marks, frame.body.instructions, len(paths.marks), 0
+        while 0 <= at < size:
+            if marks[at] >= turn:
+                steps += wide
+                turn = _next_turn(at, registers, paths.seen, turn)
+                if not turn:
+                    break
+            marks[at] = turn
+            steps += 1
+            if at not in known:
+                known[at] = taken_apart(self._program, frame.body, at)
+            do, to, given, at, jumps = known[at]
+            if do is call:
+                self.call(frame, given)
+            elif do is keep:
+                registers[to] = given
+            elif do is copy:
+                registers[to] = registers[given]
+            elif do is not nothing:
+                do(self, frame, to, given)
+            if jumps:
+                self._branch(paths, jumps, registers, turn)
+        return steps
+
+    def _branch(
+        self, paths: Paths, jumps: tuple[int, list[int]], registers: list[Value], turn: int
+    ) -> None:
+        if len(registers) >= REGISTERS_A_STEP:
+            self._budget.spend(len(registers) // REGISTERS_A_STEP * jumps[0])
+        paths.waiting += [(place, [*registers], turn) for place in jumps[1]]
 
     # --- calls ---
 
-    def call(self, frame: Frame, at: int, registers: Sequence[int]) -> None:
-        """Walk the call at *at*."""
-        row, code = frame.units[at + 1], frame.units[at] & 0xFF
-        values = [frame.registers[number] for number in registers]
-        called = frame.file.called(row)
-        names = self._noted[frame.method.file][0].get(row)
+    def call(self, frame: Frame, site: Site) -> None:
+        """Walk the call at *site*."""
+        registers = frame.registers
+        values = [registers[number] for number in site.registers]
+        called = frame.body.file.called(site.row)
+        names = frame.noted[0].get(site.row)
         if names is None:
-            target = self._target(called, values, code)
+            target = self._target(frame.method.file, called, values, site)
             if target is not None:
                 frame.result = self._own(target, values, frame.depth)
                 return
-        frame.result = self._foreign(frame, at, names, values, called, code in STATIC)
+        frame.result = self._foreign(frame, site, names, values, called)
 
-    def _target(self, called: Called, values: Sequence[Value], code: int) -> Method | None:
+    def _target(
+        self, number: int, called: Called, values: Sequence[Value], site: Site
+    ) -> Method | None:
         """Return the own method that runs: that of the object's class, if it is known."""
-        if code in _DISPATCHED and values and (values[0].kind or values[0].holds):
+        if site.is_dispatched and values and (values[0].kind or values[0].holds):
             for holder in (values[0].kind, *sorted(values[0].holds)):
                 found = self._program.method(holder, called.name, called.proto)
                 if found is not None:
                     return found
-        return self._program.method(*called[:3])
+        return self._program.target(number, site.row)
 
     def _own(self, target: Method, values: Sequence[Value], depth: int) -> Value:
         is_act = target.name in USER_ACTS and not self._user_acts
@@ -187,17 +184,16 @@ class Walk:
     def _foreign(
         self,
         frame: Frame,
-        at: int,
+        site: Site,
         names: frozenset[str] | None,
         values: list[Value],
         called: Called,
-        is_static: bool,
     ) -> Value:
         """Walk a call of the framework: note it, mix its arguments, follow objects it is given."""
-        more: frozenset[int] = frozenset()
+        more, is_static = EMPTY.origins, site.is_static
         if names:
-            shorty = frame.file.parameters(called.proto_row)[1:]
-            more = self.note(frame, at, names, values, shorty, is_static)
+            shorty = frame.body.file.parameters(called.proto_row)[1:]
+            more = self.note(frame, site.at, names, values, shorty, is_static)
         given = values if is_static else values[1:]
         if not is_static and values and values[0].is_new:
             put_into(values[0], [*given, Value(None, more)])
@@ -206,8 +202,9 @@ class Walk:
             if value.is_new and value.constant == ARRAY:
                 value.origins |= result.origins
         handed = mixed(given) if called.name == "<init>" else result
-        for holder in sorted(handed.holds):
-            self._follow(holder, given, frame.depth)
+        if handed.holds:
+            for holder in sorted(handed.holds):
+                self._follow(holder, given, frame.depth)
         return result
 
     def _follow(self, holder: str, given: Sequence[Value], depth: int) -> None:
@@ -232,10 +229,6 @@ class Walk:
             ):
                 self._enter(method, [this, *[passed] * 6], depth + 1)
         self._followed[key] = (begin, len(self.trace))
-
-    def own(self, descriptor: str) -> frozenset[str]:
-        """Return *descriptor* alone if the app defines that class, else nothing."""
-        return frozenset((descriptor,) if self._program.own_class(descriptor) else ())
 
     def note(
         self,
@@ -265,21 +258,19 @@ class Walk:
 
     # --- fields ---
 
-    def get_field(self, frame: Frame, at: int, row: int) -> Value:
+    def get_field(self, frame: Frame, at: int, row: int, key: str) -> Value:
         """Return what is known of a field: of any object, as fields are not told apart by it."""
-        key = frame.file.field_name(row)
         known = self._fields.get(key)
         if known is None:  # what is put into the object that it holds stays there
             known = self._fields[key] = Value(is_new=True)
-        names = self._noted[frame.method.file][1].get(row)
+        names = frame.noted[1].get(row)
         if not names:
             return known
         number = self.note(frame, at, names, [], "", True)
         return Value(None, known.origins | number, known.holds)
 
-    def put_field(self, frame: Frame, row: int, value: Value) -> None:
+    def put_field(self, key: str, value: Value) -> None:
         """Keep *value* beside what the field may hold already."""
-        key = frame.file.field_name(row)
         before = self._fields.get(key)
         if before is None or before.key() == EMPTY.key():
             self._changes += bool(value.origins or value.holds)
@@ -287,3 +278,20 @@ class Walk:
         elif not (value.origins <= before.origins and value.holds <= before.holds):
             self._changes += 1
             self._fields[key] = mixed((before, value))
+
+
+def _next_turn(
+    at: int, registers: Sequence[Value], seen: dict[int, list[frozenset[int]]], turn: int
+) -> int:
+    """Return the number of the pass to go on with, or 0: nothing new comes from here."""
+    now = [value.origins for value in registers]
+    before = seen.get(at)
+    if before == now:
+        return 0
+    if before is None:
+        fresh = any(now)
+        seen[at] = now
+    else:
+        fresh = any(not a <= b for a, b in zip(now, before, strict=True))
+        seen[at] = [a | b for a, b in zip(now, before, strict=True)]
+    return turn + 1 if fresh and turn < MAXIMUM_PASSES else 0

@@ -1,11 +1,15 @@
 """One call of one method while code is walked, what is noted there, and how much may be walked."""
 
-import struct
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+import sys
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from scanner.code_file import CodeFile, Method
+from scanner.code_file import CodeFile, Method, catch_places
 from scanner.values import EMPTY, Value
+
+Names = Mapping[int, frozenset[str]]
+"""Row of a table -> what rules call it."""
 
 
 class BudgetError(Exception):
@@ -39,18 +43,53 @@ class Event(NamedTuple):
     """Of the instruction in the DEX file."""
 
 
+class Body:
+    """The code of a method, and its instructions as far as they were taken apart."""
+
+    __slots__ = ("catches", "file", "inputs", "instructions", "registers", "units")
+
+    def __init__(self, file: CodeFile, at: int) -> None:
+        """Read the code at offset *at*; raises what `scanner.program.Program` raises on damage."""
+        self.file = file
+        self.registers, self.inputs = file.registers(at)
+        self.units = array("H", file.code(at))
+        if sys.byteorder == "big":
+            self.units.byteswap()
+        self.catches = catch_places(file, at, len(self.units))
+        self.instructions: dict[int, Any] = {}
+        """Place -> the `scanner.effects.Instruction` there."""
+
+
 class Frame:
-    """One call of one method."""
+    """One call of one method; *noted* are the rows of its file's methods and fields."""
 
-    __slots__ = ("depth", "file", "gains", "method", "registers", "result", "returned", "units")
+    __slots__ = ("body", "depth", "method", "noted", "registers", "result", "returned")
 
-    def __init__(self, file: CodeFile, method: Method, arguments: Sequence[Value], depth: int):
-        count, ins = struct.unpack_from("<HH", file.data, method.code_at)
-        (size,) = struct.unpack_from("<I", file.data, method.code_at + 12)
-        size = min(size, (len(file.data) - method.code_at - 16) // 2)
-        self.file, self.method, self.depth = file, method, depth
-        self.units: Sequence[int] = struct.unpack_from(f"<{size}H", file.data, method.code_at + 16)
+    def __init__(
+        self,
+        body: Body,
+        method: Method,
+        arguments: Sequence[Value],
+        depth: int,
+        noted: tuple[Names, Names],
+    ) -> None:
+        ins = body.inputs
+        self.body, self.method, self.depth, self.noted = body, method, depth, noted
         padded = [*arguments[:ins], *[EMPTY] * (ins - len(arguments))]
-        self.registers = [EMPTY] * max(0, count - ins) + padded
+        self.registers = [EMPTY] * max(0, body.registers - ins) + padded
         self.result = EMPTY
         self.returned: list[Value] = []
+
+
+class Paths:
+    """The ways through a method of *size* units that are walked, and those that still wait."""
+
+    __slots__ = ("marks", "seen", "waiting")
+
+    def __init__(self, size: int, registers: list[Value]) -> None:
+        self.marks = bytearray(size)
+        """The last pass that came by each place."""
+        self.seen: dict[int, list[frozenset[int]]] = {}
+        """Place where paths met -> the origins that each register had there."""
+        self.waiting = [(0, registers, 1)]
+        """Place, registers and number of the pass."""

@@ -77,14 +77,7 @@ def _judged(fields: dict[str, Any], pattern_folder: Path) -> ScanResult:
         reason = printable(f"The scanner's answer cannot be used: {error}", 2000)
         said = codec.read(ScanResult, json.dumps({**kept, "skipped": [reason]}))
     said = _compared(said, fields["sha256"], pattern_folder)
-    return replace(
-        said,
-        verdict=judgement_rules.judge(said.findings, said.skipped),
-        categories=judgement_rules.categories(said.findings),
-        family=judgement_rules.family(said.findings),
-        techniques=judgement_rules.techniques(said.findings),
-        confidence=judgement_rules.confidence(said.findings, said.skipped),
-    )
+    return replace(said, **judgement_rules.conclude(said.findings, said.skipped)._asdict())
 
 
 def _compared(said: ScanResult, sha256: str, pattern_folder: Path) -> ScanResult:

@@ -9,6 +9,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from scanner import der
 from scanner.signing_block import Scheme, Signature
@@ -20,7 +21,7 @@ MAXIMUM_SIGNERS = 10
 _SIGNATURE = re.compile(rb"META-INF/([^/]{1,200})\.(RSA|DSA|EC)", re.IGNORECASE)
 _SECTION_END = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2,}")
 _PLAIN_SECTION = re.compile(
-    rb"Name: ([\x20-\x7e]+)\r\n([A-Za-z0-9-]+): ([\x20-\x7e]+)\r\n\r\n(?![\r\n])"
+    r"Name: ([\x20-\x7e]+)\r\n([A-Za-z0-9-]+): ([\x20-\x7e]+)\r\n\r\n(?![\r\n])"
 )
 _DIGESTS = {
     "sha-512": "sha512",
@@ -37,6 +38,13 @@ _DIGEST_OIDS = {
 }
 _MESSAGE_DIGEST = "1.2.840.113549.1.9.4"
 _SIGNED_DATA = "1.2.840.113549.1.7.2"
+
+
+class _Section(NamedTuple):
+    raw: bytes
+    """With the empty line that ends it."""
+    fields: dict[str, str]
+    name: bytes
 
 
 class BrokenJarError(Exception):
@@ -90,7 +98,7 @@ class JarSignature:
     def _verify(self, blocks: list[bytes], read: Callable[[bytes], bytes | None]) -> None:
         manifest = _read(read, MANIFEST)
         sections = _sections(manifest)
-        names = [_name(fields) for _, fields in sections[1:]]
+        names = [section.name for section in sections[1:]]
         if len(set(names)) < len(names):
             raise BrokenJarError("MANIFEST.MF names an entry twice")
         if missing := next((n for n in names if _needs_digest(n) and n not in self._names), b""):
@@ -100,11 +108,11 @@ class JarSignature:
             body = _read(read, file_name)
             owner, digest = _verify_block(_read(read, block), body)
             main, *named = _sections(body)
-            if "signature-version" not in main[1]:
+            if "signature-version" not in main.fields:
                 raise BrokenJarError(f"{_text(file_name)} names no version")
-            self._note_schemes(main[1])
-            _check_manifest(main[1], named, manifest, sections)
-            kinds = self._keep({_name(fields) for _, fields in named}, sections, index == 0)
+            self._note_schemes(main.fields)
+            _check_manifest(main.fields, named, manifest, sections)
+            kinds = self._keep({section.name for section in named}, sections, index == 0)
             self._signers[owner.der] = Signature(owner, digests=tuple(sorted({digest, *kinds})))
 
     def _note_schemes(self, main: dict[str, str]) -> None:
@@ -112,15 +120,9 @@ class JarSignature:
             if word.strip().isdigit():
                 self.other_schemes.add(int(word))
 
-    def _keep(
-        self, signed: set[bytes], sections: list[tuple[bytes, dict[str, str]]], is_first: bool
-    ) -> set[str]:
+    def _keep(self, signed: set[bytes], sections: list[_Section], is_first: bool) -> set[str]:
         """Keep the digests of the entries that this signer signed (and every signer before)."""
-        kept = {}
-        for _, fields in sections[1:]:
-            name = _name(fields)
-            if name in signed:
-                kept[name] = _digest(fields, "-digest")
+        kept = {one.name: _digest(one.fields) for one in sections[1:] if one.name in signed}
         if not is_first:
             kept = {name: digest for name, digest in kept.items() if name in self._expected}
         self._expected = kept
@@ -186,23 +188,23 @@ def _check_message_digest(attributes: bytes, expected: bytes) -> None:
 
 def _check_manifest(
     main: dict[str, str],
-    named: list[tuple[bytes, dict[str, str]]],
+    named: list[_Section],
     manifest: bytes,
-    sections: list[tuple[bytes, dict[str, str]]],
+    sections: list[_Section],
 ) -> None:
     """Compare a .SF file's digests with MANIFEST.MF: as a whole, else section by section."""
     by_signtool = "signtool" in main.get("created-by", "")
     if (
         not by_signtool
-        and _matches(main, "-digest-manifest-main-attributes", sections[0][0]) is False
+        and _matches(main, "-digest-manifest-main-attributes", sections[0].raw) is False
     ):
         raise BrokenJarError("the head of MANIFEST.MF was changed after it was signed")
     if _matches(main, "-digest" if by_signtool else "-digest-manifest", manifest):
         return
-    raw = {_name(fields): body for body, fields in sections[1:]}
-    for _, fields in named:
-        kind, value = _digest(fields, "-digest")
-        if hashlib.new(kind, raw.get(_name(fields), b"")).digest() != value:
+    raw = {section.name: section.raw for section in sections[1:]}
+    for section in named:
+        kind, value = _digest(section.fields)
+        if hashlib.new(kind, raw.get(section.name, b"")).digest() != value:
             raise BrokenJarError("MANIFEST.MF was changed after it was signed")
 
 
@@ -215,7 +217,7 @@ def _matches(fields: dict[str, str], suffix: str, body: bytes) -> bool | None:
     return hashlib.new(kind, body).digest() == value
 
 
-def _digest(fields: dict[str, str], suffix: str) -> tuple[str, bytes]:
+def _digest(fields: dict[str, str], suffix: str = "-digest") -> tuple[str, bytes]:
     """Return (algorithm, value) of the strongest digest."""
     for name, algorithm in _DIGESTS.items():
         if (value := fields.get(name + suffix)) is not None:
@@ -226,21 +228,23 @@ def _digest(fields: dict[str, str], suffix: str) -> tuple[str, bytes]:
     raise BrokenJarError("it has a section without a readable digest")
 
 
-def _sections(body: bytes) -> list[tuple[bytes, dict[str, str]]]:
-    """Return (bytes with the empty line that ends it, attributes) of each section."""
+def _sections(body: bytes) -> list[_Section]:
+    text = body.decode("latin-1")  # a letter a byte
     found, at = [], 0
     while at < len(body):
-        if plain := _PLAIN_SECTION.match(body, at):  # nearly all are
+        if plain := _PLAIN_SECTION.match(text, at):  # nearly all are
             name, kind, value = plain.groups()
-            fields = {kind.decode().lower(): value.decode(), "name": name.decode()}
-            found.append((plain[0], fields))
+            fields = {kind.lower(): value, "name": name}
+            found.append(_Section(body[at : plain.end()], fields, name.encode()))
             at = plain.end()
         else:
             end = _SECTION_END.search(body, at)
             stop, after = (end.start(), end.end()) if end else (len(body), len(body))
-            found.append((body[at:after], _attributes(body[at:stop])))
+            fields = _attributes(body[at:stop])
+            name = fields.get("name", "")
+            found.append(_Section(body[at:after], fields, name.encode("utf-8", "surrogateescape")))
             at = after
-    return found or [(b"", {})]
+    return found or [_Section(b"", {}, b"")]
 
 
 def _attributes(section: bytes) -> dict[str, str]:
@@ -255,10 +259,6 @@ def _attributes(section: bytes) -> dict[str, str]:
                 name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape")
             )
     return fields
-
-
-def _name(fields: dict[str, str]) -> bytes:
-    return fields.get("name", "").encode("utf-8", "surrogateescape")
 
 
 def _needs_digest(name: bytes) -> bool:

@@ -1,7 +1,7 @@
 """From findings to a verdict. Pure."""
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 from contracts.scan import Confidence, Severity, Verdict
 
@@ -31,6 +31,16 @@ class Judged(Protocol):
     def confidence(self) -> str: ...
 
 
+class Conclusion(NamedTuple):
+    """All that follows from findings."""
+
+    verdict: Verdict
+    categories: tuple[str, ...]
+    family: str
+    techniques: tuple[str, ...]
+    confidence: Confidence
+
+
 F = TypeVar("F", bound=Judged)
 
 
@@ -43,6 +53,18 @@ def weight(finding: Judged) -> int:
 def sorted_findings(findings: Iterable[F]) -> list[F]:
     """Return the gravest and surest first."""
     return sorted(findings, key=lambda one: (-weight(one), -_CONFIDENCE[one.confidence]))
+
+
+def conclude(findings: Iterable[F], skipped: Collection[str]) -> Conclusion:
+    """Return the verdict with all that is said beside it."""
+    counted = _counted(findings)
+    return Conclusion(
+        judge(counted[:1], skipped),
+        _unique(one.category for one in counted),
+        next((one.family for one in counted if one.family), ""),
+        _unique(one.technique for one in counted),
+        _confidence(counted, skipped),
+    )
 
 
 def judge(findings: Iterable[Judged], skipped: Iterable[str]) -> Verdict:
@@ -58,29 +80,13 @@ def judge(findings: Iterable[Judged], skipped: Iterable[str]) -> Verdict:
     return verdict
 
 
-def categories(findings: Iterable[Judged]) -> tuple[str, ...]:
-    """Return the categories of findings that count, the gravest first."""
-    return _unique(one.category for one in _counted(findings))
-
-
-def techniques(findings: Iterable[Judged]) -> tuple[str, ...]:
-    """Return the ATT&CK ids of findings that count, the gravest first."""
-    return _unique(one.technique for one in _counted(findings))
-
-
-def family(findings: Iterable[Judged]) -> str:
-    """Return the family that the gravest finding with one names."""
-    return next((one.family for one in _counted(findings) if one.family), "")
-
-
-def confidence(findings: Sequence[Judged], skipped: Iterable[str]) -> Confidence:
+def _confidence(counted: Sequence[Judged], skipped: Collection[str]) -> Confidence:
     """Return how sure the verdict is: as the surest of its gravest findings.
 
     Two different behaviours or patterns that agree are surer than either.
     """
-    counted = _counted(findings)
     if not counted:
-        return Confidence.LOW if any(True for _ in skipped) else Confidence.MEDIUM
+        return Confidence.LOW if skipped else Confidence.MEDIUM
     gravest = [one for one in counted if weight(one) == weight(counted[0])]
     best = max(_CONFIDENCE[one.confidence] for one in gravest)
     agree = len({(one.category, one.technique) for one in gravest}) > 1
@@ -88,6 +94,7 @@ def confidence(findings: Sequence[Judged], skipped: Iterable[str]) -> Confidence
 
 
 def _counted(findings: Iterable[F]) -> list[F]:
+    """Return the findings that weigh anything, the gravest first."""
     return [one for one in sorted_findings(findings) if weight(one)]
 
 

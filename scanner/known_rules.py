@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from scanner.behaviour_rules import finding_of
@@ -90,6 +91,7 @@ def _impersonation(
         )
 
 
+@lru_cache(maxsize=4_096)  # a hundred thousand apps are compared with the same names
 def plain(text: str) -> str:
     """Return *text* as a hasty reader sees it: letters only, look-alikes made equal."""
     folded = unicodedata.normalize("NFKC", text).translate(_FOREIGN).casefold().translate(_LIKE)

@@ -6,6 +6,7 @@ them where OpenSSL counts so: ``1.0.2`` < ``1.0.2a`` < ``1.0.2z`` < ``1.0.2za``.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 MOST_VERSIONS = 5
@@ -45,6 +46,7 @@ def asked_for(asked: Iterable[Mapping[str, Any]], found: Found) -> Iterator[tupl
                 yield one["name"], place
 
 
+@lru_cache(maxsize=4_096)  # rules ask for the same versions of a hundred thousand apps
 def _order(version: str) -> tuple[tuple[int, str], ...]:
     parts = [(int(number), letters) for number, letters in _PART.findall(version)]
     return tuple((parts + [(0, "")] * _PARTS)[:_PARTS])

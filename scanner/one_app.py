@@ -10,7 +10,6 @@ from patterns.opened import OpenSet
 from scanner import app_traits
 from scanner.again import app_findings, placed_in
 from scanner.app_code import AppCode
-from scanner.behaviour_rules import wanted_references
 from scanner.chunks import BrokenChunkError
 from scanner.code_file import CodeFile
 from scanner.container import Archive, Part
@@ -20,6 +19,7 @@ from scanner.keep import Keep
 from scanner.manifest import Manifest, read_manifest
 from scanner.manifest_rules import oddities_of
 from scanner.resources import find_string
+from scanner.screen import screen_of
 from scanner.signature_rules import findings_of
 from scanner.signatures import SignatureFacts, Verifier, signed_directory
 from scanner.zip_records import Buffer
@@ -133,7 +133,7 @@ class OneApp:
         self.keep.app(app, self.label, [*dict.fromkeys(proven)], self.place)
         for finding in (*self.told, *self.signature_findings()):
             self.find(finding)
-        wanted = wanted_references(self._patterns.behaviours) | {*app_traits.REFERENCES}
+        wanted = screen_of(self._patterns.behaviours).references.union(app_traits.REFERENCES)
         self.keep.references(self.code.references(wanted), wanted)
         for trait in self.code.traits(*self._classes(app)):
             self.keep.trait(trait)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import count, repeat
 
 from scanner.code_file import CodeFile
 
@@ -46,7 +47,7 @@ class OwnClasses:
     def _all(self) -> dict[bytes, Place]:
         found: dict[bytes, Place] = {}
         for number, file in reversed([*enumerate(self._files)]):
-            found.update((name, (number, row)) for name, row in file.class_names())
+            found.update(zip(file.class_names(), zip(repeat(number), count()), strict=False))
         return found
 
     def of_type(self, number: int, kind: int) -> Place | None:
@@ -86,13 +87,14 @@ class OwnClasses:
     def _children_of(self, descriptor: str, most: int) -> list[str]:
         return [
             file.type_name(file.parents[row][0])
-            for file, rows in zip(self._files, self._rows_by_parent, strict=True)
+            for file, rows in zip(self._files, self.rows_by_parent, strict=True)
             if (kind := file.type_row(descriptor)) is not None
             for row in rows.get(kind, ())
         ][:most]
 
     @cached_property
-    def _rows_by_parent(self) -> list[dict[int, list[int]]]:
+    def rows_by_parent(self) -> list[dict[int, list[int]]]:
+        """For each file: type that is extended -> rows of the classes that do so."""
         found: list[dict[int, list[int]]] = [{} for _ in self._files]
         for file, rows in zip(self._files, found, strict=True):
             for row, (_, parent, _) in enumerate(file.parents):

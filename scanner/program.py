@@ -7,9 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from scanner.code_file import CodeFile, Method
+from scanner.frames import Body
 from scanner.framework import ANCESTORS, is_a
-from scanner.own_classes import MAXIMUM_ANCESTORS, OwnClasses
+from scanner.own_classes import MAXIMUM_ANCESTORS, OwnClasses, Place
 
+UNITS_KEPT = 500_000
+"""Of code that was taken apart; hostile methods may be long, and share their bytes."""
 _NO_INDEX = 0xFFFFFFFF
 
 
@@ -39,9 +42,12 @@ class Program:
         self.files = files
         self.classes = OwnClasses(files)
         self._classes: dict[str, OwnClass | None] = {}
-        self._lineages: dict[str, tuple[frozenset[str], str]] = {}
+        self._lineages: dict[str, tuple[list[Place], str]] = {}
+        self._targets: dict[tuple[int, int], Method | None] = {}
         self._methods: dict[tuple[str, str, str], Method | None] = {}
         self._descendants: dict[tuple[tuple[str, ...], bool], list[str]] = {}
+        self._bodies: dict[tuple[int, int], Body] = {}
+        self._room = UNITS_KEPT
 
     def references(self, wanted: Iterable[str]) -> dict[str, list[Reference]]:
         """Return where the code refers to *wanted*: ``Lx;->name`` or ``Lx;`` (an empty list).
@@ -129,6 +135,42 @@ class Program:
         name = file.type_name(parent) if parent != _NO_INDEX else ""
         return OwnClass(number, descriptor, name, file.interfaces(interfaces), methods)
 
+    def body(self, number: int, at: int) -> Body:
+        """Return the code at *at* of file *number*, with what was taken apart of it already."""
+        found = self._bodies.get((number, at))
+        if found is None:
+            found = Body(self.files[number], at)
+            self._room -= len(found.units)
+            if self._room < 0:
+                self._bodies.clear()
+                self._room = UNITS_KEPT - len(found.units)
+            self._bodies[number, at] = found
+        return found
+
+    def own(self, descriptor: str) -> frozenset[str]:
+        """Return *descriptor* alone if the app defines that class, else nothing."""
+        return frozenset((descriptor,) if self.own_class(descriptor) else ())
+
+    def target(self, number: int, row: int) -> Method | None:
+        """Return the own method that *row* of the method table of file *number* means."""
+        key = number, row
+        if key not in self._targets:
+            self._targets[key] = self._find_target(*key)
+        return self._targets[key]
+
+    def _find_target(self, number: int, row: int) -> Method | None:
+        file = self.files[number]
+        owner, name, proto, _ = file.called(row)
+        place = self.classes.of_type(number, file.method(row)[0])
+        if place is None:
+            return None
+        code = self.classes.codes(place).get(row) if place[0] == number else None
+        return (
+            self.method(owner, name, proto)
+            if code is None
+            else Method(number, owner, name, proto, code)
+        )
+
     def method(self, owner: str, name: str, proto: str) -> Method | None:
         """Return what runs when that method of an own class is called, inherited ones included."""
         key = (owner, name, proto)
@@ -156,16 +198,14 @@ class Program:
     def descends(self, descriptor: str, ancestors: tuple[str, ...]) -> bool:
         """Whether a class is one of *ancestors* or descends from it."""
         own, last = self._lineage(descriptor)
-        return any(one in own or is_a(last, one) for one in ancestors)
+        return any((own and self.classes.find(one) in own) or is_a(last, one) for one in ancestors)
 
-    def _lineage(self, descriptor: str) -> tuple[frozenset[str], str]:
+    def _lineage(self, descriptor: str) -> tuple[list[Place], str]:
         """Return the own classes that a class descends from, with it, and what they extend."""
         if descriptor not in self._lineages:
-            own, last = [], descriptor
-            for place in self.classes.line(self.classes.find(descriptor)):
-                own.append(self.classes.name(place))
-                last = self.classes.parent_name(place)
-            self._lineages[descriptor] = frozenset(own), last
+            own = [*self.classes.line(self.classes.find(descriptor))]
+            last = self.classes.parent_name(own[-1]) if own else descriptor
+            self._lineages[descriptor] = own, last
         return self._lineages[descriptor]
 
     def descendants(self, ancestors: tuple[str, ...], interfaces: bool) -> list[str]:
@@ -175,12 +215,13 @@ class Program:
             fits = self._implements if interfaces else self._extends
             self._descendants[key] = [
                 file.type_name(file.parents[row][0])
-                for file in self.files
-                for row in fits(file, ancestors)
+                for number, file in enumerate(self.files)
+                for row in fits(number, ancestors)
             ]
         return self._descendants[key]
 
-    def _implements(self, file: CodeFile, ancestors: tuple[str, ...]) -> Iterator[int]:
+    def _implements(self, number: int, ancestors: tuple[str, ...]) -> Iterator[int]:
+        file = self.files[number]
         if not file.find_types(file.find_strings(ancestors)):
             return
         lists: dict[int, bool] = {0: False}
@@ -190,13 +231,14 @@ class Program:
             if lists[listed]:
                 yield row
 
-    def _extends(self, file: CodeFile, ancestors: tuple[str, ...]) -> Iterator[int]:
-        bases = {_NO_INDEX: False}
-        for row, (_, parent, _) in enumerate(file.parents):
-            if parent not in bases:
-                bases[parent] = self.descends(file.type_name(parent), ancestors)
-            if bases[parent]:
-                yield row
+    def _extends(self, number: int, ancestors: tuple[str, ...]) -> list[int]:
+        by_parent, type_name = self.classes.rows_by_parent[number], self.files[number].type_name
+        return sorted(
+            row
+            for parent, rows in by_parent.items()
+            if parent != _NO_INDEX and self.descends(type_name(parent), ancestors)
+            for row in rows
+        )
 
     def users(self, references: Iterable[Reference], kinds: Iterable[str] = ()) -> list[Method]:
         """Return the methods whose code uses one of *references*, or names one of the types."""

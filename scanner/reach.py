@@ -102,9 +102,8 @@ class Reach:
         if found is None:
             file = self.program.files[row[0]]
             owner, _, name = file.method(row[1])
-            method = None
-            if self.program.classes.of_type(row[0], owner) is not None:
-                method = self.program.method(*file.called(row[1])[:3])
+            is_own = self.program.classes.of_type(row[0], owner) is not None
+            method = self.program.target(*row) if is_own else None
             body = method and (method.file, method.code_at)
             found = self._targets[row] = file.text(name), body
         return found

@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from scanner.code_file import CodeFile, Method, catch_places
+from scanner.code_file import CodeFile, Method
 from scanner.effects import listed
-from scanner.frames import Frame
+from scanner.frames import Body
 from scanner.instructions import LENGTHS, STATIC, branch_targets, signed
 
 _CALLS = frozenset((*range(0x6E, 0x73), *range(0x74, 0x79)))
@@ -63,9 +63,9 @@ class _Code:
     """What may run in one method, and what runs before what."""
 
     def __init__(self, file: CodeFile, method: Method) -> None:
-        self._frame = Frame(file, method, (), 0)
-        self._units = self._frame.units
-        self._entries = {0, *catch_places(file, method.code_at, len(self._units))}
+        body = Body(file, method.code_at)
+        self._file, self._units = file, body.units
+        self._entries = {0, *body.catches}
         self._before: dict[int, list[int]] = defaultdict(list)
         self._places = [*self._all_places()]
 
@@ -76,11 +76,11 @@ class _Code:
 
     def register(self, at: int, place: int) -> int:
         """Return the register that holds argument *place* of the call at *at*; -1: none does."""
-        _, proto, _ = self._frame.file.method(self._units[at + 1])
-        shorty = self._frame.file.parameters(proto)[1:]
+        _, proto, _ = self._file.method(self._units[at + 1])
+        shorty = self._file.parameters(proto)[1:]
         slot = int(self._units[at] & 0xFF not in STATIC)
         slot += sum(2 if letter in "JD" else 1 for letter in shorty[:place])
-        registers = listed(self._frame, at)
+        registers = listed(self._units, at)
         return registers[slot] if slot < len(registers) else -1
 
     def may_hold(self, at: int, register: int, numbers: Collection[int]) -> bool:

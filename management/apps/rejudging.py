@@ -8,16 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from management.apps.rules import Reputation, reputation
-from patterns.opened import RuleData, open_data
+from patterns.opened import open_data
 from scanner import judgement_rules
 from scanner.again import judge_again
 from scanner.evidence import Finding
-from scanner.features import FEATURES_VERSION, HASH_LENGTH, Component
+from scanner.features import HASH_LENGTH
 from scanner.known_rules import listed, published
-
-TOLD = ("permissions", "meta_data", "flags", "traits")
-"""Traits of which features hold all that there are; so do `Component.actions` and `permission`."""
-GUARD, ACTIONS = Component._fields.index("permission"), Component._fields.index("actions")
 
 
 class Judge:
@@ -28,10 +24,6 @@ class Judge:
         self._rules = open_data(str(folder))
         self.version = self._rules.version
         self._lists_hashes = any(rule["kind"] == "sha256" for rule in self._rules.lists)
-        self._musts = [
-            (frozenset(_musts(rule)), frozenset(one["name"] for one in rule["library"]), rule)
-            for rule in self._rules.behaviours
-        ]
 
     def again(
         self, features: Mapping[str, Any] | None, result: Mapping[str, Any]
@@ -39,19 +31,19 @@ class Judge:
         """Return *result* as this set gives it, or None when the file must be read for that."""
         if features is None:
             return None
-        said = judge_again(self._with_own_hash(features, result), self._possible(features))
+        said = judge_again(self._with_own_hash(features, result), self._rules)
         if said.needs_file:
             return None
-        found = said.findings
+        concluded = said.said
         return {
             **result,
             "pattern_version": self.version,
-            "verdict": said.verdict.value,
-            "categories": list(said.categories),
-            "findings": [finding._asdict() for finding in found],
-            "family": judgement_rules.family(found),
-            "techniques": list(judgement_rules.techniques(found)),
-            "confidence": judgement_rules.confidence(found, result["skipped"]).value,
+            "verdict": concluded.verdict.value,
+            "categories": list(concluded.categories),
+            "findings": [finding._asdict() for finding in said.findings],
+            "family": concluded.family,
+            "techniques": list(concluded.techniques),
+            "confidence": concluded.confidence.value,
         }
 
     def _with_own_hash(
@@ -62,27 +54,6 @@ class Judge:
             return features
         own = {result["sha256"][:HASH_LENGTH]: "the file"}
         return {**features, "hashes": {**features["hashes"], **own}}
-
-    def _possible(self, features: Mapping[str, Any]) -> RuleData:
-        """Return the rules without the behaviours that lack a trait which features always tell.
-
-        Most rules fall here, so that a hundred thousand apps are judged in a minute.
-        """
-        if features.get("v") != FEATURES_VERSION:
-            return self._rules
-        told: set[str] = set()
-        for app in (features, *features["apps"]):
-            told.update(*(app[kind] for kind in TOLD))
-            for component in app["components"]:
-                told.add(component[GUARD])
-                told.update(component[ACTIONS])
-        held = features["libraries"].keys()
-        possible = [
-            rule
-            for musts, libraries, rule in self._musts
-            if musts <= told and (not libraries or libraries & held)
-        ]
-        return self._rules._replace(behaviours=possible)
 
     def reported(
         self, sha256: str, package: str, label: str, signer_sha256: str
@@ -106,8 +77,3 @@ class Judge:
             "findings": [finding._asdict() for finding in found],
         }
         return reputation(sha256, fields)
-
-
-def _musts(rule: Mapping[str, Any]) -> list[str]:
-    """Return the traits without which a behaviour never holds, of the kinds always told."""
-    return [one for kind in (*TOLD, "actions", "guarded_by") for one in rule["all"][kind]]

@@ -7,12 +7,9 @@ from hypothesis import strategies as st
 from contracts.scan import Confidence, Finding, Severity, Verdict
 from scanner.judgement_rules import (
     RATINGS,
-    categories,
-    confidence,
-    family,
+    conclude,
     judge,
     sorted_findings,
-    techniques,
     weight,
 )
 
@@ -79,10 +76,10 @@ def test_only_findings_that_count_give_categories_family_and_techniques(
 ) -> None:
     counted = [one for one in found if one.severity is not Severity.NOTE]
 
-    assert set(categories(found)) == {one.category for one in counted} - {""}
-    assert set(techniques(found)) == {one.technique for one in counted} - {""}
+    assert set(conclude(found, ()).categories) == {one.category for one in counted} - {""}
+    assert set(conclude(found, ()).techniques) == {one.technique for one in counted} - {""}
     named = [one for one in sorted_findings(counted) if one.family]
-    assert family(found) == (named[0].family if named else "")
+    assert conclude(found, ()).family == (named[0].family if named else "")
 
 
 @given(findings, st.randoms())
@@ -93,7 +90,7 @@ def test_the_order_in_which_things_were_found_does_not_matter(
     chance.shuffle(mixed)  # type: ignore[attr-defined]
 
     assert judge(mixed, ()) is judge(found, ())
-    assert confidence(mixed, ()) is confidence(found, ())
+    assert conclude(mixed, ()).confidence is conclude(found, ()).confidence
     assert [*map(weight, sorted_findings(mixed))] == [*map(weight, sorted_findings(found))]
 
 
@@ -125,9 +122,9 @@ LOW, MEDIUM, HIGH = Confidence
     ids=["one", "twice the same", "two agree", "mixed", "as sure as can be", "the gravest decide"],
 )
 def test_a_verdict_is_as_sure_as_what_speaks_for_it(found: list[Finding], sure: Confidence) -> None:
-    assert confidence(found, ()) is sure
+    assert conclude(found, ()).confidence is sure
 
 
 def test_nothing_found_is_less_sure_when_something_was_skipped() -> None:
-    assert confidence([], ()) is MEDIUM
-    assert confidence([], ("one entry",)) is LOW
+    assert conclude([], ()).confidence is MEDIUM
+    assert conclude([], ("one entry",)).confidence is LOW

@@ -52,7 +52,7 @@ def _program(rule: str) -> Program:
 
 
 def _methods(program: Program) -> list[Method]:
-    names = [name.decode() for name, _ in program.files[0].class_names()]
+    names = [name.decode() for name in program.files[0].class_names()]
     found = [program.own_class(name) for name in names]
     return [method for one in found if one for method in one.methods.values()]
 
