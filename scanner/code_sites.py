@@ -105,17 +105,26 @@ class CodeSites:
         return self._last and self._if_inside(self._last, site)
 
     def _search_before(self, site: int) -> Found | None:
-        """Return the method that begins last before *site*, if that takes not too many steps."""
+        """Return the method that begins last before *site*, if that takes not too many steps.
+
+        What looks as if it reached to *site* is tried before what is nearer and does not: methods
+        share no bytes, or Android refuses the file.
+        """
         high = (site - 16) & ~3  # Android aligns methods to four
         while high >= self._start and self._steps > 0:
             low = max(high - _WINDOW, self._start + -self._start % 4)
             words = struct.unpack_from(f"<{(high - low) // 4 + 4}I", self._data, low)
+            unlikely = []
             for number in range(len(words) - 4, -1, -1):
-                registers, outs, _, units = words[number : number + 4]
-                if self._may_begin(low + 4 * number, registers, outs, units):
-                    found = self._method_at(low + 4 * number)
-                    if found is not None:
+                at = low + 4 * number
+                registers, outs, debug, units = words[number : number + 4]
+                if self._may_begin(at, registers, outs, units):
+                    if at + 16 + 2 * units <= site or debug >= len(self._data):
+                        unlikely.append(at)
+                    elif (found := self._method_at(at)) is not None:
                         return found
+            if found := next(filter(None, map(self._method_at, unlikely)), None):
+                return found
             self._steps -= len(words)
             high = low - 4
         return None

@@ -102,11 +102,18 @@ class Reach:
         if found is None:
             file = self.program.files[row[0]]
             owner, _, name = file.method(row[1])
-            is_own = self.program.classes.of_type(row[0], owner) is not None
-            method = self.program.target(*row) if is_own else None
-            body = method and (method.file, method.code_at)
+            place = self.program.classes.of_type(row[0], owner)
+            body = self._body(place, *row) if place else None
             found = self._targets[row] = file.text(name), body
         return found
+
+    def _body(self, place: Place, number: int, row: int) -> _Body | None:
+        """Return the code of the own method that *row* means, of the class at *place*."""
+        code = self.program.classes.codes(place).get(row) if place[0] == number else None
+        if code is not None:
+            return number, code
+        method = self.program.target(number, row)
+        return method and (method.file, method.code_at)
 
 
 class _Search:
