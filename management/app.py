@@ -26,6 +26,7 @@ from management import (
 )
 from management.access import Permission, public, who_asks
 from management.administrators import passkey_site, sessions, step_up
+from management.audit.looks import Looks
 from management.certificates import urgency
 from management.context import Context
 from management.safety import queries as safety
@@ -175,6 +176,7 @@ def create_app(context: Context) -> Flask:
     )
     app.extensions["sekisho"] = context
     app.extensions["sekisho-proofs"] = step_up
+    app.extensions["sekisho-looks"] = Looks(context)
     app.session_interface = sessions.ConsoleSessions()
     app.url_map.strict_slashes = False
     app.url_map.converters["int"] = addresses.IntegerConverter

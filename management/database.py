@@ -35,8 +35,11 @@ WRITES = "sekisho_writes"
 BUSY_SECONDS = 30
 BEHALF = "sekisho_behalf"
 """In ``Session.info``: the administrator for whom a transaction runs; empty: nobody's."""
+PATIENCE = "sekisho_patience"
 GAVE_WAY = ("40001", "40P01")
 """SQLSTATE of a transaction that was ended in favour of another: SQL Server, PostgreSQL."""
+WAITED_TOO_LONG = "55P03"
+"""SQLSTATE of PostgreSQL when a lock was not free in time."""
 
 
 BIG = BigInteger().with_variant(Integer, "sqlite")
@@ -103,15 +106,16 @@ class Database:
         """For whom this process works, unless a transaction says otherwise."""
 
     @contextmanager
-    def transaction(self, name: str) -> Iterator[Session]:
+    def transaction(self, name: str, patience: float = BUSY_SECONDS) -> Iterator[Session]:
         """Open a transaction that may write: commits on return, rolls back on error.
 
-        *name* says what it does ("collect reports"); tests crash the process around it.
+        *name* says what it does ("collect reports"); tests crash the process around it. *patience*:
+        so many seconds it waits for others at most (on SQL Server as long as they take).
         Raises UnavailableError, nothing changed, when it gave way to another (deadlock).
         """
         with _giving_way(name), Session(self.engine, expire_on_commit=False) as session:
             session.info[BEHALF] = self.behalf
-            _connect(session, {WRITES: True})
+            _connect(session, {WRITES: True, PATIENCE: patience})
             yield session
             session.flush()
             crash_point(f"before commit {name}")
@@ -155,11 +159,15 @@ def sqlite_url(path: Path) -> URL:
 def _connect(session: Session, options: dict[str, Any]) -> None:
     """Begin now, so that a busy or absent database is told as such before any work is done."""
     try:
-        session.connection(execution_options=options)
+        connection = session.connection(execution_options=options)
     except OperationalError as error:
-        raise UnavailableError(
-            f"The database is busy or cannot be reached ({error.orig}). Try again."
-        ) from None
+        raise _busy(error) from None
+    if connection.dialect.name == "postgresql" and options[PATIENCE] != BUSY_SECONDS:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(options[PATIENCE] * 1000)}")
+
+
+def _busy(error: DBAPIError) -> UnavailableError:
+    return UnavailableError(f"The database is busy or cannot be reached ({error.orig}). Try again.")
 
 
 @contextmanager
@@ -167,6 +175,8 @@ def _giving_way(name: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
+        if _state_of(error) == WAITED_TOO_LONG:
+            raise _busy(error) from None
         if _state_of(error) not in GAVE_WAY:
             raise
         log.warning("A transaction gave way to another (deadlock).", extra={"transaction": name})
@@ -201,5 +211,13 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     """Take the write lock at once: reading first and then writing ends in "database is locked"."""
-    writes = connection.get_execution_options().get(WRITES)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    patience = options.get(PATIENCE, BUSY_SECONDS)
+    if patience == BUSY_SECONDS:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(WRITES) else "BEGIN")
+        return
+    try:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(patience * 1000)}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")

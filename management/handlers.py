@@ -65,6 +65,7 @@ LOOPS = {
     "look again": "management.consequences.work:look_again",
     "watch trials": "management.canary.work:watch",
     "end dry runs": "management.dry_run.work:end_abandoned",
+    "take looks over": "management.audit.work:take_looks_over",
 }
 """What threads of the jobs process do again and again: name -> function taking the context."""
 

@@ -10,6 +10,11 @@ def _l(english: str) -> tuple[str, LazyString]:
 
 SENTENCES = (
     _l(
+        "This is not shown, because the look could neither be noted in the audit trail nor kept "
+        "for it on the disk. Try again."
+    ),
+    _l("Looks are left out, shown too (with) or shown alone (only)."),
+    _l(
         "Your role does not include this (%(permission)s). "
         "An owner can change it under Administrators."
     ),

@@ -14,6 +14,7 @@ from management.allow_list.rules import Identifiers, Unlisted
 from management.api.operations import STRICT, FileAnswer, Limit, Place, Words, operation
 from management.audit.notes import note
 from management.paging import cut, read_cursor
+from management.personal import file_of, list_of, tell_number
 from management.web import reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError, RefusedError
@@ -104,7 +105,7 @@ class Imported:
     count: int
 
 
-@operation(bp, "/allow-list", Permission.VIEW)
+@operation(bp, "/allow-list", Permission.VIEW, shows=list_of("allow-list"))
 def list_allowed(query: AllowedQuery) -> AllowedPage:
     """List the devices that may enrol."""
     with reading() as session:
@@ -132,11 +133,18 @@ def list_allowed(query: AllowedQuery) -> AllowedPage:
     )
 
 
-@operation(bp, "/allow-list/list.csv", Permission.VIEW, media_type="text/csv; charset=utf-8")
+@operation(
+    bp,
+    "/allow-list/list.csv",
+    Permission.VIEW,
+    media_type="text/csv; charset=utf-8",
+    shows=file_of("allow_list.export", "allow-list"),
+)
 def export_allowed() -> FileAnswer:
     """Get the whole list as a CSV file, in the form in which it can be imported."""
     with reading() as session:
         text = rules.table(queries.everything(session))
+        tell_number(queries.count_listed(session))
     return FileAnswer("allow-list.csv", f"\ufeff{text}".encode())
 
 

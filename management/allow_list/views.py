@@ -12,6 +12,7 @@ from management.allow_list import queries, rules, service
 from management.allow_list.rules import Identifiers, Parsed, Unlisted, WrongError
 from management.audit.notes import note
 from management.paging import PAGE, read_cursor, write_cursor
+from management.personal import file_of, list_of, shows, tell_number
 from management.web import is_fragment, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import RefusedError
@@ -28,6 +29,7 @@ def _let_lists_in(endpoint: str | None, values: dict[str, object] | None) -> Non
 
 @bp.get("")
 @requires(Permission.VIEW)
+@shows(list_of("allow-list"))
 def index() -> ResponseReturnValue:
     """Show the list and what it means."""
     return _page()
@@ -42,10 +44,12 @@ def template() -> ResponseReturnValue:
 
 @bp.get("/list.csv")
 @requires(Permission.VIEW)
+@shows(file_of("allow_list.export", "allow-list"))
 def download() -> ResponseReturnValue:
     """Return the list as it stands, in the form in which it can be imported."""
     with reading() as session:
         text = rules.table(queries.everything(session))
+        tell_number(queries.count_listed(session))
     return _csv(text, "allow-list.csv")
 
 
@@ -66,6 +70,7 @@ def choose() -> ResponseReturnValue:
 
 @bp.post("/import")
 @requires(Permission.INVITE)
+@shows(list_of("allow-list"))
 def import_file() -> ResponseReturnValue:
     """Take a whole list, or nothing of it and the reason for each bad line."""
     file = request.files.get("file")
@@ -92,6 +97,7 @@ def import_file() -> ResponseReturnValue:
 
 @bp.post("")
 @requires(Permission.INVITE)
+@shows(list_of("allow-list"))
 def add() -> ResponseReturnValue:
     """Add one device."""
     cells = {name: request.form.get(name, "").strip() for name in rules.COLUMNS}
@@ -126,6 +132,7 @@ def _page(parsed: Parsed | None = None, one: str = "") -> str:
         found = queries.list_allowed(session, text, place, PAGE + 1)
         count, unlisted = queries.count_listed(session), queries.unlisted_setting(session)
         card = {} if is_fragment() else queries.enrolled_card(session)
+    tell_number(len(found[:PAGE]))
     more = ""
     if len(found) > PAGE:
         more = url_for("allow_list.index", q=text, after=write_cursor(found[PAGE - 1].id))

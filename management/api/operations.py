@@ -15,10 +15,12 @@ from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
+from management import personal
 from management.access import Permission, requires
 from management.api import conditional, idempotency
 from management.api.conditional import OPERATION, adapter
 from management.paging import page_of
+from management.personal import Shown
 from runtime.errors import MalformedMessageError, TooLargeError
 
 __all__ = ["OPERATION", "adapter"]
@@ -122,13 +124,14 @@ def operation(
     paged_by: str = "",
     answers_secret: bool = False,
     media_type: str = JSON,
+    shows: Shown | None = None,
 ) -> Callable[[F], F]:
     """Serve a function at *rule*; *refusals* are the error statuses beyond the usual ones.
 
     *in_groups*: see `access.requires`. *paged_by*: the function answers all ``items``, each with
     this unique field, and the caller gets the page it asks for. *answers_secret*: the answer is
     kept for nobody who asks again with the same `Idempotency-Key`; that is refused. *media_type*:
-    of a GET that answers a file.
+    of a GET that answers a file. *shows*: whose data it shows, so that each look is noted.
     """
 
     def serve(function: F) -> F:
@@ -151,7 +154,9 @@ def operation(
             answers_secret=answers_secret,
             media_type=EVENTS if hints["return"] is EventStream else media_type,
         )
-        view = requires(permission, in_groups)(_view(described))
+        answering = _view(described)
+        noted = personal.shows(shows)(answering) if shows else answering
+        view = requires(permission, in_groups)(noted)
         setattr(view, OPERATION, described)
         bp.add_url_rule(rule, function.__name__, view, methods=[method])
         return function
@@ -185,11 +190,15 @@ def _view(described: Operation) -> Callable[..., ResponseReturnValue]:
 
 def _carried_out(described: Operation, given: dict[str, Any]) -> Any:
     if not described.paged_by:
-        return described.function(**given)
+        answer = described.function(**given)
+        if isinstance(items := getattr(answer, "items", None), tuple):
+            personal.tell_number(len(items))
+        return answer
     query: PageQuery = given.pop("query")
     answer = described.function(**given)
     place = attrgetter(described.paged_by)
     items, following = page_of(answer.items, query.after, query.limit, place)
+    personal.tell_number(len(items))
     return replace(answer, items=tuple(items), next=following)
 
 

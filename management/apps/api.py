@@ -14,6 +14,7 @@ from management.apps.models import App
 from management.apps.queries import Wanted
 from management.listing.rules import Count
 from management.paging import cut, read_cursor
+from management.personal import list_of, tell_number
 from management.web import reading
 from runtime.errors import NotFoundError
 
@@ -103,7 +104,9 @@ def list_apps(query: AppQuery) -> AppPage:
     )
 
 
-@operation(bp, "/apps/<sha256>", Permission.VIEW, in_groups=True)
+@operation(
+    bp, "/apps/<sha256>", Permission.VIEW, in_groups=True, shows=list_of("devices with an app")
+)
 def get_app(sha256: str) -> AppDetails:
     """Get one app with the whole result of its last scan."""
     with reading() as session:
@@ -111,6 +114,7 @@ def get_app(sha256: str) -> AppDetails:
         file = queries.find_app(session, sha256)
         found = queries.find_verdict(session, sha256)
         holders = queries.list_holders(session, sha256)
+        tell_number(len(holders))
         devices = holding.count_devices(session, [app])[sha256]
     return AppDetails(
         **_fields(app, devices),

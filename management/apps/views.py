@@ -27,6 +27,7 @@ from management.apps.rules import LARGEST_APP_BYTES, LARGEST_UPLOAD_BYTES
 from management.audit.notes import note
 from management.devices.queries import get_device
 from management.paging import PAGE, read_cursor, write_cursor
+from management.personal import DEVICE, list_of, shows, tell_number
 from management.texts import lazy as _l
 from management.updates.queries import active_folder
 from management.web import context, is_fragment, reading, transaction, visitor_address
@@ -108,11 +109,13 @@ def upload() -> ResponseReturnValue:
 
 @bp.get("/<sha256>")
 @requires(Permission.VIEW, in_groups=True)
+@shows(list_of("devices with an app"))
 def show(sha256: str) -> ResponseReturnValue:
     """Show one app: who signed it, what it may do, what was found, who holds it."""
     with reading() as session:
         folder = active_folder(session, context().settings)
         page = pages.read_page(session, sha256, folder)
+    tell_number(len(page.holders))
     return render_template(
         "apps/show.html", page=page, app=page.app, severities=SEVERITIES, going_on=GOING_ON
     )
@@ -131,6 +134,7 @@ def download(sha256: str) -> ResponseReturnValue:
 
 @bp.get("/of-device/<uuid:device_id>")
 @requires(Permission.VIEW, in_groups=True)
+@shows(DEVICE)
 def of_device(device_id: UUID) -> ResponseReturnValue:
     """List the apps that a device says it holds, those with a bad verdict first."""
     with reading() as session:
@@ -192,11 +196,13 @@ def delete(sha256: str) -> ResponseReturnValue:
 
 @bp.get("/trials/<version>")
 @requires(Permission.VIEW)
+@shows(list_of("devices of a pattern trial"))
 def trial(version: str) -> ResponseReturnValue:
     """Show what a pattern set would have changed, or would change, when it goes live."""
     with reading() as session:
         found = candidates.find_trial(session, version)
         names = pages.device_names(session, found.device_ids if found else [])
+    tell_number(len(names))
     return render_template("apps/trial.html", trial=found, version=version, names=names)
 
 

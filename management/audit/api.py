@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from flask import Blueprint
 from pydantic import AwareDatetime
@@ -11,7 +11,9 @@ from management.access import Permission
 from management.api.operations import FileAnswer, Limit, Place, Words, operation
 from management.audit import checkpoints, queries, service
 from management.audit.notes import note
+from management.audit.rules import Looked, is_look
 from management.paging import cut, number_cursor
+from management.personal import list_of
 from management.web import context, reading, transaction
 
 bp = Blueprint("audit_api", __name__, url_prefix="/api/v1")
@@ -27,6 +29,9 @@ class AuditQuery:
     subject: Words = ""
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
+    looks: Literal["", "with", "only"] = ""
+    """Whether entries that say who looked at data of people and devices are told ``with`` the
+    actions, or they ``only``; left out unless *action* is one of them."""
     after: Place = ""
     limit: Limit = 50
 
@@ -62,7 +67,7 @@ class AuditVerified:
     problems: tuple[str, ...]
 
 
-@operation(bp, "/audit", Permission.READ_AUDIT, in_groups=True)
+@operation(bp, "/audit", Permission.READ_AUDIT, in_groups=True, shows=list_of("audit trail"))
 def list_audit_entries(query: AuditQuery) -> AuditPage:
     """List entries of the audit trail, newest first."""
     before = number_cursor(query.after) if query.after else None
@@ -76,6 +81,7 @@ def list_audit_entries(query: AuditQuery) -> AuditPage:
             query.subject,
             query.since,
             query.until,
+            _looked(query),
         )
     shown, following = cut(found, query.limit, lambda row: (row.seq,))
     return AuditPage(
@@ -107,6 +113,11 @@ def get_audit_checkpoints() -> FileAnswer:
         note(session, "audit.checkpoints", "audit trail", checkpoints=len(lines))
     content = "".join(f"{line}\n" for line in lines)
     return FileAnswer("sekisho-audit-checkpoints.txt", content.encode())
+
+
+def _looked(query: AuditQuery) -> Looked:
+    implied = Looked.ONLY_LOOKS if is_look(query.action) else Looked.ACTIONS
+    return Looked(query.looks) if query.looks else implied
 
 
 @operation(bp, "/audit/verify", Permission.READ_AUDIT, "POST", refusals=(503,))

@@ -7,6 +7,7 @@ from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from management.audit.models import AuditEntry, Checkpoint
+from management.audit.rules import Looked
 
 TRAIL_LOCK = 7_305_641_830_112
 """Names our advisory lock on PostgreSQL."""
@@ -100,12 +101,15 @@ def list_entries(
     subject: str = "",
     since: datetime | None = None,
     until: datetime | None = None,
+    looked: Looked = Looked.WITH_LOOKS,
 ) -> list[AuditEntry]:
     """Return entries, newest first, older than *before_seq*; empty filters match everything.
 
     *action* may be a prefix that ends in a dot (``device.``).
     """
     wanted = select(AuditEntry).order_by(AuditEntry.seq.desc()).limit(limit)
+    if looked is not Looked.WITH_LOOKS:
+        wanted = wanted.where(AuditEntry.is_look.is_(looked is Looked.ONLY_LOOKS))
     if before_seq is not None:
         wanted = wanted.where(AuditEntry.seq < before_seq)
     if actor:
@@ -130,10 +134,17 @@ def list_about(
 
     *kinds*: actions, or beginnings of actions that end in a dot; none: all.
     """
-    wanted = select(AuditEntry).order_by(AuditEntry.seq.desc()).limit(limit)
+    actions = select(AuditEntry).where(AuditEntry.is_look.is_(False))
+    wanted = actions.order_by(AuditEntry.seq.desc()).limit(limit)
     if subject:
         wanted = wanted.where(AuditEntry.subject == subject)
     begun = (AuditEntry.action.startswith(one, autoescape=True) for one in kinds if one[-1] == ".")
     if kinds:
         wanted = wanted.where(or_(AuditEntry.action.in_(kinds), *begun))
     return list(session.scalars(wanted))
+
+
+def list_looks(session: Session, subject: str, limit: int) -> list[AuditEntry]:
+    """Return who looked at *subject* last, newest first."""
+    looks = select(AuditEntry).where(AuditEntry.is_look.is_(True), AuditEntry.subject == subject)
+    return list(session.scalars(looks.order_by(AuditEntry.seq.desc()).limit(limit)))

@@ -2,11 +2,29 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 HIDDEN = "•••"
 SECRET = ("password", "secret", "private", "token")
 """Parts of names whose values are told to nobody; that they changed still is."""
+
+
+LOOK = "look."
+"""How the action of an entry begins that says who looked at what; all others are actions."""
+
+
+class Looked(StrEnum):
+    """Which entries are read."""
+
+    ACTIONS = ""
+    WITH_LOOKS = "with"
+    ONLY_LOOKS = "only"
+
+
+def is_look(action: str) -> bool:
+    """Return whether an entry says that somebody looked, and did nothing."""
+    return action.startswith(LOOK)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from management.audit import queries
 from management.audit.models import AuditEntry
+from management.audit.rules import is_look
 from management.keys import Keys
 from runtime.clock import utc_now
 
@@ -54,6 +55,7 @@ def record(
         action=action[:100],
         subject=subject[:255],
         subject_id=subject_id(subject),
+        is_look=is_look(action),
         reason=reason[:1000],
         address=address[:64],
         details=json.loads(json.dumps(details or {}, default=str)),
@@ -137,7 +139,8 @@ def _problem(
         return f"Audit entry {last_seq + 1} is missing: the next one there is {entry.seq}."
     if entry.previous_mac != last_mac:
         return f"Audit entry {entry.seq} does not follow the entry before it."
-    if entry.mac != keys.mac(canonical(entry)) or entry.subject_id != subject_id(entry.subject):
+    derived = (subject_id(entry.subject), is_look(entry.action))
+    if entry.mac != keys.mac(canonical(entry)) or (entry.subject_id, entry.is_look) != derived:
         return f"Audit entry {entry.seq} ({entry.action}, {_day(entry.at)}) was changed."
     if mark is not None and mark.mac != entry.mac:
         return f"Audit entry {entry.seq} is not the one that was there on {_day(mark.at)}."

@@ -11,6 +11,7 @@ from management.audit import checkpoints, queries, rules, service
 from management.audit.models import AuditEntry
 from management.audit.notes import note
 from management.paging import PAGE, cut, number_cursor
+from management.personal import list_of, shows, tell_number
 from management.web import context, is_fragment, reading, transaction
 from runtime.errors import MalformedMessageError
 
@@ -21,10 +22,11 @@ BESIDE = 10
 
 @bp.get("")
 @requires(Permission.READ_AUDIT, in_groups=True)
+@shows(list_of("audit trail"))
 def index() -> ResponseReturnValue:
     """List entries, newest first; every filter is in the address."""
     wanted = {name: request.args.get(name, "").strip() for name in ("actor", "action", "subject")}
-    since, until = _day("since"), _day("until")
+    since, until, looked = _day("since"), _day("until"), _looked(wanted["action"])
     after = request.args.get("after")
     with reading() as session:
         found = queries.list_entries(
@@ -34,16 +36,24 @@ def index() -> ResponseReturnValue:
             **wanted,
             since=since,
             until=until + timedelta(days=1) if until else None,
+            looked=looked,
         )
     shown, following = cut(found, PAGE, lambda row: (row.seq,))
     kept = {name: value for name, value in request.args.items() if name != "after" and value}
     more = url_for("audit.index", **kept, after=following) if following else ""  # type: ignore[arg-type]
+    tell_number(len(shown))
     if is_fragment():
         return render_template("audit/rows.html", entries=shown, more=more)
     with reading() as session:
         last, made = queries.last_checkpoint(session), queries.count_checkpoints(session)
     return render_template(
-        "audit/index.html", entries=shown, wanted=wanted, more=more, last=last, made=made
+        "audit/index.html",
+        entries=shown,
+        wanted=wanted,
+        looked=looked.value,
+        more=more,
+        last=last,
+        made=made,
     )
 
 
@@ -76,6 +86,19 @@ def download_checkpoints() -> ResponseReturnValue:
     return answer
 
 
+def _looked(action: str) -> rules.Looked:
+    """Return whether looks are wanted; who asks for an action that is one need not say so."""
+    said = request.args.get("looks", "")
+    if rules.is_look(action) and not said:
+        return rules.Looked.ONLY_LOOKS
+    try:
+        return rules.Looked(said)
+    except ValueError:
+        raise MalformedMessageError(
+            "Looks are left out, shown too (with) or shown alone (only)."
+        ) from None
+
+
 def _day(name: str) -> datetime | None:
     text = request.args.get(name, "")
     if not text:
@@ -89,7 +112,12 @@ def _day(name: str) -> datetime | None:
 @bp.app_context_processor
 def _beside_things() -> dict[str, object]:
     """Give the page of each thing what was done with it."""
-    return {"trail": _trail}
+    return {"trail": _trail, "lookers": _lookers}
+
+
+def _lookers(subject: object) -> list[AuditEntry]:
+    with reading() as session:
+        return queries.list_looks(session, str(subject), BESIDE)
 
 
 def _trail(subject: str, kinds: tuple[str, ...]) -> list[tuple[AuditEntry, list[rules.Change]]]:

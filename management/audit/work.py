@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from management.audit import checkpoints, queries, service
+from management.audit import checkpoints, queries, service, waiting
 from management.context import Context
 from management.handlers import Progress
 from management.progress import said as _l
@@ -37,3 +37,8 @@ def _is_due(context: Context, before: datetime) -> bool:
     with context.database.reading() as session:
         first = queries.first_entry(session)
         return first is not None and first.at < before
+
+
+def take_looks_over(context: Context) -> None:
+    """Put looks into the trail that waited on the disk while the database was busy."""
+    waiting.take_over(context)

@@ -11,6 +11,7 @@ from management.audit.notes import note
 from management.canary import queries, service
 from management.canary.rules import OPEN
 from management.dry_run.queries import get_run
+from management.personal import list_of, shows, tell_number
 from management.policies.queries import get_policy
 from management.policies.rules import read_requirements
 from management.web import reading, transaction
@@ -56,17 +57,20 @@ def start(run_id: UUID) -> ResponseReturnValue:
 
 @bp.get("/<uuid:canary_id>")
 @requires(Permission.VIEW)
+@shows(list_of("devices of a trial"))
 def show(canary_id: UUID) -> ResponseReturnValue:
     """Show how a trial stands, every step with its time, and who became worse."""
     with reading() as session:
         canary = queries.get_canary(session, canary_id)
+        worse = queries.list_worse(session, canary)
+        tell_number(len(worse))
         return render_template(
             "canary/show.html",
             canary=canary,
             is_open=canary.state in OPEN,
             name=get_policy(session, canary.policy_id).name,
             counts=queries.counts(session, canary),
-            worse=queries.list_worse(session, canary),
+            worse=worse,
         )
 
 

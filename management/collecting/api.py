@@ -11,6 +11,7 @@ from management.api.operations import STRICT, operation
 from management.apps.queries import get_known
 from management.collecting import queries, service
 from management.collecting.models import AppRequest
+from management.personal import list_of
 from management.web import context, reading, transaction, visitor_address
 from runtime.clock import utc_now
 
@@ -55,7 +56,13 @@ class Collecting:
     """Devices that belong to their users, who must agree on the device as well."""
 
 
-@operation(bp, "/apps/<sha256>/file-requests", Permission.VIEW, paged_by="id")
+@operation(
+    bp,
+    "/apps/<sha256>/file-requests",
+    Permission.VIEW,
+    paged_by="id",
+    shows=list_of("devices asked for an app"),
+)
 def list_file_requests(sha256: str) -> FileRequests:
     """List which devices were asked for the file of an app, and what came of it."""
     with reading() as session:

@@ -7,6 +7,7 @@ from flask_babel import gettext as _
 from management.access import Permission, requires, signed_in_name
 from management.apps.queries import get_known
 from management.collecting import queries, service
+from management.personal import list_of, shows, tell_number
 from management.texts import lazy as _l
 from management.web import context, is_fragment, reading, transaction, visitor_address
 from management.words import Word
@@ -26,12 +27,14 @@ STATES = {
 
 @bp.get("/of/<sha256>")
 @requires(Permission.VIEW)
+@shows(list_of("devices asked for an app"))
 def of_app(sha256: str) -> ResponseReturnValue:
     """Show which devices were asked for a file and what came of it."""
     with reading() as session:
         app = get_known(session, sha256)
         asked = queries.list_requests(session, sha256)
         going_on = queries.find_open(session, sha256) is not None
+    tell_number(len(asked))
     page = "apps/asked.html" if is_fragment() else "apps/asked_page.html"
     return render_template(page, app=app, asked=asked, going_on=going_on, states=STATES)
 

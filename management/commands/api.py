@@ -19,6 +19,7 @@ from management.commands.queries import Cursor
 from management.commands.rules import DESTRUCTIVE
 from management.devices.queries import get_device
 from management.paging import cut, time_cursor
+from management.personal import COMMAND, DEVICE, list_of, tell_subject
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
 
@@ -101,7 +102,7 @@ class CommandPage:
     next: str | None
 
 
-@operation(bp, "/commands", Permission.VIEW, in_groups=True)
+@operation(bp, "/commands", Permission.VIEW, in_groups=True, shows=list_of("commands"))
 def list_commands(query: CommandQuery) -> CommandPage:
     """List commands, newest first."""
     place = Cursor(*time_cursor(query.after)) if query.after else None
@@ -123,11 +124,13 @@ def list_commands(query: CommandQuery) -> CommandPage:
     )
 
 
-@operation(bp, "/commands/<uuid:command_id>", Permission.VIEW, in_groups=True)
+@operation(bp, "/commands/<uuid:command_id>", Permission.VIEW, in_groups=True, shows=COMMAND)
 def get_command(command_id: UUID) -> CommandAnswer:
     """Get one command as it stands now."""
     with reading() as session:
-        return _answer(queries.get_command(session, command_id))
+        command = queries.get_command(session, command_id)
+    tell_subject(command.device_id)
+    return _answer(command)
 
 
 @operation(
@@ -226,7 +229,9 @@ def retry_command(command_id: UUID) -> CommandAnswer:
     return _answer(command)
 
 
-@operation(bp, "/devices/<uuid:device_id>/allowed-commands", Permission.VIEW, in_groups=True)
+@operation(
+    bp, "/devices/<uuid:device_id>/allowed-commands", Permission.VIEW, in_groups=True, shows=DEVICE
+)
 def list_allowed_commands(device_id: UUID) -> AllowedCommands:
     """List every command with why the device cannot get it; empty: it can."""
     with reading() as session:

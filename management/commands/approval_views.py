@@ -10,6 +10,7 @@ from management.access import Permission, requires, signed_in_name
 from management.audit.notes import note
 from management.commands import approving, queries
 from management.devices.queries import get_device
+from management.personal import list_of, shows, tell_number
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
 
@@ -28,11 +29,13 @@ def waiting() -> ResponseReturnValue:
 
 @bp.get("/<uuid:command_id>/approve")
 @requires(Permission.WIPE_DEVICES, in_groups=True)
+@shows(list_of("commands that wait"))
 def look(command_id: UUID) -> ResponseReturnValue:
     """Show exactly what an approval would cover, and who approved already."""
     with reading() as session:
         commands = approving.waiting_with(session, command_id)
         names = [get_device(session, one.device_id).name for one in commands[:SHOWN]]
+    tell_number(len(names))
     found = approving.propose(context().signer, commands)
     return render_template(
         "commands/approve.html",

@@ -17,6 +17,7 @@ from management.commands.api import Argument
 from management.commands.models import CommandBatch
 from management.commands.rules import DESTRUCTIVE
 from management.commands.service import Wanted
+from management.personal import list_of, tell_number
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
 
@@ -148,11 +149,13 @@ def cancel_bulk_command(batch_id: UUID) -> BulkAnswer:
     Permission.WIPE_DEVICES,
     refusals=(409, 503),
     in_groups=True,
+    shows=list_of("commands that wait"),
 )
 def get_approval(command_id: UUID) -> CommandApproval:
     """Get what an approval of a waiting command would cover: it, or its whole bulk command."""
     with reading() as session:
         commands = approving.waiting_with(session, command_id)
+    tell_number(len(commands))
     return _approval(approving.propose(context().signer, commands))
 
 

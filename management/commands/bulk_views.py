@@ -21,6 +21,7 @@ from management.devices.queries import get_device
 from management.listing.address import NAMES, read_filter
 from management.listing.queries import count_devices
 from management.paging import PAGE, cut, time_cursor
+from management.personal import list_of, shows, tell_number
 from management.web import is_fragment, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError
@@ -67,6 +68,7 @@ def draft() -> ResponseReturnValue:
 
 @bp.get("/<uuid:batch_id>")
 @requires(Permission.VIEW, in_groups=True)
+@shows(list_of("bulk command"))
 def show(batch_id: UUID) -> ResponseReturnValue:
     """Show a draft to be confirmed, or how far a bulk command is."""
     after = request.args.get("after")
@@ -79,6 +81,7 @@ def show(batch_id: UUID) -> ResponseReturnValue:
         counts = queries.count_states(session, [batch_id])[batch_id]
         waiting = queries.count_batch_waiting(session, batch_id)
     shown, following = cut(found, PAGE, lambda row: (row.queued_at, row.id))
+    tell_number(len(devices) if batch.confirmed_at is None else len(shown))
     more = url_for("bulk.show", batch_id=batch_id, after=following) if following else ""
     return render_template(
         _page(batch.confirmed_at is not None),

@@ -16,6 +16,7 @@ from management.commands.queries import Cursor
 from management.commands.rules import ARGUMENTS, DESTRUCTIVE, OPEN
 from management.devices.queries import get_device
 from management.paging import PAGE, cut, time_cursor
+from management.personal import DEVICE, list_of, shows, tell_number
 from management.web import context, is_fragment, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import ForbiddenError, RefusedError
@@ -25,6 +26,7 @@ bp = Blueprint("commands", __name__)
 
 @bp.get("/commands")
 @requires(Permission.VIEW, in_groups=True)
+@shows(list_of("commands"))
 def index() -> ResponseReturnValue:
     """List commands, newest first, and bulk commands with their progress; filters in the address.
 
@@ -42,6 +44,7 @@ def index() -> ResponseReturnValue:
         names = {row.device_id: get_device(session, row.device_id).name for row in shown}
         batches = [] if is_fragment() else queries.list_batches(session, by, 10)
         counts = queries.count_states(session, [batch.id for batch in batches])
+    tell_number(len(shown))
     more = url_for("commands.index", **kept, after=following) if following else ""  # type: ignore[arg-type]
     page = "commands/rows.html" if is_fragment() else "commands/index.html"
     return render_template(
@@ -51,6 +54,7 @@ def index() -> ResponseReturnValue:
 
 @bp.get("/devices/<uuid:device_id>/commands")
 @requires(Permission.VIEW, in_groups=True)
+@shows(DEVICE)
 def of_device(device_id: UUID) -> ResponseReturnValue:
     """Answer htmx with the commands of one device as they stand now."""
     with reading() as session:

@@ -9,10 +9,12 @@ import click
 from sqlalchemy.orm import Session
 
 from management import settings
+from management.audit.looks import note_from_command_line
 from management.compliance.explaining import Explanation
 from management.compliance.explaining import explain as explained
+from management.compliance.in_words import as_text
 from management.compliance.judgement import write_consequence, write_undecided, write_violation
-from management.context import open_context
+from management.context import Context, open_context
 from management.devices.rules import write_fact
 from management.listing.queries import list_devices
 from management.listing.rules import DeviceFilter
@@ -29,13 +31,16 @@ MOST_NAMED = 10
 def explain(device: str, moment: str | None, as_json: bool) -> None:
     """Say how DEVICE stands and why: every broken rule, since when, and who said so.
 
-    DEVICE is an id, or a part of the name, owner or serial number that fits one device only.
+    DEVICE is an id, or a part of the name, owner or serial number that fits one device only. The
+    audit trail notes that you looked, before anything is shown.
     """
     context = open_context(settings.load())
     at = instant(moment) if moment else None
     try:
         with context.database.reading() as session:
-            answer = explained(session, find_one(session, device), at, utc_now())
+            device_id = find_one(context, session, device)
+            answer = explained(session, device_id, at, utc_now())
+        note_from_command_line(context, "look.explanation", device_id)
     finally:
         context.database.close()
     fields = as_fields(answer)
@@ -53,8 +58,11 @@ def instant(text: str) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
-def find_one(session: Session, named: str) -> UUID:
-    """Return the id of the one device that *named* fits; it may be the id itself."""
+def find_one(context: Context, session: Session, named: str) -> UUID:
+    """Return the id of the one device that *named* fits; it may be the id itself.
+
+    RefusedError names those that fit when they are several; that is a look at them.
+    """
     try:
         return UUID(named)
     except ValueError:
@@ -63,6 +71,8 @@ def find_one(session: Session, named: str) -> UUID:
     if not found:
         raise NotFoundError(f"No device fits {named!r}.")
     if len(found) > 1:
+        told = {"filter": {"text": named[:200]}, "shown": len(found)}
+        note_from_command_line(context, "look.list", "devices", **told)
         several = "; ".join(f"{one.device.name} = {one.device.id}" for one in found)
         raise RefusedError(f"Several devices fit {named!r}: {several}. Name one by its id.")
     return found[0].device.id
@@ -107,70 +117,3 @@ def as_fields(answer: Explanation) -> dict[str, Any]:
             for one in answer.contradictions
         ],
     }
-
-
-def as_text(fields: dict[str, Any]) -> str:
-    """Return the fields of `as_fields` for people."""
-    policy, device = fields["policy"], fields["device"]
-    lines = [
-        f"{device['name']} ({device['id']}), {device['owner']}",
-        f"At {_minute(fields['at'])}: {fields['state']} since {_minute(fields['since'])}, "
-        f"risk {fields['risk']}",
-        f"Policy: {policy['name']}, version {policy['version']}",
-        f"Patterns: {fields['pattern_version'] or 'none yet'}",
-        *_reasons(fields["violations"]),
-        *(
-            f"Borne: {one['rule']} ({one['finding'].replace('_', ' ')})"
-            for one in fields["undecided"]
-        ),
-        *_following(fields["consequences"], fields["at"]),
-        *(_contradiction(one) for one in fields["contradictions"]),
-        "Facts:",
-        *(_fact_line(kind, said) for kind, said in fields["facts"].items()),
-        *(f"  {kind}: cannot be said" for kind in fields["not_applicable"]),
-    ]
-    if fields["stale"]:
-        lines.insert(4, f"Silent, so no longer sure: {', '.join(fields['stale'])}")
-    return "\n".join(lines)
-
-
-def _reasons(violations: list[dict[str, Any]]) -> list[str]:
-    if not violations:
-        return ["Nothing is broken."]
-    lines = ["Broken:"]
-    for one in violations:
-        lines += [
-            f"  {one['rule']} ({one['severity']}): {one['because']}, since {_minute(one['since'])}",
-            f"    user: {one['mend']}",
-            f"    administrator: {one['administrator_mend']}",
-        ]
-    return lines
-
-
-def _following(consequences: list[dict[str, Any]], at: str) -> list[str]:
-    if not consequences:
-        return []
-    now = datetime.fromisoformat(at)
-    return ["Follows:"] + [
-        f"  {one['kind']} for {one['rule']}: "
-        f"{'due since' if datetime.fromisoformat(one['due_at']) <= now else 'due at'} "
-        f"{_minute(one['due_at'])}"
-        for one in consequences
-    ]
-
-
-def _contradiction(one: dict[str, Any]) -> str:
-    said, proved = one["said"]["value"], one["proved"]["value"]
-    return (
-        f"Contradiction: the device says {one['fact']} {json.dumps(said)}, its hardware proved "
-        f"{json.dumps(proved)} ({_minute(one['proved']['said_at'])}); {one['counts']} counts"
-    )
-
-
-def _fact_line(kind: str, said: dict[str, Any]) -> str:
-    value = "cannot tell" if said["value"] is None else json.dumps(said["value"])
-    return f"  {kind}: {value[:200]} ({said['source']}, {_minute(said['said_at'])})"
-
-
-def _minute(text: str) -> str:
-    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC"

@@ -15,6 +15,7 @@ from management.consequences import freezes, queries, service
 from management.consequences.queries import Told
 from management.consequences.rules import Frozen
 from management.paging import cut, number_cursor
+from management.personal import list_of
 from management.relays.queries import get_relay
 from management.web import reading, transaction
 from runtime.clock import utc_now
@@ -111,7 +112,7 @@ class NoticeAnswer:
     seen_by: str
 
 
-@operation(bp, "/consequences", Permission.VIEW)
+@operation(bp, "/consequences", Permission.VIEW, shows=list_of("consequences"))
 def list_consequences(query: ConsequenceQuery) -> ConsequencePage:
     """List what followed from violations, newest first."""
     place = number_cursor(query.after) if query.after else None

@@ -11,6 +11,7 @@ from management.audit.notes import note
 from management.compliance.judgement import ConsequenceKind
 from management.consequences import freezes, queries, service
 from management.paging import PAGE, number_cursor, write_cursor
+from management.personal import list_of, shows, tell_number
 from management.relays.queries import get_relay
 from management.web import is_fragment, reading, transaction
 from runtime.clock import utc_now
@@ -21,6 +22,7 @@ bp = Blueprint("consequences", __name__, url_prefix="/consequences")
 
 @bp.get("")
 @requires(Permission.VIEW)
+@shows(list_of("consequences"))
 def index() -> ResponseReturnValue:
     """Show freezes, what waits, and what followed, newest first."""
     kind, device, unseen = _kind(), _device(), request.args.get("unseen") == "yes"
@@ -30,6 +32,7 @@ def index() -> ResponseReturnValue:
         found = queries.list_carried_out(session, kind, device, unseen, place, PAGE + 1)
         frozen = queries.active_freezes(session, utc_now())
         held = queries.count_held(session)
+    tell_number(len(found[:PAGE]))
     more = write_cursor(found[PAGE - 1].row.id) if len(found) > PAGE else ""
     page = "consequences/rows.html" if is_fragment() else "consequences/index.html"
     return render_template(

@@ -12,6 +12,7 @@ from management.api.operations import operation
 from management.audit.notes import note
 from management.deleted import service
 from management.deleted.models import DeletedThing
+from management.personal import list_of
 from management.web import reading, transaction
 from runtime.clock import utc_now
 
@@ -39,7 +40,7 @@ class DeletedThings:
     next: str | None = None
 
 
-@operation(bp, "/deleted", Permission.VIEW, in_groups=True, paged_by="id")
+@operation(bp, "/deleted", Permission.VIEW, in_groups=True, paged_by="id", shows=list_of("deleted"))
 def list_deleted() -> DeletedThings:
     """List what was deleted in the last thirty days and can be brought back."""
     with reading() as session:

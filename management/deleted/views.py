@@ -10,6 +10,7 @@ from management.access import Permission, requires, signed_in
 from management.audit.notes import note
 from management.deleted import service
 from management.deleted.kinds import KINDS
+from management.personal import list_of, shows, tell_number
 from management.web import reading, transaction
 from runtime.clock import utc_now
 
@@ -18,10 +19,12 @@ bp = Blueprint("deleted", __name__, url_prefix="/deleted")
 
 @bp.get("")
 @requires(Permission.VIEW, in_groups=True)
+@shows(list_of("deleted"))
 def index() -> ResponseReturnValue:
     """List what whoever asks may bring back."""
     with reading() as session:
         things = service.list_deleted(session, signed_in(), utc_now())
+    tell_number(len(things))
     return render_template("deleted/index.html", things=things, kinds=KINDS, kept=service.KEPT)
 
 

@@ -13,6 +13,7 @@ from management.audit.notes import note
 from management.directory import queries, service
 from management.directory.rules import Account, AccountState, read_rows
 from management.paging import cut, pair_cursor
+from management.personal import list_of
 from management.readings import clean
 from management.web import reading, transaction
 from runtime.clock import utc_now
@@ -82,7 +83,7 @@ class AccountPage:
     next: str | None
 
 
-@operation(bp, "/directory-accounts", Permission.VIEW)
+@operation(bp, "/directory-accounts", Permission.VIEW, shows=list_of("directory accounts"))
 def list_directory_accounts(query: AccountsQuery) -> AccountPage:
     """List the accounts that a directory's list told."""
     after = pair_cursor(query.after) if query.after else None

@@ -9,6 +9,7 @@ from management.administrators import sessions
 from management.audit.notes import note
 from management.directory import queries, rules, service
 from management.paging import PAGE, cut, pair_cursor
+from management.personal import list_of, shows, tell_number
 from management.texts import lazy as _l
 from management.texts import speech
 from management.web import is_fragment, reading, transaction
@@ -35,6 +36,7 @@ def _let_lists_in(endpoint: str | None, values: dict[str, object] | None) -> Non
 
 @bp.get("")
 @requires(Permission.VIEW)
+@shows(list_of("directory accounts"))
 def index() -> ResponseReturnValue:
     """Show the accounts, since when each stands so, and whose devices that concerns."""
     return _page()
@@ -51,6 +53,7 @@ def template() -> ResponseReturnValue:
 
 @bp.post("/preview")
 @requires(Permission.INVITE)
+@shows(list_of("directory accounts"))
 def preview() -> ResponseReturnValue:
     """Show what a list would change; nothing is taken yet."""
     file = request.files.get("file")
@@ -62,6 +65,7 @@ def preview() -> ResponseReturnValue:
         return _page(_("The list is empty.")), 422
     with reading() as session:
         found = queries.preview(session, accounts)
+    tell_number(len(found.changes[:SHOWN]))
     return render_template(
         "directory/preview.html",
         found=found,
@@ -96,6 +100,7 @@ def _page(problem: str = "") -> str:
         rows, following = cut(found, PAGE, lambda row: queries.place(row, by_reading))
         devices = queries.find_devices(session, (row.address for row in rows))
         counts = queries.count_accounts(session)
+    tell_number(len(rows))
     more = url_for("directory.index", q=text, state=state, after=following) if following else ""
     return render_template(
         "directory/rows.html" if is_fragment() else "directory/index.html",

@@ -19,6 +19,7 @@ from management.dry_run.models import DryRun
 from management.dry_run.queries import Named, Wanted
 from management.dry_run.rules import read_tally
 from management.paging import cut, read_cursor
+from management.personal import file_of, list_of, tell_number
 from management.policies.criteria_api import Criteria, read_criteria
 from management.policies.queries import current_version
 from management.policies.settings_api import SettingChanged, changed, read_settings
@@ -183,7 +184,9 @@ def apply_dry_run(run_id: UUID, body: Because) -> DryRunAnswer:
         return _answer(run, applying(session, run))
 
 
-@operation(bp, "/dry-runs/<uuid:run_id>/devices", Permission.VIEW)
+@operation(
+    bp, "/dry-runs/<uuid:run_id>/devices", Permission.VIEW, shows=list_of("devices of a dry run")
+)
 def list_dry_run_devices(run_id: UUID, query: DryRunDevices) -> ChangedDevicePage:
     """List the devices that would change."""
     wanted = Wanted(before=query.before, after=query.becomes, loses=query.loses)
@@ -203,12 +206,14 @@ def list_dry_run_devices(run_id: UUID, query: DryRunDevices) -> ChangedDevicePag
     "/dry-runs/<uuid:run_id>/devices.csv",
     Permission.VIEW,
     media_type="text/csv; charset=utf-8",
+    shows=file_of("dry_run.export", "devices of a dry run"),
 )
 def export_dry_run_devices(run_id: UUID, query: ChangedDevices) -> FileAnswer:
     """Get all devices that would change as a CSV file."""
     wanted = Wanted(before=query.before, after=query.becomes, loses=query.loses)
     with reading() as session:
         queries.get_run(session, run_id)
+        tell_number(queries.count_named(session, run_id, wanted))
     return FileAnswer(f"dry-run-{run_id}.csv", as_csv(context().database, run_id, wanted))
 
 

@@ -105,6 +105,12 @@ def list_devices(
     return [Named(*row) for row in session.execute(query)]
 
 
+def count_named(session: Session, run_id: UUID, wanted: Wanted) -> int:
+    """Return how many devices `list_devices` finds."""
+    found = _filtered(run_id, wanted).with_only_columns(func.count()).order_by(None)
+    return session.scalar(found) or 0
+
+
 def _filtered(run_id: UUID, wanted: Wanted) -> Select[DryRunDevice, str, str]:
     query = (
         select(DryRunDevice, Device.name, Device.owner_address)

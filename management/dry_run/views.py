@@ -15,6 +15,7 @@ from management.dry_run.models import DryRun
 from management.dry_run.queries import Wanted
 from management.dry_run.rules import RunState, read_tally, share_done
 from management.paging import PAGE, read_cursor, write_cursor
+from management.personal import file_of, list_of, shows, tell_number
 from management.policies.compliance_form import read_form
 from management.policies.queries import current_version, list_groups, list_policies
 from management.policies.settings_form import read_settings_form
@@ -71,6 +72,7 @@ def try_patterns(version: str) -> ResponseReturnValue:
 
 @bp.get("/<uuid:run_id>")
 @requires(Permission.VIEW)
+@shows(list_of("devices of a dry run"))
 def show(run_id: UUID) -> ResponseReturnValue:
     """Show how a dry run stands, what it found, and the devices by name."""
     wanted = _wanted()
@@ -82,6 +84,7 @@ def show(run_id: UUID) -> ResponseReturnValue:
         found = queries.list_devices(session, run_id, wanted, after, PAGE + 1)
         job = queries.find_job(session, run_id)
         applies = applying(session, run)
+    tell_number(len(found[:PAGE]))
     more = write_cursor(found[PAGE - 1].found.device_id) if len(found) > PAGE else ""
     page = "dry_run/rows.html" if is_fragment() else "dry_run/show.html"
     return render_template(
@@ -137,10 +140,12 @@ def apply(run_id: UUID) -> ResponseReturnValue:
 
 @bp.get("/<uuid:run_id>/devices.csv")
 @requires(Permission.VIEW)
+@shows(file_of("dry_run.export", "devices of a dry run"))
 def export(run_id: UUID) -> ResponseReturnValue:
     """Send the devices that the page's filter finds, all pages, as CSV."""
     with reading() as session:
         queries.get_run(session, run_id)
+        tell_number(queries.count_named(session, run_id, _wanted()))
     name = f"dry-run-{run_id}.csv"
     return Response(
         as_csv(context().database, run_id, _wanted()),

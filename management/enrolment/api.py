@@ -20,6 +20,7 @@ from management.enrolment.registrations import Registration
 from management.enrolment.rules import InvitationState
 from management.groups.models import ROOT_GROUP
 from management.paging import cut, time_cursor
+from management.personal import INVITATION, list_of
 from management.relays.queries import list_used
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
@@ -149,7 +150,7 @@ class RegistrationPage:
     """So many have the words that only the first found are listed: say more."""
 
 
-@operation(bp, "/invitations", Permission.VIEW, in_groups=True)
+@operation(bp, "/invitations", Permission.VIEW, in_groups=True, shows=list_of("invitations"))
 def list_invitations(query: InvitationQuery) -> InvitationPage:
     """List invitations, newest first."""
     now = utc_now()
@@ -166,7 +167,9 @@ def list_invitations(query: InvitationQuery) -> InvitationPage:
     )
 
 
-@operation(bp, "/invitations/<uuid:invitation_id>", Permission.VIEW, in_groups=True)
+@operation(
+    bp, "/invitations/<uuid:invitation_id>", Permission.VIEW, in_groups=True, shows=INVITATION
+)
 def get_invitation(invitation_id: UUID) -> InvitationAnswer:
     """Get one invitation as it stands now."""
     with reading() as session:
@@ -226,7 +229,7 @@ def make_key(body: NewKey) -> InvitationMade:
     return _made(invitation, key, relays[0].devices_url, fingerprint, now)
 
 
-@operation(bp, "/registrations", Permission.VIEW, in_groups=True)
+@operation(bp, "/registrations", Permission.VIEW, in_groups=True, shows=list_of("registrations"))
 def list_registrations(query: RegistrationQuery) -> RegistrationPage:
     """List registered devices, invitations that nobody used, or failed enrolments."""
     place = Cursor(*time_cursor(query.after)) if query.after else None

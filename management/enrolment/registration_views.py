@@ -7,6 +7,7 @@ from management.access import Permission, requires
 from management.enrolment.queries import Cursor
 from management.enrolment.registrations import LISTS, is_cut
 from management.paging import PAGE, time_cursor, write_cursor
+from management.personal import list_of, shows, tell_number
 from management.web import is_fragment, reading
 
 bp = Blueprint("registrations", __name__, url_prefix="/registrations")
@@ -14,6 +15,7 @@ bp = Blueprint("registrations", __name__, url_prefix="/registrations")
 
 @bp.get("")
 @requires(Permission.VIEW, in_groups=True)
+@shows(list_of("registrations"))
 def index() -> ResponseReturnValue:
     """Show one of the three lists, newest first; which one is in the address."""
     which, text = request.args.get("which", "registered"), request.args.get("q", "")[:200]
@@ -23,6 +25,7 @@ def index() -> ResponseReturnValue:
         place = Cursor(*time_cursor(after)) if after else None
         found = LISTS[which](session, text, place, PAGE + 1)
         cut = is_cut(session, which, text)
+    tell_number(len(found[:PAGE]))
     more = ""
     if len(found) > PAGE:
         word = write_cursor(found[PAGE - 1].at, found[PAGE - 1].id)

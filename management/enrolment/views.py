@@ -18,6 +18,7 @@ from management.groups.models import ROOT_GROUP
 from management.groups.queries import read_tree, shown_tree
 from management.groups.rules import full_name, ordered
 from management.paging import PAGE, cut, time_cursor
+from management.personal import INVITATION, list_of, shows, tell_number
 from management.policies.queries import get_policy, list_policies
 from management.relays.queries import list_used
 from management.web import context, is_fragment, reading, transaction
@@ -32,6 +33,7 @@ MOST_AT_ONCE = 50
 
 @bp.get("")
 @requires(Permission.VIEW, in_groups=True)
+@shows(list_of("invitations"))
 def index() -> ResponseReturnValue:
     """List invitations, newest first; filters are in the address."""
     now, text = utc_now(), request.args.get("q", "")[:200]
@@ -44,6 +46,7 @@ def index() -> ResponseReturnValue:
         is_cut = registrations.is_cut(session, "awaited", text)
         refused = [] if is_fragment() else queries.list_attempts(session, refused=True, limit=10)
     shown, following = cut(found, PAGE, lambda row: (row.created_at, row.id))
+    tell_number(len(shown) + len(refused))
     more = url_for("enrolment.index", q=text, state=state, after=following) if following else ""
     page = "enrolment/rows.html" if is_fragment() else "enrolment/index.html"
     states = {row.id: queries.state_of(row, now).value for row in shown}
@@ -151,6 +154,7 @@ def _errors(people: list[tuple[str, str, str]]) -> dict[str, str]:
 
 @bp.get("/<uuid:invitation_id>")
 @requires(Permission.VIEW, in_groups=True)
+@shows(INVITATION)
 def show(invitation_id: UUID) -> ResponseReturnValue:
     """Show one invitation; whoever may invite also sees the key, QR code and link."""
     now = utc_now()

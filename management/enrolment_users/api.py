@@ -14,6 +14,7 @@ from management.audit.notes import note
 from management.enrolment_users import queries, service
 from management.enrolment_users.models import EnrolmentUser
 from management.paging import cut, name_cursor
+from management.personal import list_of
 from management.web import reading, transaction
 from runtime.clock import utc_now
 
@@ -81,7 +82,9 @@ class UserMade:
     password: str
 
 
-@operation(bp, "/enrolment-users", Permission.VIEW, in_groups=True)
+@operation(
+    bp, "/enrolment-users", Permission.VIEW, in_groups=True, shows=list_of("enrolment users")
+)
 def list_users(query: UserQuery) -> UserPage:
     """List users by name, or as their names are read."""
     by_reading = query.sort == "reading"

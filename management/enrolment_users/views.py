@@ -12,6 +12,7 @@ from management.enrolment_users import queries, service
 from management.groups.queries import read_tree, shown_tree
 from management.groups.rules import full_name, ordered
 from management.paging import PAGE, cut, name_cursor
+from management.personal import list_of, shows, tell_number
 from management.texts import speech
 from management.web import is_fragment, reading, transaction
 from runtime.clock import utc_now
@@ -22,6 +23,7 @@ bp = Blueprint("enrolment_users", __name__, url_prefix="/enrolment-users")
 
 @bp.get("")
 @requires(Permission.VIEW, in_groups=True)
+@shows(list_of("enrolment users"))
 def index() -> ResponseReturnValue:
     """List users by name."""
     return _page({})
@@ -29,6 +31,7 @@ def index() -> ResponseReturnValue:
 
 @bp.post("")
 @requires(Permission.INVITE, in_groups=True)
+@shows(list_of("enrolment users"))
 def add() -> ResponseReturnValue:
     """Add a user and show the password once."""
     form = request.form
@@ -104,6 +107,7 @@ def _page(errors: dict[str, str]) -> ResponseReturnValue:
     users, following = cut(
         found, PAGE, lambda row: (row.sort_key if by_reading else row.name, row.id)
     )
+    tell_number(len(users))
     more = url_for("enrolment_users.index", q=text, after=following) if following else ""
     names = {node.id: full_name(tree, node.id) for _depth, node in ordered(choices)}
     page = "enrolment/user_rows.html" if is_fragment() else "enrolment/users.html"

@@ -17,6 +17,7 @@ from management.groups.models import ROOT_GROUP
 from management.groups.queries import DevicePolicy
 from management.groups.rules import LONGEST_NAME, Node, Tree, asked, full_name, ordered
 from management.listing.queries import count_in_groups
+from management.personal import DEVICE
 from management.policies.queries import require_seen
 from management.web import reading, transaction
 from runtime.clock import utc_now
@@ -204,7 +205,7 @@ def move_group_devices(group_id: UUID, body: GroupMove) -> Groups:
     return list_groups()
 
 
-@operation(bp, "/devices/<uuid:device_id>/policy", Permission.VIEW, in_groups=True)
+@operation(bp, "/devices/<uuid:device_id>/policy", Permission.VIEW, in_groups=True, shows=DEVICE)
 def get_device_policy(device_id: UUID) -> DevicePolicyAnswer:
     """Get what a device is asked, what it applied, and what it could not apply and why."""
     with reading() as session:

@@ -13,6 +13,7 @@ from management.groups.models import ROOT_GROUP, UNAUTHORIZED_GROUP
 from management.groups.queries import policies_in
 from management.groups.rules import PLATFORMS, Node, below, full_name, ordered, stamp
 from management.listing.queries import count_in_groups
+from management.personal import DEVICE, shows
 from management.policies.queries import list_policies, require_seen
 from management.policies.service import StaleError
 from management.web import reading, transaction
@@ -137,6 +138,7 @@ def move_devices(group_id: UUID) -> ResponseReturnValue:
 
 @bp.get("/of-device/<uuid:device_id>")
 @requires(Permission.VIEW, in_groups=True)
+@shows(DEVICE)
 def of_device(device_id: UUID) -> ResponseReturnValue:
     """Show a device's group and policy: asked, applied, and what it could not apply."""
     with reading() as session:

@@ -233,7 +233,7 @@ def _equal(tally: Any, wanted: DeviceFilter, names: Sequence[str]) -> Conditions
 
 def groups_below(wanted: DeviceFilter) -> Select[Any]:
     """Return the ids of the wanted group and of all below it."""
-    top = select(Group.id).where(Group.id == wanted.group_id).cte("below", recursive=True)
+    top = select(Group.id).where(Group.id == wanted.group_id).cte(recursive=True)
     children = select(Group.id).join(top, Group.parent_id == top.c.id)
     return select(top.union_all(children).c.id)
 

@@ -79,7 +79,7 @@ def _after_match(
         )
     )
     details: dict[str, Any] = {"match": row.match, "device_id": row.device_id}
-    subject = f"{row.mailbox} {row.exchange_device_id}"
+    subject = queries.audited_name(row)
     record(session, keys, by.name, "mail.match", subject, reason, by.address, details, now)
     decide_rows(session, [row], now)
     return row
@@ -203,7 +203,7 @@ def _note(
             partnership_id=row.id, at=now, event=event, access=access, because=because[:4000]
         )
     )
-    subject = f"{row.mailbox} {row.exchange_device_id}"
+    subject = queries.audited_name(row)
     details: dict[str, Any] = {"access": access, "because": because[:255]}
     record(session, keys, by.name, f"mail.{event}", subject, reason, by.address, details, now)
 

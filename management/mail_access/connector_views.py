@@ -15,6 +15,7 @@ from management.mail_access import authorities, by_hand, connector_releases, log
 from management.mail_access import connectors as pairing
 from management.mail_access.pages import bp, by
 from management.mail_access.states import connector_state
+from management.personal import file_of, shows
 from management.updates.releases import find_release
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
@@ -130,6 +131,7 @@ def order_log(connector_id: UUID) -> ResponseReturnValue:
 
 @bp.get("/connectors/<uuid:connector_id>/log")
 @requires(Permission.MANAGE_MAIL_ACCESS)
+@shows(file_of("connector.log_file", "log of a connector"))
 def log(connector_id: UUID) -> Response:
     """Hand out the log that the connector sent."""
     with reading() as session:

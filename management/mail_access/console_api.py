@@ -16,6 +16,7 @@ from management.mail_access.listing import Filter
 from management.mail_access.models import Connector, Partnership
 from management.mail_access.states import connector_state
 from management.paging import number_cursor, write_cursor
+from management.personal import PARTNERSHIP, list_of, tell_subject
 from management.web import context, reading
 from runtime.clock import utc_now
 
@@ -129,7 +130,9 @@ class Connectors:
     next: str | None = None
 
 
-@operation(bp, "/mail-access/partnerships", Permission.VIEW, in_groups=True)
+@operation(
+    bp, "/mail-access/partnerships", Permission.VIEW, in_groups=True, shows=list_of("partnerships")
+)
 def list_partnerships(query: PartnershipQuery) -> PartnershipPage:
     """List mail partnerships with what is wanted for each and why."""
     after = number_cursor(query.after) if query.after else 0
@@ -142,11 +145,19 @@ def list_partnerships(query: PartnershipQuery) -> PartnershipPage:
     )
 
 
-@operation(bp, "/mail-access/partnerships/<int:partnership_id>", Permission.VIEW, in_groups=True)
+@operation(
+    bp,
+    "/mail-access/partnerships/<int:partnership_id>",
+    Permission.VIEW,
+    in_groups=True,
+    shows=PARTNERSHIP,
+)
 def get_partnership(partnership_id: int) -> PartnershipAnswer:
     """Get one phone at the mail server as it stands."""
     with reading() as session:
-        return described(queries.get_partnership(session, partnership_id))
+        row = queries.get_partnership(session, partnership_id)
+        tell_subject(queries.audited_name(row))
+        return described(row)
 
 
 @operation(bp, "/mail-access/connectors", Permission.VIEW, paged_by="id")

@@ -13,6 +13,7 @@ from management.access import Permission, requires
 from management.mail_access import by_hand, dry_run, queries, wiping, words
 from management.mail_access.pages import bp, by
 from management.mail_access.rules import Exempt
+from management.personal import list_of, shows, tell_number
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError, RefusedError
@@ -23,12 +24,14 @@ WORDS = ("allow", "block", "leave", "end", "choose", "unchoose")
 
 @bp.get("/bulk")
 @requires(Permission.MANAGE_MAIL_ACCESS, in_groups=True)
+@shows(list_of("partnerships to decide"))
 def bulk() -> ResponseReturnValue:
     """Show what a word about the ticked phones would do, before it is said."""
     ids, said = _ids(request.args.getlist("partnership")), _word(request.args.get("word", "allow"))
     now = utc_now()
     with reading() as session:
         rows = queries.list_by_id(session, ids)
+        tell_number(len(rows))
         cut_off = []
         if said in ("allow", "block", "leave"):
             until = now + timedelta(days=30)

@@ -16,6 +16,7 @@ from management.mail_access import by_hand, decisions, queries, wipe_approving, 
 from management.mail_access.console_api import PartnershipAnswer, described
 from management.mail_access.models import MailWipe
 from management.mail_access.pages import by
+from management.personal import PARTNERSHIP, list_of, tell_number, tell_subject
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import RefusedError
@@ -192,11 +193,12 @@ def confirm_held_blocks(body: HeldBlocks) -> Decided:
 # --- wipes ---
 
 
-@operation(bp, f"{PHONE}/wipes", Permission.VIEW, paged_by="id", in_groups=True)
+@operation(bp, f"{PHONE}/wipes", Permission.VIEW, paged_by="id", in_groups=True, shows=PARTNERSHIP)
 def list_mail_wipes(partnership_id: int) -> MailWipes:
     """List the wipes of one phone through the mail server, newest first."""
     with reading() as session:
-        queries.get_partnership(session, partnership_id)
+        row = queries.get_partnership(session, partnership_id)
+        tell_subject(queries.audited_name(row))
         found = wiping.list_wipes(session, partnership_id)
     return MailWipes(items=tuple(map(_wipe, found)))
 
@@ -226,11 +228,19 @@ def cancel_mail_wipe(wipe_id: UUID) -> MailWipeAnswer:
         return _wipe(wiping.cancel_wipe(session, context().keys, wipe_id, by(), utc_now()))
 
 
-@operation(bp, "/wipes/<uuid:wipe_id>/approval", WIPE, refusals=(409, 503), in_groups=True)
+@operation(
+    bp,
+    "/wipes/<uuid:wipe_id>/approval",
+    WIPE,
+    refusals=(409, 503),
+    in_groups=True,
+    shows=list_of("mail wipes that wait"),
+)
 def get_mail_wipe_approval(wipe_id: UUID) -> WipeApprovalAnswer:
     """Get what an approval would cover: all that the same person ordered and that waits."""
     with reading() as session:
         waiting = wipe_approving.waiting_with(session, wipe_id, utc_now())
+    tell_number(len(waiting))
     return _approval(wipe_approving.propose(context().signer, waiting, utc_now()))
 
 

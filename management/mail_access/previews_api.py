@@ -13,6 +13,7 @@ from management.mail_access.models import MailTrial
 from management.mail_access.pages import by
 from management.mail_access.rules import MailSettings
 from management.mail_access.settings_api import MailSettingsAnswer
+from management.personal import list_of, tell_number
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
 
@@ -47,7 +48,7 @@ class PreviewAnswer:
     """The first 500; none before all are looked at."""
 
 
-@operation(bp, "/settings/preview", MANAGE, "POST")
+@operation(bp, "/settings/preview", MANAGE, "POST", shows=list_of("who would lose mail"))
 def preview_mail_settings(body: MailSettingsAnswer) -> PreviewAnswer:
     """Get who would lose mail under settings, before they hold.
 
@@ -72,7 +73,7 @@ def preview_mail_settings(body: MailSettingsAnswer) -> PreviewAnswer:
     )
 
 
-@operation(bp, "/settings/previews/<look>", MANAGE)
+@operation(bp, "/settings/previews/<look>", MANAGE, shows=list_of("who would lose mail"))
 def get_mail_preview(look: str) -> PreviewAnswer:
     """Get how far a look at who would lose mail is, or what it found."""
     with reading() as session:
@@ -92,6 +93,7 @@ def _looked(session: Session, asked: MailTrial) -> PreviewAnswer:
 
 
 def _first(found: list[dry_run.CutOff]) -> tuple[CutOffAnswer, ...]:
+    tell_number(len(found[: dry_run.SHOWN]))
     return tuple(
         CutOffAnswer(
             partnership_id=one.row.id,

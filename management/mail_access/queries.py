@@ -226,6 +226,11 @@ def list_known(
 # --- pages ---
 
 
+def audited_name(row: Partnership) -> str:
+    """Return what the audit trail calls the phone, when somebody acts on it or looks at it."""
+    return f"{row.mailbox} {row.exchange_device_id}"
+
+
 def get_partnership(session: Session, partnership_id: int) -> Partnership:
     """Return the partnership; NotFoundError when there is none of this id."""
     found = session.get(Partnership, partnership_id)

@@ -17,6 +17,7 @@ from management.mail_access import connectors as pairing
 from management.mail_access.console_api import ConnectorAnswer, described_connector
 from management.mail_access.pages import by
 from management.mail_access.rules import AllowedStates, AutomaticFor, MailSettings
+from management.personal import file_of
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import RefusedError
@@ -166,7 +167,13 @@ def order_connector_log(connector_id: UUID) -> ConnectorAnswer:
         return described_connector(queries.get_connector(session, connector_id), utc_now())
 
 
-@operation(bp, f"{CONNECTOR}/log", MANAGE, media_type="application/zip")
+@operation(
+    bp,
+    f"{CONNECTOR}/log",
+    MANAGE,
+    media_type="application/zip",
+    shows=file_of("connector.log_file", "log of a connector"),
+)
 def get_connector_log(connector_id: UUID) -> FileAnswer:
     """Get the log that a connector sent, as the ZIP that it made; 404 until it came."""
     with reading() as session:

@@ -14,6 +14,7 @@ from management.groups.queries import read_tree
 from management.mail_access import dry_run, queries, service, trial, words
 from management.mail_access.pages import bp, by
 from management.mail_access.rules import AllowedStates, AutomaticFor, MailSettings
+from management.personal import list_of, shows, tell_number
 from management.reasons import reason
 from management.web import context, is_fragment, reading, transaction
 from runtime.clock import utc_now
@@ -44,6 +45,7 @@ def settings() -> ResponseReturnValue:
 
 @bp.post("/settings")
 @requires(Permission.MANAGE_MAIL_ACCESS)
+@shows(list_of("who would lose mail"))
 def save_settings() -> ResponseReturnValue:
     """Store the settings, or only show who would lose mail under them, and from when on.
 
@@ -89,6 +91,7 @@ def _preview(entered: MailSettings) -> ResponseReturnValue:
 
 @bp.get("/settings/trials/<digest>", endpoint="trial")
 @requires(Permission.MANAGE_MAIL_ACCESS)
+@shows(list_of("who would lose mail"))
 def show_trial(digest: str) -> ResponseReturnValue:
     """Show how far a look at who would lose mail is, or what it found and the settings it took."""
     with reading() as session:
@@ -151,6 +154,7 @@ def _page(
 ) -> ResponseReturnValue:
     with reading() as session:
         groups = sorted(read_tree(session).values(), key=lambda group: group.name.casefold())
+    tell_number(len(cut_off or ()))
     page = render_template(
         "mail_access/settings.html",
         settings=found,

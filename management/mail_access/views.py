@@ -26,6 +26,7 @@ from management.mail_access import (
 )
 from management.mail_access.pages import bp, by
 from management.paging import PAGE, number_cursor, write_cursor
+from management.personal import PARTNERSHIP, list_of, shows, tell_number, tell_subject
 from management.web import context, is_fragment, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError
@@ -35,6 +36,7 @@ __all__ = ["bp", "connector_views", "phone_views", "settings_views", "wipe_views
 
 @bp.get("")
 @requires(Permission.VIEW, in_groups=True)
+@shows(list_of("partnerships"))
 def index() -> ResponseReturnValue:
     """List partnerships; every filter is in the address."""
     wanted, after = read_filter(request.args), request.args.get("after")
@@ -44,6 +46,7 @@ def index() -> ResponseReturnValue:
         held = queries.list_held(session)
         connectors = queries.list_connectors(session)
         settings = queries.read_mail_settings(session)
+    tell_number(len(shown))
     page = "mail_access/rows.html" if is_fragment() else "mail_access/index.html"
     more = "" if last is None else _page_after(last)
     return render_template(
@@ -79,6 +82,7 @@ def _page_after(last: int) -> str:
 
 @bp.get("/partnerships/<int:partnership_id>")
 @requires(Permission.VIEW, in_groups=True)
+@shows(PARTNERSHIP)
 def show(partnership_id: int) -> ResponseReturnValue:
     """Show one partnership: what is wanted and why, its device, its history."""
     with reading() as session:
@@ -89,12 +93,14 @@ def show(partnership_id: int) -> ResponseReturnValue:
         name = queries.find_device_name(session, row.device_id)
         wipes = wiping.list_wipes(session, row.id)
         mends = telling.mending(session, row) if row.wanted == "block" else ()
+    tell_subject(queries.audited_name(row))
     return render_template(
         "mail_access/show.html",
         row=row,
         history=history,
         candidates=candidates,
         connector=connector,
+        audited=queries.audited_name(row),
         device_name=name,
         wipes=wipes,
         help_desk=telling.help_desk_text(row, mends) if row.wanted == "block" else "",

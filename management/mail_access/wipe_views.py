@@ -10,6 +10,7 @@ from management.access import Permission, requires, signed_in_name
 from management.audit.notes import note
 from management.mail_access import wipe_approving
 from management.mail_access.pages import bp
+from management.personal import list_of, shows, tell_number
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
 
@@ -18,11 +19,13 @@ SHOWN = 200
 
 @bp.get("/wipes/<uuid:wipe_id>/approve")
 @requires(Permission.WIPE_DEVICES, in_groups=True)
+@shows(list_of("mail wipes that wait"))
 def look_at_wipes(wipe_id: UUID) -> ResponseReturnValue:
     """Show exactly what an approval would cover, and who approved already."""
     signer = context().signer
     with reading() as session:
         waiting = wipe_approving.waiting_with(session, wipe_id, utc_now())
+    tell_number(len(waiting[:SHOWN]))
     return render_template(
         "mail_access/approve.html",
         wipe_id=wipe_id,

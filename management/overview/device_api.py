@@ -4,24 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
-from urllib.parse import urlencode
 from uuid import UUID
 
 from flask import Blueprint
 
 from management.access import Permission
 from management.api.operations import FileAnswer, Limit, Place, Words, operation
-from management.audit.notes import note
 from management.devices import queries
 from management.devices.models import Device
 from management.devices.polls import find_polled_at
 from management.listing import queries as listing
-from management.listing.address import NAMES, read_place, write_filter, write_place
+from management.listing.address import NAMES, read_place, write_place
 from management.listing.export import as_csv
 from management.listing.rules import DeviceFilter
 from management.overview.queries import name_groups, name_policies
+from management.personal import DEVICE, file_of, list_of, tell_number
 from management.policies.treatment import Rule
-from management.web import reader, reading, transaction
+from management.web import reader, reading
 
 bp = Blueprint("devices_api", __name__, url_prefix="/api/v1")
 
@@ -138,7 +137,7 @@ class DeviceDetails:
     """When it began to use its present certificate, if not at its enrolment."""
 
 
-@operation(bp, "/devices", Permission.VIEW, in_groups=True)
+@operation(bp, "/devices", Permission.VIEW, in_groups=True, shows=list_of("devices"))
 def list_devices(query: DeviceQuery) -> DevicePage:
     """List devices with their state."""
     with reading() as session:
@@ -154,7 +153,12 @@ def list_devices(query: DeviceQuery) -> DevicePage:
 
 
 @operation(
-    bp, "/devices/list.csv", Permission.VIEW, in_groups=True, media_type="text/csv; charset=utf-8"
+    bp,
+    "/devices/list.csv",
+    Permission.VIEW,
+    in_groups=True,
+    media_type="text/csv; charset=utf-8",
+    shows=file_of("device.export", "devices"),
 )
 def export_devices(query: DevicesQuery) -> FileAnswer:
     """Get all devices of a filter as a CSV file, in the order of the list.
@@ -163,8 +167,8 @@ def export_devices(query: DevicesQuery) -> FileAnswer:
     The audit trail notes who took it.
     """
     wanted = _filter(query)
-    with transaction("note an export") as session:
-        note(session, "device.export", "devices", query=urlencode(write_filter(wanted)))
+    with reading() as session:
+        tell_number(listing.count_devices(session, wanted))
         groups, policies = name_groups(session), name_policies(session)
     return FileAnswer("devices.csv", as_csv(reader(), wanted, groups, policies))
 
@@ -173,7 +177,7 @@ def _filter(query: DevicesQuery) -> DeviceFilter:
     return DeviceFilter(**{field: getattr(query, field) for field in NAMES.values()})
 
 
-@operation(bp, "/devices/<uuid:device_id>", Permission.VIEW, in_groups=True)
+@operation(bp, "/devices/<uuid:device_id>", Permission.VIEW, in_groups=True, shows=DEVICE)
 def get_device(device_id: UUID) -> DeviceDetails:
     """Get one device."""
     with reading() as session:

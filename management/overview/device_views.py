@@ -18,6 +18,7 @@ from management.overview.queries import read_device_page
 from management.overview.service import retire_device
 from management.overview.why_views import picked
 from management.paging import PAGE, number_cursor, write_cursor
+from management.personal import DEVICE, shows
 from management.policies.queries import require_seen
 from management.terms.queries import terms_of
 from management.web import is_fragment, reading, transaction
@@ -26,6 +27,7 @@ from runtime.clock import utc_now
 
 @bp.get("/<uuid:device_id>")
 @requires(Permission.VIEW, in_groups=True)
+@shows(DEVICE)
 def show(device_id: UUID) -> ResponseReturnValue:
     """Show one device: state and reasons, facts, commands, apps, mail, activity, incidents."""
     with reading() as session:
@@ -46,6 +48,7 @@ def show(device_id: UUID) -> ResponseReturnValue:
 
 @bp.get("/<uuid:device_id>/log")
 @requires(Permission.VIEW, in_groups=True)
+@shows(DEVICE)
 def log(device_id: UUID) -> ResponseReturnValue:
     """List everything that was said of the device, or of one kind, newest first."""
     before, named = request.args.get("after"), request.args.get("kind", "")

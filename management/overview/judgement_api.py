@@ -17,6 +17,7 @@ from management.compliance.judgement import Judgement
 from management.compliance.queries import get_judgement
 from management.devices import queries
 from management.devices.rules import Fact, FactKind
+from management.personal import EXPLANATION
 from management.web import reading
 from runtime.clock import utc_now
 
@@ -139,7 +140,9 @@ class ExplanationAnswer:
     contradictions: tuple[ContradictionAnswer, ...]
 
 
-@operation(bp, "/devices/<uuid:device_id>/judgement", Permission.VIEW, in_groups=True)
+@operation(
+    bp, "/devices/<uuid:device_id>/judgement", Permission.VIEW, in_groups=True, shows=EXPLANATION
+)
 def get_device_judgement(device_id: UUID) -> JudgementAnswer:
     """Get the stored judgement of a device, which mail access and the console read too."""
     with reading() as session:
@@ -147,7 +150,9 @@ def get_device_judgement(device_id: UUID) -> JudgementAnswer:
         return answer_of(get_judgement(session, device_id))
 
 
-@operation(bp, "/devices/<uuid:device_id>/explanation", Permission.VIEW, in_groups=True)
+@operation(
+    bp, "/devices/<uuid:device_id>/explanation", Permission.VIEW, in_groups=True, shows=EXPLANATION
+)
 def explain_device(device_id: UUID, query: ExplainQuery) -> ExplanationAnswer:
     """Explain how a device stands, or stood at a past instant."""
     with reading() as session:

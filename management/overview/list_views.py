@@ -27,6 +27,7 @@ from management.listing.address import (
 from management.listing.export import as_csv
 from management.listing.rules import SORTS
 from management.overview.queries import name_groups, name_policies
+from management.personal import file_of, list_of, shows, tell_number
 from management.texts import Text
 from management.texts import lazy as _l
 from management.web import is_fragment, reader, reading, transaction
@@ -38,6 +39,7 @@ Labels = dict[str, Any]
 
 @bp.get("")
 @requires(Permission.VIEW, in_groups=True)
+@shows(list_of("devices"))
 def index() -> ResponseReturnValue:
     """List devices; every filter is in the address."""
     wanted, sort = read_filter(request.args), read_sort(request.args)
@@ -47,6 +49,7 @@ def index() -> ResponseReturnValue:
         labels = _labels(session)
         views = [] if is_fragment() else saved.list_views(session, signed_in_name())
         marks = saved.read_marks(session, signed_in_name()) if views else {}
+    tell_number(len(page.rows))
     said = write_filter(wanted)
     kept = said | ({"sort": page.sort} if page.sort != "name" else {})
     more = write_place(page.more)
@@ -117,11 +120,12 @@ def _labels(session: Session) -> Labels:
 
 @bp.get("/devices.csv")
 @requires(Permission.VIEW, in_groups=True)
+@shows(file_of("device.export", "devices"))
 def export() -> ResponseReturnValue:
     """Send what the filter finds as a file, read and sent a part at a time."""
     wanted = read_filter(request.args)
-    with transaction("note an export") as session:
-        note(session, "device.export", "devices", query=own_query(request.args))
+    with reading() as session:
+        tell_number(queries.count_devices(session, wanted))
         labels = _labels(session)
     return Response(
         as_csv(reader(), wanted, labels["group"], labels["policy"]),

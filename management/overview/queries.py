@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from management.audit.models import AuditEntry
-from management.audit.queries import list_entries
+from management.audit.queries import list_about
 from management.commands.models import Command
 from management.commands.queries import count_open, list_commands
 from management.compliance.explaining import Explanation, explain
@@ -115,7 +115,7 @@ def read_device_page(session: Session, device_id: UUID) -> DevicePage:
         commands=list_commands(session, device_id=device_id, limit=ACTIVITY),
         partnerships=list_device_partnerships(session, device_id),
         incidents=list_incidents(session, sender=device_id, limit=ACTIVITY),
-        activity=list_entries(session, subject=str(device_id), limit=ACTIVITY),
+        activity=list_about(session, str(device_id), (), ACTIVITY),
         policies=list_policies(session),
     )
 

@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 
 from management.access import Permission, requires
 from management.compliance.explaining import explain
+from management.personal import EXPLANATION, shows
 from management.web import is_fragment, reading
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError
@@ -19,6 +20,7 @@ bp = Blueprint("why", __name__, url_prefix="/devices")
 
 @bp.get("/<uuid:device_id>/why")
 @requires(Permission.VIEW, in_groups=True)
+@shows(EXPLANATION)
 def show(device_id: UUID) -> ResponseReturnValue:
     """Explain the device at the moment in the address, or now."""
     text = request.args.get("at", "")

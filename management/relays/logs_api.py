@@ -8,6 +8,7 @@ from flask import Blueprint
 from contracts.connector import LogLevel
 from management.access import Permission
 from management.api.operations import STRICT, FileAnswer, operation
+from management.personal import file_of
 from management.relays import edge, logs
 from management.relays.api import RelayAnswer, get_relay
 from management.web import reading
@@ -39,7 +40,13 @@ def order_relay_log(relay_id: UUID) -> RelayAnswer:
     return get_relay(relay_id)
 
 
-@operation(bp, "/log", MANAGE, media_type="application/zip")
+@operation(
+    bp,
+    "/log",
+    MANAGE,
+    media_type="application/zip",
+    shows=file_of("relay.log_file", "log of a relay"),
+)
 def get_relay_log(relay_id: UUID) -> FileAnswer:
     """Get the log that was fetched, as the ZIP that the relay made; 404 until it came."""
     with reading() as session:

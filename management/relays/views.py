@@ -14,6 +14,7 @@ from management import log_zips
 from management.access import Permission, requires
 from management.administrators import step_up
 from management.paging import PAGE, cut, number_cursor
+from management.personal import file_of, shows
 from management.relays import changes, deleting, edge, logs, queries, tls
 from management.web import context, is_fragment, reading
 from runtime.clock import utc_now
@@ -206,6 +207,7 @@ def order_log(relay_id: UUID) -> ResponseReturnValue:
 
 @bp.get("/<uuid:relay_id>/log")
 @requires(Permission.MANAGE_RELAYS)
+@shows(file_of("relay.log_file", "log of a relay"))
 def log(relay_id: UUID) -> Response:
     """Hand out the log that was fetched."""
     with reading() as session:

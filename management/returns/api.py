@@ -11,6 +11,7 @@ from management.access import Permission, signed_in_name
 from management.api.operations import STRICT, PageQuery, Reason, operation
 from management.audit.notes import note
 from management.paging import page_of
+from management.personal import RETURNED, list_of
 from management.returns import queries, service
 from management.returns.models import IdentityClaim
 from management.web import reading, transaction
@@ -61,7 +62,7 @@ class ClaimDecision:
     because: Reason
 
 
-@operation(bp, "/returned-devices", Permission.VIEW)
+@operation(bp, "/returned-devices", Permission.VIEW, shows=list_of("returned devices"))
 def list_returned_devices(query: ClaimsQuery) -> Claims:
     """List devices that claim to be one we knew."""
     with reading() as session:
@@ -70,7 +71,7 @@ def list_returned_devices(query: ClaimsQuery) -> Claims:
     return Claims(items=tuple(shown), next=following)
 
 
-@operation(bp, "/returned-devices/<uuid:claim_id>", Permission.VIEW)
+@operation(bp, "/returned-devices/<uuid:claim_id>", Permission.VIEW, shows=RETURNED)
 def get_returned_device(claim_id: UUID) -> ClaimAnswer:
     """Get one claim and what was decided."""
     with reading() as session:

@@ -8,6 +8,7 @@ from flask_babel import gettext as _
 
 from management.access import Permission, requires, signed_in_name
 from management.audit.notes import note
+from management.personal import DEVICE, list_of, shows, tell_number
 from management.returns import queries, service
 from management.web import reading, transaction
 from runtime.clock import utc_now
@@ -17,6 +18,7 @@ bp = Blueprint("returns", __name__)
 
 @bp.get("/returned")
 @requires(Permission.VIEW)
+@shows(list_of("returned devices"))
 def index() -> ResponseReturnValue:
     """List what waits for a decision, and what was decided."""
     with reading() as session:
@@ -28,6 +30,7 @@ def index() -> ResponseReturnValue:
         wipes = {
             one.earlier.id for one in open_claims if queries.open_wipes(session, one.earlier.id)
         }
+    tell_number(len(open_claims) + len(decided))
     decided.sort(key=lambda one: one.claim.decided_at or one.claim.made_at, reverse=True)
     return render_template(
         "returns/index.html", open_claims=open_claims, decided=decided, wipes=wipes
@@ -36,6 +39,7 @@ def index() -> ResponseReturnValue:
 
 @bp.get("/devices/<uuid:device_id>/records")
 @requires(Permission.VIEW)
+@shows(DEVICE)
 def of_device(device_id: UUID) -> ResponseReturnValue:
     """Answer htmx with the earlier and later records of one device."""
     with reading() as session:

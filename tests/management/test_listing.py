@@ -254,6 +254,8 @@ def test_a_move_to_another_group_shows_in_list_and_counts(database: Database) ->
         counted = queries.count_in_groups(session)
         enrolled = session.get_one(Device, one).enrolment_state == "enrolled"
         assert counted.get(group.id, 0) == enrolled
+        of_both = DeviceFilter(group_id=group.id, state="healthy", os="14")  # tallies of two kinds
+        assert queries.count_devices(session, of_both) == len(paged(session, of_both))
     agrees(database)
 
 

@@ -173,7 +173,8 @@ def test_a_file_is_noted_in_the_audit_trail_with_its_filter(
         entry = session.scalars(
             select(AuditEntry).where(AuditEntry.action == "device.export")
         ).one()
-    assert (entry.actor, entry.details["query"]) == ("keeper", "state=healthy")
+    assert (entry.actor, entry.details["filter"]) == ("keeper", {"state": "healthy"})
+    assert entry.details["shown"] == len(answer.get_data(as_text=True).strip().splitlines()) - 1
 
 
 def test_nobody_gets_the_file_without_signing_in(visitor: ConsoleClient, fleet: Fleet) -> None:

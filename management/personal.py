@@ -1,0 +1,116 @@
+"""Marks the routes that show data of people and their devices: a look is noted before it is had.
+
+`shows` stands on the view. It runs the view, has the look noted (`management.audit.looks`) and only
+then lets the answer go; what cannot be noted is not shown (ADR 0050).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import ParamSpec, Protocol, cast
+
+from flask import Response, current_app, g, make_response, request
+from flask.typing import ResponseReturnValue
+
+Arguments = ParamSpec("Arguments")
+View = Callable[Arguments, ResponseReturnValue]
+SHOWS = "sekisho_shows"
+HAD = (200, 206, 304, 422)
+"""Statuses with which somebody sees something; 304: what they saw before is still so; 422: a page
+with its list, again with what is wrong in the form.
+"""
+NO_FILTER = ("after", "limit")
+"""Say which page of a list is wanted, not whom it shows."""
+MOST_FILTERS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a route shows."""
+
+    action: str
+    """What the audit trail calls the look: ``look.device``, ``device.export``."""
+    subject: str = ""
+    """The list; empty: the one that the address names."""
+    by: str = ""
+    """The argument of the address that names the one."""
+    each_time: bool = False
+    """A file that leaves: noted each time, however often it is fetched."""
+
+
+DEVICE = Shown("look.device", by="device_id")
+EXPLANATION = Shown("look.explanation", by="device_id")
+PARTNERSHIP = Shown("look.partnership", by="partnership_id")
+INVITATION = Shown("look.invitation", by="invitation_id")
+RETURNED = Shown("look.returned", by="claim_id")
+COMMAND = Shown("look.command", by="command_id")
+
+
+def list_of(subject: str) -> Shown:
+    """Return that a route shows a list with names."""
+    return Shown("look.list", subject)
+
+
+def file_of(action: str, subject: str) -> Shown:
+    """Return that a route hands out a file of people or devices."""
+    return Shown(action, subject, each_time=True)
+
+
+@dataclass(slots=True)
+class Look:
+    """One look: what of, whom it shows, and how much of a list."""
+
+    shown: Shown
+    subject: str
+    filter: dict[str, str] = field(default_factory=dict)
+    page: str = ""
+    """Where in the list it begins; empty: the first page."""
+    number: int | None = None
+    """How many it shows; None: one."""
+
+
+class Looks(Protocol):
+    """Notes looks: `management.audit.looks`."""
+
+    def note(self, look: Look) -> None: ...
+
+
+def shows(shown: Shown) -> Callable[[View[Arguments]], View[Arguments]]:
+    """Note that somebody looks at *shown* before they get the view's answer."""
+
+    def mark(view: View[Arguments]) -> View[Arguments]:
+        @wraps(view)
+        def noted(*args: Arguments.args, **kwargs: Arguments.kwargs) -> ResponseReturnValue:
+            look = g.sekisho_look = _look(shown, {name: str(one) for name, one in kwargs.items()})
+            answer: Response = make_response(view(*args, **kwargs))
+            if answer.status_code in HAD:
+                cast(Looks, current_app.extensions["sekisho-looks"]).note(look)
+            return answer
+
+        setattr(noted, SHOWS, shown)
+        return noted
+
+    return mark
+
+
+def tell_number(number: int) -> None:
+    """Say how many people or devices a list or file shows; of one thing there is no number."""
+    look: Look | None = g.get("sekisho_look")
+    if look is not None and not look.shown.by:
+        look.number = number
+
+
+def tell_subject(subject: object) -> None:
+    """Say what the audit trail calls the one that is shown: as it does when somebody acts on it."""
+    look: Look | None = g.get("sekisho_look")
+    if look is not None and look.shown.by:
+        look.subject = str(subject)
+
+
+def _look(shown: Shown, named: dict[str, str]) -> Look:
+    if shown.by:
+        return Look(shown, named[shown.by])
+    said = {name: value[:200] for name, value in request.args.items() if value}
+    wanted = {name: said[name] for name in sorted(said) if name not in NO_FILTER}
+    kept = dict(list((named | wanted).items())[:MOST_FILTERS])
+    return Look(shown, shown.subject, kept, said.get("after", ""))
