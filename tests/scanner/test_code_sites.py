@@ -66,6 +66,17 @@ def test_a_file_without_a_map_is_read_whole() -> None:
     assert CodeFile("classes.dex", bytes(data)).users(rows, ()) == expected
 
 
+def test_a_method_whose_header_lies_about_what_android_ignores_is_found() -> None:
+    data = bytearray(_code(real_apk()))
+    rows = range(500, 520)
+    expected = CodeFile("classes.dex", bytes(data)).users(rows, ())
+    for method in expected:  # where its notes for debuggers are
+        data[method.code_at + 8 : method.code_at + 12] = b"\xff" * 4
+
+    assert CodeFile("classes.dex", bytes(data)).users(rows, ()) == expected
+    assert len(expected) > 5
+
+
 def test_counting_stops_above_the_number_asked_for() -> None:
     file = CodeFile("classes.dex", _code(real_apk()))
     rows = range(500, 510)

@@ -3,6 +3,7 @@
 import pytest
 
 from patterns.opened import OpenSet
+from scanner import program
 from scanner.behaviour_rules import wanted_references
 from scanner.code_file import CodeFile, Method
 from scanner.code_rules import noted_rows
@@ -18,13 +19,13 @@ RULES = sorted(path.stem for path in APPS.glob("*.app"))
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_walk_meets_only_what_was_said_to_be_near(rule: str, opened: OpenSet) -> None:
-    program = _program(rule)
-    noted = noted_rows(program, program.references(wanted_references(opened.behaviours)))
+    code = _program(rule)
+    noted = noted_rows(code, code.references(wanted_references(opened.behaviours)))
 
     for depth, user_acts in ((4, False), (1, True), (0, False)):
-        reach = Reach(program, noted, _budget())
-        for method in _methods(program):
-            walk = Walk(program, noted, _budget(), depth, user_acts)
+        reach = Reach(code, noted, _budget())
+        for method in _methods(code):
+            walk = Walk(code, noted, _budget(), depth, user_acts)
             walk.start(method, method.owner)
             met = {name for event in walk.events for name in event.names}
             near = reach.near((method,), method.owner, depth, user_acts)
@@ -33,17 +34,36 @@ def test_a_walk_meets_only_what_was_said_to_be_near(rule: str, opened: OpenSet) 
 
 
 def test_what_lies_nowhere_near_needs_no_walk(opened: OpenSet) -> None:
-    program = _program("sms_forwarder")
-    references = program.references(wanted_references(opened.behaviours))
-    reach = Reach(program, noted_rows(program, references), _budget())
+    code = _program("sms_forwarder")
+    references = code.references(wanted_references(opened.behaviours))
+    reach = Reach(code, noted_rows(code, references), _budget())
     rules = {rule["id"]: rule["code"][0] for rule in opened.behaviours if rule["code"]}
 
     def found(rule: str) -> list[str]:
-        starts = [m for m in _methods(program) if reach.may_hold(rules[rule], (m,), m.owner)]
+        starts = [m for m in _methods(code) if reach.may_hold(rules[rule], (m,), m.owner)]
         return [method.name for method in starts]
 
     assert "onReceive" in found("sms_forwarder")
     assert found("clipboard_thief") == []
+
+
+def test_what_is_kept_of_code_is_bounded_and_changes_no_walk(
+    opened: OpenSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met, kept = {}, {}
+    for room in (program.UNITS_KEPT, 50):
+        monkeypatch.setattr(program, "UNITS_KEPT", room)
+        code = _program("sms_forwarder")
+        noted = noted_rows(code, code.references(wanted_references(opened.behaviours)))
+        walks = [Walk(code, noted, _budget(), 4, True) for _ in _methods(code)]
+        for walk, method in zip(walks, _methods(code), strict=True):
+            walk.start(method, method.owner)
+        met[room] = [(event.names, event.offset) for walk in walks for event in walk.events]
+        kept[room] = sum(len(body.units) for body in code._bodies.values())
+
+    assert len({*map(tuple, met.values())}) == 1
+    assert met[50] != []
+    assert kept[50] < kept[500_000]
 
 
 def _program(rule: str) -> Program:
@@ -51,9 +71,9 @@ def _program(rule: str) -> Program:
     return Program([CodeFile("classes.dex", write_dex([*classes]))])
 
 
-def _methods(program: Program) -> list[Method]:
-    names = [name.decode() for name in program.files[0].class_names()]
-    found = [program.own_class(name) for name in names]
+def _methods(code: Program) -> list[Method]:
+    names = [name.decode() for name in code.files[0].class_names()]
+    found = [code.own_class(name) for name in names]
     return [method for one in found if one for method in one.methods.values()]
 
 
