@@ -1,6 +1,7 @@
 """``sekisho audit``: proves the trail on the server, also against what was handed outside."""
 
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -29,7 +30,7 @@ def verify(files: tuple[Path, ...]) -> None:
     from management.cli import open_context
 
     context = open_context()
-    with context.database.reading() as session:
+    with closing(context.database), context.database.reading() as session:
         problems = service.verify(session, context.keys)
         if not problems:
             marks = checkpoints.held(session, context.signer)
@@ -55,10 +56,11 @@ def checkpoint() -> None:
     from management.cli import open_context
 
     context = open_context()
-    checkpoints.make(context)
-    problems = checkpoints.hand_out(context)
-    with context.database.reading() as session:
-        last = queries.last_checkpoint(session)
+    with closing(context.database):
+        checkpoints.make(context)
+        problems = checkpoints.hand_out(context)
+        with context.database.reading() as session:
+            last = queries.last_checkpoint(session)
     click.echo(last.token if last else "The trail is empty.")
     for problem in problems:
         click.echo(problem, err=True)
