@@ -18,8 +18,10 @@ PARTS = ("signer", "communication", "connector", "gate")
 """Parts whose variables carry their name; management's carry none."""
 MANAGEMENTS_OWN = frozenset({"connector_seconds", "signer_health_port"})
 """Management's although it begins like a part's."""
-NO_SETTINGS = re.compile(r"home|supervised|held|web_parent|crash_.*|soak_minutes|update_passphrase")
-"""Variables of ours that are read elsewhere."""
+NO_SETTINGS = re.compile(
+    r"home|supervised|held|web_parent|crash_.*|soak_minutes|update_passphrase|remote|token"
+)
+"""Variables of ours that are read elsewhere; ``token`` stands in the examples of the API."""
 
 
 def load(

@@ -50,6 +50,8 @@ def test_what_other_parts_read_is_left_to_them(tmp_path: Path) -> None:
     others = {
         "SEKISHO_SIGNER_X": "1",
         "SEKISHO_CRASH_AT": "never",
+        "SEKISHO_REMOTE": "elsewhere.json",
+        "SEKISHO_TOKEN": "of the examples in the API reference",
         "SEKISHO_SUPERVISED": "1",
         "SEKISHO_HELD": "1",
     }

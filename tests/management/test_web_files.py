@@ -4,12 +4,12 @@ import asyncio
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
-from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
 
-from management.web_files import MOST, Files, answered
+from management import web_files
+from management.web_files import MOST_MADE, Files, answered
 from runtime.bodies import BodyError
 from runtime.wsgi import Answer, Begun, begin
 
@@ -17,23 +17,18 @@ PART = b"a line of a file, as long as others\n" * 2000
 
 
 class Reader:
-    """What a server sees of somebody who reads: RSGI's protocol and its transport."""
+    """What a server does for somebody who reads: RSGI's protocol."""
 
-    def __init__(self, stays_for: int = 10**9) -> None:
-        self.status, self.headers, self.got = 0, dict[str, str](), 0
-        self._stays_for, self._gone = stays_for, asyncio.Event()
+    def __init__(self) -> None:
+        self.status, self.headers, self.got = 0, dict[str, str](), b""
+        self._gone = asyncio.Event()
 
     async def client_disconnect(self) -> None:
         await self._gone.wait()
 
-    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> "Reader":
+    def response_file(self, status: int, headers: list[tuple[str, str]], file: str) -> None:
         self.status, self.headers = status, dict(headers)
-        return self
-
-    async def send_bytes(self, piece: bytes) -> None:
-        if self.got >= self._stays_for:
-            raise ProtocolClosed
-        self.got += len(piece)
+        self.got = Path(file).read_bytes()
 
     def leave(self) -> None:
         self._gone.set()
@@ -67,17 +62,21 @@ def file_of(parts: Parts) -> Begun:
 
 def test_a_file_is_sent_whole_with_its_length_in_small_memory(tmp_path: Path) -> None:
     async def send() -> tuple[Reader, int]:
-        reader, parts = Reader(), Parts(400)
+        reader, parts, files = Reader(), Parts(400), Files(tmp_path, work)
         tracemalloc.start()
-        await Files(tmp_path, work).send(reader, file_of(parts))
+        with (tmp_path / "made").open("wb") as made:
+            await files._make(file_of(Parts(400)), made, asyncio.Future())
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
+        (tmp_path / "made").unlink()
+        await files.send(reader, file_of(parts))
         assert parts.closed
         return reader, most
 
     reader, most = asyncio.run(send())
     size = 400 * len(PART)
-    assert (reader.status, reader.headers["Content-Length"], reader.got) == (200, str(size), size)
+    assert (reader.status, reader.headers["Content-Length"]) == (200, str(size))
+    assert reader.got == 400 * PART
     assert most < size / 4
     assert list(tmp_path.iterdir()) == []
 
@@ -90,7 +89,7 @@ def test_a_file_that_cannot_be_made_is_an_error_and_not_half_a_file(tmp_path: Pa
         return reader, parts
 
     reader, parts = asyncio.run(send())
-    assert (reader.status, reader.got, parts.closed) == (0, 0, True)
+    assert (reader.status, reader.got, parts.closed) == (0, b"", True)
 
 
 def test_nothing_more_is_made_for_who_went_away(tmp_path: Path) -> None:
@@ -111,18 +110,17 @@ def test_nothing_more_is_made_for_who_went_away(tmp_path: Path) -> None:
     assert reader.status == 0
 
 
-def test_who_leaves_while_it_is_sent_and_who_comes_too_many_do_no_harm(tmp_path: Path) -> None:
-    async def send() -> tuple[int, int]:
-        files, gate = Files(tmp_path, work), asyncio.Event()
+def test_who_comes_when_too_many_are_made_is_told_to_come_later(tmp_path: Path) -> None:
+    async def send() -> tuple[int, bytes]:
+        gate = asyncio.Event()
 
         async def waiting(function: Callable[..., Any], *arguments: Any) -> Any:
             await gate.wait()
             return await work(function, *arguments)
 
-        files._work = waiting
+        files = Files(tmp_path, waiting)
         many = [
-            asyncio.create_task(files.send(Reader(stays_for=1), file_of(Parts(20))))
-            for _ in range(MOST)
+            asyncio.create_task(files.send(Reader(), file_of(Parts(2)))) for _ in range(MOST_MADE)
         ]
         await asyncio.sleep(0)
         refused = Parts(1)
@@ -134,7 +132,34 @@ def test_who_leaves_while_it_is_sent_and_who_comes_too_many_do_no_harm(tmp_path:
         await files.send(last := Reader(), file_of(Parts(1)))
         return error.value.status, last.got
 
-    assert asyncio.run(send()) == (503, len(PART))
+    assert asyncio.run(send()) == (503, PART)
+
+
+def test_disk_is_held_until_it_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_files, "HELD_SECONDS", 0.01)
+
+    async def send() -> tuple[int, int]:
+        reader, files = Slow(), Files(tmp_path, work)
+        await files.send(reader, file_of(Parts(1)))
+        await asyncio.sleep(0.2)
+        held = len(files._sent)
+        reader.opened[0].close()
+        while files._sent:
+            await asyncio.sleep(0.01)
+        return held, len(files._sent)
+
+    assert asyncio.run(send()) == (1, 0)
+
+
+class Slow(Reader):
+    """Has the file open for as long as a slow reader takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[IO[bytes]] = []
+
+    def response_file(self, status: int, headers: list[tuple[str, str]], file: str) -> None:
+        self.opened.append(Path(file).open("rb"))  # noqa: SIM115
 
 
 @pytest.mark.parametrize(
