@@ -30,7 +30,7 @@ class SimTray:
     """What is in the phone, and the secret with which its agent marks it."""
 
     cards: list[SimCard] = field(default_factory=list)
-    secret: str = field(default_factory=lambda: token_hex(32))
+    marking_key: str = field(default_factory=lambda: token_hex(32))
     """Hexadecimal; it never leaves the phone, and a wipe makes another."""
 
 
@@ -57,17 +57,19 @@ def said(tray: SimTray, platform: str, ownership: str) -> tuple[Sim, ...] | None
     """
     if platform == "ios":
         return None
-    return tuple(_said(tray.secret, card, ownership == "company") for card in _sorted(tray.cards))
+    return tuple(
+        _said(tray.marking_key, card, ownership == "company") for card in _sorted(tray.cards)
+    )
 
 
-def _said(secret: str, card: SimCard, names_operator: bool) -> Sim:
+def _said(key: str, card: SimCard, names_operator: bool) -> Sim:
     operator, country = (card.operator, card.country) if names_operator else ("", "")
-    return Sim(mark=mark(bytes.fromhex(secret), card.iccid), operator=operator, country=country)
+    return Sim(mark=mark(bytes.fromhex(key), card.iccid), operator=operator, country=country)
 
 
-def mark(secret: bytes, number: str) -> str:
+def mark(key: bytes, number: str) -> str:
     """Return what stands for the SIM (docs/agent-protocol.md, section 8)."""
-    digest = hmac.digest(secret, number.encode(), "sha256")
+    digest = hmac.digest(key, number.encode(), "sha256")
     return urlsafe_b64encode(digest[:16]).decode().rstrip("=")
 
 

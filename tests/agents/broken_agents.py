@@ -228,7 +228,7 @@ BREAKS: dict[str, Break] = {
     "6/retry-after": _in_the_drive,
     "6/forged": _when_armed(enrolment, "open_order", _unverified),
     "6/enrolled": _in_the_drive,
-    "8/sims": _when_armed(sims, "mark", lambda right, secret, number: right(b"another", number)),
+    "8/sims": _when_armed(sims, "mark", lambda right, key, number: right(b"another", number)),
     "8/first": _when_armed(reports, "_add_changes", _only_posture),
     "4/signed": _when_armed(RelayClient, "post_report", _stranger),
     "5/position": _when_armed(RelayClient, "poll", _asks_from_zero),
