@@ -12,6 +12,7 @@ SENTENCES = (
     _l("Queued."),
     _l("Asking %(address)s what is new."),
     _l("Release not fetched: %(inner)s"),
+    _l("Something beside the patterns was not taken: %(inner)s"),
     _l("Release %(version)s is here for the connectors."),
     _l("Agent package %(version)s is here."),
     _l("Agent package %(version)s is handed out now."),

@@ -98,7 +98,7 @@ def _take(
         row = queries.get_package(session, offer.sha256)
         was_out = row.current
         problem = _hand_out(session, context.keys, row, offer, utc_now())
-    _forget_old(context)
+    _forget_old(context, offer.sha256)
     if not problem and not was_out:
         say(f"Agent package {offer.agent.version} is handed out now.")
     return problem
@@ -166,6 +166,7 @@ def _hand_out(
     """Hand the package out if the rule says so; return why not. *offer*: what was promised."""
     if row.current:
         return ""
+    settings = service.download_settings(session)  # whoever withdraws comes before or after this
     if not queries.standing(session).follows:
         return BY_HAND
     found, last = queries.identity(session, row), queries.last_released(session)
@@ -174,20 +175,20 @@ def _hand_out(
     promised = _promised(offer, row, found)
     if why := why_not_followed(queries.why_not(session, row), found, promised, before, still_out):
         return why
-    service.download_settings(session).follows = True
+    settings.follows = True
     service.hand_out(session, row, SOURCE, now)
     details = {"source": row.source, "version": get_known(session, row.sha256).version}
     record(session, keys, "system", "agent_package.release", row.sha256, details=details, now=now)
     return ""
 
 
-def _forget_old(context: Context) -> None:
+def _forget_old(context: Context, offered: str) -> None:
     """Forget packages of the source far behind its newest, so that no server fills up unattended.
 
-    What is handed out, was handed out last, or was uploaded by somebody too stays.
+    What is on offer, was handed out last, or was uploaded by somebody too stays.
     """
     with context.database.transaction("forget old agent packages") as session:
-        old = queries.old_of_source(session, KEPT)
+        old = queries.old_of_source(session, KEPT, offered)
         for row in old:
             stored = find_app(session, row.sha256)
             if stored is not None:

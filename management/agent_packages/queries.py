@@ -76,12 +76,14 @@ def newest_of_source(session: Session) -> AgentPackage | None:
     return session.get(AgentPackage, row.offered_sha256) if row and row.offered_sha256 else None
 
 
-def old_of_source(session: Session, kept: int) -> list[AgentPackage]:
-    """Return what only the source brought, is not its *kept* newest, and nobody uses."""
+def old_of_source(session: Session, kept: int, offered: str) -> list[AgentPackage]:
+    """Return what only the source brought, nobody uses, and is neither among its *kept* newest nor
+    what it has *offered* now (by hash).
+    """
     wanted = select(AgentPackage).where(AgentPackage.source != "")
     rows = session.scalars(wanted.order_by(AgentPackage.version_code.desc())).all()
-    last = last_released(session)
-    return [row for row in rows[kept:] if row is not last and not _is_others(session, row)]
+    used = (last_released(session), session.get(AgentPackage, offered))
+    return [row for row in rows[kept:] if row not in used and not _is_others(session, row)]
 
 
 def _is_others(session: Session, row: AgentPackage) -> bool:

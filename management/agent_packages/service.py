@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from contracts.agent import NewAgent
@@ -26,6 +26,7 @@ from management.apps.queries import get_known
 from management.apps.service import store_upload
 from management.apps.uploads import Received
 from management.context import Context
+from management.database import locked
 from management.devices.models import Device
 from management.devices.queries import get_facts, lock_device
 from management.devices.rules import FactKind
@@ -101,8 +102,9 @@ def withdraw(session: Session, by: str, now: datetime) -> None:
 
 
 def download_settings(session: Session) -> AgentDownload:
-    """Return the one row of settings."""
-    row = session.get(AgentDownload, 1)
+    """Return the one row of settings, to be changed: nobody else does until the commit."""
+    session.flush()
+    row = session.scalars(locked(select(AgentDownload), AgentDownload)).one_or_none()
     if row is None:
         row = AgentDownload(id=1, chosen_by="", offered="", offered_sha256="", problem="")
         session.add(row)

@@ -26,15 +26,16 @@ class DeviceAttestation(Base):
 
 
 class AttestedCertificate(Base):
-    """A certificate above the leaf in the chain on which a device's proof rests."""
+    """A certificate above the leaf in a chain on which a device's proof rests."""
 
     __tablename__ = "attested_certificate"
 
     serial: Mapped[str] = mapped_column(Unicode(64), primary_key=True)
     """Hexadecimal without zeros in front."""
     device_id: Mapped[UUID] = mapped_column(ForeignKey("device.id"), primary_key=True, index=True)
-    of_key: Mapped[bool] = mapped_column(default=False)
-    """It vouches for the key that the device signs with, not for its last answer alone."""
+    key_thumbprint: Mapped[str] = mapped_column(Unicode(64), primary_key=True, default="")
+    """It vouches for this key, with which the device signs or will after a renewal; empty: for its
+    last answer alone."""
 
 
 class RevokedKey(Base):

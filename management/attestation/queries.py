@@ -49,6 +49,10 @@ def concerned(session: Session, limit: int) -> Sequence[AttestedCertificate]:
     return session.scalars(
         select(AttestedCertificate)
         .where(listed)
-        .order_by(AttestedCertificate.serial, AttestedCertificate.device_id)
+        .order_by(
+            AttestedCertificate.serial,
+            AttestedCertificate.device_id,
+            AttestedCertificate.key_thumbprint,
+        )
         .limit(limit)
     ).all()

@@ -14,7 +14,7 @@ from secrets import token_bytes
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from contracts import keys
@@ -66,7 +66,7 @@ def take_enrolment(
     if not request.attestation:
         if row is not None:
             row.key_thumbprint, row.next_thumbprint, row.answered_at = "", "", now
-            _rest_on(session, device, (), True)
+            _forget_chains(session, row)
             _fail(session, device, "it enrolled without proving its key", now)
         return
     challenge = enrolment_challenge(request.enrolment_key, request.enrolment_id)
@@ -77,7 +77,9 @@ def take_enrolment(
     row.key_thumbprint, row.next_thumbprint = _thumbprint(device) if proof else "", ""
     row.answered_at = now
     session.add(row)
-    _rest_on(session, device, request.attestation if proof else (), True)
+    _forget_chains(session, row)
+    if proof:
+        _rest_on(session, row, request.attestation, row.key_thumbprint)
     _record(session, device, proof, because, now)
 
 
@@ -135,7 +137,8 @@ def take_renewal(
     proof, because = _proved_now(session, settings, said.attestation, challenge, now)
     if proof is not None and proof.key == keys.read_raw_public(fresh):
         row.next_thumbprint = keys.thumbprint(keys.read_public(fresh))
-        _rest_on(session, device, said.attestation, True)
+        _forget_chains(session, row, but=("", row.key_thumbprint))
+        _rest_on(session, row, said.attestation, row.next_thumbprint)
         _record(session, device, proof, because, now)
 
 
@@ -160,7 +163,9 @@ def take_answer(
             row.challenge, row.answered_at = "", now - _days(settings) + SOONEST
             return
     row.challenge, row.answered_at = "", now
-    _rest_on(session, device, said.chain if proof else (), False)
+    _forget_chains(session, row, but=_known_keys(row))
+    if proof:
+        _rest_on(session, row, said.chain, "")
     _record(session, device, proof, because, now)
 
 
@@ -168,31 +173,52 @@ def fail_revoked(session: Session, settings: Settings, now: datetime, limit: int
     """Take back proofs that rest on a key which is on the list by now; return whose.
 
     A device whose signing key was vouched for by such a key is asked no more: it must enrol again.
-    One whose last answer rests on it is asked anew at its next report. Call it until none is left.
+    One whose last answer rests on it is asked anew at its next report. A renewal that rests on it
+    does not count; a key that gave way to a renewal says nothing any more. Call it until none is
+    left.
     """
     found = concerned(session, limit)
     for one in found:
         device = lock_device(session, one.device_id)
         row = session.get_one(DeviceAttestation, device.id)
-        row.challenge, row.answered_at = "", now - _days(settings)
-        if one.of_key:
+        if one.key_thumbprint in ("", _thumbprint(device)):
+            row.challenge, row.answered_at = "", now - _days(settings)
+            _fail(session, device, revoked_because(one.serial), now)
+        if one.key_thumbprint == _thumbprint(device):
             row.key_thumbprint = row.next_thumbprint = ""
-        _fail(session, device, revoked_because(one.serial), now)
+        elif one.key_thumbprint == row.next_thumbprint:
+            row.next_thumbprint = ""
         session.delete(one)
     return list(dict.fromkeys(one.device_id for one in found))
 
 
-def _rest_on(session: Session, device: Device, chain: Sequence[str], of_key: bool) -> None:
-    """Note the certificates above the leaf, in place of those of the proof before this one."""
-    held = delete(AttestedCertificate).where(AttestedCertificate.device_id == device.id)
-    wanted = held if of_key else held.where(AttestedCertificate.of_key.is_(False))
-    session.execute(wanted.execution_options(synchronize_session=False))
-    kept = session.scalars(
-        select(AttestedCertificate.serial).where(AttestedCertificate.device_id == device.id)
+def _known_keys(row: DeviceAttestation) -> list[str]:
+    return [one for one in (row.key_thumbprint, row.next_thumbprint) if one]
+
+
+def _forget_chains(session: Session, row: DeviceAttestation, but: Sequence[str] = ()) -> None:
+    """Forget what vouched for the device's keys and answers, *but* for these keys."""
+    session.execute(
+        delete(AttestedCertificate)
+        .where(
+            AttestedCertificate.device_id == row.device_id,
+            AttestedCertificate.key_thumbprint.not_in(but),
+        )
+        .execution_options(synchronize_session=False)
     )
-    for serial in set(serials(chain)[1:]) - set(kept):
+
+
+def _rest_on(
+    session: Session, row: DeviceAttestation, chain: Sequence[str], thumbprint: str
+) -> None:
+    """Note the certificates above the leaf that vouch for a key, or for an answer."""
+    for serial in set(serials(chain)[1:]):
         if len(serial) <= LONGEST_SERIAL:
-            session.add(AttestedCertificate(serial=serial, device_id=device.id, of_key=of_key))
+            session.add(
+                AttestedCertificate(
+                    serial=serial, device_id=row.device_id, key_thumbprint=thumbprint
+                )
+            )
 
 
 def _proved(

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from contracts.agent import NewPatterns
 from management.context import Context
-from management.handlers import BEFORE_ACTIVATION, FROM_SOURCE, resolve
+from management.handlers import BEFORE_ACTIVATION, FROM_SOURCE, FromSource, resolve
 from management.progress import said as _l
 from management.relays.service import send_order
 from management.updates import service
@@ -150,7 +150,7 @@ def _update(context: Context, run_id: UUID, start: _Start, say: Say) -> None:
     with open_source(start.address, start.root, cache, LIMITS, _counter(say)) as source:
         source.refresh()
         for part in FROM_SOURCE:
-            resolve(part.take)(context, source, start.address, say)
+            _take_beside(part, context, source, start.address, say)
         offers = source.offers()
         reason = _why_nothing(offers, start)
         if reason is not None:
@@ -163,6 +163,18 @@ def _update(context: Context, run_id: UUID, start: _Start, say: Say) -> None:
         _keep_off(context, run_id, installed, because)
     else:
         _activate(context, run_id, installed)
+
+
+def _take_beside(
+    part: FromSource, context: Context, source: TrustedSource, address: str, say: Say
+) -> None:
+    """Take what the source brings beside patterns, which come whatever becomes of it."""
+    try:
+        resolve(part.take)(context, source, address, say)
+    except Exception as error:  # patterns matter more than why
+        log.exception("Something beside patterns could not be taken", extra={"what": part.take})
+        because = str(error) if isinstance(error, SekishoError) else type(error).__name__
+        say(f"Something beside the patterns was not taken: {because}")
 
 
 def _keep_off(context: Context, run_id: UUID, installed: Installed, because: str) -> None:

@@ -14,6 +14,7 @@ from flask_babel import force_locale
 from sqlalchemy import select
 
 from agents.simulator.attesting import Hardware, ensure_root
+from contracts import keys
 from contracts.agent import Digest
 from management.access import Role
 from management.attestation.from_source import take
@@ -116,7 +117,8 @@ def _file(feed: Feed, serials: list[str]) -> Path:
 def _serials(context: Context, phone: ProvingPhone, of_key: bool) -> list[str]:
     with context.database.reading() as session:
         wanted = select(AttestedCertificate.serial).where(
-            AttestedCertificate.device_id == phone.device_id, AttestedCertificate.of_key == of_key
+            AttestedCertificate.device_id == phone.device_id,
+            (AttestedCertificate.key_thumbprint != "") == of_key,
         )
         return list(session.scalars(wanted))
 
@@ -169,7 +171,7 @@ def test_an_answer_that_rested_on_it_is_asked_for_anew(
     desk.take(phone.report(phone.good()), now=later)
     (challenge,) = phone.questions()
     desk.take(phone.report(phone.answers(challenge)), now=later)
-    (own,) = set(_serials(context, phone, False))
+    (own,) = set(_serials(context, phone, False)) - set(_serials(context, phone, True))
     _publish(feed, [own])
 
     look()
@@ -179,6 +181,48 @@ def test_an_answer_that_rested_on_it_is_asked_for_anew(
     (_, again) = phone.questions()
     desk.take(phone.report(phone.answers(again)), now=later)
     assert _standing(context, phone) == ({"passed": True, "because": ""}, True)
+
+
+@pytest.mark.parametrize("switched", [False, True])
+@pytest.mark.parametrize("revoked", ["key", "renewal"])
+def test_the_key_that_signs_counts_whether_or_not_another_was_asked_for(
+    desk: Office,
+    context: Context,
+    hardware: Hardware,
+    feed: Feed,
+    look: Take,
+    switched: bool,
+    revoked: str,
+) -> None:
+    """A device must not shake off a revocation by asking for a renewal that it never uses."""
+    phone = ProvingPhone(desk).prove_and_enrol(hardware)
+    fresh, box = keys.new_key(), keys.new_key()
+    desk.take(phone.report(phone.renewal(fresh, box)))
+    with context.database.reading() as session:
+        row = session.get_one(DeviceAttestation, phone.device_id)
+        wanted = row.key_thumbprint if revoked == "key" else row.next_thumbprint
+        rows = session.scalars(
+            select(AttestedCertificate).where(AttestedCertificate.device_id == phone.device_id)
+        ).all()
+        of_both = [one.serial for one in rows]
+        (own,) = {
+            one.serial
+            for one in rows
+            if one.key_thumbprint == wanted and of_both.count(one.serial) == 1
+        }
+    if switched:
+        phone.signing_key = fresh
+        desk.take(phone.report(Digest()))
+        phone.encryption_key = box
+    _publish(feed, [own])
+
+    look()
+    desk.take(phone.report(phone.good()))
+
+    assert _standing(context, phone)[0]["passed"] is (switched == (revoked == "key"))
+    with context.database.reading() as session:
+        row = session.get_one(DeviceAttestation, phone.device_id)
+        assert row.next_thumbprint == "" or revoked == "key"
 
 
 def test_the_list_counts_from_the_next_proof_on(
