@@ -195,11 +195,13 @@ def upgrade() -> None:
         "attested_certificate",
         sa.Column("serial", sa.Unicode(length=64), nullable=False),
         sa.Column("device_id", sa.Uuid(), nullable=False),
-        sa.Column("of_key", sa.Boolean(), nullable=False),
+        sa.Column("key_thumbprint", sa.Unicode(length=64), nullable=False),
         sa.ForeignKeyConstraint(
             ["device_id"], ["device.id"], name=op.f("fk_attested_certificate_device_id")
         ),
-        sa.PrimaryKeyConstraint("serial", "device_id", name=op.f("pk_attested_certificate")),
+        sa.PrimaryKeyConstraint(
+            "serial", "device_id", "key_thumbprint", name=op.f("pk_attested_certificate")
+        ),
     )
     with op.batch_alter_table("attested_certificate", schema=None) as batch_op:
         batch_op.create_index(
