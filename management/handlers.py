@@ -76,7 +76,7 @@ progress. `updates` calls it by this name, because `apps` builds on `updates`.""
 
 @dataclass(frozen=True, slots=True)
 class FromSource:
-    """What an update source brings beside pattern sets; patterns wait for none of it."""
+    """What an update source brings beside pattern sets, which come whatever becomes of it."""
 
     take: str
     """Takes it: context, the open source (`updater.trust`), its address, what says a line. It tells
