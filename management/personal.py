@@ -12,6 +12,8 @@ from typing import ParamSpec, Protocol, cast
 from flask import Response, current_app, g, make_response, request
 from flask.typing import ResponseReturnValue
 
+from runtime.errors import MalformedMessageError
+
 Arguments = ParamSpec("Arguments")
 View = Callable[Arguments, ResponseReturnValue]
 SHOWS = "sekisho_shows"
@@ -19,9 +21,14 @@ HAD = (200, 206, 304, 422)
 """Statuses with which somebody sees something; 304: what they saw before is still so; 422: a page
 with its list, again with what is wrong in the form.
 """
+CSRF = "csrf_token"
 NO_FILTER = ("after", "limit")
 """Say which page of a list is wanted, not whom it shows."""
-MOST_FILTERS = 30
+MOST_CHARACTERS = 8_000
+"""Of a filter in an entry."""
+TOO_MUCH_ASKED = (
+    "This address asks for more than the audit trail can say. Ask with fewer or shorter words."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,8 @@ class Look:
     shown: Shown
     subject: str
     filter: dict[str, str] = field(default_factory=dict)
+    asked: bytes = b""
+    """What a form or body asked beside: tells looks apart, and is not told."""
     page: str = ""
     """Where in the list it begins; empty: the first page."""
     number: int | None = None
@@ -110,7 +119,23 @@ def tell_subject(subject: object) -> None:
 def _look(shown: Shown, named: dict[str, str]) -> Look:
     if shown.by:
         return Look(shown, named[shown.by])
-    said = {name: value[:200] for name, value in request.args.items() if value}
-    wanted = {name: said[name] for name in sorted(said) if name not in NO_FILTER}
-    kept = dict(list((named | wanted).items())[:MOST_FILTERS])
-    return Look(shown, shown.subject, kept, said.get("after", ""))
+    return Look(shown, shown.subject, named | _filter(), _sent(), request.args.get("after", ""))
+
+
+def _filter() -> dict[str, str]:
+    """Return all that the address asks, uncut: a view may use any of it, known here or not."""
+    asked: dict[str, list[str]] = {}
+    for name, value in request.args.items(multi=True):
+        if name not in NO_FILTER and value.strip():
+            asked.setdefault(name, []).append(" ".join(value.split()))
+    found = {name: ", ".join(asked[name]) for name in sorted(asked)}
+    if sum(len(name) + len(value) for name, value in found.items()) > MOST_CHARACTERS:
+        raise MalformedMessageError(TOO_MUCH_ASKED)
+    return found
+
+
+def _sent() -> bytes:
+    if request.method == "GET":
+        return b""
+    form = sorted(one for one in request.form.items(multi=True) if one[0] != CSRF)
+    return repr(form).encode() if form else request.get_data()

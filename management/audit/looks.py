@@ -147,4 +147,5 @@ def _key(look: Look) -> bytes:
         signed_in_name(), visitor_address(), _means(), look.shown.action, look.subject,
         *(f"{name}={value}" for name, value in look.filter.items()),
     )  # fmt: skip
-    return blake2b("\0".join(words).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    said = "\0".join(words).encode("utf-8", "surrogatepass") + b"\0" + look.asked
+    return blake2b(said, digest_size=16).digest()

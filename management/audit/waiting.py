@@ -31,6 +31,7 @@ NOT_NOTED = (
     "This is not shown, because the look could neither be noted in the audit trail nor kept for it "
     "on the disk. Try again."
 )
+FIELDS = {"actor", "action", "subject", "address", "details", "now"}
 Entry = dict[str, Any]
 
 
@@ -67,7 +68,7 @@ def _take(context: Context, patience: float) -> None:
     if not taken.exists():  # else somebody died over it
         with _alone(folder, "lock"):
             (folder / NAME).rename(taken)
-    _record(context, list(_read(taken)), patience)
+    _record(context, list(_read(taken, folder / f"{NAME}.odd")), patience)
     taken.unlink()
 
 
@@ -97,11 +98,33 @@ def _keep(folder: Path, entry: Entry) -> None:
         raise UnavailableError(NOT_NOTED) from None
 
 
-def _read(path: Path) -> Iterator[Entry]:
-    """Yield the entries; a line that was cut off is of an answer that never left."""
+def _read(path: Path, odd: Path) -> Iterator[Entry]:
+    """Yield the entries; a line that was cut off is of an answer that never left.
+
+    A line of another release, or of a hand that mended something, is set aside into *odd*: it must
+    not keep the others waiting.
+    """
     for line in path.read_bytes().splitlines():
         with suppress(ValueError):
-            yield json.loads(line)
+            entry = json.loads(line)
+            if _is_whole(entry):
+                yield entry
+                continue
+            log.error("A look that waited cannot be read; its line stands in %s.", odd.name)
+            with odd.open("ab") as file:
+                file.write(line + b"\n")
+
+
+def _is_whole(entry: Any) -> bool:
+    if not isinstance(entry, dict) or entry.keys() != FIELDS:
+        return False
+    texts = all(isinstance(entry[name], str) for name in FIELDS - {"details"})
+    if not texts or not isinstance(entry["details"], dict):
+        return False
+    try:
+        return datetime.fromisoformat(entry["now"]).tzinfo is not None
+    except ValueError:
+        return False
 
 
 @contextmanager

@@ -362,6 +362,39 @@ def test_a_list_is_one_entry_with_its_filter_and_how_many_it_showed(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "before",
+    ["&".join(f"a{number}=1" for number in range(40)) + "&q=", "q=" + "+" * 300, "q=a&q="],
+    ids=["many names", "long", "twice"],
+)
+def test_nothing_in_an_address_hides_whom_somebody_looked_for(
+    console: ConsoleClient, half: Half, looked: Any, before: str
+) -> None:
+    for word in (half.word, "nobody"):
+        console.get(f"/devices?{before}{word}")
+    sought = [one.details["filter"]["q"] for one in looked()]
+    assert [one.removeprefix("a, ") for one in sought] == [half.word, "nobody"]
+
+
+def test_more_than_an_entry_can_say_is_not_answered(
+    console: ConsoleClient, program: ConsoleClient, half: Half, looked: Any
+) -> None:
+    for client, path in ((console, "/devices?q="), (program, "/api/v1/devices?text=")):
+        answer = client.get(path + "x " * 4_001 + half.word)
+        assert answer.status_code == 400
+        assert "fewer or shorter words" in answer.get_data(as_text=True)
+    assert looked() == []
+
+
+def test_a_list_for_other_settings_is_another_look(
+    console: ConsoleClient, half: Half, looked: Any
+) -> None:
+    for days in ("3", "0", "3"):
+        form = {"preview": "1", "grace_days": days, "silence": "hold", "reason": "a look"}
+        assert half.word in console.post("/mail-access/settings", data=form).text or days == "3"
+    assert [one.subject for one in looked()] == ["who would lose mail"] * 2
+
+
 def test_who_pages_through_a_list_is_noted_each_time_the_number_doubled(
     program: ConsoleClient, context: Context, halves: tuple[Half, Half], looked: Any
 ) -> None:
@@ -493,6 +526,28 @@ def test_while_the_database_is_busy_a_look_waits_on_the_disk_and_is_lost_by_nobo
         assert service.verify(session, context.keys) == []
     work.take_looks_over(context)
     assert len(looked()) == 2
+
+
+def test_a_line_that_nobody_can_read_keeps_no_look_waiting(
+    console: ConsoleClient, context: Context, half: Half, looked: Any
+) -> None:
+    first, second, *_ = half.devices
+    _have_been_here(console)
+    with _trail_is_held(context):
+        console.get(f"/devices/{first}")
+    folder = context.settings.home
+    odd = [b'{"actor": "keeper"}', b"7", b'{"actor": 1, "action": "", "subject": "", "address": "",'
+           b' "details": {}, "now": ""}']  # fmt: skip
+    with (folder / waiting.NAME).open("ab") as file:
+        file.write(b"\n".join(odd) + b"\n")
+
+    assert console.get(f"/devices/{second}").status_code == 200
+
+    assert told(looked()) == [
+        ("keeper", "look.device", str(second)),
+        ("keeper", "look.device", str(first)),
+    ]
+    assert (folder / f"{waiting.NAME}.odd").read_bytes().splitlines() == odd
 
 
 def test_the_next_look_takes_those_along_that_wait(
