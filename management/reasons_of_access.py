@@ -13,6 +13,7 @@ SENTENCES = (
         "This is not shown, because the look could neither be noted in the audit trail nor kept "
         "for it on the disk. Try again."
     ),
+    _l("This address asks for more than the audit trail can say. Ask with fewer or shorter words."),
     _l("Looks are left out, shown too (with) or shown alone (only)."),
     _l(
         "Your role does not include this (%(permission)s). "
