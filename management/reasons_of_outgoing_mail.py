@@ -10,6 +10,8 @@ def _l(english: str) -> tuple[str, LazyString]:
 
 SENTENCES = (
     _l("No mail server is entered yet."),
+    _l("Checkpoints are being handed out already. Wait until that is over and try again."),
+    _l("The mail server is being tried already. Try again in half a minute."),
     _l("Enter the mail server's name or address, without a port."),
     _l("A port is a number from 1 to 65535."),
     _l(

@@ -4,8 +4,11 @@ A chain that is kept only here proves nothing against whoever owns this machine.
 machine holds cannot be taken back from there: the trail must still contain it.
 """
 
+import fcntl
 import logging
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,12 +31,13 @@ from management.context import Context
 from management.database import locked
 from management.outgoing_mail.queries import find_outgoing_mail
 from management.outgoing_mail.service import server_of
-from management.outgoing_mail.smtp import UncertainError
+from management.outgoing_mail.smtp import UncertainError, UnreachableError
 from management.signer_client import SignerClient
 from runtime.errors import MalformedMessageError, SekishoError, UnauthenticatedError
 from runtime.process import crash_point
 
 log = logging.getLogger(__name__)
+BUSY = "Checkpoints are being handed out already. Wait until that is over and try again."
 AT_ONCE = 1000
 MOST_BYTES = 64 * 1024 * 1024
 """Of a file of checkpoints that is read back: one an hour for some twenty years."""
@@ -79,18 +83,56 @@ def places_outside(context: Context) -> list[Place]:
 
 
 def hand_out(context: Context) -> list[str]:
-    """Tell each place what it has not been told, oldest first; return what went wrong."""
-    wanted = places_outside(context)
+    """Tell each place what it has not been told, oldest first; return what went wrong.
+
+    One process at a time: what another is just sending would look as if it had died on the way.
+    """
+    with _alone(context) as alone:
+        return _hand_out(context, places_outside(context)) if alone else [BUSY]
+
+
+@contextmanager
+def _alone(context: Context) -> Iterator[bool]:
+    """Tell whether nobody else hands out; the kernel takes the lock from a process that dies."""
+    descriptor = os.open(context.settings.home, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield _locks(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _locks(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _hand_out(context: Context, wanted: list[Place]) -> list[str]:
     while wanted:
         with context.database.reading() as session:
             waiting = queries.checkpoints_to_tell(session, AT_ONCE)
-        said = {place.name: _tell(context, place, waiting) for place in wanted}
-        problems = list(filter(None, said.values()))
+        problems = _tell_each(context, wanted, waiting)
         if waiting:
-            _settle(context, waiting, set(said), " ".join(problems))
+            _settle(context, waiting, {place.name for place in wanted}, " ".join(problems))
         if problems or len(waiting) < AT_ONCE:
             return problems
     return []
+
+
+def _tell_each(context: Context, wanted: list[Place], waiting: list[Checkpoint]) -> list[str]:
+    """Return what went wrong. A mail server that is away is tried once, not for each mailbox."""
+    problems, away = [], False
+    for place in wanted:
+        if away and place.says_again:
+            continue
+        try:
+            problems.append(_tell(context, place, waiting))
+        except UnreachableError as error:
+            problems.append(str(error))
+            away = True
+    return list(filter(None, problems))
 
 
 def _settle(context: Context, told: list[Checkpoint], names: set[str], problem: str) -> None:
@@ -101,7 +143,7 @@ def _settle(context: Context, told: list[Checkpoint], names: set[str], problem: 
 
 
 def _tell(context: Context, place: Place, waiting: list[Checkpoint]) -> str:
-    """Tell *place*; return why it stopped, or nothing."""
+    """Tell *place*; return why it stopped, or nothing. UnreachableError: its server is away."""
     left = [one for one in waiting if place.name not in one.told]
     for at in range(0, len(left), place.at_once):
         new = left[at : at + place.at_once]
@@ -116,6 +158,8 @@ def _tell(context: Context, place: Place, waiting: list[Checkpoint]) -> str:
         except SekishoError as error:
             if place.says_again:
                 _note(context, place, [one for one in new if one.seq not in doubted], told=False)
+            if isinstance(error, UnreachableError):
+                raise
             return str(error)
         crash_point("after effect checkpoints told")
         _note(context, place, new, told=True)

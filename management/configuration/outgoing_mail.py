@@ -62,21 +62,29 @@ def forget() -> None:
 
 
 def try_out(to: str) -> Tried:
-    """Send a test mail to *to* and return what the mail server answered."""
+    """Send a test mail to *to* and return what the mail server answered.
+
+    RefusedError: none is entered, or somebody tries it right now.
+    """
     row = find()
     if row is None:
         raise RefusedError(NOTHING_ENTERED)
     if not rules.is_address(to):
         raise MalformedMessageError(rules.NO_ADDRESS)
     tried = Tried(to)
-    try:
-        server = service.server_of(row, context().keys)
-        smtp.send(server, _test_mail(server, to), tried.said)
-    except SekishoError as error:
-        tried.problem = str(error)
+    with service.trying():
+        _send(row, tried)
     with transaction("note a test mail") as session:
         note(session, "outgoing_mail.test", to, sent=not tried.problem)
     return tried
+
+
+def _send(row: OutgoingMail, tried: Tried) -> None:
+    try:
+        server = service.server_of(row, context().keys)
+        smtp.send(server, _test_mail(server, tried.to), tried.said)
+    except SekishoError as error:
+        tried.problem = str(error)
 
 
 def _test_mail(server: MailServer, to: str) -> Mail:

@@ -1,9 +1,11 @@
 """Keeps the mail server that was entered, its password sealed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
+from threading import Lock
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -12,7 +14,24 @@ from management.database import locked
 from management.keys import Keys
 from management.outgoing_mail.models import OutgoingMail
 from management.outgoing_mail.rules import Encryption, MailServer
-from runtime.errors import MalformedMessageError
+from runtime.errors import MalformedMessageError, RefusedError
+
+BUSY = "The mail server is being tried already. Try again in half a minute."
+_trying = Lock()
+
+
+@contextmanager
+def trying() -> Iterator[None]:
+    """Try the mail server alone; RefusedError at once when somebody does.
+
+    A silent server holds a thread of the console for as long as a conversation may take: one.
+    """
+    if not _trying.acquire(blocking=False):
+        raise RefusedError(BUSY)
+    try:
+        yield
+    finally:
+        _trying.release()
 
 
 def server_of(row: OutgoingMail, keys: Keys) -> MailServer:

@@ -1,12 +1,11 @@
 """Sends mail (RFC 5321), or asks the server whether it would; the one file that speaks SMTP.
 
-Every conversation ends in time, whatever the other side does: `SECONDS` for all of it, and answers
-of bounded size. Passwords go over TLS only, or to this machine.
+Every conversation ends in time, whatever the other side does: `SECONDS` for all of it, from the
+look-up of the name on, and answers of bounded size. Passwords go over TLS only, or to this machine.
 """
 
 import re
 import smtplib
-import socket
 import ssl
 import time
 from base64 import b64encode
@@ -18,7 +17,8 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
-from management.outgoing_mail.rules import HOST, Encryption, MailServer, is_address, is_loopback
+from management.outgoing_mail.connecting import connect, left, own_name
+from management.outgoing_mail.rules import Encryption, MailServer, is_address, is_loopback
 from runtime.errors import MalformedMessageError, TooLargeError, UnavailableError
 
 SECONDS = 30.0
@@ -34,6 +34,10 @@ POLICY = SMTP.clone(cte_type="7bit")
 
 class UncertainError(UnavailableError):
     """The mail was on its way when the connection ended: nobody knows whether it arrives."""
+
+
+class UnreachableError(UnavailableError):
+    """The server did not even begin to talk: it would be the same for every other mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +125,12 @@ def _connected(server: MailServer, said: list[Step]) -> Iterator["_Connection"]:
             "was sent. Enter its CA, or mend the certificate."
         ) from None
     except TimeoutError:
-        raise UnavailableError(
+        raise connection.failure(
             f"The mail server {server} did not answer in time ({SECONDS:.0f} s)."
         ) from None
     except (OSError, smtplib.SMTPException) as error:
         why = str(error) or type(error).__name__
-        raise UnavailableError(f"The mail server {server} cannot be reached: {why}") from None
+        raise connection.failure(f"The mail server {server} cannot be reached: {why}") from None
     finally:
         connection.close()
 
@@ -139,15 +143,15 @@ class _Connection(smtplib.SMTP):
         self.server, self.said = server, said
         self.ends_at = time.monotonic() + SECONDS
         self.pending = b""
+        self.began = False
 
     # --- the conversation ---
 
     def begin(self) -> None:
         """Connect, encrypt and sign in, as far as the settings say."""
         encryption = self.server.encryption
-        place = (self.server.host, self.server.port)
-        self.sock = socket.create_connection(place, timeout=self._left())
-        self.local_hostname = _own_name(self.sock)
+        self.sock = connect(self.server.host, self.server.port, self.ends_at)
+        self.local_hostname = own_name(self.sock)
         if encryption is Encryption.NONE:
             self._stay_on_this_machine()
         if encryption is Encryption.TLS:
@@ -158,6 +162,11 @@ class _Connection(smtplib.SMTP):
             self._begin_tls()
         if self.server.user:
             self._sign_in()
+        self.began = True
+
+    def failure(self, why: str) -> UnavailableError:
+        """Return the error of a connection that broke, by how far it had come."""
+        return UnavailableError(why) if self.began else UnreachableError(why)
 
     def announce(self, sender: str, receiver: str) -> None:
         """Name who sends to whom."""
@@ -280,18 +289,7 @@ class _Connection(smtplib.SMTP):
         return line
 
     def _left(self) -> float:
-        left = self.ends_at - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
-
-
-def _own_name(connection: socket.socket) -> str:
-    """Return how we greet: by a name with a domain, else by our address (RFC 5321, 4.1.3)."""
-    name, address = socket.gethostname(), str(connection.getsockname()[0])
-    if "." in name and HOST.fullmatch(name):
-        return name
-    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+        return left(self.ends_at)
 
 
 def _b64(text: str) -> str:

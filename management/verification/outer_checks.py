@@ -15,7 +15,7 @@ from management.mail_access.queries import list_connectors
 from management.mail_access.states import ConnectorState, connector_state
 from management.outgoing_mail import smtp
 from management.outgoing_mail.queries import find_outgoing_mail
-from management.outgoing_mail.service import server_of
+from management.outgoing_mail.service import server_of, trying
 from management.relays.models import Relay
 from management.relays.queries import list_used
 from management.updates import queries as updates
@@ -24,7 +24,7 @@ from management.verification import rules
 from management.verification.asking import certificate_until, healthz
 from management.verification.rules import Finding, Tone, ok
 from management.verification.rules import sentence as _l
-from runtime.errors import SekishoError, UnavailableError
+from runtime.errors import RefusedError, SekishoError, UnavailableError
 from scanner.isolation import scan_file
 
 TEST_FILE = "X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!" + "$H+H*"
@@ -148,7 +148,15 @@ def outgoing_mail(context: Context, now: datetime) -> Finding:
     if row is None:
         return Finding(Tone.IDLE, _l("No mail server is entered: no mail goes out."))
     try:
-        smtp.ask(server_of(row, context.keys), row.checkpoints_to)
+        with trying():
+            smtp.ask(server_of(row, context.keys), row.checkpoints_to)
+    except RefusedError:
+        return Finding(
+            Tone.WARN,
+            _l("Not looked at: somebody else tries the mail server just now."),
+            _l("Look again in half a minute."),
+            "outgoing_mail.show",
+        )
     except SekishoError as error:
         return Finding(
             Tone.BAD,

@@ -23,8 +23,10 @@ from management.audit_cli import audit
 from management.context import Context
 from management.migrations.release import VERSION, head
 from management.outgoing_mail import service as outgoing_mail
+from management.outgoing_mail import smtp
 from management.outgoing_mail.queries import find_outgoing_mail
 from management.outgoing_mail.rules import Encryption, MailServer
+from management.outgoing_mail.smtp import Mail
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError, UnavailableError
 from tests.servers.smtp import Post, smtp_server
@@ -153,6 +155,43 @@ def test_two_who_send_at_once_do_not_both_say_it_is_new(
     monkeypatch.setattr(queries, "checkpoints_to_tell", meanwhile)
     assert checkpoints.hand_out(context) == []
     assert len(post.mails) == 1
+
+
+def test_who_sends_while_another_does_sends_nothing_and_says_so(
+    context: Context, post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `sekisho audit checkpoint` does during the hourly job."""
+    _enter(context, post, AOI, BEN)
+    _write(context)
+    checkpoints.make(context)
+    real = smtp.send
+    said: list[list[str]] = []
+
+    def slowly(server: MailServer, mail: Mail) -> None:
+        if not said:
+            said.append([])
+            said[0] = checkpoints.hand_out(context)
+        real(server, mail)
+
+    monkeypatch.setattr(smtp, "send", slowly)
+    assert checkpoints.hand_out(context) == []
+    assert [one.receiver for one in post.mails] == [AOI, BEN]
+    assert said == [[checkpoints.BUSY]]
+    assert checkpoints.hand_out(context) == []
+
+
+def test_a_mail_server_that_is_away_is_tried_once_not_for_each_mailbox(
+    context: Context, post: Post
+) -> None:
+    _enter(context, post, AOI, BEN)
+    post.answers["EHLO"] = b""
+    with pytest.raises(UnavailableError, match="cannot be reached"):
+        _run(context)
+    assert len(post.heard) == 1
+    assert [(row.told, row.begun, row.waiting) for row in _rows(context)] == [([], [], True)]
+    post.answers.clear()
+    _run(context)
+    assert [one.receiver for one in post.mails] == [AOI, BEN]
 
 
 def test_one_refused_receiver_keeps_it_from_nobody_else(context: Context, post: Post) -> None:

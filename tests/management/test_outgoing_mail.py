@@ -1,11 +1,12 @@
 """Mail goes out over TLS or to this machine only, in bounded time, and says what was answered."""
 
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from management.outgoing_mail import rules, smtp
 from management.outgoing_mail.rules import Encryption, MailServer
-from management.outgoing_mail.smtp import Mail, Step, UncertainError
+from management.outgoing_mail.smtp import Mail, Step, UncertainError, UnreachableError
 from runtime.errors import MalformedMessageError, TooLargeError, UnavailableError
 from tests.servers.smtp import Post, smtp_server
 
@@ -204,6 +205,57 @@ def test_who_answers_without_end_is_left(monkeypatch: pytest.MonkeyPatch, pieces
         server = _server(post, port=port)
         with pytest.raises(UnavailableError, match=r"did not answer in time|without end"):
             smtp.ask(server, [])
+
+
+@contextmanager
+def _silent() -> Iterator[int]:
+    """A port that takes no connection and refuses none: its queue is full."""
+    with ExitStack() as opened:
+        listener = opened.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = opened.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def _named(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
+    """Let every name lead to these ports of this machine."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+
+def test_silent_addresses_leave_time_for_one_that_answers(
+    monkeypatch: pytest.MonkeyPatch, post: Post
+) -> None:
+    monkeypatch.setattr(smtp, "SECONDS", 8.0)
+    with _silent() as port:
+        _named(monkeypatch, port, post.port)
+        smtp.ask(_server(post, port=port), ["a@example.com"])
+        assert "RCPT TO:<a@example.com>" in post.heard
+
+
+def test_all_addresses_together_have_one_time(monkeypatch: pytest.MonkeyPatch, post: Post) -> None:
+    monkeypatch.setattr(smtp, "SECONDS", 0.5)
+    before = time.monotonic()
+    with _silent() as port:
+        _named(monkeypatch, *[port] * 60)
+        with pytest.raises(UnreachableError, match="did not answer in time"):
+            smtp.ask(_server(post), [])
+    assert time.monotonic() - before < 20  # each its own time: 30
+
+
+def test_a_name_that_nobody_looks_up_is_left_in_time(
+    monkeypatch: pytest.MonkeyPatch, post: Post
+) -> None:
+    monkeypatch.setattr(smtp, "SECONDS", 0.2)
+    never = Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: never.wait(60) and [])
+    with pytest.raises(UnreachableError, match="did not answer in time"):
+        smtp.ask(_server(post), [])
+    never.set()
 
 
 def test_a_mail_that_is_too_large_is_not_tried(post: Post) -> None:

@@ -11,7 +11,9 @@ from sqlalchemy.orm import Session
 from management.access import Role
 from management.audit.models import AuditEntry
 from management.context import Context
+from management.outgoing_mail import service
 from management.outgoing_mail.models import OutgoingMail
+from management.verification import outer_checks
 from runtime.clock import utc_now
 from tests.management.clients import ConsoleClient, api_client, own_code, signed_in_client
 from tests.servers.smtp import Post, smtp_server
@@ -91,6 +93,23 @@ def test_what_the_mail_server_refuses_is_shown_in_its_words(
     ).text
     assert "は AUTH に対してこう答えました: 535 5.7.8" in said
     assert [one.details for one in _entries(session, "outgoing_mail.test")] == [{"sent": False}] * 2
+
+
+def test_one_at_a_time_tries_the_mail_server(
+    console: ConsoleClient, context: Context, session: Session, post: Post
+) -> None:
+    console.post(PAGE, data=_form(post))
+    robot = api_client(console.application, context, "robot", Role.ADMINISTRATOR)
+    with service.trying():
+        page = console.post(f"{PAGE}/test", data={"to": "a@example.com"})
+        assert (page.status_code, "is being tried already" in page.text) == (409, True)
+        refused = robot.post(f"{API}/test", json={"to": "a@example.com"})
+        assert (refused.status_code, "half a minute" in refused.text) == (409, True)
+        found = outer_checks.outgoing_mail(context, utc_now())
+        assert (found.tone, "somebody else" in str(found.said)) == ("warn", True)
+    assert post.mails == []
+    assert robot.post(f"{API}/test", json={"to": "a@example.com"}).status_code == 200
+    assert outer_checks.outgoing_mail(context, utc_now()).tone == "ok"
 
 
 def test_wrong_settings_are_named_and_nothing_is_kept(
