@@ -19,10 +19,12 @@ from contracts.certificates import fingerprint
 from contracts.connector import MOST_AUTHORITIES, TrustedAuthority
 from exchange_connector.configuration import AUTHORITY, keep_text
 from runtime.clock import utc_now
-from runtime.errors import ConfigurationError
+from runtime.errors import ConfigurationError, ForbiddenError
 from runtime.process import crash_point
 
 log = logging.getLogger(__name__)
+LARGEST_BYTES = 100_000
+"""Of a file with certificates."""
 UNREADABLE = (ValueError, TypeError, x509.ExtensionNotFound)
 
 
@@ -34,6 +36,36 @@ def read(folder: Path) -> str:
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{folder / AUTHORITY} cannot be read: {error}") from None
     return text
+
+
+def read_given(path: Path, expected: str) -> str:
+    """Return the certificates (PEM) of a file that a person gave, PEM or DER.
+
+    *expected*: the fingerprint of the one certificate that it must hold; empty: not asked.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_BYTES)
+        found = _parsed(content)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{path} holds no certificate that can be read: {error}. Give the CA's certificate as "
+            "PEM (-----BEGIN CERTIFICATE-----) or DER (a .cer file of Windows)."
+        ) from None
+    texts = [_pem(one) for one in found]
+    if expected and [fingerprint(one) for one in texts] != [expected.strip()]:
+        raise ForbiddenError(
+            f"{path} does not hold the one certificate with the fingerprint that was named. "
+            "Nothing was sent, nothing was changed."
+        )
+    return "".join(texts)
+
+
+def _parsed(content: bytes) -> list[x509.Certificate]:
+    """Read PEM, whatever stands around it, or DER."""
+    if b"-----BEGIN" in content:
+        return x509.load_pem_x509_certificates(content[content.index(b"-----BEGIN") :])
+    return [x509.load_der_x509_certificate(content)]
 
 
 def described(text: str, now: datetime) -> tuple[TrustedAuthority, ...]:

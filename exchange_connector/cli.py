@@ -48,7 +48,7 @@ exchange_connector.add_command(gate)
 @click.option(
     "--management-ca",
     default="",
-    help="PEM file of the company's CA, when the console shows the company's own certificate.",
+    help="File of the company's CA (PEM or DER), when the console shows the company's certificate.",
 )
 @click.option("--exchange-url", default="", help="https://NAME/PowerShell of Exchange.")
 @click.option("--exchange-user", default="", help="Service account; empty with a Kerberos ticket.")
@@ -210,7 +210,7 @@ def release_root(file: Path) -> None:
 @click.option(
     "--file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="PEM file of the company's CA.",
+    help="File of the company's CA (PEM or DER).",
 )
 def management_ca(fingerprint: str, file: Path | None) -> None:
     """Trust management's CA of today, when it was renewed while this connector was away.

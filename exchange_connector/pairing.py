@@ -102,7 +102,7 @@ def _authority(wish: Invitation) -> tuple[str, str]:
     """Return (secret, PEM of the CA to trust)."""
     secret, _, inside = wish.code.strip().partition(".")
     if wish.management_ca:
-        return secret, Path(wish.management_ca).read_text(encoding="ascii")
+        return secret, authority.read_given(Path(wish.management_ca), wish.fingerprint)
     expected = wish.fingerprint or inside
     if not expected:
         raise ConfigurationError(
@@ -117,13 +117,16 @@ def _authority(wish: Invitation) -> tuple[str, str]:
 def trust_again(folder: Path, expected: str, file: Path | None) -> messages.TrustedAuthority:
     """Trust management's CA of today from now on, and return it; tried before it is kept.
 
-    *file*: a CA's certificates, whatever was trusted before. Else management is asked, and its
-    answer must have the fingerprint *expected*; without one, the key that is trusted must have
-    signed it. A running process follows at its next call.
+    *file*: a CA's certificates, whatever was trusted before. Else management is asked. Either way
+    it must have the fingerprint *expected*; without one, the key that is trusted must have signed
+    what management answers. A running process follows at its next call.
     """
     paired, credentials = configuration.load(folder)
     before, now = authority.read(folder), utc_now()
-    text = file.read_text("ascii") if file else _found(paired.management, expected, before)
+    if file:
+        text = authority.read_given(file, expected)
+    else:
+        text = _found(paired.management, expected, before)
     key_id = str(paired.connector_id)
     with ManagementClient(paired.management, text, credentials.key, key_id) as management:
         management.get_mark()

@@ -21,7 +21,7 @@ def gate() -> None:
 @click.option("--management", required=True, help="https://NAME:8443 of the console.")
 @click.option("--code", required=True, help="The code that the console shows.")
 @click.option("--fingerprint", default="", help="Of management's CA, if not in the code.")
-@click.option("--management-ca", default="", help="PEM file of the company's CA.")
+@click.option("--management-ca", default="", help="File of the company's CA (PEM or DER).")
 @click.option("--server", required=True, help="https://NAME of the ActiveSync server.")
 @click.option("--server-ca", default="", help="PEM file of the CA that certifies it.")
 @click.option("--name", default="", help="How the console calls this gate.")
@@ -84,7 +84,7 @@ def status() -> None:
 @click.option(
     "--file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="PEM file of the company's CA.",
+    help="File of the company's CA (PEM or DER).",
 )
 def management_ca(fingerprint: str, file: Path | None) -> None:
     """Trust management's CA of today; see the connector's command of this name."""

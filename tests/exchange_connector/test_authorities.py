@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,7 +29,7 @@ from management.mail_access import authorities
 from management.mail_access.connectors import read_status
 from management.mail_access.queries import list_connectors
 from runtime.clock import utc_now
-from runtime.errors import ForbiddenError
+from runtime.errors import ConfigurationError, ForbiddenError
 from tests.exchange_connector.bed import Bed
 from tests.management.clients import ConsoleClient, api_client
 from tests.management.conftest import console
@@ -40,6 +42,7 @@ OLD = certificates.authority(KEY, NOW - timedelta(days=3000))
 NEW = certificates.authority(KEY, NOW)
 ENDED = certificates.authority(KEY, NOW - timedelta(days=4000))
 PEM = certificates.pem
+DER = NEW.public_bytes(Encoding.DER)
 
 
 def planted(
@@ -92,6 +95,51 @@ def test_a_planted_ca_is_refused(name: str) -> None:
 @given(st.text(max_size=200) | st.integers(0, 500).map(lambda cut: PEM(NEW)[:cut]))
 def test_nonsense_changes_nothing(offered: str) -> None:
     assert authority.with_successor(PEM(OLD), offered, NOW) == PEM(OLD)
+
+
+# --- a file that a person gives ---
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        DER,
+        PEM(NEW).encode(),
+        "会社の認証局\n".encode() + PEM(NEW).replace("\n", "\r\n").encode(),
+        "会社の認証局 ".encode("cp932") + b"\n" + PEM(NEW).encode() + "終".encode(),
+        b"\xef\xbb\xbf" + PEM(NEW).encode(),
+    ],
+    ids=["der", "pem", "comment", "comment in cp932", "byte order mark"],
+)
+def test_a_file_is_read_as_windows_and_people_write_it(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "company.cer"
+    file.write_bytes(content)
+    assert authority.read_given(file, "") == PEM(NEW)
+    assert authority.read_given(file, fingerprint(PEM(NEW))) == PEM(NEW)
+    with pytest.raises(ForbiddenError, match="does not hold the one certificate"):
+        authority.read_given(file, fingerprint(PEM(OLD)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no certificate", DER[:-1], PEM(NEW)[:-40].encode(), b"-----BEGIN CERTIFICATE-----"],
+    ids=["empty", "text", "cut der", "cut pem", "only a beginning"],
+)
+def test_a_file_without_a_certificate_is_told_with_what_mends_it(
+    tmp_path: Path, content: bytes
+) -> None:
+    file = tmp_path / "company.cer"
+    file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"company\.cer holds no .* PEM .* or DER"):
+        authority.read_given(file, "")
+
+
+def test_a_file_with_another_beside_the_named_one_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "two.pem"
+    file.write_text(PEM(NEW) + planted())
+    assert authority.read_given(file, "") == file.read_text()
+    with pytest.raises(ForbiddenError):
+        authority.read_given(file, fingerprint(PEM(NEW)))
 
 
 # --- through a real console ---
@@ -195,8 +243,15 @@ def test_a_ca_of_another_key_is_believed_only_by_its_fingerprint(bed: Bed) -> No
         pairing.trust_again(bed.folder, "", None)
     with pytest.raises(ForbiddenError, match="not the one that was named"):
         pairing.trust_again(bed.folder, before[0], None)
+    file = bed.home / "company.cer"
+    file.write_bytes(other.public_bytes(Encoding.DER))
+    with pytest.raises(ForbiddenError, match="does not hold the one"):
+        pairing.trust_again(bed.folder, before[0], file)
     assert trusted(bed) == before
     assert pairing.trust_again(bed.folder, fingerprint(PEM(other)), None).until > utc_now()
+    (bed.folder / configuration.AUTHORITY).write_text(PEM(OLD))
+    assert pairing.trust_again(bed.folder, "", file).fingerprint == fingerprint(PEM(other))
+    assert trusted(bed) == [fingerprint(PEM(other))]
     assert bed.run_pass(look=Look.NOT).management_problem == ""
 
 
