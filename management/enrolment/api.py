@@ -113,7 +113,7 @@ class InvitationPage:
     items: tuple[InvitationAnswer, ...]
     next: str | None
     cut: bool
-    """So many have the words that only the first found are listed: say more."""
+    """Always false: however many have the words, all of them are listed, page by page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +147,7 @@ class RegistrationPage:
     items: tuple[Registration, ...]
     next: str | None
     cut: bool
-    """So many have the words that only the first found are listed: say more."""
+    """So many devices have the words that only the first found are listed: say more."""
 
 
 @operation(bp, "/invitations", Permission.VIEW, in_groups=True, shows=list_of("invitations"))
@@ -158,12 +158,11 @@ def list_invitations(query: InvitationQuery) -> InvitationPage:
     state = InvitationState(query.state) if query.state else None
     with reading() as session:
         found = queries.list_invitations(session, now, state, query.text, place, query.limit + 1)
-        is_cut = registrations.is_cut(session, "awaited", query.text)
     shown, following = cut(found, query.limit, lambda row: (row.created_at, row.id))
     return InvitationPage(
         items=tuple(_answer(row, now) for row in shown),
         next=following,
-        cut=is_cut,
+        cut=False,
     )
 
 

@@ -35,7 +35,7 @@ class Invitation(Base):
     """None: that of the group."""
     key_hash: Mapped[str] = mapped_column(Unicode(64), unique=True)
     key_sealed: Mapped[str] = mapped_column(UnicodeText)
-    created_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(index=True)
     created_by: Mapped[str]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]

@@ -79,9 +79,10 @@ def newest(
     """Return the rows of *query*, newest first, that have the words of *text*.
 
     *query* has an order and an end; *place* says by what it is ordered. There may be more rows than
-    it asks for at most, as rows that few words lead to are read in pieces.
+    it asks for at most, as rows that few words lead to are read in pieces. Words that many have
+    are looked up row by row in the order of *query*, so that its filters and limits count first.
     """
-    way = find_way(session, searched, text, bounded=True)
+    way = find_way(session, searched, text)
     if way is None:
         return session.execute(query).all()
     found = [row for some in way.conditions() for row in session.execute(query.where(*some))]

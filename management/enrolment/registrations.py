@@ -16,7 +16,6 @@ from management.groups.models import UNAUTHORIZED_GROUP
 from management.listing.models import DeviceListing
 from management.listing.plan import make_plan
 from management.listing.rules import DeviceFilter
-from management.search.queries import find_way
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +53,7 @@ def list_registered(
 
 def is_cut(session: Session, which: str, text: str) -> bool:
     """Tell whether so many have the words that only the first found are listed."""
-    if which == "registered":
-        return make_plan(session, DeviceFilter(text=text), bounded=True).cut
-    way = find_way(session, INVITATIONS if which == "awaited" else ATTEMPTS, text, bounded=True)
-    return way is not None and way.cut
+    return which == "registered" and make_plan(session, DeviceFilter(text=text), bounded=True).cut
 
 
 def _searched(session: Session, query: Select[Device], text: str, limit: int) -> Sequence[Device]:

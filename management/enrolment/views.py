@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 from contracts.enrolment_key import typed
 from management.access import Permission, requires, signed_in, signed_in_name
 from management.audit.notes import note
-from management.enrolment import queries, registrations, service
+from management.enrolment import queries, service
 from management.enrolment.models import Invitation
 from management.enrolment.queries import Cursor
 from management.enrolment.rules import LONGEST, InvitationState
@@ -43,7 +43,6 @@ def index() -> ResponseReturnValue:
     with reading() as session:
         place = Cursor(*time_cursor(after)) if after else None
         found = queries.list_invitations(session, now, wanted, text, place, PAGE + 1)
-        is_cut = registrations.is_cut(session, "awaited", text)
         refused = [] if is_fragment() else queries.list_attempts(session, refused=True, limit=10)
     shown, following = cut(found, PAGE, lambda row: (row.created_at, row.id))
     tell_number(len(shown) + len(refused))
@@ -57,7 +56,6 @@ def index() -> ResponseReturnValue:
         state=state,
         text=text,
         more=more,
-        cut=is_cut,
         refused=refused,
     )
 

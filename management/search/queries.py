@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
-from management.listing.plan import CHUNK, CUT, FEW, first_of
+from management.listing.plan import CHUNK, FEW
 from management.listing.rules import asked_words, behind
 from management.search.registry import Searched
 
@@ -26,8 +26,6 @@ class Way:
     """Of all that may be meant; None: nearly every row has every word, go in the list's order."""
     rest: Conditions
     """What a row must fulfil beside."""
-    cut: bool = False
-    """Whether `ids` are only the first of many: what is found is not all."""
 
     def conditions(self) -> Iterator[Conditions]:
         """Yield conditions that together find every row, each once; those of `ids` in pieces."""
@@ -38,11 +36,11 @@ class Way:
             yield [self.searched.key.in_(self.ids[start : start + CHUNK]), *self.rest]
 
 
-def find_way(session: Session, searched: Searched, text: str, bounded: bool = False) -> Way | None:
+def find_way(session: Session, searched: Searched, text: str) -> Way | None:
     """Return the way to the rows which have a word that each word of *text* begins.
 
-    None when nothing is asked for. *bounded*: where every word leads to many rows, the first ones
-    are enough (`Way.cut`); else such a way has no ids.
+    None when nothing is asked for. Where every word leads to many rows, the way has no ids: which
+    of them are meant is for the other filters to say, and for the list's order.
     """
     if not text.strip():
         return None
@@ -55,8 +53,6 @@ def find_way(session: Session, searched: Searched, text: str, bounded: bool = Fa
     way = _begins_with(searched, rarest)
     if number <= FEW:
         return Way(searched, sorted(session.scalars(way.distinct())), rest)
-    if bounded:
-        return Way(searched, first_of(session, way, CUT), rest, cut=True)
     return Way(searched, None, [*rest, _has(searched, rarest)])
 
 

@@ -23,7 +23,9 @@ from management.enrolment.models import (
 )
 from management.enrolment.queries import list_invitations
 from management.enrolment.registrations import is_cut, list_awaited, list_failed
+from management.enrolment.rules import InvitationState
 from management.enrolment.service import forget_refused
+from management.limits import LIMIT, Limit
 from management.listing import plan
 from management.mail_access import listing
 from management.mail_access.listing import Filter
@@ -226,7 +228,6 @@ def test_rows_of_an_earlier_release_get_their_words_and_lost_ones_go(filled: Con
 def many(filled: Context, monkeypatch: pytest.MonkeyPatch) -> Context:
     """The same, where two rows are many already."""
     monkeypatch.setattr(searching, "FEW", 2)
-    monkeypatch.setattr(searching, "CUT", 2)
     monkeypatch.setattr(searching, "CHUNK", 1)
     return filled
 
@@ -235,11 +236,31 @@ def test_words_that_nearly_all_have_are_read_in_the_order_of_the_list(many: Cont
     assert _mailboxes(many, "example pixel") == ["ada", "bob", "carol"]
     assert _mailboxes(many, "example pixel 花子") == ["ada"]
     with many.database.reading() as session:
-        assert len(_awaited(session, "example")) == 2
-        assert is_cut(session, "awaited", "example")
-        assert not is_cut(session, "awaited", "ada")
-        assert not is_cut(session, "awaited", "")
-        assert not is_cut(session, "failed", "pixel")
+        assert _awaited(session, "example") == {"ada", "bob", "carol"}
+        assert _awaited(session, "example 花子") == {"ada"}
+        assert not is_cut(session, "awaited", "example")
+
+
+@pytest.mark.parametrize("address", [person[0] for person in PEOPLE])
+def test_words_that_nearly_all_have_hide_no_row_that_the_filter_means(
+    many: Context, address: str
+) -> None:
+    """Whichever it is: state, group and order count before how many have the word."""
+    own, now = uuid4(), utc_now()
+    with many.database.transaction("test") as session:
+        row = session.scalars(select(Invitation).where(Invitation.address == address)).one()
+        row.group_id, row.cancelled_at = own, now
+    with many.database.reading() as session:
+        found = list_invitations(session, now, InvitationState.CANCELLED, "example")
+        assert [one.address for one in found] == [address]
+        assert len(list_invitations(session, now, InvitationState.ACTIVE, "example")) == 2
+        newest = [one.id for one in list_invitations(session, now)]
+        assert [one.id for one in list_invitations(session, now, text="example")] == newest
+        first = list_invitations(session, now, text="example", limit=1)
+        assert [one.id for one in first] == newest[:1]
+    with many.database.reading() as session:
+        session.info[LIMIT] = Limit(frozenset({own}), "aoi", reads_only=True)
+        assert [one.address for one in list_invitations(session, now, text="example")] == [address]
 
 
 @contextmanager
@@ -275,6 +296,8 @@ SEARCHES: dict[str, Callable[[Session], object]] = {
     "awaited": lambda session: list_awaited(session, "ada 花子"),
     "failed": lambda session: list_failed(session, "r58 花子"),
     "invitations": lambda session: list_invitations(session, utc_now(), None, "ada 花子"),
+    "invitations of all": lambda session: list_invitations(session, utc_now(), None, "example"),
+    "failed of all": lambda session: list_failed(session, "pixel"),
 }
 
 
