@@ -344,6 +344,7 @@ def upgrade() -> None:
         batch_op.add_column(
             sa.Column("reading", sa.Unicode(length=100), server_default="", nullable=False)
         )
+        batch_op.create_index(batch_op.f("ix_invitation_created_at"), ["created_at"], unique=False)
 
     with op.batch_alter_table("partnership", schema=None) as batch_op:
         batch_op.create_index(
@@ -380,6 +381,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_partnership_wanted_gone_at"))
 
     with op.batch_alter_table("invitation", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_invitation_created_at"))
         batch_op.drop_column("reading")
 
     with op.batch_alter_table("enrolment_user", schema=None) as batch_op:
