@@ -18,6 +18,8 @@ View = Callable[Arguments, ResponseReturnValue]
 PERMISSION = "sekisho_permission"
 IN_GROUPS = "sekisho_in_groups"
 PUBLIC = "sekisho_public"
+ASKED_BY = "sekisho.asked_by"
+"""Where the server in front finds in the WSGI environment which administrator asked."""
 
 
 class Permission(StrEnum):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.codec import MAXIMUM_BYTES
+from management.access import ASKED_BY
 from management.app import LARGEST_BODY_BYTES
 from management.apps.rules import LARGEST_UPLOAD_BYTES
 from management.web_files import Files, answered
@@ -44,7 +45,7 @@ class WebFront:
         self._app, self._may_upload, self._folder = app, may_upload, spool_folder
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="web")
         self._bodies = Bodies(BODY_SECONDS)
-        self._streams, self._files = streams, Files(spool_folder, self._work)
+        self._streams, self._files = streams, Files(spool_folder, self._run)
         self._working = self._uploads = 0
 
     async def __rsgi__(self, scope: Scope, protocol: Any) -> None:
@@ -79,7 +80,7 @@ class WebFront:
             request = environ(scope, body)
             answer: Answer | Begun = await self._work(self._begin, request)
         if isinstance(answer, Begun):
-            await self._files.send(protocol, answer)
+            await self._files.send(protocol, answer, request.get(ASKED_BY))
             return None
         followed = request.get(FOLLOWED)
         if scope.method != "GET" or followed is None or not self._streams.has_room(followed):
@@ -120,10 +121,13 @@ class WebFront:
             raise BodyError(503, "This server has too much to do at the moment. Try again soon.")
         self._working += 1
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, function, *arguments)
+            return await self._run(function, *arguments)
         finally:
             self._working -= 1
+
+    async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run in a thread, however many wait for one."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
 
 
 def _problem(why: BodyError) -> Answer:

@@ -11,7 +11,7 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, Se
 from flask.wrappers import Request, Response
 from sqlalchemy.orm import Session
 
-from management.access import Identity, Permission
+from management.access import ASKED_BY, Identity, Permission
 from management.administrators import known_browsers, queries, service, token_rules
 from management.administrators.models import AdminSession
 from management.administrators.roles import identity_of
@@ -87,6 +87,8 @@ def identify() -> None:
     """Put who asks into ``g.identity``: by API token under /api/, else by session."""
     current = cast(ConsoleSession, browser_session)
     g.identity = _by_token() if request.path.startswith("/api/") else current.identity
+    if g.identity is not None:
+        request.environ[ASKED_BY] = g.identity.administrator_id
     g.theme = current.theme
 
 

@@ -63,22 +63,29 @@ def _pieces(file: IO[bytes], told: Any) -> Iterator[bytes]:
 
 @contextmanager
 def _target(output: str) -> Iterator[IO[bytes]]:
-    """Yield what takes the bytes; a file (0600) is there under its name only when it is whole."""
+    """Yield what takes the bytes."""
     if output == STDOUT:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     file = Path(output)
     try:
-        descriptor, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+        is_other = file.exists() and not file.is_file()
+        with file.open("wb") if is_other else _replacing(file) as opened:
+            yield opened  # a pipe or /dev/null stays what it is
     except OSError as error:
         raise ConfigurationError(f"{output} cannot be written: {error.strerror}") from None
+
+
+@contextmanager
+def _replacing(file: Path) -> Iterator[IO[bytes]]:
+    """Yield a draft (0600) that gets the file's name when it is whole; links stay."""
+    file = Path(os.path.realpath(file))
+    descriptor, draft = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
         with os.fdopen(descriptor, "wb") as opened:
             yield opened
         Path(draft).replace(file)
-    except OSError as error:
-        raise ConfigurationError(f"{output} cannot be written: {error.strerror}") from None
     finally:
         Path(draft).unlink(missing_ok=True)
 

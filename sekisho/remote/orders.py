@@ -17,6 +17,7 @@ from sekisho.remote.lists import pairs
 from sekisho.remote.shown import fields, safe
 
 MOST_NAMED = 10
+MOST_LOOKED_AT = 2000
 SAYS = {
     CommandKind.LOCK: "Lock a device; --set text=... and phone=... are shown on it.",
     CommandKind.UNLOCK: "End lost mode.",
@@ -46,16 +47,23 @@ def parameters(kind: CommandKind) -> list[click.Parameter]:
     ]
 
 
-def find_device(remote: Remote, named: str) -> dict[str, Any]:
-    """Return the one device that *named* fits: its id, or words that fit no other."""
+def find_device(remote: Remote, named: str, wholly: bool = False) -> dict[str, Any]:
+    """Return the one device that *named* fits: its id, or words that fit no other.
+
+    *wholly*: its id, name or serial number; no beginning of one.
+    """
+    if not named.strip():
+        raise click.UsageError("Which device? The word that names it is empty.")
     try:
         found: dict[str, Any] = remote.get(f"/devices/{UUID(named)}")
         return found
     except ValueError:
         pass
-    several = list(islice(remote.items("/devices", {"text": named}), MOST_NAMED))
+    fitting = remote.items("/devices", {"text": named})
+    several = list(islice(_called(fitting, named) if wholly else fitting, MOST_NAMED))
     if not several:
-        raise NotFoundError(f"No device fits {safe(named)!r}.")
+        hint = " An order wants the id, the whole name or the whole serial number."
+        raise NotFoundError(f"No device fits {safe(named)!r}.{hint if wholly else ''}")
     if len(several) > 1:
         told = "; ".join(f"{one['name']} = {one['id']}" for one in several)
         raise RefusedError(safe(f"Several devices fit: {told}. Name one by its id."))
@@ -63,9 +71,19 @@ def find_device(remote: Remote, named: str) -> dict[str, Any]:
     return one
 
 
+def _called(found: Iterator[dict[str, Any]], named: str) -> Iterator[dict[str, Any]]:
+    """Yield those whose name or serial number is *named*; RefusedError when very many begin so."""
+    wanted = named.strip().casefold()
+    for number, one in enumerate(found):
+        if number == MOST_LOOKED_AT:
+            raise RefusedError(f"More than {number} devices begin so. Name one by its id.")
+        if wanted in (one["name"].strip().casefold(), one["serial"].strip().casefold()):
+            yield one
+
+
 def order(remote: Remote, kind: CommandKind, given: dict[str, Any]) -> int:
     """Queue a command; return the exit status, with ``--wait`` that of what became of it."""
-    device = find_device(remote, given["device"])
+    device = find_device(remote, given["device"], wholly=True)
     if kind in DESTRUCTIVE and not given["yes"]:
         _ask(kind, device)
     reason = given["reason"] or asked("Reason", "--reason TEXT")

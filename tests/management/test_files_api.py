@@ -2,12 +2,14 @@
 
 import csv
 from io import StringIO
+from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from management.access import Role
+from management.access import ASKED_BY, Role
+from management.administrators.models import Administrator
 from management.audit import checkpoints
 from management.audit.models import AuditEntry
 from management.audit.queries import list_entries
@@ -43,6 +45,28 @@ def rows(text: str) -> list[list[str]]:
 def newest(context: Context) -> AuditEntry:
     with context.database.reading() as session:
         return list_entries(session, None, 1)[0]
+
+
+def test_the_server_in_front_learns_whose_file_it_is(
+    app: Flask, context: Context, owner: ConsoleClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Places for files are counted by administrator."""
+    environs, inner = list[dict[str, Any]](), app.wsgi_app
+
+    def front(environ: dict[str, Any], start_response: Any) -> Any:
+        environs.append(environ)
+        return inner(environ, start_response)
+
+    browser = signed_in_client(app, context, "somebody else", Role.READ_ONLY)
+    monkeypatch.setattr(app, "wsgi_app", front)
+    assert owner.get("/api/v1/devices/list.csv").status_code == 200
+    assert browser.get("/allow-list/list.csv").status_code == 200
+    app.test_client().get("/allow-list/list.csv", base_url="https://localhost")
+    by_token, by_session, by_nobody = [environ.get(ASKED_BY) for environ in environs]
+    with context.database.reading() as session:
+        assert session.get_one(Administrator, by_token).name == "program"
+        assert session.get_one(Administrator, by_session).name == "somebody else"
+    assert by_nobody is None
 
 
 def test_the_csv_file_holds_just_the_devices_of_the_list(

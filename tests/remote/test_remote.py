@@ -96,6 +96,32 @@ def test_orders_go_out_with_their_reason_and_a_wipe_wants_the_name(
     assert not any(kind == "wipe" and by == helper for kind, by, _ in found)
 
 
+def test_an_order_wants_the_whole_name_or_number(served: Served, run: Run) -> None:
+    """The beginning of a word fits whatever is there, and what is erased does not come back."""
+    signed_in(served, run, "wiper")
+    device = served.fleet.devices[7]
+    with served.context.database.reading() as session:
+        found = session.get_one(Device, device)
+        whole, part = found.serial, found.name.split()[-1]
+    why = ("--reason", "stolen", "--yes")
+
+    cut = run("wipe", part, *why)
+    model = run("lock", "Pixel", "--reason", "lost")
+    nothing = [run("wipe", words, *why) for words in ("", "  ")]
+    with served.context.database.reading() as session:
+        wipes = select(Command).where(Command.kind == "wipe", Command.requested_by == "wiper")
+        assert session.scalars(wipes).all() == []
+    done = run("wipe", whole.lower(), *why)
+
+    assert (cut.exit_code, model.exit_code) == (1, 1), cut.output + model.output
+    assert part in run("device", part).stdout
+    assert "whole name" in cut.stderr
+    assert [(one.exit_code, "empty" in one.stderr) for one in nothing] == [(2, True)] * 2
+    assert done.exit_code == 0, done.output
+    with served.context.database.reading() as session:
+        assert [one.device_id for one in session.scalars(wipes)] == [device]
+
+
 def test_a_code_is_asked_for_where_the_token_is_not_enough(
     served: Served, run: Run, tmp_path: Path
 ) -> None:
@@ -182,6 +208,31 @@ def test_files_come_whole_and_only_for_their_owner(
     assert marks.exit_code == 0
     nowhere = run("devices", "--output", str(tmp_path / "no" / "such.csv"))
     assert (nowhere.exit_code, "cannot be written" in nowhere.stderr) == (2, True)
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(
+    served: Served, run: Run, tmp_path: Path
+) -> None:
+    signed_in(served, run, "piper", Role.READ_ONLY)
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "shelf" / "devices.csv"
+    os.mkfifo(pipe)
+    file.parent.mkdir()
+    link.symlink_to(file)
+    held = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    into_pipe = run("devices", "--output", str(pipe))
+    assert pipe.is_fifo()
+    piped = os.read(held, 64 * 1024)
+    os.close(held)
+    words = [sys.executable, "-m", "sekisho", "remote", "devices", "--output", "/dev/stdout"]
+    to_stdout = subprocess.run(words, capture_output=True, timeout=120, check=False).stdout
+    through_link = run("devices", "--output", str(link))
+    into_folder = run("devices", "--output", str(file.parent))
+
+    assert (into_pipe.exit_code, through_link.exit_code) == (0, 0), into_pipe.output
+    assert piped.startswith("\ufeffdevice id,".encode())
+    assert link.readlink() == file
+    assert file.read_bytes() == piped == to_stdout
+    assert (into_folder.exit_code, "cannot be written" in into_folder.stderr) == (2, True)
 
 
 def test_a_post_whose_answer_got_lost_is_not_done_twice(
