@@ -71,7 +71,8 @@ def walk_until_all_died(running: Site, reaper: Reaper) -> None:
     """Take walks until each point had its death, or none was come by on three walks.
 
     What then is left may come by the clock, too seldom for the short steps of a walk, or once for
-    each mailbox: so a new one comes each time.
+    each mailbox: so a new one comes each time. What does not come by then either is of a walk on
+    which another point was armed at its moment: it gets a walk of its own.
     """
     fruitless = 0
     while reaper.remaining and fruitless < 3:
@@ -90,8 +91,11 @@ def walk_until_all_died(running: Site, reaper: Reaper) -> None:
         give_up = time.monotonic() + CLOCK_SECONDS
         while point in reaper.remaining and time.monotonic() < give_up:
             time.sleep(0.2)
+        walks = [running.walk()] if point in reaper.remaining else []
         reaper.begin("nothing more")
         becomes_whole(running.product)
+        for walk in walks:
+            holds(walk)
 
 
 def learn(running: Site, orders: Orders) -> Points:
