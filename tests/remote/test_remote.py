@@ -292,7 +292,11 @@ def test_an_app_is_sent_and_its_scan_is_queued(served: Served, run: Run, tmp_pat
 def test_following_is_broken_off_cleanly(served: Served, run: Run, place: Path) -> None:
     signed_in(served, run, "follower")
     with subprocess.Popen(
-        [sys.executable, "-m", "sekisho", "remote", "jobs", str(served.fleet.job_id), "--follow"],
+        [
+            *("env", "--default-signal=INT"),  # shells start what is in the background without it
+            *(sys.executable, "-m", "sekisho", "remote"),
+            *("jobs", str(served.fleet.job_id), "--follow"),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
