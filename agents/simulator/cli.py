@@ -258,9 +258,10 @@ def show(device: SimulatedDevice, as_json: bool) -> None:
 @state_option
 @click.option("--reason", default="", help="Management reads it.")
 @click.option("--anyway", is_flag=True, help="Also when the relay cannot be reached.")
-def leave(device: SimulatedDevice, reason: str, anyway: bool) -> None:
+@click.option("--password", default="", help="Of the agent's settings, where its policy has one.")
+def leave(device: SimulatedDevice, reason: str, anyway: bool, password: str) -> None:
     """Remove the agent: say so and forget the enrolment."""
-    device.leave(reason, anyway)
+    device.leave(reason, anyway, password)
     click.echo("The device is no longer managed.")
 
 

@@ -14,6 +14,7 @@ from agents.simulator import phone, rhythm, sims, store
 from agents.simulator.attesting import Hardware
 from agents.simulator.enrolling import EnrollingDevice
 from agents.simulator.files import Files, keep
+from agents.simulator.policy import check_password
 from agents.simulator.relay_client import (
     AskLaterError,
 )
@@ -147,11 +148,14 @@ class SimulatedDevice(EnrollingDevice):
                 return
             stop.wait(every or wait)
 
-    def leave(self, reason: str = "", anyway: bool = False) -> None:
-        """Stop being managed and say so; *anyway*: also when the relay cannot be reached."""
+    def leave(self, reason: str = "", anyway: bool = False, password: str = "") -> None:
+        """Stop being managed and say so; *anyway*: also when the relay cannot be reached.
+
+        ForbiddenError when the policy has another password of the agent's settings.
+        """
         with self.file.checking_in():
             with self.file.changing("leaving") as state:
-                state.member()
+                check_password(state.member().policy, password)
                 leaving = Leaving(reason=reason)
                 if not any(isinstance(item, Leaving) for item in state.pending):
                     state.pending.append(leaving)

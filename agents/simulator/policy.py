@@ -1,10 +1,12 @@
 """What of a policy the phone cannot apply, and why. No I/O."""
 
 from collections.abc import Iterator
+from hmac import compare_digest
 from typing import Any
 
 from agents.simulator.phone import Phone
 from contracts.agent import ManagementMode, NotApplied, PolicyDocument, SettingNeed
+from runtime.errors import ForbiddenError
 
 MOST_TOLD = 200
 """In one posture (contracts/agent.py)."""
@@ -39,6 +41,19 @@ def not_applied(phone: Phone, policy: PolicyDocument) -> tuple[NotApplied, ...]:
         for entry in _entries(policy.settings, need.setting)
     )
     return tuple(found)[:MOST_TOLD]
+
+
+def check_password(policy: PolicyDocument, given: str) -> None:
+    """Raise ForbiddenError unless *given* is the password of the agent's settings, if it has one.
+
+    The key ``general.settings_password`` of the policy.
+    """
+    wanted = (policy.settings.get("general") or {}).get("settings_password", "")
+    if wanted and not compare_digest(str(wanted).encode(), given.encode()):
+        raise ForbiddenError(
+            "Its policy asks for the password of the agent's settings before it is removed. Ask "
+            "whoever manages it (--password)."
+        )
 
 
 def _obstacle(phone: Phone, need: SettingNeed) -> str:

@@ -393,6 +393,25 @@ def test_leaving_is_said_and_ends_it(office: Office, enrol: Enrol) -> None:
         device.check_in()
 
 
+def test_the_password_of_its_settings_is_asked_for_before_the_agent_goes(
+    office: Office, enrol: Enrol
+) -> None:
+    device, admitted = enrol()
+    guarded = {"general": {"settings_password": "関所 1234"}}
+    office.send(admitted, ApplyPolicy(policy=replace(policy(version=2), settings=guarded)))
+    device.check_in()
+    for wrong in ("", "1234"):
+        with pytest.raises(ForbiddenError, match="password of the agent's settings"):
+            device.leave("sold the phone", password=wrong)
+    office.collect()
+    assert admitted.said(Leaving) == []
+
+    device.leave("sold the phone", password="関所 1234")
+    office.collect()
+
+    assert admitted.said(Leaving) == [Leaving(reason="sold the phone")]
+
+
 def test_a_device_that_management_shut_out_hears_it(office: Office, enrol: Enrol) -> None:
     device, admitted = enrol()
     device.check_in()

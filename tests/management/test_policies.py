@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from management.access import Role
 from management.context import Context
+from management.policies.delivery import as_asked
 from management.policies.models import Policy, PolicyVersion
 from management.policies.queries import current_version, find_policy_by_name
 from management.policies.service import ensure_default_policy
@@ -105,6 +106,26 @@ def test_secrets_are_sealed_and_never_shown_again(
     page = save(console, standard, "Standard", **(renamed | {"s.wifi.0.passphrase": "other words"}))
     assert "replaced" in page
     assert "other words" not in page
+
+
+def test_the_password_of_the_agents_settings_goes_to_android_alone(
+    console: ConsoleClient, context: Context, standard: UUID
+) -> None:
+    save(console, standard, "Standard", part=["general"],
+         **{"s.general.settings_password": "open sesame 2"})  # fmt: skip
+    stored = current(context, "Standard").settings
+    assert "open sesame" not in console.get(f"/policies/{standard}/edit").text
+    for platform, wanted in (("android", "open sesame 2"), ("ios", None)):
+        told = as_asked(stored, platform, context.keys.unseal, None)
+        assert told["general"].get("settings_password") == wanted
+
+    save(console, standard, "Standard", part=["general"],
+         **{"s.general.settings_password": "", "s.general.settings_password.set": "yes",
+            "s.general.log_days": "9"})  # fmt: skip
+    kept = current(context, "Standard").settings["general"]
+    assert (kept["settings_password"], kept["log_days"]) == (
+        stored["general"]["settings_password"], 9
+    )  # fmt: skip
 
 
 def test_what_contradicts_itself_is_refused_at_its_place(

@@ -3,11 +3,13 @@
 from flask_babel import lazy_gettext as _l
 
 from management.policies.schema import (
+    ANDROID,
     PROFILE,
     SUPERVISED,
     Category,
     choice,
     number,
+    secret,
     switch,
     text,
 )
@@ -52,6 +54,14 @@ GENERAL = Category(
             "user_settings",
             _l("The user may change the agent's settings"),
             _l("Off: the agent shows its settings, but only policies change them."),
+        ),
+        secret(
+            "settings_password",
+            _l("Password of the agent's settings"),
+            _l("The agent asks for it before somebody changes its settings or removes it."),
+            4,
+            64,
+            platforms=ANDROID,
         ),
         switch(
             "large_downloads_on_wifi_only",
