@@ -24,7 +24,7 @@ from tests.servers.exchange_wsman import listening
 from tests.updater import feed
 
 STEPS = ("enrol", "report", "mail", "upload", "root", "heal", "lock", "update", "clean up")
-SETTLE_SECONDS = 120.0
+SETTLE_SECONDS = 240.0
 QUICK = {"SEKISHO_CONNECTOR_DISCOVERY_SECONDS": "2"}
 
 
