@@ -2,9 +2,11 @@
 
 Memory stays small however long the file is, and no thread waits for a slow reader: granian sends it
 (what it is given as a stream it holds in memory until it is read). Nobody can take all places, and
-none for ever. The length is
-known before the first byte: a file that could not be made is an error, and one that breaks off on
-its way is noticed, which a stream of unknown length would hide.
+none for ever. The length is known before the first byte: a file that could not be made is an error,
+and one that breaks off on its way is noticed, which a stream of unknown length would hide.
+
+Granian opens the file by a name that no other file ever gets: by the number of a descriptor, which
+the next file may get, one that opens late would send somebody another one's file.
 """
 
 import asyncio
@@ -27,7 +29,8 @@ SENT_SECONDS = 3600.0
 SMALL_BYTES = 256 * 1024
 """Files up to this size are sent from memory, as pages are."""
 HELD_SECONDS = 5.0
-"""So soon the server has opened the file by its number."""
+"""So soon the server has opened the file."""
+PREFIX = "sending-"
 OPEN_FILES = "/proc/self/fd"
 TOO_MANY = (
     f"Too many files are being made or sent: for one administrator {MOST_MADE_EACH} are made and "
@@ -53,6 +56,8 @@ class Files:
         self._folder, self._work = folder, work
         self._making: list[object] = []
         self._sent: dict[asyncio.Task[None], object] = {}
+        for left_over in folder.glob(f"{PREFIX}*"):  # of a process that was killed
+            left_over.unlink(missing_ok=True)
 
     async def send(self, protocol: Any, begun: Begun, who: object) -> None:
         """Make the file and let the server send it; BodyError when too many are under way."""
@@ -63,7 +68,9 @@ class Files:
         gone = asyncio.ensure_future(protocol.client_disconnect())
         try:
             with ExitStack() as stack:
-                file = stack.enter_context(tempfile.TemporaryFile(dir=self._folder))  # no name
+                file = stack.enter_context(
+                    tempfile.NamedTemporaryFile(dir=self._folder, prefix=PREFIX)
+                )
                 size = await self._make(begun, file, gone)
                 if gone.done():
                     return
@@ -72,7 +79,7 @@ class Files:
                     file.seek(0)
                     protocol.response_bytes(begun.status, headers, file.read())
                     return
-                protocol.response_file(begun.status, headers, f"{OPEN_FILES}/{file.fileno()}")
+                protocol.response_file(begun.status, headers, file.name)
                 self._keep(file, stack.pop_all(), who)
         finally:
             self._making.remove(who)

@@ -90,7 +90,7 @@ def written(server: MailServer, mail: Mail) -> bytes:
     message = EmailMessage(policy=POLICY)
     try:
         message["From"], message["To"] = _plain(server.sender), _plain(mail.to)
-        message["Subject"], message["Date"] = _line(mail.subject), format_datetime(mail.at)
+        message["Subject"], message["Date"] = _one_line(mail.subject), format_datetime(mail.at)
         message["Message-ID"] = f"<{mail.message_id}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody answers it by a program
     except ValueError as error:
@@ -105,7 +105,7 @@ def written(server: MailServer, mail: Mail) -> bytes:
     return content
 
 
-def _line(text: str) -> str:
+def _one_line(text: str) -> str:
     """Return *text*; ValueError when it is more than one line, which not every Python refuses."""
     if "".join(text.splitlines()) != text:
         raise ValueError("it has more than one line")

@@ -287,6 +287,17 @@ def test_old_packages_of_the_source_are_forgotten_but_not_what_somebody_uses(
         assert find_app(session, second.sha256) is None
 
 
+def test_what_the_source_offers_now_is_kept_however_old_it_is(site: Site) -> None:
+    for name in ("1", "2", "3"):
+        site.take(name)
+    with site.context.database.reading() as session:
+        rows = {one.version_code: one for one in session.scalars(select(AgentPackage))}
+        old = [one.version_code for one in queries.old_of_source(session, 1, rows[1].sha256)]
+        assert old == [2]
+        old = [one.version_code for one in queries.old_of_source(session, 1, rows[2].sha256)]
+        assert old == [1]
+
+
 def test_a_file_that_is_gone_breaks_no_page(site: Site, console: ConsoleClient) -> None:
     site.take("1")
     current = site.standing.current

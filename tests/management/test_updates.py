@@ -34,7 +34,7 @@ from management.migrations.run import upgrade
 from management.policies import service as policies
 from management.relays.models import OutboundMessage
 from management.settings import load
-from management.updates import queries, service, work
+from management.updates import queries, releases, service, work
 from management.updates.activation import locked_source
 from management.updates.cli import update
 from management.updates.models import InstalledPatternSet, UpdateRun, UpdateSource
@@ -44,7 +44,7 @@ from management.work.models import Job
 from management.worker import Worker
 from patterns import pattern_set
 from runtime.clock import utc_now
-from runtime.errors import HopelessError
+from runtime.errors import HopelessError, SekishoError, UnavailableError
 from tests.management.clients import ConsoleClient, signed_in_client
 from tests.updater import feed as feeds
 from tests.updater.feed import Feed
@@ -186,6 +186,25 @@ def test_a_newer_set_becomes_active_and_everybody_is_told(
     entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "updates.activate")).one()
     assert (entry.actor, entry.subject) == ("keeper", FIRST)
     assert verify_audit(session, started.keys) == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), UnavailableError("It is busy.")])
+def test_patterns_come_whatever_becomes_of_the_rest(
+    console: ConsoleClient,
+    started: Context,
+    updating: Feed,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(releases, "take", fail)
+    run = _update(console, started)
+
+    assert (run.state, _active(started)) == (RunState.UPDATED, FIRST)
+    because = "It is busy." if isinstance(error, SekishoError) else "RuntimeError"
+    assert f"Something beside the patterns was not taken: {because}" in run.detail
 
 
 def test_looking_again_finds_nothing_new(

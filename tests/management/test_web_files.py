@@ -100,6 +100,36 @@ def test_a_file_is_sent_whole_with_its_length_in_small_memory(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_opens_late_finds_no_file_and_never_another_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_files, "HELD_SECONDS", 0.01)
+
+    async def send() -> list[str]:
+        names: list[str] = []
+        files = Files(tmp_path, work)
+        late = SimpleNamespace(
+            client_disconnect=Reader().client_disconnect,
+            response_file=lambda status, headers, file: names.append(file),
+        )
+        for who in ("anna", "berta"):
+            await files.send(late, file_of(Parts(LARGE)), who)
+            while files._sent:
+                await asyncio.sleep(0.01)
+        return names
+
+    first, second = asyncio.run(send())
+    assert first != second
+    assert not Path(first).exists() and not Path(second).exists()
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / f"{web_files.PREFIX}abc").write_bytes(PART)
+    (tmp_path / "sekisho.db").write_bytes(b"")
+    Files(tmp_path, work)
+    assert [one.name for one in tmp_path.iterdir()] == ["sekisho.db"]
+
+
 def test_a_file_that_cannot_be_made_is_an_error_and_not_half_a_file(tmp_path: Path) -> None:
     async def send() -> tuple[Reader, Parts]:
         reader, parts = Reader(), Parts(9, fails_at=5)
