@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,6 +51,8 @@ SILENT = ((190, 5), (193, 12), (195, 45), (198, 90))
 """From which place in the fleet on, for how many days a device has been silent."""
 LEFT = range(186, 190)
 """Places of devices that left."""
+BAD_APPS = ("testvirus", "prize", "prize", "prize")
+"""Each on one Android phone."""
 HARMLESS = (
     ("com.example.notes", "Notes", "3.1.0", ("INTERNET",)),
     ("com.example.timetable", "Timetable", "12.4", ("INTERNET", "ACCESS_COARSE_LOCATION")),
@@ -162,9 +165,11 @@ class World:
         codes = self._invitations()
         self.fleet = enrol_fleet(codes, self.folder / "fleet", SEED, told=self._enrolled)
         hashes = json.loads((self.folder / "apps.json").read_text(encoding="utf-8"))
-        for place, name in ((3, "testvirus"), (17, "prize"), (42, "prize"), (77, "prize")):
+        staying = self.fleet[: LEFT.start]
+        androids = (one for one in staying if one.state.phone.description.platform == "android")
+        for phone, name in zip(islice(androids, 2, 6), BAD_APPS, strict=True):
             package = f"com.example.{name}"
-            self.fleet[place].install(
+            phone.install(
                 InstalledApp(
                     package=package,
                     name=name.title(),
@@ -172,10 +177,10 @@ class World:
                     sha256=hashes[f"{package}.apk"],
                 )
             )
-            self.fleet[place].check_in()
+            phone.check_in()
         for place in LEFT:
             self.fleet[place].leave("The employee left.")
-        for device in self.fleet[: LEFT.start]:
+        for device in staying:
             self._try(device.check_in)
 
     def _invitations(self) -> list[str]:
