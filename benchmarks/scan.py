@@ -35,7 +35,7 @@ from scanner.child import GARBAGE
 from scanner.dex import Dex
 from scanner.isolation import scan_file
 from scanner.limits import DEFAULT
-from scanner.manifest import read_manifest
+from scanner.manifest_reader import read_manifest
 from scanner.scan import scan
 from scanner.zip_records import directories
 from tests.scanner.corpus import real_apk, second_real_apk

@@ -18,7 +18,7 @@ from patterns.rule_language import (
 
 RESERVED = (
     "container_", "signature_", "disguised_app", "debug_key", "public_key", "repackaged_app",
-    "lookalike_", "manifest_malformed", "debuggable_app", "hidden_code", "library_",
+    "lookalike_", "manifest_", "debuggable_app", "hidden_code", "library_", "trait_",
 )  # fmt: skip
 """Beginnings of the names of what the scanner itself finds."""
 _HEXADECIMAL = re.compile(r"[0-9a-f]{64}")

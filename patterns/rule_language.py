@@ -192,7 +192,7 @@ class Code:
     methods: tuple[Annotated[str, Field(pattern=r"^[\w<>$]+$")], ...] = ()
     """Start in methods of these names only (names that Android calls survive renaming)."""
     reach: Annotated[int, Field(ge=0, le=6)] = 4
-    """How many calls deep the app's own methods are followed."""
+    """How many calls deep the app's own methods are followed at least (ADR 57)."""
     user_acts: bool = False
     """Also follow what runs only when the user touches something, like ``onClick``."""
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=8)]
@@ -276,13 +276,16 @@ class KnownList(Rule):
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfficialSigner:
-    """An app whose publisher's certificates are known; another signer means a repackaged app."""
+    """An app that others pose as."""
 
     package: Text
     publisher: Text
-    sha256: Annotated[tuple[Sha256, ...], Field(min_length=1)]
+    sha256: tuple[Sha256, ...] = ()
+    """All certificates of its publisher; another signer means a changed copy. Empty: not known."""
     labels: tuple[Text, ...] = ()
     """Names under which users know it, when no other app has a reason to be called so."""
+    also: tuple[Text, ...] = ()
+    """Other packages of the publisher, which may have its names."""
 
 
 @with_config(_STRICT)

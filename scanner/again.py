@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from contracts.scan import Verdict
 from patterns.opened import RuleData
-from scanner.behaviour_rules import Ask, answer_to, finding_of
+from scanner.behaviour_rules import Ask, answer_to, asks_for_components, finding_of
 from scanner.evidence import Finding
 from scanner.features import FEATURES_VERSION, Facts, unpacked_digests
 from scanner.judgement_rules import Conclusion, conclude, sorted_findings
@@ -43,9 +43,15 @@ def judge_again(features: Mapping[str, Any], rules: RuleData) -> Again:
     findings, needs = kept_findings(features, rules)
     if not features["is_app"]:
         findings += listed(features, rules.lists)
+    if features["hashes_cut"]:
+        needs += [rule["id"] for rule in rules.lists if rule["kind"] == "sha256"]
     for app in apps_in(features):
         found, open_rules = app_findings(app, rules)
         needs += open_rules
+        if app.get("components_cut"):  # features of earlier scans do not tell
+            needs += [rule["id"] for rule in rules.behaviours if asks_for_components(rule)]
+        if app.get("labels_cut") and rules.signers["official"]:
+            needs.append("lookalike_label")
         findings += _unknown_yet([placed_in(one, app["place"]) for one in found], findings)
     findings = sorted_findings(findings)
     said = conclude(findings, features["skipped"])
@@ -54,7 +60,7 @@ def judge_again(features: Mapping[str, Any], rules: RuleData) -> Again:
 
 def apps_in(features: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the features of the app itself, if it is one, and of the apps inside."""
-    shared = {"asked": features["asked"], "libraries": {}, "hashes": {}, "hashes_cut": False}
+    shared = {"asked": features["asked"], "libraries": {}, "hashes": {}}
     inner: list[Mapping[str, Any]] = [{**app, **shared} for app in features["apps"]]
     return [features, *inner] if features["is_app"] else inner
 
@@ -84,8 +90,6 @@ def app_findings(
         elif answer.needs:
             needs.append(rule["id"])
     found += listed(features, rules.lists)
-    if features["hashes_cut"]:
-        needs += [rule["id"] for rule in rules.lists if rule["kind"] == "sha256"]
     return [*found, *published(features, rules.signers)], needs
 
 

@@ -1,22 +1,25 @@
 """The code of the app that is being scanned: collected, asked by rules, within limits."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from scanner import app_traits
+from scanner import app_traits, code_notes
 from scanner.code_file import CodeFile
 from scanner.code_rules import CodeSearch
 from scanner.dex import DAMAGE
-from scanner.evidence import Evidence
+from scanner.evidence import Evidence, Finding
 from scanner.frames import Budget, BudgetError
+from scanner.framework import ANDROIDS
 from scanner.program import Program, Reference
+from scanner.values import Told, keep_all
 
 KEPT_BYTES = 256 * 1024 * 1024
 """Of all DEX files of one app together."""
 FILES = 500
 INSTRUCTIONS = 3_000_000
 """That may be walked for one app."""
-COMPONENTS_LOOKED_UP = 40
+_LOADED = re.compile(r"classes([2-9]|[1-9]\d{1,3})?\.dex")
 
 
 class AppCode:
@@ -30,6 +33,7 @@ class AppCode:
         self._program = Program([])
         self._references: dict[str, list[Reference]] = {}
         self._search: CodeSearch | None = None
+        self._has_told = False
         self._budget = Budget(INSTRUCTIONS, evidence.is_late)
         self.answers: dict[str, list[str]] = {}
         """Digest of a code clause -> its evidence, for those that were asked."""
@@ -56,9 +60,9 @@ class AppCode:
         self._files.append(file)
         return file
 
-    def references(self, wanted: Iterable[str]) -> list[str]:
+    def references(self, wanted: Iterable[str], told: Told = keep_all) -> list[str]:
         """Return which of *wanted* the code refers to; the other methods want this done first."""
-        self._program = Program(self._files)
+        self._program = Program(in_androids_order(self._files), told)
         try:
             self._references = self._program.references(wanted)
         except DAMAGE as error:
@@ -68,22 +72,39 @@ class AppCode:
     def ask(self, clause: Mapping[str, Any], classes: list[str]) -> list[str]:
         """Return the evidence for a code clause; what cannot be told is noted as skipped."""
         lines = self._evidence_for(clause, classes)
+        if self._program.classes.is_cut and not self._has_told:
+            self._has_told = True
+            self._evidence.skip("byte code: classes descend from more others than are looked at.")
         self.answers[clause["digest"]] = lines
         return lines
 
-    def traits(self, application: str, components: Sequence[str]) -> list[str]:
-        """Return what the code shows of itself; all are descriptors of classes in the manifest."""
+    def traits(
+        self, application: str, components: Sequence[str], first: Collection[str] = ()
+    ) -> list[str]:
+        """Return what the code shows of itself; all are descriptors of classes in the manifest.
+
+        *first* are those of *components* that the launcher starts.
+        """
         found = app_traits.from_references(self._references)
-        looked = components[:COMPONENTS_LOOKED_UP]
         try:
-            missing = [one for one in looked if self._program.classes.find(one) is None]
+            own = {*components} - ANDROIDS  # a class of Android is never in the file
+            missing = {one for one in own if self._program.classes.find(one) is None}
         except DAMAGE:  # told by `references` already
-            missing = []
-        if looked and len(missing) > app_traits.MOST * len(looked):
+            missing = set()
+        if len(missing) > app_traits.MOST * len({*components}) or missing.intersection(first):
             found.append("missing_code")
         if application and self._is_stub(found, application):
             found.append("stub_application")
         return found
+
+    def notes(self, traits: Collection[str]) -> list[Finding]:
+        """Return what the code does to stay unread, with the places."""
+        try:
+            renamed = code_notes.renamed(self._files)
+            found = [*code_notes.habits(self._files, self._references, traits)]
+        except DAMAGE:  # told by `references` already
+            return []
+        return [*found, *([renamed] if renamed else [])]
 
     def _is_stub(self, traits: list[str], application: str) -> bool:
         if {"missing_code", "loads_native"} <= set(traits):
@@ -102,3 +123,19 @@ class AppCode:
         except DAMAGE as error:
             self._evidence.skip(f"byte code: it is damaged where a rule looks: {error}.")
         return []
+
+
+def in_androids_order(files: Iterable[CodeFile]) -> list[CodeFile]:
+    """Return *files* as Android loads them: of two classes with one name the first one runs.
+
+    ``classes.dex``, ``classes2.dex`` and so on, package by package; then what only the app loads.
+    """
+    archives: dict[str, int] = {}
+
+    def place(file: CodeFile) -> tuple[bool, int, int, int]:
+        archive, _, name = file.place.rpartition("!/")
+        number = archives.setdefault(archive, len(archives))
+        found = _LOADED.fullmatch(name)
+        return not found, file.place.count("!/"), number, int(found[1] or 1) if found else 0
+
+    return sorted(files, key=place)

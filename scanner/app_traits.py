@@ -1,19 +1,31 @@
 """What the scanner recognises in an app by itself: `patterns.rule_language.Trait`."""
 
+import base64
 import math
+import re
 import zlib
 from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from scanner.dense_formats import end_of
 from scanner.evidence import Finding
 
-REFLECTION = ("Ljava/lang/reflect/Method;->invoke", "Ljava/lang/reflect/Constructor;->newInstance")
+REFLECTION = (
+    "Ljava/lang/reflect/Method;->invoke",
+    "Ljava/lang/reflect/Constructor;->newInstance",
+    "Ljava/lang/invoke/MethodHandle;->invoke",
+    "Ljava/lang/invoke/MethodHandle;->invokeExact",
+    "Ljava/lang/invoke/MethodHandle;->invokeWithArguments",
+)
 LOOKS_UP = (
     "Ljava/lang/Class;->forName",
     "Ljava/lang/ClassLoader;->loadClass",
     "Ljava/lang/Class;->getMethod",
     "Ljava/lang/Class;->getDeclaredMethod",
+    "Ljava/lang/invoke/MethodHandles$Lookup;->findVirtual",
+    "Ljava/lang/invoke/MethodHandles$Lookup;->findStatic",
+    "Ljava/lang/invoke/MethodHandles$Lookup;->findConstructor",
 )
 LOADS_CODE = (
     "Ldalvik/system/DexClassLoader;-><init>",
@@ -50,6 +62,8 @@ SAYS = {
 }
 PAYLOAD_BYTES = 16 * 1024
 SAMPLE_BYTES = 8 * 1024
+WRITTEN_BYTES = 11 * 1024
+"""Of Base64, which hold such a sample."""
 RANDOM_BITS = 7.96
 """Bits a byte in a sample: what is encrypted has 7.97 and more."""
 UNEVEN = 0.24
@@ -58,14 +72,8 @@ _HALVES = tuple(
     bytes(value for value in range(256) if value & bit) for bit in (0x80, 0x40, 0x20, 0x01)
 )
 MOST = 0.5
-_COMPRESSED = (
-    b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3",
-    b"fLaC", b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd",
-    b"7z\xbc\xaf", b"Rar!", b"\x04\x22\x4d\x18", b"wOFF", b"wOF2", b"%PDF", b"\xabKTX",
-    b"\x00\x00\x01\x00",
-    b"\x1aE\xdf\xa3", b"glTF", b"PVR\x03", b"DDS ", b"\x13\xab\xa1\x5c", b"UnityFS", b"TFL3",
-)  # fmt: skip
-"""How files begin that are dense without being encrypted."""
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{60,}={0,2}")
+_BREAKS = b"\r\n"
 
 
 def from_references(references: Collection[str]) -> list[str]:
@@ -100,14 +108,40 @@ def hidden_code(traits: Collection[str]) -> Finding | None:
 
 
 def is_payload(data: bytes) -> bool:
-    """Whether *data* is large and as random as only encryption makes it, in no known format."""
-    if len(data) < PAYLOAD_BYTES or data.startswith(_COMPRESSED):
+    """Whether *data* is large and as random as only encryption makes it, also written as Base64.
+
+    What is dense because it is a picture, sound or archive does not count; what stands behind does.
+    """
+    if len(data) < PAYLOAD_BYTES:
         return False
-    if data[4:8] == b"ftyp" or data[4:8] in (b"TFL3", b"moov", b"mdat"):
+    end = end_of(data)
+    if end:
+        return len(data) - end >= PAYLOAD_BYTES and _is_encrypted(data[end:])
+    return _is_encrypted(data)
+
+
+def _is_encrypted(data: bytes) -> bool:
+    first, *rest = _samples(data, SAMPLE_BYTES)
+    if _is_random(first):
+        return all(map(_is_random, rest)) and not _is_deflated(first)
+    if not _BASE64.match(data):
         return False
-    middle = (len(data) - SAMPLE_BYTES) // 2
-    samples = [data[at : at + SAMPLE_BYTES] for at in (0, middle)]
-    return all(map(_is_random, samples)) and not _is_deflated(samples[0])
+    written = _samples(data, WRITTEN_BYTES)
+    return all(map(_is_random, map(_from_base64, written))) and is_payload(_from_base64(data))
+
+
+def _samples(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in (0, (len(data) - size) // 2)]
+
+
+def _from_base64(sample: bytes) -> bytes:
+    """Return what *sample* says in Base64; empty: it says nothing in that."""
+    text = sample.translate(None, _BREAKS)
+    if not _BASE64.fullmatch(text):
+        return b""
+    return base64.b64decode(
+        text[: len(text) // 4 * 4], altchars=b"-_" if b"-" in text or b"_" in text else None
+    )
 
 
 def _is_random(sample: bytes) -> bool:

@@ -73,6 +73,12 @@ def finding_of(rule: Rule, where: str, evidence: str) -> Finding:
     )
 
 
+def asks_for_components(rule: Rule) -> bool:
+    """Whether the components of an app decide on *rule*."""
+    parts, kinds = ("all", "some", "none"), ("actions", "guarded_by")
+    return bool(rule["component"]) or any(rule[part][kind] for part in parts for kind in kinds)
+
+
 def wanted_references(rules: Iterable[Rule]) -> set[str]:
     """Return every method, field and class that some rule asks about."""
     wanted: set[str] = set()

@@ -1,4 +1,10 @@
-"""Android's binary XML (AXML), read as tolerantly as the system reads it, within bounds."""
+"""Android's binary XML (AXML), read as tolerantly as the system reads it, within bounds.
+
+What Android does stands in AOSP, libs/androidfw: `ResXMLTree::setTo` (of the string pools and
+resource maps before the first node the last ones count, later ones are passed over),
+`RetrieveAttributes` (attributes are looked for in rising order of their resource ids, so one behind
+a greater id is never found) and `ResXMLParser::indexOfAttribute` (namespace and name as texts).
+"""
 
 import struct
 from collections.abc import Iterator
@@ -20,23 +26,58 @@ MAXIMUM_ELEMENTS = 60_000
 MAXIMUM_ATTRIBUTES = 100
 TYPE_REFERENCE = 0x01
 TYPE_STRING = 0x03
-TYPE_BOOLEAN = 0x12
+TYPE_DYNAMIC_REFERENCE = 0x07
+FIRST_NUMBER, LAST_NUMBER = 0x10, 0x1F
+"""Types of booleans, integers and colours."""
+ANDROID = "http://schemas.android.com/apk/res/android"
+_NODES = range(0x0100, 0x0180)
+_NONE = 0xFFFFFFFF
+_ROW = struct.Struct("<IIIxxxBI")
+_Row = tuple[int, int, int, int, int]
+"""Indexes of namespace and name in the pool, index of the raw text, type and number."""
 
 
 class Attribute(NamedTuple):
-    """One attribute: text, or the kind and number of another value."""
+    """One attribute: what it was compiled to, and the raw text that stands beside it."""
 
     text: str | None
+    """None: it was compiled to another type than text."""
+    raw: str | None
     kind: int
     number: int
 
 
-class Element(NamedTuple):
-    """A tag that opens (*attributes* by resource id, or by name where there is none) or closes."""
+class Element:
+    """A tag that opens or closes; attributes are decoded when asked for."""
 
-    opens: bool
-    name: str
-    attributes: dict[int | str, Attribute]
+    __slots__ = ("_by_id", "_document", "_rows", "name", "opens")
+
+    def __init__(
+        self,
+        opens: bool,
+        name: str,
+        document: "BinaryXml",
+        rows: list[_Row],
+        by_id: dict[int, _Row],
+    ) -> None:
+        self.opens, self.name = opens, name
+        self._document, self._rows, self._by_id = document, rows, by_id
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def given(self, resource_id: int) -> Attribute | None:
+        """Return the attribute that Android finds for a resource id."""
+        row = self._by_id.get(resource_id)
+        return None if row is None else self._document.attribute(row)
+
+    def named(self, name: str, namespace: str = "") -> Attribute | None:
+        """Return the attribute that Android finds by its name as text."""
+        text = self._document.text
+        for row in self._rows:
+            if text(row[1]) == name and text(row[0]) == namespace:
+                return self._document.attribute(row)
+        return None
 
 
 class BinaryXml:
@@ -45,31 +86,58 @@ class BinaryXml:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._pool: StringPool | None = None
-        self._ids: list[int] = []
-        self.oddities: list[str] = []
-        self.is_cut = False
-        """Whether the document has more elements than are read."""
+        self._known: dict[int, str] = {}
+        self._ids: tuple[int, ...] = ()
+        self._has_begun = False
+        self._oddities: dict[str, None] = {}
+        self.unusual: dict[str, None] = {}
+        """What no tool writes, and what misleads nobody."""
+        self._is_cut = False
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the document has more elements, or longer texts, than are read."""
+        return self._is_cut or (self._pool is not None and self._pool.is_cut)
+
+    @property
+    def oddities(self) -> list[str]:
+        """What is built to mislead."""
+        return [*self._oddities, *(self._pool.oddities if self._pool else ())][:10]
 
     def elements(self) -> Iterator[Element]:
         """Yield what opens and closes; raises BrokenChunkError when no element can be reached."""
         seen = 0
         for chunk in self._chunks():
-            if chunk.kind == STRING_POOL and self._pool is None:
-                self._pool = StringPool(self._data, chunk)
-                if self._pool.lies:
-                    self._odd("the string pool claims more than it holds")
-            elif chunk.kind == STRING_POOL:
-                self._odd("a second string pool")
-            elif chunk.kind == XML_RESOURCE_MAP:
-                self._read_map(chunk)
-            elif chunk.kind in (XML_START_ELEMENT, XML_END_ELEMENT):
+            if chunk.kind in (XML_START_ELEMENT, XML_END_ELEMENT):
+                self._has_begun = True
                 seen += 1
                 if seen > 2 * MAXIMUM_ELEMENTS:
-                    self.is_cut = True
+                    self._is_cut = True
                     return
                 yield self._element(chunk)
-            elif not 0x0100 <= chunk.kind <= 0x017F:
+            elif chunk.kind == STRING_POOL:
+                self._take_pool(chunk)
+            elif chunk.kind == XML_RESOURCE_MAP:
+                self._take_map(chunk)
+            elif chunk.kind in _NODES:
+                self._has_begun = True
+            else:
                 self._odd(f"a chunk of unknown type {chunk.kind:#06x}")
+
+    def text(self, index: int) -> str:
+        """Return a text of the pool; empty: there is none."""
+        text = self._known.get(index)
+        if text is None:
+            return self._pool.get(index) if self._pool else ""
+        return text
+
+    def attribute(self, row: _Row) -> Attribute:
+        """Return what stands in a row of an element."""
+        _, _, raw, kind, number = row
+        text = self.text(number) if kind == TYPE_STRING else None
+        if raw == number and text is not None:
+            return Attribute(text, text, kind, number)
+        return Attribute(text, None if raw == _NONE else self.text(raw), kind, number)
 
     def _chunks(self) -> Iterator[Chunk]:
         data = self._data
@@ -94,55 +162,77 @@ class BinaryXml:
             yield chunk
             at = chunk.end
 
-    def _read_map(self, chunk: Chunk) -> None:
-        count = min((chunk.end - chunk.body) // 4, 10_000)
-        self._ids = list(struct.unpack_from(f"<{max(0, count)}I", self._data, chunk.body))
+    def _take_pool(self, chunk: Chunk) -> None:
+        if self._pool is not None:
+            self._odd("a second string pool")
+        if self._has_begun and self._pool is not None:
+            return
+        self._pool = StringPool(self._data, chunk)
+        self._known = self._pool.known
+        if self._pool.lies:
+            self._odd("the string pool claims more than it holds")
+
+    def _take_map(self, chunk: Chunk) -> None:
+        if self._has_begun:
+            self._odd("a resource map behind the first element")
+            return
+        if self._ids:
+            self._odd("a second resource map")
+        count = max(0, min((chunk.end - chunk.body) // 4, 10_000))
+        self._ids = struct.unpack_from(f"<{count}I", self._data, chunk.body)
 
     def _element(self, chunk: Chunk) -> Element:
         data, at = self._data, chunk.body
         if self._pool is None or at + 8 > chunk.end:
             raise BrokenChunkError("an element stands before the strings, or is cut off")
-        name = self._pool.get(struct.unpack_from("<I", data, at + 4)[0])
-        if chunk.kind == XML_END_ELEMENT:
-            return Element(False, name, {})
+        if chunk.kind == XML_END_ELEMENT:  # Android counts them and asks no name
+            return Element(False, "", self, [], {})
+        name = self.text(struct.unpack_from("<I", data, at + 4)[0])
         if at + 20 > chunk.end:
             raise BrokenChunkError("an element is cut off")
         start, size, count = struct.unpack_from("<HHH", data, at + 8)
         if size != 20 or start != 20:
             self._odd("attributes of an unusual size")
-        return Element(True, name, self._attributes(chunk, at + start, max(size, 20), count))
+        rows = self._rows(chunk, at + start, size, count)
+        return Element(True, name, self, rows, self._by_id(rows))
 
-    def _attributes(
-        self, chunk: Chunk, at: int, size: int, count: int
-    ) -> dict[int | str, Attribute]:
-        found: dict[int | str, Attribute] = {}
+    def _rows(self, chunk: Chunk, at: int, size: int, count: int) -> list[_Row]:
         if count > MAXIMUM_ATTRIBUTES:
             self._odd(f"an element claims {count} attributes")
-        for _ in range(min(count, MAXIMUM_ATTRIBUTES)):
-            if at + 20 > chunk.end:
-                self._odd("an element claims more attributes than it holds")
-                break
-            name, raw, kind, number = struct.unpack_from("<4xIIxxxBI", self._data, at)
-            key = self._key(name)
-            if key in found:
+            count = MAXIMUM_ATTRIBUTES
+        room = count
+        if at + 20 > chunk.end:
+            room = 0
+        elif size:
+            room = 1 + (chunk.end - at - 20) // size
+        if count > room:
+            self._odd("an element claims more attributes than it holds")
+        unpack, data = _ROW.unpack_from, self._data
+        return [unpack(data, at + number * size) for number in range(min(count, room))]
+
+    def _by_id(self, rows: list[_Row]) -> dict[int, _Row]:
+        """Return the attributes that Android finds by resource id."""
+        found: dict[int, _Row] = {}
+        nameless: set[tuple[str, str]] = set()
+        ids, highest = self._ids, 0
+        for row in rows:
+            given = ids[row[1]] if row[1] < len(ids) else 0
+            if given > highest:
+                found[given] = row
+                highest = given
+            elif given in found:
                 self._odd("an element has one attribute twice")
-            found.setdefault(key, self._value(raw, kind, number))
-            at += size
+            elif given:
+                self.unusual[
+                    "Android overlooks an attribute, for one of a greater id is before it"
+                ] = None
+            else:
+                key = self.text(row[0]), self.text(row[1])
+                if key in nameless:
+                    self._odd("an element has one attribute twice")
+                nameless.add(key)
         return found
 
-    def _key(self, name: int) -> int | str:
-        if name < len(self._ids) and self._ids[name]:
-            return self._ids[name]
-        return self._pool.get(name) if self._pool else ""
-
-    def _value(self, raw: int, kind: int, number: int) -> Attribute:
-        text = None
-        if self._pool and kind == TYPE_STRING:
-            text = self._pool.get(number)
-        elif self._pool and raw != 0xFFFFFFFF:
-            text = self._pool.get(raw)
-        return Attribute(text, kind, number)
-
     def _odd(self, what: str) -> None:
-        if what not in self.oddities and len(self.oddities) < 10:
-            self.oddities.append(what)
+        if len(self._oddities) < 10:
+            self._oddities[what] = None

@@ -5,7 +5,8 @@ method leads to it, and whoever makes an object of its class or names that class
 may then call it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from scanner.code_file import Method
 from scanner.flow import USER_ACTS
@@ -16,27 +17,43 @@ MAXIMUM_SITES = 400
 MAXIMUM_METHODS = 4_000
 
 
+class Leading(NamedTuple):
+    """What leads to some methods."""
+
+    methods: frozenset[Method]
+    is_all: bool
+    """Whether no more would in more calls."""
+
+
 class CallGraph:
     """The calls of one program, backwards."""
 
-    def __init__(self, program: Program, budget: Budget) -> None:
-        self._program, self._budget = program, budget
+    def __init__(
+        self, program: Program, budget: Budget, hands_on: Callable[[Method], bool]
+    ) -> None:
+        self._program, self._budget, self._hands_on = program, budget, hands_on
         self._families: dict[str, list[str]] = {}
 
-    def towards(
-        self, found: Iterable[Method], depth: int, user_acts: bool
-    ) -> frozenset[Method] | None:
-        """Return *found* and what leads to it in *depth* calls; None: nearly all may."""
+    def towards(self, found: Iterable[Method], depth: int, user_acts: bool) -> Leading | None:
+        """Return *found* and what leads to it in *depth* calls; None: nearly all may.
+
+        Calls by methods that only hand on do not count.
+        """
         seen: set[Method] = set()
-        for _ in range(depth + 2):
-            level = [m for m in found if m not in seen and (user_acts or m.name not in USER_ACTS)]
+        counted, is_all = 0, True
+        while level := [method for method in {*found} if method not in seen]:
             seen.update(level)
             if len(level) > MAXIMUM_SITES or len(seen) > MAXIMUM_METHODS:
                 return None
-            found = self._leading_to(level)
-        return frozenset(seen)
+            if counted > depth:
+                through = [method for method in level if self._hands_on(method)]
+                is_all = is_all and len(through) == len(level)
+                level = through
+            counted += 1
+            found = self._leading_to(level, user_acts)
+        return Leading(frozenset(seen), is_all)
 
-    def _leading_to(self, methods: Iterable[Method]) -> list[Method]:
+    def _leading_to(self, methods: Iterable[Method], user_acts: bool) -> list[Method]:
         rows: list[Reference] = []
         kinds: set[str] = set()
         for method in methods:
@@ -44,7 +61,7 @@ class CallGraph:
             self._budget.spend(len(family))
             for owner in family:
                 rows += self._program.rows_of(method._replace(owner=owner))
-            if not method.name.startswith("<"):
+            if not method.name.startswith("<") and (user_acts or method.name not in USER_ACTS):
                 kinds.update(family)
         return self._program.users(rows, kinds)
 

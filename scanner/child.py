@@ -164,12 +164,26 @@ def _perform(work: Work, limits: Limits) -> None:
         answer = {"failed": "it needs more memory than the limit"}
     except Exception as error:  # noqa: BLE001  (whatever a hostile file brought about is told)
         answer = {"failed": f"the scanner gave up: {type(error).__name__}: {error}"[:500]}
-    _write(answer)
+    body = _encoded(answer)
+    if len(body) > limits.answer_bytes and "findings" in answer:
+        body = _encoded(_shortened(answer))
+    _write(body)
     os._exit(0)
 
 
-def _write(answer: dict[str, Any]) -> None:
-    body = memoryview(json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace"))
+def _encoded(answer: dict[str, Any]) -> bytes:
+    return json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _shortened(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return *answer* without what is kept for new rules: what was found must not get lost."""
+    kept = {"v": 0, "confinement": answer["features"]["confinement"]}
+    reason = "The app says more than is kept of it: new rules need the file."
+    return {**answer, "features": kept, "skipped": [reason, *answer["skipped"]]}
+
+
+def _write(answer: bytes) -> None:
+    body = memoryview(answer)
     while body:
         body = body[os.write(1, body) :]
 

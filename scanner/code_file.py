@@ -6,13 +6,16 @@ from functools import cached_property
 from itertools import accumulate
 from typing import NamedTuple
 
-from scanner.code_sites import INVOKES, READS, TYPES, CodeSites
+from scanner.code_sites import ALL, INVOKES, READS, TYPES, CodeSites
 from scanner.code_tables import CodeTables
+from scanner.dex import BrokenDexError
 from scanner.instructions import signed
 from scanner.numbers import uleb_run
 
-MAXIMUM_METHODS = 20_000
-"""Of one class."""
+MOST_MEMBERS = 65_536
+"""Of one kind in one class: byte code cannot name more."""
+MOST_CATCHES = 20_000
+"""In one method."""
 
 
 class Method(NamedTuple):
@@ -118,7 +121,9 @@ class CodeFile(CodeTables):
         counts = []
         for _ in range(4):
             number, at = self.uleb(at)
-            counts.append(min(number, MAXIMUM_METHODS))
+            if number > MOST_MEMBERS:
+                raise BrokenDexError("a class has more members than code can name")
+            counts.append(number)
         start = 2 * (counts[0] + counts[1])
         numbers = uleb_run(self.data, at, start + 3 * (counts[2] + counts[3]))
         for count in counts[2:]:
@@ -134,11 +139,15 @@ class CodeFile(CodeTables):
         return CodeSites(self.data, self.dex.classes, self.coded)
 
     def users(
-        self, methods: Iterable[int], fields: Iterable[int], types: Iterable[int] = ()
+        self,
+        methods: Iterable[int],
+        fields: Iterable[int],
+        types: Iterable[int] = (),
+        most: int = ALL,
     ) -> list[Method]:
-        """Return the methods that use one of the rows of these tables."""
+        """Return the methods that use one of the rows of these tables; above *most* only some."""
         asked = ((INVOKES, methods), (READS, fields), (TYPES, types))
-        found = {one for kind, rows in asked for one in self._sites.users(kind, rows)}
+        found = {one for kind, rows in asked for one in self._sites.users(kind, rows, most)}
         return [
             self._method_with(index, self.type_name(self.parents[row][0]), code)
             for code, row, index in sorted(found)
@@ -156,18 +165,23 @@ def catch_places(file: CodeFile, at: int, units: int) -> list[int]:
     if not tries:
         return []
     start = at + 16 + 2 * (units + units % 2)
+    handlers = {*struct.iter_unpack("<6xH", file.data[start : start + 8 * tries])}
     found: set[int] = set()
-    for number in range(min(tries, 500)):
-        (handler,) = struct.unpack_from("<H", file.data, start + 8 * number + 6)
-        found.update(_catches(file, start + 8 * tries + handler))
+    left = MOST_CATCHES
+    for (handler,) in handlers:
+        places = _catches(file, start + 8 * tries + handler, left)
+        left -= len(places)
+        found.update(places)
     return sorted(found, reverse=True)
 
 
-def _catches(file: CodeFile, at: int) -> list[int]:
+def _catches(file: CodeFile, at: int, most: int) -> list[int]:
     size, at = file.uleb(at)
     count = -signed(size, 7) if size & 0x40 else size
+    if abs(count) >= most:
+        raise BrokenDexError("a method catches more than is looked at")
     places = []
-    for _ in range(min(abs(count), 100)):
+    for _ in range(abs(count)):
         _, at = file.uleb(at)
         place, at = file.uleb(at)
         places.append(place)

@@ -13,7 +13,7 @@ from scanner.frames import Budget, BudgetError, Event
 from scanner.program import Program, Reference
 from scanner.reach import Reach
 from scanner.starts import Start, Starts, has_place
-from scanner.values import ARRAY, Value
+from scanner.values import ARRAY, MATCHED, Value
 
 MAXIMUM_STARTS = 1_000
 MAXIMUM_TRIES = 200_000
@@ -33,8 +33,8 @@ class CodeSearch:
         self._program = program
         self._budget = budget
         self._noted = noted_rows(program, references)
-        self._starts = Starts(program, references, budget)
         self._reach = Reach(program, self._noted, budget)
+        self._starts = Starts(program, references, budget, self._reach)
         self._walks: dict[tuple[object, int, bool], Walk] = {}
 
     def evidence(self, clause: Clause, classes: Sequence[str]) -> list[str]:
@@ -57,11 +57,12 @@ class CodeSearch:
 
     def _walk(self, clause: Clause, start: Start) -> Walk | None:
         """Return the walk from *start*; None: *clause* cannot hold there."""
-        key = (start, clause["reach"], clause["user_acts"])
+        depth = self._reach.depth_for(clause, start.methods, start.kind)
+        if depth is None:
+            return None
+        key = (start, depth, clause["user_acts"])
         if key not in self._walks:
-            if not self._reach.may_hold(clause, start.methods, start.kind):
-                return None
-            walk = Walk(self._program, self._noted, self._budget, *key[1:])
+            walk = Walk(self._program, self._noted, self._budget, self._reach.hands_on, *key[1:])
             for method in start.methods:
                 walk.start(method, start.kind)
             self._walks[key] = walk
@@ -192,4 +193,4 @@ def _order(walk: Walk, wanted: Collection[int], budget: Budget) -> list[int]:
 
 
 def _matches(pattern: str, constant: object) -> bool:
-    return isinstance(constant, str) and re.search(pattern, constant[:4096]) is not None
+    return isinstance(constant, str) and re.search(pattern, constant[:MATCHED]) is not None

@@ -11,6 +11,9 @@ from functools import cached_property
 from scanner.dex import BrokenDexError, Dex
 
 MAXIMUM_NAMESAKES = 20_000
+"""Methods of one name in one file."""
+MAXIMUM_INTERFACES = 1_000
+"""Of one class."""
 
 
 class CodeTables:
@@ -91,7 +94,9 @@ class CodeTables:
         """Return the descriptors in the type list at *at*."""
         if not at:
             return ()
-        count = min(self._number(at), 1000)
+        count = self._number(at)
+        if count > MAXIMUM_INTERFACES:
+            raise BrokenDexError("a class implements more than is looked at")
         return tuple(map(self.type_name, struct.unpack_from(f"<{count}H", self.data, at + 4)))
 
     # --- search ---
@@ -187,6 +192,7 @@ class CodeTables:
             if (at - start) % 8 == 4:
                 yield (at - start) // 8
             at += 1
+        raise BrokenDexError("more methods have one name than are looked at")
 
     def _read_text(self, index: int) -> str:
         if index >= self.dex.strings.rows:

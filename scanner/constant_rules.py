@@ -14,7 +14,10 @@ _PLAIN = re.compile(rb"[\w /:=-]*")
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
 _CLASS = re.compile(rb"\[[^\[\]]*\]")
 _GROUP = re.compile(rb"\([^()]*\)")
-_UNSURE = re.compile(r"[^\x20-\x7e]|[\^$](?!\])|\\[AZzdDwWsSbB]|\(\?[^:]")
+_UNSURE = re.compile(r"[^\x20-\x7e]|[\^$](?!\])|\\[AZzdDwWsSbB]|\(\?[^:]|(?<!\\)\.")
+"""Among them ``.``: one letter of a text is more than one byte of it."""
+_FOLDED = re.compile("[iks]", re.IGNORECASE)
+"""Letters that are the other case of one beyond ASCII, too: ``İ``, ``K``, ``ſ``."""
 
 
 class Constants:
@@ -73,11 +76,10 @@ def prepare(clauses: Iterable[Mapping[str, Any]]) -> None:
 @cache
 def _weaker(pattern: str) -> re.Pattern[bytes] | None:
     """Return an expression over bytes that is found wherever *pattern* is; None: not sure."""
-    body = _ANCHORS.sub("", pattern)
-    if _UNSURE.search(body.replace("(?i)", "")) or "[^" in body:
+    folds, body = "(?i)" in pattern, _ANCHORS.sub("", pattern).replace("(?i)", "")
+    if _UNSURE.search(body) or "[^" in body or (folds and _FOLDED.search(body)):
         return None
-    flags = re.DOTALL | (re.IGNORECASE if "(?i)" in body else 0)
-    return re.compile(body.replace("(?i)", "").encode(), flags)
+    return re.compile(body.encode(), re.IGNORECASE if folds else 0)
 
 
 @cache

@@ -165,8 +165,10 @@ class Archive:
 
     def _check(self, record: Record, readings: list[Unpacked]) -> None:
         first = readings[0]
+        for one in readings:
+            if one.damage and (one is first or one.is_too_large):
+                self._evidence.skip(f"{self._where(record.name)}: {one.damage}.")
         if first.damage:
-            self._evidence.skip(f"{self._where(record.name)}: {first.damage}.")
             return
         told, found = (
             (record.packed_bytes, record.size_bytes),

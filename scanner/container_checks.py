@@ -16,6 +16,8 @@ NEWEST_VERSION = 63
 """Of the format (APPNOTE 4.4.3); what needs a newer one than that lies."""
 UNICODE_PATH = 0x7075
 MAXIMUM_NAME = 4096
+_ENDIAN = (b"\x78\x56\x34\x12", b"\x12\x34\x56\x78")
+"""What a DEX header says of the order of bytes."""
 _CODE_ENDINGS = (b".dex", b".so", b".apk", b".jar")
 _CODE_NAMES = (b"AndroidManifest.xml", b"resources.arsc")
 
@@ -23,6 +25,14 @@ _CODE_NAMES = (b"AndroidManifest.xml", b"resources.arsc")
 def matters(name: bytes) -> bool:
     """Whether Android reads the entry as code or manifest."""
     return name.endswith(_CODE_ENDINGS) or name in _CODE_NAMES
+
+
+def heads_of_code(data: bytes) -> Iterator[int]:
+    """Yield where byte code begins in *data*: a whole header, with a size that fits or lies."""
+    at = -1
+    while (at := data.find(b"dex\n", at + 1)) >= 0:
+        if data[at + 7 : at + 8] == b"\0" and data[at + 40 : at + 44] in _ENDIAN:
+            yield at
 
 
 def oddities_of_entry(record: Record, local: Record) -> Iterator[Odd]:

@@ -28,6 +28,7 @@ ODD = {
     "container_directory_size": ("medium", "The directory's size is not what is said"),
     "container_bytes_after_end": ("medium", "Bytes follow the end of the archive"),
     "container_zip64": ("note", "The archive is of the kind for more than 4 GB"),
+    "container_code_outside": ("medium", "Byte code stands in no entry of the archive"),
     "container_bytes_before_archive": ("medium", "The archive does not begin where it says"),
 }
 CATEGORY = "evasive-container"

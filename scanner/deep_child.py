@@ -19,7 +19,8 @@ from scanner.confinement import confine
 from scanner.container import Archive
 from scanner.evidence import Evidence, printable
 from scanner.limits import Limits
-from scanner.manifest import read_manifest
+from scanner.manifest_reader import read_manifest
+from scanner.resources import Resources
 
 SITES = 20
 """Call sites that are told of one topic."""
@@ -87,9 +88,11 @@ def analyse_input(limits: Limits) -> dict[str, Any]:
 def _analyse(data: mmap.mmap, evidence: Evidence) -> dict[str, Any]:
     analysis, components, missed = Analysis(), set[str](), list[str]()
     classes = 0
-    for part in Archive(data, "", evidence).parts():
+    archive = Archive(data, "", evidence)
+    resources = Resources(lambda: archive.read(b"resources.arsc"))
+    for part in archive.parts():
         if part.name == "AndroidManifest.xml" and not components:
-            components = _components(part.data)
+            components = _components(part.data, resources)
         if part.data[:4] != b"dex\n":
             continue
         try:
@@ -105,9 +108,9 @@ def _analyse(data: mmap.mmap, evidence: Evidence) -> dict[str, Any]:
     return {"sites": sites, "missed": [*missed, *evidence.skipped], "classes": classes}
 
 
-def _components(manifest: bytes) -> set[str]:
+def _components(manifest: bytes, resources: Resources) -> set[str]:
     try:
-        app = read_manifest(manifest)
+        app = read_manifest(manifest, resources)
     except BrokenChunkError:
         return set()
     return {_descriptor(app.package, component.name) for component in app.components}

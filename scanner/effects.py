@@ -170,7 +170,7 @@ def _return_of(program: Program, body: Body, at: int) -> Effect:
 
 def _const4_of(program: Program, body: Body, at: int) -> Effect:
     unit = body.units[at]
-    return keep, unit >> 8 & 15, Value(signed(unit >> 12, 4))
+    return keep, unit >> 8 & 15, Value(program.told(signed(unit >> 12, 4)))
 
 
 def _const_of(program: Program, body: Body, at: int) -> Effect:
@@ -181,19 +181,19 @@ def _const_of(program: Program, body: Body, at: int) -> Effect:
         number <<= 16
     elif code == 0x19:
         number <<= 48
-    return keep, body.units[at] >> 8, Value(number)
+    return keep, body.units[at] >> 8, Value(program.told(number))
 
 
 def _const_string_of(program: Program, body: Body, at: int) -> Effect:
     index = body.units[at + 1]
     if body.units[at] & 0xFF == 0x1B:
         index |= body.units[at + 2] << 16
-    return keep, body.units[at] >> 8, Value(body.file.text(index))
+    return keep, body.units[at] >> 8, Value(program.told(body.file.text(index)))
 
 
 def _const_class_of(program: Program, body: Body, at: int) -> Effect:
     name = body.file.type_name(body.units[at + 1])
-    return keep, body.units[at] >> 8, Value(name, EMPTY.origins, program.own(name))
+    return keep, body.units[at] >> 8, Value(program.told(name), EMPTY.origins, program.own(name))
 
 
 def _new_of(program: Program, body: Body, at: int) -> Effect:

@@ -40,6 +40,7 @@ class Evidence:
         self.unpacked_bytes = 0
         self.entries = 0
         self._end = time.monotonic() + limits.seconds * 0.8
+        self._cpu_end = time.process_time() + limits.cpu_seconds * 0.8
 
     def find(self, finding: Finding) -> None:
         """Keep *finding*, unless its rule has been found often enough."""
@@ -61,7 +62,7 @@ class Evidence:
 
     def is_late(self) -> bool:
         """Whether the time for this scan is nearly over."""
-        return time.monotonic() > self._end
+        return time.monotonic() > self._end or time.process_time() > self._cpu_end
 
     def all_findings(self) -> list[Finding]:
         """Return the findings, the gravest first; those beyond `FINDINGS` are the mildest."""

@@ -7,13 +7,17 @@ their file must be read again. `docs/patterns.md` describes the fields.
 import base64
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 FEATURES_VERSION = 3
 MAXIMUM_COMPONENTS = 1_000
+"""That are kept; a scan judges them all. So it is with hashes."""
 MAXIMUM_HASHES = 300
+MAXIMUM_LABELS = 500
+"""All of them are compared; with more of them the app is never clean."""
 HASH_LENGTH = 32
 """Hexadecimal digits kept of the SHA-256 of an entry."""
 DIGEST_BYTES = 8
@@ -22,7 +26,6 @@ KEPT_LISTS = 8
 TRAIT_KINDS = (
     *("permissions", "actions", "guarded_by", "calls", "types", "meta_data", "flags", "traits"),
 )
-_LAUNCHER = "android.intent.category.LAUNCHER"
 
 
 class Component(NamedTuple):
@@ -96,7 +99,7 @@ def unpacked_digests(text: str) -> frozenset[str]:
     return frozenset(body[at : at + DIGEST_BYTES].hex() for at in range(0, len(body), DIGEST_BYTES))
 
 
-def flags_of(app: Any, components: Iterable[Component]) -> list[str]:
+def flags_of(app: Any) -> list[str]:
     """Return the flags of `patterns.rule_language.Flag` that hold for a manifest."""
     target = app.target_sdk or app.minimum_sdk or 1
     cleartext = app.cleartext
@@ -106,7 +109,7 @@ def flags_of(app: Any, components: Iterable[Component]) -> list[str]:
         "backup": app.backup is not False,
         "cleartext": cleartext,
         "debuggable": app.debuggable,
-        "launcher": any(_LAUNCHER in part.categories for part in components),
+        "launcher": any(part.is_launcher for part in app.components),
         "test_only": app.test_only,
     }
     return [name for name, value in holds.items() if value]
@@ -127,6 +130,22 @@ def components_of(app: Any) -> list[Component]:
         for part in app.components
     ]
     return sorted(found, key=lambda part: not (part.exported or part.actions or part.permission))
+
+
+def kept_components(found: Sequence[Sequence[Any]], most: int) -> tuple[list[list[Any]], bool]:
+    """Return at most so many of *found* in their order, and whether some of another kind are cut.
+
+    Rules that need no code ask for anything but names. So of components that differ in their names
+    only, the first two stay before any third one, and what is lost beyond these answers nothing.
+    """
+    seen: Counter[str] = Counter()
+    ranked = []
+    for number, part in enumerate(found):
+        shape = repr((part[0], *part[2:]))
+        ranked.append((seen[shape], number))
+        seen[shape] += 1
+    kept = sorted(number for _, number in sorted(ranked)[:most])
+    return [[*found[number]] for number in kept], len(seen) > most
 
 
 def class_of(package: str, name: str) -> str:

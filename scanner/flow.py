@@ -5,20 +5,22 @@ sides of a branch are taken, and a value knows two things: the constant it is, a
 that it was made of. `docs/patterns.md` says what rules can rely on. Bounded by `Budget`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from scanner.code_file import Called, Method
 from scanner.effects import Site, call, copy, keep, nothing, taken_apart
 from scanner.frames import Budget, BudgetError, Event, Frame, Names, Paths
+from scanner.framework import PACKAGES
+from scanner.memory import Fields, Origins, Runs
 from scanner.program import Program
-from scanner.values import ARRAY, EMPTY, Key, Value, mixed, put_into
+from scanner.values import ARRAY, EMPTY, Value, mixed, put_into
 
 MAXIMUM_EVENTS = 4_000
 """Noted in one walk."""
 MAXIMUM_TRACE = 12_000
 """Events of one walk in their order, with what happens again."""
-MAXIMUM_RUNS = 8
-"""Of one method in one walk, each with other arguments or fields."""
+ALL = 1_000_000
+"""A reach without an end but that of `scanner.memory.MAXIMUM_NESTED`."""
 REGISTERS_A_STEP = 16
 UNITS_A_STEP = 64
 """Copying registers and reading code costs too, which hostile code drives up."""
@@ -43,25 +45,25 @@ class Walk:
         program: Program,
         noted: Sequence[tuple[Names, Names]],
         budget: Budget,
+        hands_on: Callable[[Method], bool],
         reach: int,
         user_acts: bool,
     ) -> None:
         self._program = program
         self._noted = noted
         self._budget = budget
+        self._hands_on = hands_on
         self._reach = reach
+        self._is_bounded = 0 < reach < ALL
         self._user_acts = user_acts
         self.events: list[Event] = []
         """Each once; the number of an event is its place here."""
         self.trace: list[int | tuple[int, int]] = []
         """Their order: the number of an event, or from where to where in here it goes again."""
-        self._fields: dict[str, Value] = {}
-        self._changes = 0
-        """How often a field gained something: then what reads it may do something else."""
+        self._origins = Origins()
+        self._fields = Fields(self._origins)
+        self._runs = Runs(self._origins, self._fields)
         self._followed: dict[tuple[str, frozenset[int], int, int], tuple[int, int]] = {}
-        self._running: dict[Method, int] = {}
-        self._runs: dict[Method, int] = {}
-        self._done: dict[tuple[Method, tuple[Key, ...], int], tuple[Value, int, int] | None] = {}
 
     def start(self, method: Method, kind: str) -> None:
         """Walk from *method* on, in an object of class *kind*."""
@@ -70,28 +72,26 @@ class Walk:
 
     def _enter(self, method: Method, arguments: Sequence[Value], depth: int) -> Value:
         """Return what *method* gives; what it does is walked once for the same arguments."""
-        given_keys = [(one.constant, one.origins, one.holds, one.kind) for one in arguments]
-        key = (method, tuple(given_keys), self._changes)
-        if key in self._done:
-            known = self._done[key]
-            if known is None:  # it calls itself
-                return mixed(arguments)
-            self._repeat(*known[1:])
-            return known[0]
-        running, runs = self._running.get(method, 0), self._runs.get(method, 0)
-        if running > 1 or runs >= MAXIMUM_RUNS:
-            return mixed(arguments)  # deeper into itself, or once more, there is nothing new
-        self._runs[method] = runs + 1
-        self._done[key] = None
-        begin = len(self.trace)
-        body = self._program.body(method.file, method.code_at)
-        frame = Frame(body, method, arguments, depth, self._noted[method.file])
-        self._running[method] = running + 1
+        body, runs = self._program.body(method.file, method.code_at), self._runs
+        arguments = arguments[: body.inputs]
+        call = runs.call(method, arguments)
+        known = runs.find(call, depth)
+        if known is not None:
+            self._repeat(known.begin, known.end)
+            return known.given
+        if runs.is_running(call):
+            return mixed(arguments)
+        runs.begin(call, len(self.trace))
+        below = depth + self._cost(method)
+        frame = Frame(body, method, arguments, below, self._noted[method.file])
         self._run(frame)
-        self._running[method] = running
         given = frame.returned[0] if len(frame.returned) == 1 else mixed(frame.returned)
-        self._done[key] = (given, begin, len(self.trace))
+        runs.end(len(self.trace), depth, given)
         return given
+
+    def _cost(self, method: Method) -> int:
+        """Return how much deeper lies what *method* calls: nothing if it only hands on."""
+        return int(not self._is_bounded or not self._hands_on(method))
 
     def _repeat(self, begin: int, end: int) -> None:
         if begin < end and self.trace[-1] != (begin, end):
@@ -160,7 +160,11 @@ class Walk:
         if names is None:
             target = self._target(frame.method.file, called, values, site)
             if target is not None:
-                frame.result = self._own(target, values, frame.depth)
+                given = self._own(target, values, frame.below)
+                if target.owner.startswith(PACKAGES) and "/support/" not in target.owner:
+                    # Android's own class of that name runs, if it has one.
+                    given = mixed((given, self._foreign(frame, site, names, values, called)))
+                frame.result = given
                 return
         frame.result = self._foreign(frame, site, names, values, called)
 
@@ -176,10 +180,10 @@ class Walk:
         return self._program.target(number, site.row)
 
     def _own(self, target: Method, values: Sequence[Value], depth: int) -> Value:
-        is_act = target.name in USER_ACTS and not self._user_acts
-        if depth >= self._reach or is_act:
+        if depth > self._reach:
+            self._runs.is_cut = True
             return mixed(values)
-        return self._enter(target, values, depth + 1)
+        return self._enter(target, values, depth)
 
     def _foreign(
         self,
@@ -204,16 +208,17 @@ class Walk:
         handed = mixed(given) if called.name == "<init>" else result
         if handed.holds:
             for holder in sorted(handed.holds):
-                self._follow(holder, given, frame.depth)
+                self._follow(holder, given, frame.below)
         return result
 
     def _follow(self, holder: str, given: Sequence[Value], depth: int) -> None:
         """Walk what the framework calls on an own object: any method but those of the user."""
         found = self._program.own_class(holder)
-        if found is None or depth >= self._reach:
+        if found is None or depth > self._reach:
+            self._runs.is_cut |= found is not None
             return
         passed = Value(None, mixed(given).origins)
-        key = (holder, passed.origins, depth, self._changes)
+        key = (holder, passed.origins, depth, self._fields.changes)
         if key in self._followed:
             self._repeat(*self._followed[key])
             return
@@ -227,7 +232,7 @@ class Walk:
             if not method.name.startswith("<") and (
                 self._user_acts or method.name not in USER_ACTS
             ):
-                self._enter(method, [this, *[passed] * 6], depth + 1)
+                self._enter(method, [this, *[passed] * 6], depth)
         self._followed[key] = (begin, len(self.trace))
 
     def note(
@@ -253,16 +258,15 @@ class Walk:
         shown = this and Value(this.constant, this.origins, this.holds)
         number = len(self.events)
         self._went(number)
+        self._origins.add(frame.method.file, offset, values)
         self.events.append(Event(number, names, tuple(arguments), shown, frame.method, offset))
         return frozenset((number,))
 
     # --- fields ---
 
     def get_field(self, frame: Frame, at: int, row: int, key: str) -> Value:
-        """Return what is known of a field: of any object, as fields are not told apart by it."""
+        """Return what is known of a field."""
         known = self._fields.get(key)
-        if known is None:  # what is put into the object that it holds stays there
-            known = self._fields[key] = Value(is_new=True)
         names = frame.noted[1].get(row)
         if not names:
             return known
@@ -270,14 +274,8 @@ class Walk:
         return Value(None, known.origins | number, known.holds)
 
     def put_field(self, key: str, value: Value) -> None:
-        """Keep *value* beside what the field may hold already."""
-        before = self._fields.get(key)
-        if before is None or before.key() == EMPTY.key():
-            self._changes += bool(value.origins or value.holds)
-            self._fields[key] = value
-        elif not (value.origins <= before.origins and value.holds <= before.holds):
-            self._changes += 1
-            self._fields[key] = mixed((before, value))
+        """Keep *value* in a field."""
+        self._fields.put(key, value)
 
 
 def _next_turn(

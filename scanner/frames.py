@@ -61,20 +61,23 @@ class Body:
 
 
 class Frame:
-    """One call of one method; *noted* are the rows of its file's methods and fields."""
+    """One call of one method; what it calls lies *below*.
 
-    __slots__ = ("body", "depth", "method", "noted", "registers", "result", "returned")
+    *noted* are the rows of its file's methods and fields.
+    """
+
+    __slots__ = ("below", "body", "method", "noted", "registers", "result", "returned")
 
     def __init__(
         self,
         body: Body,
         method: Method,
         arguments: Sequence[Value],
-        depth: int,
+        below: int,
         noted: tuple[Names, Names],
     ) -> None:
         ins = body.inputs
-        self.body, self.method, self.depth, self.noted = body, method, depth, noted
+        self.body, self.method, self.below, self.noted = body, method, below, noted
         padded = [*arguments[:ins], *[EMPTY] * (ins - len(arguments))]
         self.registers = [EMPTY] * max(0, body.registers - ins) + padded
         self.result = EMPTY

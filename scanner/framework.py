@@ -74,6 +74,13 @@ ANCESTORS = frozenset(_PARENT.values()) | {
 }
 """Classes whose methods code may name through another class."""
 
+PACKAGES = ("Landroid/", "Ljava/", "Ljavax/", "Ldalvik/")
+"""Where Android's own classes are; an app may put its own there, too, as support libraries do."""
+ANDROIDS = frozenset(
+    one for one in (*_PARENT, *_PARENT.values(), *ANCESTORS) if one.startswith(PACKAGES)
+)
+"""Classes that Android has itself: what an app defines under such a name never runs."""
+
 
 @cache
 def is_a(descriptor: str, ancestor: str) -> bool:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from scanner.one_app import OneApp
 
 INNER_COMPONENTS = 200
-"""Of an app inside; those that others can reach stay."""
+"""Kept of an app inside."""
+INNER_LABELS = 50
 OF_THE_FILE = frozenset({"v", "asked", "yara", "kept", "apps", "libraries", "hashes"})
 """Features that are kept once for the whole file."""
 MAXIMUM_KEPT = 100
@@ -32,10 +33,12 @@ class Keep:
             "place": "",
             "package": "",
             "label": "",
+            "labels": [],
             "minimum_sdk": None,
             "target_sdk": None,
             "permissions": [],
             "components": [],
+            "components_cut": False,
             "flags": [],
             "meta_data": [],
             "traits": [],
@@ -69,16 +72,11 @@ class Keep:
 
     def hash(self, digest: bytes, where: str) -> None:
         """Note the SHA-256 of an entry that may be known."""
-        if len(self.values["hashes"]) >= features.MAXIMUM_HASHES:
-            self.values["hashes_cut"] = True
-        else:
-            self.values["hashes"][digest.hex()[: features.HASH_LENGTH]] = printable(where, 300)
+        self.values["hashes"].setdefault(digest.hex()[: features.HASH_LENGTH], where[:300])
 
     def app(self, app: Manifest, label: str, signers: list[str], place: str) -> None:
         """Note what manifest and signatures of the app at *place* say."""
         components = features.components_of(app)
-        if len(components) > features.MAXIMUM_COMPONENTS:
-            self.count("components_not_kept", len(components) - features.MAXIMUM_COMPONENTS)
         self.values |= {
             "is_app": True,
             "place": printable(place, 300),
@@ -87,8 +85,8 @@ class Keep:
             "minimum_sdk": app.minimum_sdk,
             "target_sdk": app.target_sdk,
             "permissions": [printable(one, 255) for one in app.permissions],
-            "components": [[*part] for part in components[: features.MAXIMUM_COMPONENTS]],
-            "flags": features.flags_of(app, components),
+            "components": components,
+            "flags": features.flags_of(app),
             "meta_data": [printable(one, 255) for one in app.meta_data],
             "signers": signers,
         }
@@ -109,14 +107,30 @@ class Keep:
     def inner(self) -> dict[str, Any]:
         """Return the features of an app inside, without what stands in those of the file."""
         kept = {name: value for name, value in self.values.items() if name not in OF_THE_FILE}
-        return {**kept, "components": kept["components"][:INNER_COMPONENTS]}
+        labels = kept["labels"]
+        return {
+            **kept,
+            **self._components(INNER_COMPONENTS),
+            "labels": labels[:INNER_LABELS],
+            "labels_cut": len(labels) > INNER_LABELS,
+        }
 
     def features(self, evidence: Evidence, inner: Iterable["OneApp"]) -> dict[str, Any]:
         """Return all features, for the answer, with those of the apps inside."""
+        hashes = [*self.values["hashes"].items()]
         return {
             **self.values,
+            **self._components(features.MAXIMUM_COMPONENTS),
+            "hashes": {h: printable(where, 300) for h, where in hashes[: features.MAXIMUM_HASHES]},
+            "hashes_cut": len(hashes) > features.MAXIMUM_HASHES,
             "apps": [one.keep.inner() for one in inner],
             "counts": self._counts,
             "unpacked_bytes": evidence.unpacked_bytes,
             "skipped": evidence.skipped,
         }
+
+    def _components(self, most: int) -> dict[str, Any]:
+        kept, is_cut = features.kept_components(self.values["components"], most)
+        if lost := len(self.values["components"]) - len(kept):
+            self.count("components_not_kept", lost)
+        return {"components": kept, "components_cut": is_cut}

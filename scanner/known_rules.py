@@ -16,6 +16,9 @@ _FOREIGN = str.maketrans(
     "аеорсухіјѕԁԛᴡʏɡıοανΑΒΕΗΙΚΜΝΟΡΤΧАВЕКМНОРСТХ", "aeopcyxijsdqwygioavabehikmnoptxabekmhopctx"
 )
 """Cyrillic, Greek and phonetic letters that look like Latin ones."""
+_BLANK = str.maketrans("", "", "\u115f\u1160\u3164\uffa0")
+"""Letters that nobody sees: fillers of Hangul."""
+LABEL_LENGTH = 100
 
 
 def listed(features: Mapping[str, Any], rules: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
@@ -48,16 +51,29 @@ def published(features: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator
                 "unwanted",
                 confidence="high",
             )
-    for app in known["official"]:
+    package, official = features["package"], known["official"]
+    if any(package in (app["package"], *app.get("also", ())) for app in official):
+        official = [app for app in official if app["package"] == package]  # of those one alone
+    labels = labels_of(features) if official else {}
+    for app in official:
         if not signers.intersection(app["sha256"]):
-            yield from _impersonation(features, app, ", ".join(sorted(signers)) or "no valid key")
+            signed = ", ".join(sorted(signers)) or "no valid key"
+            yield from _impersonation(package, labels, app, signed)
+
+
+def labels_of(features: Mapping[str, Any]) -> dict[str, str]:
+    """Return the labels as a hasty reader sees them, with what they are."""
+    kept = features.get("labels") or [features["label"]]  # features of earlier scans have one
+    return {plain(label): label for label in reversed(kept) if plain(label)}
 
 
 def _impersonation(
-    features: Mapping[str, Any], app: Mapping[str, Any], signed: str
+    package: str, labels: Mapping[str, str], app: Mapping[str, Any], signed: str
 ) -> Iterator[Finding]:
-    package, publisher = features["package"], app["publisher"]
+    publisher = app["publisher"]
     if package == app["package"]:
+        if not app["sha256"]:  # the name is right, and the signer cannot be told
+            return
         yield Finding(
             "repackaged_app",
             "high",
@@ -78,12 +94,12 @@ def _impersonation(
             "impersonation",
             technique="T1655.001",
         )
-    elif features["label"] and plain(features["label"]) in {plain(one) for one in app["labels"]}:
+    elif same := [labels[plain(one)] for one in app["labels"] if plain(one) in labels]:
         yield Finding(
             "lookalike_label",
             "medium",
             "AndroidManifest.xml",
-            f"Its label {features['label']} is that of {app['package']} by {publisher}; its package"
+            f"Its label {same[0]} is that of {app['package']} by {publisher}; its package"
             f" is {package}, signed with {signed}.",
             f"Calls itself like an app by {publisher}",
             "impersonation",
@@ -91,10 +107,22 @@ def _impersonation(
         )
 
 
+def as_seen(label: str) -> str:
+    """Return what people see of a label: nothing invisible, and not without end."""
+    seen = "".join(c for c in label.translate(_BLANK) if c.isprintable())
+    return " ".join(seen.split())[:LABEL_LENGTH]
+
+
 @lru_cache(maxsize=4_096)  # a hundred thousand apps are compared with the same names
 def plain(text: str) -> str:
     """Return *text* as a hasty reader sees it: letters only, look-alikes made equal."""
-    folded = unicodedata.normalize("NFKC", text).translate(_FOREIGN).casefold().translate(_LIKE)
+    folded = (
+        unicodedata.normalize("NFKC", text)
+        .translate(_BLANK)
+        .translate(_FOREIGN)
+        .casefold()
+        .translate(_LIKE)
+    )
     return "".join(letter for letter in folded if letter.isalnum())
 
 

@@ -13,10 +13,18 @@ def oddities_of(manifest: Manifest, place: str) -> Iterator[Finding]:
             "manifest_malformed",
             "medium",
             place,
-            "; ".join(manifest.oddities),
+            "; ".join(manifest.oddities[:10]),
             "The manifest is built to mislead tools",
             "evasive-container",
             technique="T1406",
+        )
+    if manifest.unusual:
+        yield Finding(
+            "manifest_unusual",
+            "note",
+            place,
+            "; ".join(manifest.unusual[:10]),
+            "The manifest says things in places that Android passes over",
         )
     if manifest.debuggable:
         yield Finding(

@@ -5,6 +5,7 @@ Byte code of an app inside belongs to the apps around it, too, for they can run 
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cached_property
 
 from patterns.opened import OpenSet
 from scanner import app_traits
@@ -14,17 +15,20 @@ from scanner.chunks import BrokenChunkError
 from scanner.code_file import CodeFile
 from scanner.container import Archive, Part
 from scanner.evidence import Evidence, Finding
-from scanner.features import class_of
+from scanner.features import MAXIMUM_LABELS, class_of
 from scanner.keep import Keep
-from scanner.manifest import Manifest, read_manifest
+from scanner.known_rules import as_seen
+from scanner.manifest import Manifest
+from scanner.manifest_reader import read_manifest
 from scanner.manifest_rules import oddities_of
-from scanner.resources import find_string
+from scanner.resources import Resources
 from scanner.screen import screen_of
 from scanner.signature_rules import findings_of
 from scanner.signatures import SignatureFacts, Verifier, signed_directory
 from scanner.zip_records import Buffer
 
 MANIFEST = b"AndroidManifest.xml"
+LAUNCHER = "android.intent.category.LAUNCHER"
 RESOURCES = b"resources.arsc"
 
 
@@ -47,7 +51,9 @@ class OneApp:
         self.told: list[Finding] = []
         """About manifest and signatures, to be kept by `look`."""
         self._patterns, self._evidence = patterns, evidence
-        self._label_source = b""
+        self._unread: list[tuple[bool, str]] = []
+        """Of manifests that cannot be read: whether they are listed, and why."""
+        self._resources = Resources(lambda: None)
         self._parsed_last: tuple[bytes, Manifest] | None = None
         self._verifier: Verifier | None = None
 
@@ -64,6 +70,7 @@ class OneApp:
         """Get ready for the parts of *archive*, which lies in *data*."""
         if not archive.directories:
             return
+        self._resources = Resources(lambda: archive.read(RESOURCES))
         body = archive.read(MANIFEST)
         try:
             app = self._parsed(body) if body else Manifest("")
@@ -77,9 +84,9 @@ class OneApp:
     def take(self, part: Part, where: str) -> None:
         """Take one entry of the app's own archive."""
         if part.raw_name == MANIFEST:
-            self._read_manifest(part.data, where)
-        elif part.raw_name == RESOURCES and not self._label_source:
-            self._label_source = part.data
+            self._read_manifest(part, where)
+        elif part.raw_name == RESOURCES:
+            self._resources.give(part.data)
 
     def verify(self, part: Part) -> None:
         """Compare one entry with what the signatures say."""
@@ -88,6 +95,9 @@ class OneApp:
 
     def end(self) -> None:
         """All parts came by."""
+        for is_listed, reason in self._unread:  # of several readings one may be meant for nobody
+            if is_listed or self.manifest is None:
+                self._evidence.skip(reason)
         if self._verifier:
             self.signatures = self._verifier.facts()
             self._verifier = None
@@ -104,22 +114,25 @@ class OneApp:
         for one in self.line():
             one.keep.trait(name)
 
-    def _read_manifest(self, data: bytes, where: str) -> None:
+    def _read_manifest(self, part: Part, where: str) -> None:
         self.has_manifest = True
         try:
-            manifest = self._parsed(data)
+            manifest = self._parsed(part.data)
         except BrokenChunkError as error:
-            self._evidence.skip(f"{where}: it cannot be read: {error}.")
+            self._unread.append((part.is_listed, f"{where}: it cannot be read: {error}."))
             return
         if manifest.is_cut:
-            self._evidence.skip(f"{where}: it has more elements than the limits.")
+            self._evidence.skip(f"{where}: it has more, or longer texts, than the limits.")
+        if manifest.unresolved:
+            names = ", ".join(manifest.unresolved)
+            self._evidence.skip(f"{where}: the resources do not say what {names} is.")
         self.told += oddities_of(manifest, where)
         self.manifest = self.manifest or manifest
 
     def _parsed(self, data: bytes) -> Manifest:
         """Return the manifest in *data*, which is wanted twice. Raises BrokenChunkError."""
         if self._parsed_last is None or self._parsed_last[0] != data:
-            self._parsed_last = data, read_manifest(data)
+            self._parsed_last = data, read_manifest(data, self._resources)
         return self._parsed_last[1]
 
     # --- as a whole ---
@@ -131,22 +144,34 @@ class OneApp:
         app, signers = self.manifest, self.signatures.signers
         proven = [sha for one in signers for sha in (one.sha256, *one.rotated_from)]
         self.keep.app(app, self.label, [*dict.fromkeys(proven)], self.place)
+        self._keep_labels()
         for finding in (*self.told, *self.signature_findings()):
             self.find(finding)
-        wanted = screen_of(self._patterns.behaviours).references.union(app_traits.REFERENCES)
-        self.keep.references(self.code.references(wanted), wanted)
+        screen = screen_of(self._patterns.behaviours)
+        wanted = screen.references.union(app_traits.REFERENCES)
+        self.keep.references(self.code.references(wanted, screen.told), wanted)
         for trait in self.code.traits(*self._classes(app)):
             self.keep.trait(trait)
+        for note in self.code.notes(self.keep.values["traits"]):
+            self.find(note)
         if hidden := app_traits.hidden_code(self.keep.values["traits"]):
             self.find(hidden)
             where = f"{self.place}!/byte code" if self.place else "byte code"
             self._evidence.skip(f"{where}: the app's own code is encrypted, so it was not seen.")
 
+    def _keep_labels(self) -> None:
+        if len(self.labels) > MAXIMUM_LABELS or self._resources.is_cut:
+            where = f"{self.place}!/resources" if self.place else "resources"
+            self._evidence.skip(f"{where}: there is more to look up than the limits.")
+        self.keep.values["labels"] = self.labels[:MAXIMUM_LABELS]
+
     def judge(self) -> None:
         """Apply the rules."""
         if self.manifest is None:
             return
-        found, _ = app_findings(self.keep.values, self._patterns.data, self.code.ask)
+        found, needs = app_findings(self.keep.values, self._patterns.data, self.code.ask)
+        for rule in needs:  # a scan looks for all that rules ask: none is left open
+            self._evidence.skip(f"{self.place or 'the app'}: rule {rule} could not be judged.")
         self.keep.values["code"] = self.code.answers
         for finding in found:
             self.find(finding)
@@ -154,7 +179,7 @@ class OneApp:
     def stand_for(self, base: "OneApp", manifest: Manifest) -> None:
         """Become the app that *base* and the packages beside it are together."""
         self.place, self.manifest = base.place, manifest
-        self.signatures, self._label_source = base.signatures, base._label_source
+        self.signatures, self._resources = base.signatures, base._resources
         self.keep.values["traits"] = []
 
     def signature_findings(self) -> list[Finding]:
@@ -174,16 +199,31 @@ class OneApp:
     @property
     def label(self) -> str:
         """The name that users see."""
-        app = self.manifest
-        if app is None or app.label or not app.label_reference:
-            return app.label if app else ""
-        return find_string(self._label_source, app.label_reference) or f"@{app.label_reference:#x}"
+        first = self.manifest.labels[0] if self.manifest and self.manifest.labels else ""
+        if isinstance(first, str):
+            return first
+        return next(iter(self._resources.texts(first)), f"@{first:#x}")
 
-    def _classes(self, app: Manifest) -> tuple[str, list[str]]:
-        """Return the descriptors of the application class (empty: Android's) and the components."""
+    @cached_property
+    def labels(self) -> list[str]:
+        """The names that users may see, in every language: the app's, then those of its icons."""
+        found: dict[str, None] = {}
+        for one in self.manifest.labels if self.manifest else ():
+            texts = self._resources.texts(one) if isinstance(one, int) else [one]
+            found |= dict.fromkeys(as_seen(text) for text in texts)
+        return [*found]
+
+    def _classes(self, app: Manifest) -> tuple[str, list[str], list[str]]:
+        """Return the descriptors of the application class (empty: Android's), of the components,
+        and of those with an icon.
+        """
         own = app.application_class and class_of(app.package, app.application_class)
         parts = [part for part in app.components if part.kind != "activity-alias"]
-        return own, [class_of(app.package, part.name) for part in parts]
+        with_icon = [part for part in parts if LAUNCHER in part.categories]
+        whole, first = (
+            [class_of(app.package, one.name) for one in some] for some in (parts, with_icon)
+        )
+        return own, whole, first
 
 
 _OF_INSTALLING = ("signature_", "debug_key", "debuggable_app", "weak_signature")

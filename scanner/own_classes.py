@@ -5,8 +5,10 @@ from functools import cached_property
 from itertools import count, repeat
 
 from scanner.code_file import CodeFile
+from scanner.framework import ANDROIDS
 
-MAXIMUM_ANCESTORS = 40
+MAXIMUM_ANCESTORS = 60
+"""Of one class; `OwnClasses.is_cut` tells that one had more."""
 LOOK_UPS = 40
 """From so many names on, a table of all names is cheaper."""
 _NO_INDEX = 0xFFFFFFFF
@@ -19,6 +21,8 @@ class OwnClasses:
 
     def __init__(self, files: list[CodeFile]) -> None:
         self._files = files
+        self.is_cut = False
+        """Whether a class descends from more than is looked at, as in a circle."""
         self._found: dict[str, Place | None] = {}
         self._of_types: dict[tuple[int, int], Place | None] = {}
         self._codes: dict[Place, dict[int, int]] = {}
@@ -27,7 +31,9 @@ class OwnClasses:
     def find(self, descriptor: str) -> Place | None:
         """Return where the class of that name is."""
         if descriptor not in self._found:
-            if len(self._found) < LOOK_UPS or len(self._files) == 1:
+            if descriptor in ANDROIDS:
+                self._found[descriptor] = None
+            elif len(self._found) < LOOK_UPS or len(self._files) == 1:
                 self._found[descriptor] = self._search(descriptor)
             else:
                 self._found[descriptor] = self._all.get(
@@ -60,9 +66,8 @@ class OwnClasses:
     def _find_type(self, number: int, kind: int) -> Place | None:
         if kind >= self._files[number].dex.types.rows:
             return None
-        if len(self._files) == 1:
-            row = self._files[0].class_rows.get(kind)
-            return None if row is None else (0, row)
+        if len(self._files) == 1 and kind not in self._files[0].class_rows:
+            return None
         return self.find(self._files[number].type_name(kind))
 
     def line(self, place: Place | None) -> Iterator[Place]:
@@ -73,6 +78,7 @@ class OwnClasses:
             yield place
             parent = self._files[place[0]].parents[place[1]][1]
             place = self.of_type(place[0], parent) if parent != _NO_INDEX else None
+        self.is_cut = True
 
     def below(self, descriptor: str, most: int) -> list[str]:
         """Return the classes that descend from that one, of each at most so many children."""

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from scanner.code_file import CodeFile, Method
 from scanner.frames import Body
-from scanner.framework import ANCESTORS, is_a
-from scanner.own_classes import MAXIMUM_ANCESTORS, OwnClasses, Place
+from scanner.framework import ANCESTORS, PACKAGES, is_a
+from scanner.own_classes import OwnClasses, Place
+from scanner.values import Told, keep_all
 
 UNITS_KEPT = 500_000
 """Of code that was taken apart; hostile methods may be long, and share their bytes."""
@@ -38,8 +39,9 @@ class OwnClass(NamedTuple):
 class Program:
     """All code of an app. Methods raise BrokenDexError, struct.error or IndexError on damage."""
 
-    def __init__(self, files: list[CodeFile]) -> None:
+    def __init__(self, files: list[CodeFile], told: Told = keep_all) -> None:
         self.files = files
+        self.told = told
         self.classes = OwnClasses(files)
         self._classes: dict[str, OwnClass | None] = {}
         self._lineages: dict[str, tuple[list[Place], str]] = {}
@@ -102,12 +104,13 @@ class Program:
         """Find methods of that name that are called through a descendant of one of *owners*."""
         file = self.files[number]
         for row in file.rows_with_name(string):
-            for owner in self._inherits(file, file.method(row)[0], row, owners):
+            for owner in self._inherits(number, file.method(row)[0], row, owners):
                 found.setdefault(f"{owner}->{name}", []).append(Reference(number, False, row))
 
-    def _inherits(self, file: CodeFile, owner: int, row: int, meant: list[str]) -> list[str]:
+    def _inherits(self, number: int, owner: int, row: int, meant: list[str]) -> list[str]:
+        file = self.files[number]
         descriptor = file.type_name(owner)
-        if descriptor.startswith(("Landroid/", "Ljava/", "Ljavax/", "Ldalvik/")):
+        if descriptor.startswith(PACKAGES) and self.classes.of_type(number, owner) is None:
             return [one for one in meant if one != descriptor and is_a(descriptor, one)]
         fitting = [one for one in meant if self.descends(descriptor, (one,))]
         _, proto, name = file.method(row)
@@ -188,12 +191,10 @@ class Program:
 
     def line(self, descriptor: str) -> Iterator[OwnClass]:
         """Yield the own class and its own ancestors."""
-        for _ in range(MAXIMUM_ANCESTORS):
-            found = self.own_class(descriptor)
-            if found is None:
-                return
-            yield found
-            descriptor = found.parent
+        for place in self.classes.line(self.classes.find(descriptor)):
+            found = self.own_class(self.classes.name(place))
+            if found is not None:
+                yield found
 
     def descends(self, descriptor: str, ancestors: tuple[str, ...]) -> bool:
         """Whether a class is one of *ancestors* or descends from it."""

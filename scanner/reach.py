@@ -13,13 +13,17 @@ from typing import Any, NamedTuple
 from scanner.code_file import Method
 from scanner.code_sites import INVOKES, KINDS, READS
 from scanner.dex import DAMAGE
-from scanner.flow import USER_ACTS
+from scanner.flow import ALL, USER_ACTS
 from scanner.frames import Budget
 from scanner.own_classes import Place
 from scanner.program import Program
 
-MOST_BODIES = 120
-"""Looked at from one start; from a place that leads to more, walking alone decides."""
+MOST_BODIES = 200
+"""Looked at from one start: what leads to more is followed no deeper than its rule says."""
+SHORT = 64
+"""Bytes of code of a method that does little more than call another one."""
+MOST_IDLE = 4
+"""Methods that one calls and that are looked at, whether they do anything."""
 UNITS_A_STEP = 64
 Step = Mapping[str, Any]
 Noted = Sequence[tuple[Mapping[int, frozenset[str]], Mapping[int, frozenset[str]]]]
@@ -42,6 +46,15 @@ class _Summary(NamedTuple):
     """The own classes that it names, to make objects of them or to hand them on."""
 
 
+class Near(NamedTuple):
+    """What a walk may come by."""
+
+    names: frozenset[str] | None
+    """Of what is noted; None: too much to say."""
+    depth: int
+    """How deep to walk."""
+
+
 class Reach:
     """Asked about the code of one program; *noted* is as for `scanner.flow.Walk`."""
 
@@ -49,24 +62,52 @@ class Reach:
         self.program, self._noted, self._budget = program, noted, budget
         self._summaries: dict[_Body, _Summary] = {}
         self._targets: dict[_Row, tuple[str, _Body | None]] = {}
-        self._near: dict[tuple[Sequence[Method], str, int, bool], frozenset[str] | None] = {}
+        self._leads_on: dict[_Body, bool] = {}
+        self._near: dict[tuple[Sequence[Method], str, int, bool], Near] = {}
 
-    def may_hold(self, clause: Mapping[str, Any], methods: Sequence[Method], kind: str) -> bool:
-        """Whether a walk from *methods* in an object of class *kind* may find all of *clause*."""
+    def depth_for(
+        self, clause: Mapping[str, Any], methods: Sequence[Method], kind: str
+    ) -> int | None:
+        """Return how deep to walk from *methods* in an object of class *kind*; None: in vain."""
         near = self.near(methods, kind, clause["reach"], clause["user_acts"])
-        return near is None or all(_may_be(step, near) for step in clause["steps"])
+        names = near.names
+        if names is not None and not all(_may_be(step, names) for step in clause["steps"]):
+            return None
+        return near.depth
 
-    def near(
-        self, methods: Sequence[Method], kind: str, reach: int, user_acts: bool
-    ) -> frozenset[str] | None:
-        """Return the noted names that such a walk may come by; None: too much to say."""
+    def near(self, methods: Sequence[Method], kind: str, reach: int, user_acts: bool) -> Near:
+        """Return what a walk may come by that goes *reach* deep, or to the end of a short way."""
         key = methods, kind, reach, user_acts
         if key not in self._near:
             try:
-                self._near[key] = _Search(self, reach, user_acts).names(methods, kind)
+                self._near[key] = _Search(self, reach, user_acts).near(methods, kind)
             except DAMAGE:  # the walk may find its way around it
-                self._near[key] = None
+                self._near[key] = Near(None, reach)
         return self._near[key]
+
+    def hands_on(self, method: Method) -> bool:
+        """Whether *method* may stand between any two: it leads to one own method at most."""
+        return self.leads_on((method.file, method.code_at))
+
+    def leads_on(self, body: _Body) -> bool:
+        """Whether a method calls one own method at most, but for its object and for nothing."""
+        if body not in self._leads_on:
+            self._leads_on[body] = self._is_short(body) and self._has_one_way(self.summary(body))
+        return self._leads_on[body]
+
+    def _is_short(self, body: _Body) -> bool:
+        return len(self.program.files[body[0]].code(body[1])) <= SHORT
+
+    def _has_one_way(self, done: _Summary) -> bool:
+        called = {body for name, body in done.bodies if name != "<init>"}
+        if len(done.bodies) > len(called) + 1 or len(called) > MOST_IDLE:
+            return False
+        return len(called) <= 1 or sum(not self._is_idle(body) for body in called) <= 1
+
+    def _is_idle(self, body: _Body) -> bool:
+        """Whether a method does nothing of note and leads nowhere."""
+        done = self.summary(body)
+        return not (done.names or done.bodies or done.kinds)
 
     def summary(self, body: _Body) -> _Summary:
         """Return what the method with that code may do."""
@@ -120,64 +161,84 @@ class _Search:
     """Goes from one start to all that may run, each body at its least depth."""
 
     def __init__(self, reach: Reach, depth: int, user_acts: bool) -> None:
-        self._reach, self._most = reach, depth
+        self._reach, self._wanted = reach, depth
+        self._most = ALL if depth else 0
         self._left_out = frozenset() if user_acts else USER_ACTS
         self._classes = reach.program.classes
         self._depths: dict[_Body, int] = {}
-        self._waiting: list[list[_Body]] = [[] for _ in range(depth + 1)]
+        self._waiting: list[list[_Body]] = [[]]
         self._held: set[Place] = set()
         self._lines: set[Place] = set()
         self._inherited: dict[str, list[_Body]] = {}
         self._called: set[str] = set()
+        self._first = min(1, self._most)
+        """The least depth of what is not called from a start by its place."""
 
-    def names(self, methods: Sequence[Method], kind: str) -> frozenset[str] | None:
-        """Return the noted names that may be come by; None: there is too much to say."""
+    def near(self, methods: Sequence[Method], kind: str) -> Near:
+        """Return what may be come by from *methods*."""
+        if self._most and any(map(self._reach.hands_on, methods)):
+            self._first = 0
         if (own := self._classes.find(kind)) is not None:
             self._inherit(own)
         for method in methods:
-            self._enter(method.name, (method.file, method.code_at), 0)
+            if method.name not in self._left_out:
+                self._enter((method.file, method.code_at), 0)
         names: set[str] = set()
+        within: frozenset[str] | None = None
         while (depth := self._nearest()) is not None:
+            if depth > self._wanted and within is None:
+                within = frozenset(names)
             if len(self._depths) > MOST_BODIES:
-                return None
+                return Near(within, self._wanted)
             body = self._waiting[depth].pop()
-            if self._depths[body] < depth:
-                continue
-            done = self._reach.summary(body)
-            names |= done.names
-            if depth < self._most:
-                self._call(done, depth + 1)
-            for place in done.kinds:
-                if place not in self._held:
-                    self._hold(place)
-        return frozenset(names)
+            if self._depths[body] == depth:
+                names |= self._look(body, depth)
+        return Near(frozenset(names), self._most)
+
+    def _look(self, body: _Body, depth: int) -> frozenset[str]:
+        done = self._reach.summary(body)
+        below = depth + (not self._most or not self._reach.leads_on(body))
+        if below <= self._most:
+            self._call(done, below)
+        for place in done.kinds:
+            if place not in self._held:
+                self._hold(place)
+        return done.names
 
     def _nearest(self) -> int | None:
         return next((depth for depth, bodies in enumerate(self._waiting) if bodies), None)
 
-    def _enter(self, name: str, body: _Body, depth: int) -> None:
-        if self._depths.get(body, self._most + 1) > depth and name not in self._left_out:
+    def _enter(self, body: _Body, depth: int) -> None:
+        if self._depths.get(body, depth + 1) > depth:
             self._depths[body] = depth
+            if depth == len(self._waiting):
+                self._waiting.append([])
             self._waiting[depth].append(body)
 
     def _call(self, done: _Summary, depth: int) -> None:
-        for name, body in done.bodies:
-            self._enter(name, body, depth)
+        for _, body in done.bodies:
+            self._enter(body, depth)
         for name in done.called - self._called:
             self._called.add(name)
             for body in self._inherited.get(name, ()):
-                self._enter(name, body, 1)
+                self._enter(body, self._first)
 
     def _hold(self, place: Place) -> None:
         """Take in that there may be objects of a class, which Android may call in any way.
 
-        From where an object is made it may be handed up, so its methods are one call away.
+        From where an object is made it may be handed up, so its methods are one call away. What
+        Android calls when the user acts, code may call by itself.
         """
         self._held.add(place)
         for name, methods in self._classes.named(place).items():
-            if not name.startswith("<") and self._most:
-                for _, code in methods:
-                    self._enter(name, (place[0], code), 1)
+            if name.startswith("<") or not self._most:
+                continue
+            bodies = [(place[0], code) for _, code in methods]
+            if name in self._left_out:
+                self._may_call(name, bodies)
+                continue
+            for body in bodies:
+                self._enter(body, self._first)
         parent, *_ = [*islice(self._classes.line(place), 1, 2), None]
         if parent is not None:
             self._inherit(parent)
@@ -189,12 +250,14 @@ class _Search:
                 return
             self._lines.add(one)
             for name, methods in self._classes.named(one).items():
-                bodies = [(one[0], code) for _, code in methods]
                 if not name.startswith("<"):
-                    self._inherited.setdefault(name, []).extend(bodies)
-                    if name in self._called:
-                        for body in bodies:
-                            self._enter(name, body, 1)
+                    self._may_call(name, [(one[0], code) for _, code in methods])
+
+    def _may_call(self, name: str, bodies: list[_Body]) -> None:
+        self._inherited.setdefault(name, []).extend(bodies)
+        if name in self._called:
+            for body in bodies:
+                self._enter(body, self._first)
 
 
 def _may_be(step: Step, near: Collection[str]) -> bool:

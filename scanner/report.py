@@ -18,6 +18,8 @@ COLOURS = {
 }
 WIDEST = 110
 PLACES_SHOWN = 3
+NOTE_LENGTH = 200
+"""Of the place that a note tells; the JSON has them all."""
 _MARGIN = 14
 
 
@@ -32,8 +34,8 @@ def as_text(result: ScanResult) -> str:
     grave = [finding for finding in result.findings if not _is_note(finding)]
     lines += [line for same in _by_rule(grave) for line in _finding(same)]
     notes = _by_rule(finding for finding in result.findings if _is_note(finding))
-    if notes:
-        lines += _field("to know", "; ".join(same[0].title or same[0].rule for same in notes))
+    for number, same in enumerate(notes):
+        lines += _field("" if number else "to know", _note(same))
     for reason in result.skipped:
         lines += _field("skipped", reason)
     return "\n".join(lines)
@@ -70,6 +72,15 @@ def _finding(same: list[Finding]) -> Iterator[str]:
         yield from _field("", f"{finding.where}: {finding.evidence}")
     if len(same) > PLACES_SHOWN:
         yield from _field("", f"and in {len(same) - PLACES_SHOWN} more places")
+
+
+def _note(same: list[Finding]) -> str:
+    """Return one line about what one rule notes, with the first place of all."""
+    first = same[0]
+    places = [place for one in same for place in one.evidence.split("; ")]
+    more = f", and {len(places) - 1} more" if len(places) > 1 else ""
+    shown = textwrap.shorten(places[0] or first.where, NOTE_LENGTH, placeholder=" …")
+    return f"{first.title or first.rule}: {shown}{more}"
 
 
 def _field(name: str, text: str) -> list[str]:

@@ -3,17 +3,22 @@
 `scanner.isolation.scan_file` is the way in; nothing else may call `scan` on a strange file.
 """
 
+import struct
+from collections.abc import Callable
 from typing import Any
 
 from patterns.opened import OpenSet
 from scanner import app_traits
 from scanner.container import Archive, Part
+from scanner.container_checks import heads_of_code
+from scanner.container_rules import contradiction
 from scanner.evidence import Evidence, Finding, printable
+from scanner.known_rules import listed
 from scanner.limits import Limits
 from scanner.manifest import Manifest
 from scanner.one_app import MANIFEST, OneApp
 from scanner.split_set import unite
-from scanner.unpacking import GZIP, gunzip
+from scanner.unpacking import GZIP, WRITTEN, Unpacked, from_base64, gunzip
 from scanner.yara_match import Matcher
 from scanner.zip_records import Buffer, looks_like_archive
 
@@ -21,6 +26,8 @@ MOST_APPS = 300
 """Inside one file, the packages of a set included."""
 MOST_JUDGED = 20
 """Apps inside; the rest is told as skipped."""
+MOST_OUTSIDE = 16
+"""Pieces of byte code outside the entries of one archive."""
 _ARCHIVE_ENDINGS = (".apk", ".jar", ".zip", ".aar", ".apks", ".apkm", ".xapk")
 _MAGIC = (
     (b"dex\n", "dex"),
@@ -55,6 +62,7 @@ class _Scan:
         if not looks_like_archive(data):
             self._plain(data)
             self._app.keep.findings(self._evidence)
+            self._compare()
             return
         self._archive(data, Archive(data, "", self._evidence), self._app, "", 0)
         self._judge()
@@ -114,12 +122,15 @@ class _Scan:
             self._app.keep.count(kind)
             self._matcher.match(where, kind, depth, part.data, part.offset)
         if part.places:
+            self._outside(part, where, app)
             return
         self._look_at(part, kind, where, app)
         if place == app.place:
             app.take(part, where)
         if part.data[:3] == GZIP:
-            self._gzip(part.data, where, depth, app)
+            self._unpacked(part.data, gunzip, "(gzip)", where, depth, app)
+        elif part.data.startswith(WRITTEN):
+            self._unpacked(part.data, from_base64, "(Base64)", where, depth, app)
         elif looks_like_archive(part.data):
             self._nested(part, where, depth + 1, app)
 
@@ -157,19 +168,39 @@ class _Scan:
                 )
             )
 
-    def _gzip(self, data: bytes, where: str, depth: int, app: OneApp) -> None:
+    def _unpacked(
+        self,
+        data: bytes,
+        unpack: Callable[[bytes, int], Unpacked],
+        name: str,
+        where: str,
+        depth: int,
+        app: OneApp,
+    ) -> None:
+        """Scan what *unpack* makes of *data*."""
         if depth >= self._evidence.limits.depth:
             self._evidence.skip(f"{where}: archives in archives, deeper than the limit.")
             return
         limits = self._evidence.limits
         room = limits.total_bytes - self._evidence.unpacked_bytes
-        found = gunzip(data, max(0, min(limits.entry_bytes, room)))
+        found = unpack(data, max(0, min(limits.entry_bytes, room)))
         self._evidence.unpacked_bytes += len(found.data)
         if found.is_too_large:
             self._evidence.skip(f"{where}: it unpacks to more than the limits.")
-        # What only began like gzip is no damage; its bytes were matched as they are.
+        # What only began like that is no damage; its bytes were matched as they are.
         if found.data:
-            self._part(Part("(gzip)", found.data), where, depth + 1, app)
+            self._part(Part(name, found.data), where, depth + 1, app)
+
+    def _outside(self, part: Part, where: str, app: OneApp) -> None:
+        """Read byte code that stands in no entry, as whoever hides it there will."""
+        for number, at in enumerate(heads_of_code(part.data)):
+            if number == MOST_OUTSIDE:
+                self._evidence.skip(f"{where}: it holds more code than is looked at.")
+                return
+            place = f"{where} at {part.offset(at):#x}"
+            self._evidence.find(contradiction("container_code_outside", place, "Byte code."))
+            (size,) = struct.unpack_from("<I", part.data, at + 32)
+            self._look_at(Part(part.name, part.data[at : at + size]), "dex", place, app)
 
     def _look_at(self, part: Part, kind: str, where: str, app: OneApp) -> None:
         """Note what an entry is known by, and take byte code in."""
@@ -210,6 +241,13 @@ class _Scan:
         whole.keep.findings(self._evidence)
         for app in judged:
             app.judge()
+        if whole.manifest is None:
+            self._compare()
+
+    def _compare(self) -> None:
+        """Compare what is in a file that is no app itself with the lists of known hashes."""
+        for finding in listed(self._app.keep.values, self._patterns.data.lists):
+            self._evidence.find(finding)
 
 
 def _kind(data: bytes) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from scanner.behaviour_rules import Rule, alternatives, wanted_references
 from scanner.features import TRAIT_KINDS, Facts, asked_numbers, number_of
+from scanner.values import Told, told_apart
 
 KEPT = 4
 """Lists of rules that are remembered, with what is sorted out of them."""
@@ -43,6 +44,8 @@ class Screen:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = rules
         self.references = frozenset(wanted_references(rules))
+        self.told = _told(rules)
+        """What walks need to keep of constants for these rules."""
         self._needs = [_needs_of(rule) for rule in rules]
         self._looked_for = lru_cache(maxsize=KEPT)(self._find_looked_for)
 
@@ -91,6 +94,13 @@ def _needs_of(rule: Rule) -> _Needs:
         frozenset(one["name"] for one in rule["library"]),
         frozenset(map(number_of, named | called)),
     )
+
+
+def _told(rules: Iterable[Rule]) -> Told:
+    steps = alternatives(s for rule in rules for clause in rule["code"] for s in clause["steps"])
+    asked = [one for step in steps for one in step["arguments"].values()]
+    matches = [one["matches"] for one in asked if one["matches"]]
+    return told_apart((constant for one in asked for constant in one["equals"]), matches)
 
 
 def _calls(steps: Iterable[Mapping[str, Any]]) -> list[frozenset[str]]:

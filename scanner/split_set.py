@@ -46,10 +46,12 @@ def _merged(base: Manifest, all_of_them: Iterable[Manifest]) -> Manifest:
     return base._replace(
         components=tuple(dict.fromkeys(part for one in found for part in one.components)),
         permissions=tuple(dict.fromkeys(name for one in found for name in one.permissions)),
+        labels=tuple(dict.fromkeys(label for one in found for label in one.labels)),
         meta_data=tuple(dict.fromkeys(name for one in found for name in one.meta_data)),
         debuggable=any(one.debuggable for one in found),
         test_only=any(one.test_only for one in found),
         oddities=(),
+        unusual=(),
     )
 
 

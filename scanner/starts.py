@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 
 from scanner import site_numbers
 from scanner.behaviour_rules import alternatives
-from scanner.call_graph import CallGraph
+from scanner.call_graph import CallGraph, Leading
 from scanner.code_file import Method
 from scanner.constant_rules import Constants
+from scanner.flow import ALL, USER_ACTS
 from scanner.frames import Budget
 from scanner.program import Program, Reference
+from scanner.reach import Reach
 
 FEW = 24
 """Places from which walking is cheaper than asking the call graph about them."""
@@ -39,10 +41,15 @@ class Starts:
     """Where clauses start in one program."""
 
     def __init__(
-        self, program: Program, references: Mapping[str, Sequence[Reference]], budget: Budget
+        self,
+        program: Program,
+        references: Mapping[str, Sequence[Reference]],
+        budget: Budget,
+        reach: Reach,
     ) -> None:
         self._program, self._references, self._budget = program, references, budget
-        self._graph = CallGraph(program, budget)
+        self._reach = reach
+        self._graph = CallGraph(program, budget, reach.hands_on)
         self._constants = Constants(program)
 
     def of(self, clause: Clause, classes: Sequence[str]) -> list[Start]:
@@ -50,21 +57,35 @@ class Starts:
         needs = [rows for step in clause["steps"] for rows in self._needs(step)]
         if not all(needs) or not all(map(self._constants.may_fit, clause["steps"])):
             return []
-        if not has_place(clause):
-            methods = [*self._anywhere(clause)]
-            if (leading := self._leading(clause, needs, len(methods))) is not None:
-                methods = [method for method in methods if method in leading]
-            return [Start(method.owner, (method,)) for method in methods]
-        names = self._classes(clause, classes)
-        if (leading := self._leading(clause, needs, len(names))) is not None:
-            owners = {method.owner for method in leading}
-            names = [name for name in names if not owners.isdisjoint(self._line(name))]
-        starts = [Start(name, self._methods(name, clause["methods"])) for name in names]
-        return [s for s in starts if s.methods and (leading is None or leading & {*s.methods})]
+        if has_place(clause):
+            names = self._classes(clause, classes)
+            leading = self._leading(clause, needs, len(names))
+            if leading is not None and leading.is_all:
+                owners = {method.owner for method in leading.methods}
+                names = [name for name in names if not owners.isdisjoint(self._line(name))]
+            starts = [Start(name, self._methods(name, clause["methods"])) for name in names]
+        else:
+            starts = [Start(one.owner, (one,)) for one in self._anywhere(clause)]
+            leading = self._leading(clause, needs, len(starts))
+        return [one for one in starts if one.methods and self._leads(one, leading, clause)]
+
+    def _line(self, name: str) -> Iterator[str]:
+        own = self._program.classes
+        return map(own.name, own.line(own.find(name)))
+
+    def _leads(self, start: Start, leading: Leading | None, clause: Clause) -> bool:
+        """Whether *start* leads to what the clause needs, or is followed however deep it goes."""
+        if leading is None or not leading.methods.isdisjoint(start.methods):
+            return True
+        return not leading.is_all and self._is_short(clause, start)
+
+    def _is_short(self, clause: Clause, start: Start) -> bool:
+        near = self._reach.near(start.methods, start.kind, clause["reach"], clause["user_acts"])
+        return near.depth == ALL
 
     def _leading(
         self, clause: Clause, needs: Sequence[list[Reference]], places: int
-    ) -> frozenset[Method] | None:
+    ) -> Leading | None:
         """Return the methods that lead to what fewest use; None: nearly all, or it is not asked."""
         if places <= FEW:
             return None
@@ -111,10 +132,6 @@ class Starts:
             found = self._program.descendants(tuple(clause["implements"]), interfaces=True)
         return [*dict.fromkeys(found)]
 
-    def _line(self, name: str) -> Iterator[str]:
-        own = self._program.classes
-        return map(own.name, own.line(own.find(name)))
-
     def _methods(self, kind: str, names: Sequence[str]) -> tuple[Method, ...]:
         """Return what runs in objects of a class: its methods and those of its own ancestors."""
         found: dict[tuple[str, str], Method] = {}
@@ -132,11 +149,24 @@ class Starts:
         level = self._rarest([self._called(step) for step in clause["steps"]])
         levels = [level]
         for _ in range(min(CALLERS, clause["reach"])):
-            level = self._program.callers(level) if level else []
+            level = self._above(level, clause["user_acts"])
             levels.append(level)
         for method in dict.fromkeys(method for group in reversed(levels) for method in group):
             if not names or method.name in names:
                 yield method
+
+    def _above(self, methods: Iterable[Method], user_acts: bool) -> list[Method]:
+        """Return what calls *methods*, and what calls those of them that are no place to start."""
+        found: dict[Method, None] = {}
+        while methods and len(found) <= FEW:
+            callers = [one for one in self._program.callers(methods) if one not in found]
+            found.update(dict.fromkeys(callers))
+            methods = [one for one in callers if self._is_between(one, user_acts)]
+        return [*found]
+
+    def _is_between(self, method: Method, user_acts: bool) -> bool:
+        """Whether *method* may stand between any two, or is named so that no walk begins there."""
+        return (method.name in USER_ACTS and not user_acts) or self._reach.hands_on(method)
 
     def _called(self, step: Step) -> list[Reference]:
         return self._rows(call for one in alternatives([step]) for call in one["call"])

@@ -1,9 +1,16 @@
 """What is known of the values that code works with."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 
 Constant = str | int | None
 ARRAY = "["
+MATCHED = 4096
+"""Characters of a constant that are compared with an expression."""
+SOME = 1 << 80
+"""A constant of which no rule asks what it is; code has none so large."""
+Told = Callable[[str | int], str | int]
+"""What is kept of a constant: itself, or `SOME`."""
 Key = tuple[Constant, frozenset[int], frozenset[str], str]
 
 
@@ -53,3 +60,22 @@ def put_into(this: Value, given: Sequence[Value]) -> None:
     """Let *this* be made of *given* too."""
     made = mixed((this, *given))
     this.origins, this.holds = made.origins, made.holds
+
+
+def keep_all(constant: str | int) -> str | int:
+    """Keep *constant*, whatever rules ask."""
+    return constant
+
+
+def told_apart(equals: Iterable[str | int], matches: Iterable[str]) -> Told:
+    """Return what keeps those constants that are asked for: runs need not differ by others."""
+    asked, patterns = frozenset(equals), [re.compile(pattern) for pattern in {*matches}]
+
+    def keep(constant: str | int) -> str | int:
+        if constant in asked:
+            return constant
+        if isinstance(constant, str) and any(one.search(constant[:MATCHED]) for one in patterns):
+            return constant
+        return SOME
+
+    return keep

@@ -86,7 +86,8 @@ def _finding(match: Any, place: str, offset: Callable[[int], int]) -> Finding:
         where=f"{place}{first}",
         evidence="; ".join(
             f"{name} at {offset(at):#x}: {body.decode('latin-1')}" for at, name, body in shown
-        ),
+        )
+        or f"the entry's name, {place.rpartition('/')[2]}",
         title=str(meta.get("title", "")),
         category=str(meta.get("category", "")),
         family=str(meta.get("family", "")),

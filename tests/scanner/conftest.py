@@ -19,6 +19,7 @@ SMALL = Limits(
     seconds=60,
 )
 Scan = Callable[..., dict[str, Any]]
+Make = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +45,26 @@ def scan_here(opened: OpenSet) -> Scan:
         return scan(data, opened, limits)
 
     return scan_bytes
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Build a set of these source files and return its folder."""
+
+    def build(**files: str) -> Path:
+        number = len([*tmp_path.glob("source*")])
+        source, out = tmp_path / f"source{number}", tmp_path / f"set{number}"
+        for name, text in files.items():
+            path = source / name.replace("__", "/").replace("_toml", ".toml").replace(
+                "_yar", ".yar"
+            )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        pattern_set.build(source, tmp_path / "set.zip", f"1.{number}")
+        pattern_set.unpack(tmp_path / "set.zip", out)
+        return out
+
+    return build
 
 
 def rules_of(result: dict[str, Any]) -> set[str]:

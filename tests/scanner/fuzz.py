@@ -9,27 +9,39 @@ reach new code are written to the first folder.
 
 import contextlib
 import json
+import random
+import re
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
 
 import atheris
 
 with atheris.instrument_imports(include=["scanner"]):
-    from scanner import app_traits, der, jar_signature, signing_block
+    from scanner import app_traits, constant_rules, der, jar_signature, signing_block, starts
+    from scanner.again import judge_again
     from scanner.app_code import AppCode
-    from scanner.binary_xml import BinaryXml
+    from scanner.binary_xml import ANDROID, BinaryXml
     from scanner.block_signatures import verify
     from scanner.chunks import BrokenChunkError
     from scanner.container import Archive, Part
+    from scanner.dense_formats import end_of
     from scanner.dex import BrokenDexError, Dex
     from scanner.evidence import Evidence
+    from scanner.libraries import is_between, version_in
     from scanner.limits import MEBIBYTE, Limits
-    from scanner.manifest import read_manifest
-    from scanner.resources import find_string
+    from scanner.manifest_reader import read_manifest
+    from scanner.manifest_values import NAME
+    from scanner.resources import MAXIMUM_VALUES, Resources
+    from scanner.scan import scan
     from scanner.signatures import Verifier, signed_directory
-    from scanner.unpacking import gunzip
+    from scanner.unpacking import from_base64, gunzip
     from scanner.zip_records import directories, looks_like_archive
 
+from patterns import pattern_set
+from patterns.opened import OpenSet, open_set
 from tests.scanner.raw_zip import Entry, Zip
 from tests.scanner.sign_apk import V2, V3, V31, File
 
@@ -41,8 +53,22 @@ LIMITS = Limits(
     seconds=30,
 )
 _EMPTY = File.of(Zip(entries=[Entry(name=b"a", body=b"b")]).bytes())
-_FOLLOWED = ("Landroid/content/Context;->startActivity", "Landroid/widget/Toast;->show")
+_FOLLOWED = (
+    "Landroid/widget/Toast;->makeText",
+    "Landroid/content/Context;->startActivity",
+    "Landroid/widget/Toast;->show",
+)
 _STEP = app_traits.STUB_CLAUSE["steps"][0]
+_NUMBERED = {
+    "2": {"equals": [1], "matches": "", "constant": None, "comes_from": [], "not_from": []}
+}
+_EXPRESSIONS = (
+    r"^https?://", r"\bsu\b", r"(?i)content://sms", r"pm (un)?install", r"^[a-c]+d?$", r"a.b|cd",
+    r"/system/(bin|xbin)/", r"x{2}y", r"chmod 0?[46]755 ",
+)  # fmt: skip
+_NOISE = random.Random(1).randbytes(app_traits.PAYLOAD_BYTES)
+_LATEST = "9999999.0"
+starts.FEW = 0  # so that small inputs reach the call graph, and what looks at numbers, too
 _CALLS = ("Ljava/lang/String;->length", "Lb;->c", "La;-><init>")
 
 
@@ -66,21 +92,27 @@ def archive(data: bytes) -> None:
 
 
 def manifest(data: bytes) -> None:
-    """Read a manifest: refused, or with a package."""
+    """Read a manifest: refused, or with a package. What it refers to may stand behind it."""
+    table = data[data.find(b"\x02\x00\x0c\x00") :]
     with contextlib.suppress(BrokenChunkError):
-        assert read_manifest(data).package
+        assert read_manifest(data, Resources(lambda: table)).package
 
 
 def xml(data: bytes) -> None:
     """Walk any binary XML."""
     with contextlib.suppress(BrokenChunkError):
         for element in BinaryXml(data).elements():
-            assert len(element.attributes) <= 100
+            assert len(element) <= 100
+            element.given(NAME)
+            element.named("name", ANDROID)
 
 
 def table(data: bytes) -> None:
-    """Look a text up in resources."""
-    assert isinstance(find_string(data, 0x7F010000), str)
+    """Look values up in resources."""
+    found = Resources(lambda: data)
+    for resource_id in (0x7F010000, 0x7F010001, 0x7F020000):
+        assert len(found.values(resource_id)) <= MAXIMUM_VALUES
+        assert all(found.texts(resource_id))
 
 
 def code(data: bytes) -> None:
@@ -133,15 +165,83 @@ def program(data: bytes) -> None:
     code.add("classes.dex", data, b"digest")
     code.references((*app_traits.REFERENCES, *_FOLLOWED))
     for start in ({"component": "x"}, {"extends": ["Landroid/app/Activity;"]}, {}):
-        step = {**_STEP, "call": _FOLLOWED}
-        clause = {**app_traits.STUB_CLAUSE, "component": "", "methods": [], **start}
-        code.ask({**clause, "digest": str(start), "steps": [step]}, ["Lorg/example/Main;"])
-    code.traits("Lorg/example/Main;", ["Lorg/example/Main;"])
+        for arguments in ({}, _NUMBERED):
+            step = {**_STEP, "call": _FOLLOWED, "arguments": arguments}
+            clause = {**app_traits.STUB_CLAUSE, "component": "", "methods": [], **start}
+            asked = {**clause, "digest": f"{start}{arguments}", "steps": [step]}
+            code.ask(asked, ["Lorg/example/sample/Main;"])
+    found = code.traits("Lorg/example/sample/Main;", ["Lorg/example/sample/Main;"])
+    code.notes(found)
+
+
+def constants(data: bytes) -> None:
+    """Look for texts that a rule asks for: never wrongly no."""
+    text = data[1:].decode("utf-8", "ignore")
+    expression = _EXPRESSIONS[data[0] % len(_EXPRESSIONS)] if data else _EXPRESSIONS[0]
+    body = text.encode()
+    if re.search(expression, text):
+        assert constant_rules._may_match(expression, body, (0, len(body)))
+
+
+def versions(data: bytes) -> None:
+    """Find a version and compare it."""
+    version = version_in(data.decode("latin-1"))
+    if version:
+        assert is_between(version, version, _LATEST)
+        assert not is_between(version, "", version)
+
+
+def payload(data: bytes) -> None:
+    """Tell what is encrypted from what is dense by its build."""
+    assert 0 <= end_of(data) <= len(data)
+    from_base64(data, MEBIBYTE)
+    app_traits.is_payload(data * (1 + app_traits.PAYLOAD_BYTES // max(1, len(data))))
+    app_traits.is_payload(data + _NOISE)
+
+
+def whole(data: bytes) -> None:
+    """Scan a file of any bytes."""
+    _scan(data)
+
+
+def app(data: bytes) -> None:
+    """Scan an app of any manifest, code, resources and asset."""
+    names = (b"AndroidManifest.xml", b"classes.dex", b"resources.arsc", b"assets/a")
+    _scan(_archive(zip(names, data.split(b"\xfe\xfe"), strict=False)))
+
+
+def packages(data: bytes) -> None:
+    """Scan a set of two packages: each has a manifest, and one the code."""
+    base, split, code, *_ = [*data.split(b"\xfe\xfe"), b"", b""]
+    inside = (
+        _archive([(b"AndroidManifest.xml", base), (b"classes.dex", code)]),
+        _archive([(b"AndroidManifest.xml", split)]),
+    )
+    _scan(_archive(zip((b"base.apk", b"split.apk"), inside, strict=True)))
+
+
+def _archive(files: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return Zip(entries=[Entry(name=name, body=body, method=0) for name, body in files]).bytes()
+
+
+def _scan(data: bytes) -> None:
+    found = scan(data, _shipped(), LIMITS)
+    assert json.loads(json.dumps(found)) == found
+    judge_again(found["features"], _shipped().data)
+
+
+@cache
+def _shipped() -> OpenSet:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        pattern_set.build(pattern_set.SHIPPED, folder / "set.zip", "1.1")
+        pattern_set.unpack(folder / "set.zip", folder / "set")
+        return open_set(str(folder / "set"))
 
 
 PARSERS: tuple[Callable[[bytes], None], ...] = (
     archive, manifest, xml, table, code, block, pairs, jar, certificate, members,
-    program,
+    program, constants, versions, payload, whole, app, packages,
 )  # fmt: skip
 """The order is the kept corpus's: add at the end."""
 

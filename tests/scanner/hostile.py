@@ -3,9 +3,11 @@
 Each carries `MARKER`, unless it says otherwise, and says which evidence names the trick.
 """
 
+import base64
 import gzip
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from tests.scanner import axml, marker
@@ -101,6 +103,13 @@ def archives() -> Iterator[Variant]:
             coded(told_method=method, method=0),
             "container_unknown_method",
         )
+        for name, packed in {"stored": 0, "deflated": 8}.items():
+            manifest = replace(MANIFEST, method=packed, told_method=method)
+            yield Variant(
+                f"manifest of method {method}, {name}",
+                Zip(entries=app(manifest=manifest)).bytes(),
+                "container_unknown_method",
+            )
     yield Variant("stored, called deflated", coded(method=0, told_method=8))
     yield Variant("deflated, called stored", coded(told_method=0), "container_sizes_lie", False)
     yield Variant("other method in local header", coded(local_method=0), "container_methods_differ")
@@ -233,6 +242,11 @@ def archives() -> Iterator[Variant]:
         "behind the stream",
         Zip(entries=app(Entry(name=b"classes.dex", body=CLEAN.body, after=MARKER))).bytes(),
     )
+    for name, held in {
+        "behind the archive": Zip(entries=app(CLEAN), tail=CODE),
+        "between the entries": Zip(entries=app(replace(CLEAN, after=CODE))),
+    }.items():
+        yield Variant(f"code {name}", held.bytes(), "container_code_outside")
     yield Variant(
         "stream cut off",
         plain[: plain.index(CENTRAL) - 20] + plain[plain.index(CENTRAL) :],
@@ -250,6 +264,8 @@ def nested() -> Iterator[Variant]:
         "gzip": gzip.compress(CODE, mtime=0),
         "gzip of an archive": gzip.compress(inner, mtime=0),
         "gzip behind gzip": gzip.compress(b"x", mtime=0) + gzip.compress(CODE, mtime=0),
+        "code in Base64": base64.encodebytes(CODE),
+        "archive in Base64": base64.b64encode(inner),
         "code behind zeros": b"\0" * 4096 + CODE,
         "library": elf() + MARKER,
         "library with lies": elf(shoff=1 << 62, shnum=0xFFFF) + MARKER,
@@ -319,7 +335,8 @@ def manifests() -> Iterator[Variant]:
         "wide attributes": axml.document(
             pool, axml.element(0, given + b"\0" * 8, count=1, size=28)
         ),
-        "second pool": axml.document(pool, axml.pool("x", "y", "z"), first, tail),
+        "pool before the real one": axml.document(axml.pool("x", "y", "z"), pool, first, tail),
+        "pool behind the first element": axml.document(pool, first, axml.pool("x", "y"), tail),
         "package twice": axml.document(pool, axml.element(0, given + axml.attribute(1, 3))),
     }
     honest = {
@@ -383,6 +400,8 @@ def blocks() -> Iterator[Variant]:
     whole = signed.bytes()
     start = len(file.entries)
     yield Variant("block: marker in a pair", whole, "signature_broken")
+    held = File(file.entries, file.directory, file.end, [(0x1234, CODE)])
+    yield Variant("block: code in a pair", held.bytes(), "container_code_outside")
     yield Variant("block: sizes differ", _put(whole, start, 77), "signature_block_odd")
     yield Variant("block: huge pair", _put(whole, start + 8, 1 << 62), "signature_block_odd")
     yield Variant("block: pair of no size", _put(whole, start + 8, 0), "signature_block_odd")

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.scan import Verdict
-from patterns import pattern_set
 from patterns.opened import OpenSet, open_data, open_set
 from scanner.again import OLDER, Again, judge_again
 from scanner.known_rules import is_nearly, plain
 from scanner.limits import DEFAULT
 from scanner.scan import scan
 from tests.scanner.build_apk import App, build_apk
+from tests.scanner.conftest import Make
 from tests.scanner.corpus import real_apk, second_real_apk
 from tests.scanner.test_container import EICAR, archive
 
@@ -32,27 +32,6 @@ YARA = """rule {name} {{ meta:
  meaning = "It carries the marker of the tests." why = "Nobody else uses this very marker text."
  strings: $a = "{text}" condition: $a }}
 """
-Make = Callable[..., Path]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    """Build a set of these source files and return its folder."""
-
-    def build(**files: str) -> Path:
-        number = len([*tmp_path.glob("source*")])
-        source, out = tmp_path / f"source{number}", tmp_path / f"set{number}"
-        for name, text in files.items():
-            path = source / name.replace("__", "/").replace("_toml", ".toml").replace(
-                "_yar", ".yar"
-            )
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        pattern_set.build(source, tmp_path / "set.zip", f"1.{number}")
-        pattern_set.unpack(tmp_path / "set.zip", out)
-        return out
-
-    return build
 
 
 def features_of(data: bytes, folder: Path) -> dict[str, Any]:
@@ -178,7 +157,7 @@ def test_lists_and_known_signers_are_judged_without_the_file(make: Make, tmp_pat
     assert [f.where for f in listed("sha256", entry + "0" * 32).findings] == [where]
     assert listed("signer", "0" * 64).findings == ()
 
-    def known(package: str, label: str) -> list[str]:
+    def known(package: str, label: str, features: dict[str, Any] = features) -> list[str]:
         text = (
             f'[[official]]\npackage = "{package}"\npublisher = "Example"\n'
             f'sha256 = ["{"0" * 64}"]\nlabels = ["{label}"]\n'
@@ -191,7 +170,14 @@ def test_lists_and_known_signers_are_judged_without_the_file(make: Make, tmp_pat
     assert known("com.example.messenger", "Other") == ["repackaged_app"]
     assert known("com.example.messanger", "Other") == ["lookalike_package"]
     assert known("org.another.app", "MESSENGERLY") == ["lookalike_label"]
+    assert known("org.another.app", " " * 100 + "MESSENGERLY") == ["lookalike_label"]
     assert known("org.another.app", "Other") == []
+
+    translated = {**features, "labels": [features["label"], "Andere"]}
+    earlier = {name: value for name, value in features.items() if name != "labels"}
+    assert known("org.another.app", "ANDERE", translated) == ["lookalike_label"]
+    assert known("org.another.app", "MESSENGERLY", earlier) == ["lookalike_label"]
+    assert known("org.another.app", "ANDERE", earlier) == []
 
 
 def test_features_of_an_older_scanner_say_nothing(opened: OpenSet) -> None:

@@ -103,6 +103,9 @@ def test_the_text_for_people_says_what_why_and_where(tmp_path: Path) -> None:
     assert "CN=Android Debug" in done.stdout
     assert "EICAR anti-virus test file" in done.stdout
     assert "deep/x at 0x0" in done.stdout
+    text = " ".join(done.stdout.split())
+    assert "to know Calls methods by their names: classes.dex at 0x" in text
+    assert "uses Ljava/lang/reflect/Method;->invoke, and 4 more" in text
     assert "\x1b" not in done.stdout + done.stderr
     assert "2 files" in done.stderr
     assert "1 malicious, 1 unwanted" in done.stderr or "1 unwanted, 1 malicious" in done.stderr

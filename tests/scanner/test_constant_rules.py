@@ -29,6 +29,6 @@ def test_what_an_expression_finds_in_a_text_the_weaker_one_finds_in_the_file(pat
     check()
 
 
-@pytest.mark.parametrize("pattern", ["[^a]b", "é", "(?=x)y", r"\d+", "a$b"])
+@pytest.mark.parametrize("pattern", ["[^a]b", "é", "(?=x)y", r"\d+", "a$b", "a.b", "(?i)sms"])
 def test_an_expression_that_bytes_could_answer_wrongly_is_left_open(pattern: str) -> None:
     assert _weaker(pattern) is None

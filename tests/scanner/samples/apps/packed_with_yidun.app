@@ -1,0 +1,4 @@
+file("lib/arm64-v8a/libnesec.so", b"\x7fELF\x02\x01\x01" + b"\0" * 40)
+
+# near miss: a list of packers in an entry of that name, and no library
+file("lib/arm64-v8a/libnesec.so", "Yidun: see the page about packers\n")
