@@ -22,6 +22,10 @@ ASKED_BY = "sekisho.asked_by"
 """Where the server in front finds in the WSGI environment which administrator asked."""
 
 
+class UnprovedError(ForbiddenError):
+    """Whoever is signed in must prove it again first: what they ask for opens doors or destroys."""
+
+
 class Permission(StrEnum):
     """What an administrator may be allowed to do."""
 

@@ -14,10 +14,12 @@ from werkzeug.datastructures import MultiDict
 
 from management import (
     addresses,
+    as_of,
     assets,
     compression,
     marks,
     menu,
+    rates,
     reasons,
     shown,
     texts,
@@ -25,7 +27,7 @@ from management import (
     words,
 )
 from management.access import Permission, public, who_asks
-from management.administrators import passkey_site, sessions, step_up
+from management.administrators import ask_again, passkey_site, sessions, step_up
 from management.audit.looks import Looks
 from management.certificates import urgency
 from management.context import Context
@@ -60,6 +62,7 @@ VIEWS = (
     "management.enrolment.views",
     "management.enrolment.key_views",
     "management.enrolment.registration_views",
+    "management.enrolment.reminder_views",
     "management.enrolment_users.views",
     "management.allow_list.views",
     "management.directory.views",
@@ -91,9 +94,11 @@ VIEWS = (
     "management.overview.device_api",
     "management.overview.judgement_api",
     "management.overview.views_api",
+    "management.overview.reads_api",
     "management.commands.api",
     "management.commands.bulk_api",
     "management.enrolment.api",
+    "management.enrolment.reminder_api",
     "management.enrolment_users.api",
     "management.allow_list.api",
     "management.enrolment.unlisted_api",
@@ -109,6 +114,7 @@ VIEWS = (
     "management.canary.api",
     "management.apps.api",
     "management.apps.actions_api",
+    "management.apps.trials_api",
     "management.store.api",
     "management.collecting.api",
     "management.updates.api",
@@ -128,6 +134,7 @@ VIEWS = (
     "management.work.api",
     "management.verification.api",
     "management.configuration.outgoing_mail_api",
+    "management.configuration.reads_api",
 )
 
 LARGEST_BODY_BYTES = 1024 * 1024
@@ -181,9 +188,12 @@ def create_app(context: Context) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.converters["int"] = addresses.IntegerConverter
     web_errors.register(app)
+    ask_again.register(app)
     Babel(app, locale_selector=shown.language, timezone_selector=shown.zone)
     csrf.init_app(app)
+    as_of.register(app)
     app.before_request(_prove_who_asks)
+    rates.register(app)
     app.after_request(_with_headers)
     _words_for_templates(app, assets.version())
     app.add_url_rule("/static/<version>/<path:name>", "static", _static)

@@ -53,10 +53,13 @@ def verify(files: tuple[Path, ...]) -> None:
 def checkpoint() -> None:
     """Have the trail's end signed now, hand it to every place outside, and print it."""
     from management.audit import checkpoints, queries
+    from management.audit.looks import note_from_command_line
     from management.cli import open_context
 
     context = open_context()
     with closing(context.database):
+        if checkpoints.is_behind(context):  # else each note would be another end to sign
+            note_from_command_line(context, "audit.checkpoint", "audit trail")
         checkpoints.make(context)
         problems = checkpoints.hand_out(context)
         with context.database.reading() as session:
@@ -73,7 +76,7 @@ def checkpoint() -> None:
 def forget(because: str) -> None:
     """After a restore from a backup: let the trail end earlier than the signer saw it end.
 
-    Run it as the signer's user or root, and say BECAUSE of what.
+    Run it as the signer's user or root, and say BECAUSE of what; the signer notes both.
     """
     from management import settings
     from management.signer_client import SignerClient

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,9 +80,10 @@ def database() -> None:
 @database.command()
 def upgrade() -> None:
     """Create the tables, or bring them to this release."""
-    from management.migrations import release, run
+    from management import upgrading
+    from management.migrations import release
 
-    run.upgrade(_database_url())
+    upgrading.upgrade(settings.load())
     click.echo(f"The database is of revision {release.head()}, which is this release's.")
 
 
@@ -110,11 +112,17 @@ def check() -> None:
 def backup(file: Path) -> None:
     """Write database and keys into FILE (a tar archive), while everything runs.
 
-    The archive holds every secret of this server: keep it as safe as the server itself.
+    The archive holds every secret of this server: keep it as safe as the server itself. The audit
+    trail notes it before anything is written.
     """
     from management import backups
+    from management import context as contexts
+    from management.audit.looks import note_from_command_line
 
     loaded = settings.load()
+    context = contexts.open_context(loaded)
+    with closing(context.database):
+        note_from_command_line(context, "database.backup", "database", file=str(file))
     names = backups.write(loaded.home, file, embedded=not loaded.database_url)
     click.echo(f"{file}: {', '.join(names)}")
     if loaded.database_url:
@@ -148,10 +156,13 @@ def restored(because: str) -> None:
 def facts(mend: bool) -> None:
     """Compare the current facts of every device with the log; exit status 1 when some differ."""
     from management import context as contexts
+    from management.audit.looks import note_from_command_line
     from management.devices.work import differing
 
     context = contexts.open_context(settings.load())
     try:
+        if mend:
+            note_from_command_line(context, "facts.mend", "facts")
         found = 0
         for device_id in differing(context.database, mend):
             found += 1

@@ -35,6 +35,8 @@ WRITES = "sekisho_writes"
 BUSY_SECONDS = 30
 BEHALF = "sekisho_behalf"
 """In ``Session.info``: the administrator for whom a transaction runs; empty: nobody's."""
+VIA = "sekisho_via"
+"""In ``Session.info``: the API token by which the request came, as the audit trail tells it."""
 PATIENCE = "sekisho_patience"
 GAVE_WAY = ("40001", "40P01")
 """SQLSTATE of a transaction that was ended in favour of another: SQL Server, PostgreSQL."""

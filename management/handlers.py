@@ -24,6 +24,7 @@ HANDLERS = {
     "agent_packages.announce": "management.agent_packages.work:announce",
     "terms.ask": "management.terms.work:ask",
     "enrolment.forget": "management.enrolment.work:forget",
+    "enrolment.mail": "management.enrolment.mail_work:send",
     "allow_list.count": "management.enrolment.work:count_unlisted",
     "allow_list.apply": "management.enrolment.work:apply_list",
     "groups.settle": "management.groups.work:settle",
@@ -66,6 +67,7 @@ LOOPS = {
     "watch trials": "management.canary.work:watch",
     "end dry runs": "management.dry_run.work:end_abandoned",
     "take looks over": "management.audit.work:take_looks_over",
+    "take notes over": "management.audit.work:take_notes_over",
 }
 """What threads of the jobs process do again and again: name -> function taking the context."""
 

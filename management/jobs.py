@@ -142,6 +142,7 @@ def _loops(context: Context, stopping: Event) -> list[Loop]:
         "watch trials": LOOK_AGAIN_SECONDS,
         "end dry runs": LOOK_AGAIN_SECONDS,
         "take looks over": LOOK_AGAIN_SECONDS,
+        "take notes over": LOOK_AGAIN_SECONDS,
     }
     return [
         *(Loop(name, named(name), pause[name], stopping) for name in handlers.LOOPS),

@@ -36,6 +36,7 @@ MENU = (
         also=(
             "enrolment_keys",
             "registrations",
+            "reminders",
             "enrolment_users",
             "allow_list",
             "unlisted",

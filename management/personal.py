@@ -4,9 +4,10 @@
 then lets the answer go; what cannot be noted is not shown (ADR 0050).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
+from hashlib import sha256
 from typing import ParamSpec, Protocol, cast
 
 from flask import Response, current_app, g, make_response, request
@@ -26,6 +27,8 @@ NO_FILTER = ("after", "limit")
 """Say which page of a list is wanted, not whom it shows."""
 MOST_CHARACTERS = 8_000
 """Of a filter in an entry."""
+MOST_TOLD = 1_000
+"""Of a value that a form asked."""
 TOO_MUCH_ASKED = (
     "This address asks for more than the audit trail can say. Ask with fewer or shorter words."
 )
@@ -51,6 +54,7 @@ PARTNERSHIP = Shown("look.partnership", by="partnership_id")
 INVITATION = Shown("look.invitation", by="invitation_id")
 RETURNED = Shown("look.returned", by="claim_id")
 COMMAND = Shown("look.command", by="command_id")
+SESSIONS = Shown("look.sessions", by="administrator_id")
 
 
 def list_of(subject: str) -> Shown:
@@ -107,6 +111,20 @@ def tell_number(number: int) -> None:
     look: Look | None = g.get("sekisho_look")
     if look is not None and not look.shown.by:
         look.number = number
+
+
+def tell_filter(asked: Mapping[str, str]) -> None:
+    """Say what a form or body asked for: what is long by its beginning, words and SHA-256."""
+    look: Look | None = g.get("sekisho_look")
+    if look is not None and not look.shown.by:
+        look.filter |= {name: _told(value) for name, value in asked.items()}
+
+
+def _told(value: str) -> str:
+    if len(value) <= MOST_TOLD:
+        return value
+    digest = sha256(value.encode()).hexdigest()
+    return f"{value[:MOST_TOLD]}… ({len(value.split())} in all, SHA-256 {digest})"
 
 
 def tell_subject(subject: object) -> None:

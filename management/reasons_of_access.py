@@ -13,6 +13,10 @@ SENTENCES = (
         "This is not shown, because the look could neither be noted in the audit trail nor kept "
         "for it on the disk. Try again."
     ),
+    _l(
+        "Each of these questions keeps the server busy, and your account asked %(count)s in a "
+        "short time. Ask again in %(seconds)s seconds."
+    ),
     _l("This address asks for more than the audit trail can say. Ask with fewer or shorter words."),
     _l("Looks are left out, shown too (with) or shown alone (only)."),
     _l(

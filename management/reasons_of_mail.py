@@ -22,6 +22,8 @@ SENTENCES = (
     _l("blocked by %(name)s until %(moment)s: %(because)s"),
     _l("left alone by %(name)s until %(moment)s: %(because)s"),
     _l("confirmed by %(name)s"),
+    _l("confirmed by %(name)s: %(reason)s"),
+    _l("Some of these blocks are not held any more. Look at the list again."),
     _l("not blocked yet: %(inner)s"),
     _l("this user has an unmanaged phone since %(moment)s"),
     _l("the grace of %(days)s days ends on %(moment)s, then it blocks"),

@@ -16,6 +16,7 @@ from contracts.download import DownloadValues
 from management import signer_approvals as approvals
 from management import signer_checkpoints as checkpoints
 from management import signer_messages as messages
+from management import signer_notes as notes
 from management import signer_orders as orders
 from management import signer_totp as totp
 from management import signer_trust as trust
@@ -29,9 +30,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks: whether they run the machine (root, or the signer's own user)."""
+    """Who asks: whether they run the machine (root, or the signer's own user), and their account,
+    as the kernel knows both.
+    """
 
     runs_machine: bool
+    account: str = ""
+
+
+MACHINE = "command line"
+"""The actor in the audit trail of what only who runs the machine may do."""
+ITSELF = "signer"
 
 
 class Signer:
@@ -56,14 +65,8 @@ class Signer:
                 return {"token": self._sign_trust(body.statement, asker)}
             case messages.SignDownload():
                 return {"token": self._sign_download(body.values)}
-            case messages.ConfirmTrust():
-                _only_here(asker, "A new key or relay is confirmed")
-                with self._store.transaction("confirm trust") as books:
-                    trust.confirm(books, body.fingerprint)
-                return {}
-            case messages.Succeed():
-                _only_here(asker, "The order-signing key is changed")
-                return self._succeed(body.fingerprint)
+            case messages.ConfirmTrust() | messages.Succeed():
+                return self._change_trust(body, asker)
             case messages.Describe():
                 return self._describe()
             case messages.Pause() | messages.Resume():
@@ -71,7 +74,10 @@ class Signer:
             case messages.Checkpoint() | messages.ForgetCheckpoint():
                 return self._about_trail(body, asker)
             case messages.Propose() | messages.Proposals() | messages.Approve():
-                return self._about_approvals(body)
+                return self._about_approvals(body, asker)
+            case messages.TakeNotes() | messages.NewestNotes():
+                with self._store.transaction("hand over notes") as books:
+                    return {"notes": notes.asked_for(books, body)}
             case _:
                 return self._about_codes(body, asker)
 
@@ -101,11 +107,15 @@ class Signer:
     def _about_pause(self, body: messages.Pause | messages.Resume, asker: Asker) -> dict[str, Any]:
         if isinstance(body, messages.Resume):
             return self._resume(body, asker)
-        return self._set_pause(body.because or "no reason given")
+        return self._set_pause(body.because or "no reason given", ITSELF, asker)
 
-    def _set_pause(self, because: str) -> dict[str, Any]:
+    def _set_pause(self, because: str, actor: str, asker: Asker) -> dict[str, Any]:
         with self._store.transaction("pause") as books:
+            before = books.read(orders.PAUSED)
             books.write(orders.PAUSED, because)
+            if because != before:
+                action, told = "signer.pause" if because else "signer.resume", asker.account
+                notes.keep_bounded(books, actor, action, "wipes", reason=because, account=told)
         return {}
 
     def _resume(self, body: messages.Resume, asker: Asker) -> dict[str, Any]:
@@ -116,26 +126,34 @@ class Signer:
                 "Wipes are resumed with an approver's code, or by `sekisho resume` on the server "
                 "as the signer's user or root."
             )
-        return self._set_pause("")
+        return self._set_pause("", approvals.plain(body.approver) or MACHINE, asker)
 
     # --- approvals ---
 
     def _about_approvals(
-        self, body: messages.Propose | messages.Proposals | messages.Approve
+        self, body: messages.Propose | messages.Proposals | messages.Approve, asker: Asker
     ) -> dict[str, Any]:
         if isinstance(body, messages.Approve):
-            return self._approve(body)
+            return self._approve(body, asker)
         with self._store.transaction("propose") as books:
             if isinstance(body, messages.Propose):
                 return approvals.propose(books, body, self._limits)
-            return {"proposals": approvals.listed(books, self._limits)}
+            found = approvals.listed(books, self._limits)
+            if body.noted:
+                told: dict[str, Any] = {"shown": len(found), "account": asker.account}
+                actor = MACHINE if asker.runs_machine else ITSELF
+                notes.keep_bounded(books, actor, "look.list", "command sets", **told)
+            return {"proposals": found}
 
-    def _approve(self, body: messages.Approve) -> dict[str, Any]:
+    def _approve(self, body: messages.Approve, asker: Asker) -> dict[str, Any]:
         with self._store.transaction("look up the set") as books:
             approvals.shown(books, body.fingerprint, self._limits)
         self._prove(body.approver, body.code)
         with self._store.transaction("approve") as books:
-            return approvals.approve(books, body.fingerprint, body.approver, self._limits)
+            done = approvals.approve(books, body.fingerprint, body.approver, self._limits)
+            name, told = approvals.plain(body.approver), {"account": asker.account}
+            notes.keep(books, name, "signer.approve", body.fingerprint, done["because"], **told)
+            return done
 
     def _prove(self, name: str, code: str) -> None:
         """Raise RefusedError unless *code* is the approver's; a wrong one is counted."""
@@ -169,14 +187,18 @@ class Signer:
                     totp.forget(books, str(body.administrator_id))
                     return {}
             _only_here(asker, "Approvers are made and removed")
+            name = approvals.plain(body.name)
             match body:
                 case messages.BeginApprover():
                     return {"uri": approvals.begin(books, self._sealed, body.name)}
                 case messages.ConfirmApprover():
                     found = approvals.confirm(books, self._sealed, body.name, body.code, wall)
+                    if found:
+                        notes.keep(books, MACHINE, "approver.add", name, account=asker.account)
                     return {"right": found}
                 case messages.RemoveApprover():
                     approvals.remove(books, body.name)
+                    notes.keep(books, MACHINE, "approver.remove", name, account=asker.account)
                     return {}
         assert_never(body)
 
@@ -202,10 +224,24 @@ class Signer:
             raise RefusedError("The values for a package name another order-signing key.")
         return envelope.sign(codec.write(values), envelope.DOWNLOAD, self._keys.key)
 
-    def _succeed(self, fingerprint: str) -> dict[str, Any]:
+    def _change_trust(
+        self, body: messages.ConfirmTrust | messages.Succeed, asker: Asker
+    ) -> dict[str, Any]:
+        if isinstance(body, messages.Succeed):
+            _only_here(asker, "The order-signing key is changed")
+            return self._succeed(body.fingerprint, asker)
+        _only_here(asker, "A new key or relay is confirmed")
+        with self._store.transaction("confirm trust") as books:
+            told: dict[str, Any] = {"confirmed": trust.confirm(books, body.fingerprint)}
+            notes.keep(books, MACHINE, "trust.confirm", "trust", account=asker.account, **told)
+        return {}
+
+    def _succeed(self, fingerprint: str, asker: Asker) -> dict[str, Any]:
         with self._store.transaction("succeed") as books:
             if fingerprint == jwk.thumbprint(self._keys.key):
                 trust.hand_over(books, self._keys)
+                told = {"successor": self._keys.successor, "account": asker.account}
+                notes.keep(books, MACHINE, "trust.succeed", fingerprint, **told)
         # Safe on disk before the old key goes: without its last word devices would not follow.
         with self._store.transaction("change the key"):
             if fingerprint == jwk.thumbprint(self._keys.key):
@@ -221,6 +257,8 @@ class Signer:
             _only_here(asker, "A checkpoint of the audit trail is forgotten")
             with self._store.transaction("forget checkpoint") as books:
                 checkpoints.forget(books)
+                told = {"account": asker.account}
+                notes.keep(books, MACHINE, "audit.forget", "audit trail", body.because, **told)
             log.warning("A checkpoint is forgotten.", extra={"because": body.because})
             return {}
         with self._store.transaction("take checkpoint") as books:

@@ -55,9 +55,21 @@ def list_() -> None:
 
 
 @approver.command()
+def noted() -> None:
+    """Show what the signer itself noted last: who was made an approver, who approved, who paused.
+
+    The audit trail gets the same within moments; here it stands while the database is away too.
+    """
+    for one in _signer().newest_notes():
+        account = one["details"].get("account", "")
+        told = f"{one['action']}  {one['subject']}  {one['reason']}".rstrip()
+        click.echo(f"{one['at'][:19]}Z  {one['actor']} ({account})  {told}")
+
+
+@approver.command()
 def sets() -> None:
     """Show the sets of commands that wait, as the signer holds them."""
-    found = _signer().proposals()
+    found = _signer().proposals(noted=True)
     for one in found:
         click.echo(_described(one))
     if not found:
@@ -73,7 +85,8 @@ def approve(fingerprint: str, name: str) -> None:
     The console offers the same; here the signer itself shows what is approved.
     """
     signer = _signer()
-    matching = [one for one in signer.proposals() if one["fingerprint"].startswith(fingerprint)]
+    waiting = signer.proposals(noted=True)
+    matching = [one for one in waiting if one["fingerprint"].startswith(fingerprint)]
     if len(matching) != 1 or len(fingerprint) < 8:
         raise RefusedError(f"{len(matching)} sets begin so; give at least 8 characters of one.")
     click.echo(_described(matching[0]))

@@ -126,9 +126,12 @@ class SignerClient:
         )
         return self._ask(asked)
 
-    def proposals(self) -> list[dict[str, Any]]:
-        """Return the sets that wait for an approver, as `propose` returns each."""
-        return list(self._ask(messages.Proposals())["proposals"])
+    def proposals(self, noted: bool = False) -> list[dict[str, Any]]:
+        """Return the sets that wait for an approver, as `propose` returns each.
+
+        *noted*: they are shown on the server itself, and the signer notes to whom.
+        """
+        return list(self._ask(messages.Proposals(noted=noted))["proposals"])
 
     def approve(self, fingerprint: str, approver: str, code: str) -> dict[str, Any]:
         """Stand behind a proposed set, proved by a fresh code of *approver*'s own; return the set.
@@ -159,6 +162,16 @@ class SignerClient:
     def forget_checkpoint(self, because: str) -> None:
         """Let the trail end earlier than it did; only for whoever runs the machine."""
         self._ask(messages.ForgetCheckpoint(because=because[:255]))
+
+    def take_notes(self, through: int = 0) -> list[dict[str, Any]]:
+        """Return the oldest notes that are not in the audit trail: ``number``, ``at`` (ISO 8601),
+        ``actor``, ``action``, ``subject``, ``reason``, ``details``. Up to *through* they are now.
+        """
+        return list(self._ask(messages.TakeNotes(through=through))["notes"])
+
+    def newest_notes(self) -> list[dict[str, Any]]:
+        """Return the newest notes, oldest first, also those that are in the trail."""
+        return list(self._ask(messages.NewestNotes())["notes"])
 
     def status(self) -> dict[str, Any]:
         """Return ``public_key``, ``thumbprint``, ``successor_thumbprint``, ``succession``,

@@ -137,6 +137,8 @@ class Propose:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposals:
     kind: Literal["proposals"] = "proposals"
+    noted: bool = False
+    """They are shown to somebody on the server itself, who is noted with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +181,21 @@ class ForgetCheckpoint:
     because: Short
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeNotes:
+    """The signer's notes up to number *through* are in the audit trail; the next are wanted."""
+
+    kind: Literal["take_notes"] = "take_notes"
+    through: Annotated[int, Field(ge=0, le=2**53)] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewestNotes:
+    """Asks for the signer's newest notes, also those that are in the trail."""
+
+    kind: Literal["newest_notes"] = "newest_notes"
+
+
 Body = Annotated[
     SignOrders
     | SignTrust
@@ -198,7 +215,9 @@ Body = Annotated[
     | Pause
     | Resume
     | Checkpoint
-    | ForgetCheckpoint,
+    | ForgetCheckpoint
+    | TakeNotes
+    | NewestNotes,
     Field(discriminator="kind"),
 ]
 

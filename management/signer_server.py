@@ -22,6 +22,7 @@ from management.signer_client import short
 from management.signer_rules import Limits
 from management.signer_store import Clock
 from runtime.errors import ConfigurationError, SekishoError, UnavailableError
+from runtime.process import account_name
 
 SOCKET = "signer.sock"
 CONNECTIONS = 16
@@ -100,7 +101,8 @@ class _Conversation(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         self.request.settimeout(TIMEOUT_SECONDS)
-        asker = Asker(runs_machine=_peer_user(self.request) in (0, os.geteuid()))
+        user = _peer_user(self.request)
+        asker = Asker(user in (0, os.geteuid()), account_name(user))
         try:
             while (raw := messages.receive(self.request)) is not None:
                 messages.send(self.request, self._answer(raw, asker))

@@ -34,6 +34,12 @@ CREATE INDEX proposed_command ON proposed (command_id);
 CREATE TABLE approval (fingerprint TEXT NOT NULL, approver TEXT NOT NULL, approved_at REAL NOT NULL,
     PRIMARY KEY (fingerprint, approver)) WITHOUT ROWID;
 """
+_ADDED = """
+CREATE TABLE IF NOT EXISTS note (number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL,
+    actor TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL, reason TEXT NOT NULL,
+    details TEXT NOT NULL);
+"""
+"""Came with a later release; earlier ones pass it over, so the version stays."""
 
 
 def _machine() -> tuple[str, float]:
@@ -106,6 +112,7 @@ class Store:
             self._connection.executescript(
                 f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
             )
+        self._connection.executescript(_ADDED)
 
 
 @dataclass(frozen=True, slots=True)

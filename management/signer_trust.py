@@ -155,13 +155,14 @@ def strange(books: Books, statement: agent.TrustStatement) -> list[str]:
     return [words for words in _pins(statement) if words not in known]
 
 
-def confirm(books: Books, fingerprint: str) -> None:
-    """Take what waits; RefusedError when it is something else by now."""
+def confirm(books: Books, fingerprint: str) -> list[str]:
+    """Take what waits and return it in words; RefusedError when it is something else by now."""
     waiting = waits(books)
     if waiting.get("fingerprint") != fingerprint:
         raise RefusedError("Something else waits by now; look at it again.")
     books.write(CONFIRMED, json.dumps(waiting["new"]))
     books.write(WAITING, "")
+    return list(waiting["new"])
 
 
 def waits(books: Books) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from management.access import Identity, who_asks
 from management.context import Context
-from management.database import BEHALF
+from management.database import BEHALF, VIA
 from management.limits import LIMIT, Limit
 
 
@@ -40,6 +40,7 @@ def transaction(name: str) -> Iterator[Session]:
     identity = who_asks()
     with context().database.transaction(name) as session:
         session.info[BEHALF] = identity.name if identity else ""
+        session.info[VIA] = g.get("token_label", "")
         keep_to_groups(session, identity, reads_only=False)
         for begun in g.pop("sekisho_on_transaction", ()):
             begun(session)

@@ -57,30 +57,30 @@ def answers_programs() -> bool:
 def _expected(status: int, error: SekishoError) -> ResponseReturnValue:
     if status == 401 and not answers_programs() and request.method == "GET":
         return _to_sign_in()
-    return _answer(status, str(error))
+    return answer(status, str(error))
 
 
 def _http(error: HTTPException) -> ResponseReturnValue:
     status = error.code or 500
     if status < 400:
         return error
-    answer = _answer(status, _sentence(status, error.description or ""))
+    said = answer(status, _sentence(status, error.description or ""))
     if status == 405 and error.get_headers is not None:
         allowed = dict(error.get_headers()).get("Allow", "")
-        return (*answer[:2], {**answer[2], "Allow": allowed})
-    return answer
+        return (*said[:2], {**said[2], "Allow": allowed})
+    return said
 
 
 def _unexpected(error: Exception) -> ResponseReturnValue:
     log.error("A request failed unexpectedly.", exc_info=error, extra=_where())
-    return _answer(500, _("Something went wrong on our side. Nothing was changed."))
+    return answer(500, _("Something went wrong on our side. Nothing was changed."))
 
 
 def _where() -> dict[str, str]:
     return {"request_id": g.get("request_id", ""), "method": request.method, "path": request.path}
 
 
-def _answer(status: int, detail: str) -> tuple[str | dict[str, object], int, dict[str, str]]:
+def answer(status: int, detail: str) -> tuple[str | dict[str, object], int, dict[str, str]]:
     """Answer programs as RFC 9457 asks, people with a page, htmx with a sentence."""
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 and answers_programs() else {}
     if answers_programs():
@@ -130,6 +130,7 @@ def _title(status: int) -> str:
         410: _("This link is used up"),
         413: _("This is too large"),
         415: _("This kind of content is not taken"),
+        429: _("Too many questions"),
         500: _("Unexpected error"),
         503: _("Not reachable now"),
     }
@@ -151,6 +152,7 @@ def _next_step(status: int) -> str:
         404: _("It may have been removed. Start again from the menu."),
         409: _("Read the reason above; nothing was changed."),
         413: _("Send something smaller."),
+        429: _("Wait as long as it says; nothing was changed."),
         500: _("Try again. If it happens again, give the request number to your administrator."),
         503: _("Wait a moment and try again."),
     }

@@ -37,7 +37,9 @@ MayUpload = Callable[[Environ], bool]
 
 
 class WebFront:
-    """An RSGI application around a WSGI one."""
+    """An RSGI application around a WSGI one; ``working``: requests that wait for a thread or have
+    one.
+    """
 
     def __init__(
         self, app: App, may_upload: MayUpload, spool_folder: Path, streams: Streams
@@ -46,7 +48,7 @@ class WebFront:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="web")
         self._bodies = Bodies(BODY_SECONDS)
         self._streams, self._files = streams, Files(spool_folder, self._run)
-        self._working = self._uploads = 0
+        self.working = self._uploads = 0
 
     async def __rsgi__(self, scope: Scope, protocol: Any) -> None:
         """Answer one request."""
@@ -117,13 +119,13 @@ class WebFront:
         return answered(begin(self._app, request), request)
 
     async def _work(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        if self._working >= MOST_WORKING:
+        if self.working >= MOST_WORKING:
             raise BodyError(503, "This server has too much to do at the moment. Try again soon.")
-        self._working += 1
+        self.working += 1
         try:
             return await self._run(function, *arguments)
         finally:
-            self._working -= 1
+            self.working -= 1
 
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run in a thread, however many wait for one."""

@@ -14,7 +14,7 @@ from granian.http import HTTP1Settings
 
 from management import settings
 from management.settings import Settings
-from runtime import logs
+from runtime import garbage, logs
 from runtime.errors import ConfigurationError
 from runtime.process import die_with_parent, wait_for_start
 
@@ -93,6 +93,7 @@ def application() -> object:
     front = WebFront(app, may_upload, loaded.home, Streams(look))
     gc.collect()
     gc.freeze()  # what was imported stays: looking through it again would hold a page up for 70 ms
+    garbage.collect_between(lambda: not front.working)
     return front
 
 

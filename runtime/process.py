@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import pwd
 import signal
 import sys
 from pathlib import Path
@@ -11,6 +12,14 @@ SUPERVISED = "SEKISHO_SUPERVISED"
 HELD = "SEKISHO_HELD"
 """Says that the supervisor prepares the data folder still."""
 PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def account_name(user: int) -> str:
+    """Return what the system calls the account *user*; without a name there, the number."""
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
 
 
 def die_with_parent(parent: int | None = None) -> None:

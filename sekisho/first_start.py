@@ -5,12 +5,12 @@ from datetime import datetime
 
 from communication import pairing
 from contracts import keys as public_keys
+from management import upgrading
 from management.administrators import queries as administrators
 from management.administrators import service as administrator_service
 from management.context import Context, open_context
 from management.keys import Keys
 from management.keys import prepare as prepare_keys
-from management.migrations import release
 from management.policies import service as policies
 from management.relays import service as relays
 from management.settings import Settings
@@ -33,8 +33,8 @@ def prepare(settings: Settings, now: datetime) -> Prepared:
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     names = server_names(settings)
     prepare_keys(settings.home / "keys", now, names)
+    upgrading.upgrade(settings)
     context = open_context(settings)
-    _upgrade(context)
     link_certificate = ""
     if settings.local_relay:
         link_certificate = _local_relay(settings, context.keys, names, now)
@@ -45,15 +45,6 @@ def prepare(settings: Settings, now: datetime) -> Prepared:
         devices=devices_url(settings) if settings.local_relay else "",
         setup_link=link,
     )
-
-
-def _upgrade(context: Context) -> None:
-    with context.database.engine.connect() as connection:
-        found = release.found_in(connection)
-    if found != release.head():
-        from management.migrations.run import upgrade  # Alembic, which most starts do not need
-
-        upgrade(context.database.engine.url)
 
 
 def server_names(settings: Settings) -> list[str]:

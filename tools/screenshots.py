@@ -30,7 +30,7 @@ TARGET = ROOT / "docs/images"
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--hide-scrollbars"]
 FILLED = "the console is filled"
-MOST_BYTES = 1_500_000
+MOST_BYTES = 3_500_000
 NAME = "keeper"
 PORTS = (
     "PORT",
@@ -61,10 +61,20 @@ SHOTS = (
     Shot("dashboard", "/"),
     Shot("dashboard-dark", "/", "dark"),
     Shot("devices", "/devices"),
+    Shot("devices-dark", "/devices", "dark"),
     Shot("devices-ja", "/devices", "light", "ja"),
     Shot("device", "/devices?state=non_compliant", follow="#sk-rows tr a", height=1100),
+    Shot("device-dark", "/devices?state=non_compliant", "dark", follow="#sk-rows tr a"),
+    Shot("app", "/apps/?verdict=malicious", follow="tbody tr a"),
     Shot("app-dark", "/apps/?verdict=malicious", "dark", follow="tbody tr a", height=1100),
+    Shot("policy", "/policies", follow="tbody tr a"),
+    Shot("policy-dark", "/policies", "dark", follow="tbody tr a"),
+    Shot("mail-access", "/mail-access"),
+    Shot("mail-access-dark", "/mail-access", "dark"),
+    Shot("audit", "/audit"),
+    Shot("audit-dark", "/audit", "dark"),
     Shot("jobs", "/jobs?by=server"),
+    Shot("jobs-dark", "/jobs?by=server", "dark"),
 )
 
 

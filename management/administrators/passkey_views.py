@@ -16,6 +16,7 @@ from management.administrators import (
 from management.administrators.account_views import account_page
 from management.administrators.passkey_site import site
 from management.audit.notes import note
+from management.audit.rules import differences
 from management.web import reading, transaction
 from runtime.clock import utc_now
 
@@ -81,8 +82,9 @@ def rename(id_hash: str) -> ResponseReturnValue:
     """Give one of one's own passkeys another name."""
     with transaction("rename a passkey") as session:
         name = request.form.get("name", "").strip()
-        renamed = passkeys.rename(session, signed_in().administrator_id, id_hash, name)
-        note(session, "passkey.rename", renamed.name)
+        renamed, before = passkeys.rename(session, signed_in().administrator_id, id_hash, name)
+        said = differences({"name": before}, {"name": renamed.name})
+        note(session, "passkey.rename", renamed.name, **said)
     flash(_("Saved."))
     return _back()
 

@@ -126,13 +126,13 @@ def spend(session: Session, challenge: bytes, now: datetime) -> None:
         raise RefusedError(challenges.TOO_LATE) from None
 
 
-def rename(session: Session, owner: UUID, id_hash: str, name: str) -> Passkey:
-    """Give one of *owner*'s passkeys another name."""
+def rename(session: Session, owner: UUID, id_hash: str, name: str) -> tuple[Passkey, str]:
+    """Give one of *owner*'s passkeys another name; return it with the one it had."""
     found = _get(session, owner, id_hash)
     if not name:
         raise MalformedMessageError("Give the passkey a name.")
-    found.name = name[:100]
-    return found
+    before, found.name = found.name, name[:100]
+    return found, before
 
 
 def remove(session: Session, owner: UUID, id_hash: str) -> Passkey:

@@ -17,6 +17,7 @@ from management.administrators.models import AdminSession
 from management.api.bodies import Proof
 from management.api.operations import operation
 from management.audit.notes import note
+from management.personal import SESSIONS, tell_subject
 from management.web import reading, transaction
 from runtime.clock import utc_now
 
@@ -73,11 +74,12 @@ def end_own_sessions(body: Proof) -> SessionsAnswer:
         return found
 
 
-@operation(bp, OF, MANAGE, paged_by="id")
+@operation(bp, OF, MANAGE, paged_by="id", shows=SESSIONS)
 def list_administrator_sessions(administrator_id: UUID) -> SessionsAnswer:
     """List the browsers in which an administrator is signed in."""
     with reading() as session:
         person = queries.get_administrator(session, administrator_id)
+        tell_subject(person.name)
         return _all(queries.list_sessions(session, person.id, utc_now()))
 
 

@@ -9,6 +9,7 @@ from flask_babel import gettext as _
 from management.access import Permission, requires, signed_in
 from management.administrators import browsers, queries, roles, service, sessions, step_up
 from management.audit.notes import note
+from management.personal import SESSIONS, shows, tell_subject
 from management.web import reading, transaction
 from runtime.clock import utc_now
 
@@ -33,12 +34,15 @@ def end_own(session_id: str) -> ResponseReturnValue:
 
 @bp.get("/administrators/<uuid:administrator_id>/sessions")
 @requires(Permission.MANAGE_ADMINISTRATORS)
+@shows(SESSIONS)
 def of_administrator(administrator_id: UUID) -> ResponseReturnValue:
     """Show where an administrator is signed in."""
     with reading() as session:
+        person = queries.get_administrator(session, administrator_id)
+        tell_subject(person.name)
         return render_template(
             "administrators/sessions.html",
-            person=queries.get_administrator(session, administrator_id),
+            person=person,
             sessions=queries.list_sessions(session, administrator_id, utc_now()),
             this_session=sessions.current_id_hash(),
             browser_of=browsers.shown,

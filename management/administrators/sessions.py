@@ -1,6 +1,7 @@
 """Browser sessions: of administrators in the database, of visitors in a signed cookie."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -18,11 +19,17 @@ from management.administrators.roles import identity_of
 from management.context import Context
 from management.web import reading
 from runtime.clock import utc_now
-from runtime.errors import UnauthenticatedError
+from runtime.errors import UnauthenticatedError, UnavailableError
 
 COOKIE = "__Host-sekisho"
 NOTE_EVERY = timedelta(minutes=1)
 """How often a request moves ``seen_at``: a read stays a read most of the time."""
+BESIDE_SECONDS = 0.25
+"""So long a note that the answer does not rest on waits for a busy database; then it is left out,
+and the next request notes it.
+"""
+_KEEP = "keep the browser session"
+_READS = ("GET", "HEAD", "OPTIONS")
 
 
 class ConsoleSession(SecureCookieSession):
@@ -34,6 +41,7 @@ class ConsoleSession(SecureCookieSession):
         self.id_hash = ""
         self.theme = ""
         self.seen_at: datetime | None = None
+        self.stored: dict[str, Any] = {}
 
 
 class ConsoleSessions(SecureCookieSessionInterface):
@@ -62,7 +70,7 @@ class ConsoleSessions(SecureCookieSessionInterface):
             response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="Strict")
             current.id_hash = ""
         if current.id_hash:
-            _keep(_context(app), current)
+            _keep(_context(app), current, _rests_on_it(current, response))
             response.vary.add("Cookie")
             return
         super().save_session(app, session, response)
@@ -128,16 +136,34 @@ def _find(context: Context, raw_id: str) -> ConsoleSession | None:
         opened = ConsoleSession(row.data)
         opened.identity = identity_of(session, administrator)
         opened.theme = administrator.theme
-        opened.id_hash, opened.seen_at = row.id_hash, row.seen_at
+        opened.id_hash, opened.seen_at, opened.stored = row.id_hash, row.seen_at, dict(row.data)
         return opened
 
 
-def _keep(context: Context, current: ConsoleSession) -> None:
+def _rests_on_it(current: ConsoleSession, response: Response) -> bool:
+    """Tell whether the session carries on what was done or shown; a message that is shown once
+    more does no harm.
+    """
+    if response.status_code >= 500:
+        return False
+    return request.method not in _READS or _lasting(current) != _lasting(current.stored)
+
+
+def _lasting(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: said for name, said in data.items() if name != "_flashes"}
+
+
+def _keep(context: Context, current: ConsoleSession, is_needed: bool) -> None:
+    """Keep what changed; when nothing is needed of it, only if the database is free for it."""
     now = utc_now()
     stale = current.seen_at is None or now - current.seen_at >= NOTE_EVERY
     if not (stale or current.modified):
         return
-    with context.database.transaction("keep the browser session") as session:
+    if is_needed and current.modified:
+        with context.database.transaction(_KEEP) as session:
+            _store(session, current, now)
+        return
+    with suppress(UnavailableError), context.database.transaction(_KEEP, BESIDE_SECONDS) as session:
         _store(session, current, now)
 
 
@@ -160,10 +186,16 @@ def _by_token() -> Identity | None:
         row, owner = found
         identity = _carried(identity_of(session, owner), row.scope)
     if row.used_at is None or now - row.used_at >= NOTE_EVERY:
-        with _context(current_app).database.transaction("note that a token is used") as session:
-            service.note_use(session, row.token_hash, now)
+        _note_use(row.token_hash, now)
     g.token_hash = row.token_hash
+    g.token_label = f"{row.name} ({row.token_hash[:12]})"  # as `token.revoke` names it
     return identity
+
+
+def _note_use(token_hash: str, now: datetime) -> None:
+    database, name = _context(current_app).database, "note that a token is used"
+    with suppress(UnavailableError), database.transaction(name, BESIDE_SECONDS) as session:
+        service.note_use(session, token_hash, now)
 
 
 def _carried(maker: Identity, scope: str) -> Identity:

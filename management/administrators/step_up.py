@@ -1,4 +1,4 @@
-"""Proving again who one is, before what opens doors: API tokens, keys, pairing, administrators.
+"""Proving again who one is, before what opens doors (tokens, keys, administrators) or destroys.
 
 Whoever signed in within the last ten minutes proved it just now. Everybody else adds the code that
 their app shows to the form (`step_up` in `macros.html`), which then counts for ten minutes too. A
@@ -12,14 +12,14 @@ from flask import request
 from flask import session as browser_session
 from sqlalchemy.orm import Session
 
-from management.access import Identity, signed_in
+from management.access import Identity, UnprovedError, signed_in
 from management.administrators import code_apps, passkey_again, queries, sessions, sources, waiting
 from management.administrators.models import Administrator
 from management.administrators.rules import FRESH
 from management.audit.service import record
 from management.web import context, reading, visitor_address
 from runtime.clock import utc_now
-from runtime.errors import ForbiddenError, NotFoundError
+from runtime.errors import NotFoundError
 
 PROVED_AT = "proved_at"
 """In the browser's session: when its owner proved last who they are, in seconds."""
@@ -32,7 +32,9 @@ def is_fresh() -> bool:
 
 
 def require_fresh(by_passkey: bool = True) -> None:
-    """Let on who proved just now who they are, or sends a right code; ForbiddenError else.
+    """Let on who proved just now who they are, or sends a right code; UnprovedError else.
+
+    Outside of transactions that write: a wrong code is counted in one of its own.
 
     *by_passkey*: the form's passkey may prove it too; not where it is the one to be registered.
     """
@@ -46,10 +48,10 @@ def require_fresh(by_passkey: bool = True) -> None:
 
 
 def require_code(code: str) -> None:
-    """Let on who sends the code that their app shows now; ForbiddenError else."""
+    """Let on who sends the code that their app shows now; UnprovedError else."""
     me, code = signed_in(), code.replace(" ", "")
     if not code:
-        raise ForbiddenError(
+        raise UnprovedError(
             "Prove again that it is you: enter the code that your app shows, or sign out and in "
             "again. Nothing was changed."
         )
@@ -57,7 +59,7 @@ def require_code(code: str) -> None:
     _require_no_wait(attempt, "Too many wrong codes.")
     if not _is_right(me, code):
         _note_failure(me, attempt)
-        raise ForbiddenError(
+        raise UnprovedError(
             "The code is wrong or was used already. Enter the one that your app shows now. "
             "Nothing was changed."
         )
@@ -104,7 +106,7 @@ def _require_no_wait(attempt: waiting.Attempt, why: str) -> None:
         wait = waiting.wait_for(session, attempt, utc_now())
     if wait > timedelta():
         seconds = int(wait.total_seconds()) + 1
-        raise ForbiddenError(f"{why} Wait {seconds} seconds, then try again.")
+        raise UnprovedError(f"{why} Wait {seconds} seconds, then try again.")
 
 
 def _note_failure(me: Identity, attempt: waiting.Attempt) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from contracts.agent import DeviceDescription
+from management.formulas import as_it_was, harmless
 
 COLUMNS = ("imei_or_meid", "wifi_mac", "serial", "enrolment_id", "note")
 MOST_LINES = 200_000
@@ -130,7 +131,7 @@ def read_mac(text: str) -> str:
 
 def read_serial(text: str) -> str:
     """Return a serial number in capitals; WrongError when it says nothing."""
-    found = text.strip().upper()
+    found = as_it_was(text.strip().upper())
     if not _SERIAL.fullmatch(found):
         raise WrongError("a serial number has 1 to 64 letters, digits or signs and no space")
     if found in ("UNKNOWN", "NULL", "NONE") or not found.strip("0"):
@@ -260,8 +261,8 @@ def table(rows: Iterable[tuple[Identifiers, str]]) -> str:
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
     for one, note in rows:
-        safe = "'" + note if note[:1] in ("=", "+", "-", "@") else note
-        writer.writerow((one.imei, one.wifi_mac, one.serial, one.enterprise_id, safe))
+        told = (one.imei, one.wifi_mac, one.serial, one.enterprise_id, note)
+        writer.writerow(map(harmless, told))
     return out.getvalue()
 
 

@@ -1,6 +1,7 @@
 """Bodies that several operations take; a name of a body is there once in the document."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from management.api.operations import STRICT, Code, Reason
 
@@ -21,3 +22,13 @@ class Proof:
     __pydantic_config__ = STRICT
 
     code: Code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaybeProof:
+    """That it is the caller who wants it, where what is wanted destroys; else leave it out."""
+
+    __pydantic_config__ = STRICT
+    MAY_MISS: ClassVar = True
+
+    code: Code | None = None

@@ -9,6 +9,7 @@ from flask import Flask
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
+from management import rates
 from management.addresses import LARGEST
 from management.api import conditional, idempotency
 from management.api.operations import (
@@ -18,6 +19,7 @@ from management.api.operations import (
     FileBody,
     Operation,
     adapter,
+    may_miss,
 )
 
 PROBLEM = "application/problem+json"
@@ -32,6 +34,7 @@ _MEANS = {
     412: "Somebody changed this since you read it; nothing was done.",
     413: "The body is too large.",
     422: "This `Idempotency-Key` belongs to another request.",
+    429: "Asked too often; `Retry-After` says in how many seconds to ask again.",
     503: "Another part of the server does not answer; asking again later may work.",
 }
 _STREAMS = {
@@ -170,7 +173,7 @@ def _described(
     elif described.body is not None:
         schema = schemas[described.body.__name__, "validation"]
         content["requestBody"] = {
-            "required": True,
+            "required": not may_miss(described.body),
             "content": {"application/json": {"schema": schema}},
         }
     return content
@@ -240,6 +243,8 @@ def _never_null(schema: dict[str, Any]) -> dict[str, Any]:
 def _responses(route: _Route, schemas: dict[Key, Any]) -> dict[str, Any]:
     described = route.operation
     statuses = {401, 403, *described.refusals}
+    if described.name in rates.OPERATIONS:
+        statuses.add(429)
     if route.method == "post":
         statuses |= {400, 409, 422}
     if route.is_versioned and route.method != "get":

@@ -236,7 +236,14 @@ def _read_query(kind: type) -> Any:
     return _checked(lambda: adapter(kind).validate_strings(request.args.to_dict()))
 
 
+def may_miss(kind: type) -> bool:
+    """Return whether a request without any body says the same as one with an empty object."""
+    return getattr(kind, "MAY_MISS", False)
+
+
 def _read_body(kind: type) -> Any:
+    if may_miss(kind) and not request.get_data():
+        return kind()
     if request.mimetype != "application/json":
         raise MalformedMessageError("The body must be JSON (Content-Type: application/json).")
     if (request.content_length or 0) > LARGEST_BYTES:

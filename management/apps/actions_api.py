@@ -156,7 +156,7 @@ def scan_app(sha256: str) -> ScanState:
     return get_scan(sha256)
 
 
-@operation(bp, "/apps/<sha256>/scan", Permission.VIEW)
+@operation(bp, "/apps/<sha256>/scan", Permission.VIEW, in_groups=True)
 def get_scan(sha256: str) -> ScanState:
     """Get how far the last scan of an app is."""
     with reading() as session:
@@ -178,10 +178,11 @@ def analyse_app(sha256: str) -> AnalysisAnswer:
     return _analysis(row)
 
 
-@operation(bp, "/apps/<sha256>/analysis", Permission.VIEW)
+@operation(bp, "/apps/<sha256>/analysis", Permission.VIEW, in_groups=True)
 def get_analysis(sha256: str) -> AnalysisAnswer:
     """Get the last deep analysis of an app."""
     with reading() as session:
+        queries.get_known(session, sha256)
         row = session.get(DeepAnalysis, sha256)
     if row is None:
         raise NotFoundError("Nobody asked for a deep analysis of this app.")
@@ -195,7 +196,7 @@ def list_app_approvals() -> Approvals:
         return Approvals(items=tuple(map(_approval, approvals.list_approvals(session))))
 
 
-@operation(bp, "/apps/<sha256>/approvals", Permission.VIEW, paged_by="id")
+@operation(bp, "/apps/<sha256>/approvals", Permission.VIEW, in_groups=True, paged_by="id")
 def list_approvals_of_app(sha256: str) -> Approvals:
     """List all approvals that cover or covered an app, newest first."""
     with reading() as session:

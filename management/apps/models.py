@@ -4,11 +4,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Unicode
+from sqlalchemy import BigInteger, Index, Unicode
 from sqlalchemy.orm import Mapped, mapped_column
 
 from management.apps.rules import Basis
 from management.database import Base, RowId
+from management.devices.models import DeviceApp as DeviceApp
 
 
 class App(Base):
@@ -198,19 +199,3 @@ class DeepAnalysis(Base):
     finished_at: Mapped[datetime | None]
     result: Mapped[dict[str, Any]] = mapped_column(default=dict)
     problem: Mapped[str] = mapped_column(Unicode(1000), default="")
-
-
-class DeviceApp(Base):
-    """An app that a device says is installed."""
-
-    __tablename__ = "device_app"
-    __table_args__ = (Index(None, "sha256", "device_id"),)
-
-    device_id: Mapped[UUID] = mapped_column(ForeignKey("device.id"), primary_key=True)
-    package: Mapped[str] = mapped_column(primary_key=True)
-    sha256: Mapped[str] = mapped_column(Unicode(64))
-    name: Mapped[str]
-    version: Mapped[str]
-    signer_sha256: Mapped[str] = mapped_column(Unicode(64), default="")
-    first_seen_at: Mapped[datetime]
-    said_at: Mapped[datetime]

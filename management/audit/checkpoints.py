@@ -70,6 +70,13 @@ def make(context: Context) -> AuditCheckpoint | None:
     return found
 
 
+def is_behind(context: Context) -> bool:
+    """Tell whether `make` would have something signed."""
+    with context.database.reading() as session:
+        end, before = queries.last_entry(session), queries.last_checkpoint(session)
+    return end is not None and (before is None or before.seq != end.seq)
+
+
 def places_outside(context: Context) -> list[Place]:
     """Return every place outside that the settings name."""
     settings = context.settings

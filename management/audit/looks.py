@@ -7,7 +7,6 @@ write to the database cannot hide a look there, and a process that was killed no
 """
 
 import os
-import pwd
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from threading import Lock
 from typing import Any
 
 from flask import g
+from sqlalchemy.exc import SQLAlchemyError
 
 from management.access import signed_in_name
 from management.audit import waiting
@@ -24,6 +24,7 @@ from management.context import Context
 from management.personal import Look
 from management.web import visitor_address
 from runtime.clock import utc_now
+from runtime.process import account_name
 
 WINDOW_SECONDS = 3600.0
 STRIPES = 64
@@ -102,31 +103,29 @@ class Looks:
 
     def _write(self, look: Look, number: int | None) -> None:
         who, where, details = signed_in_name(), visitor_address(), _details(look, number)
-        _append(self._context, who, look.shown.action, look.subject, where, details)
+        entry = _entry(who, look.shown.action, look.subject, where, details)
+        waiting.append(self._context, entry)
 
 
 def note_from_command_line(context: Context, action: str, subject: object, **details: Any) -> None:
-    """Append that somebody looks at *subject* with a command on the server itself.
+    """Append that somebody looks at or does *subject* with a command on the server itself.
 
-    UnavailableError: it is not noted, and nothing may be shown.
+    Where the database is away, or not of this release, it waits on the disk. UnavailableError: it
+    is not noted, and nothing may be shown or done.
     """
-    told = {"by": "command", "account": _account(), **details}
-    _append(context, COMMAND_LINE, action, str(subject), "", told)
-
-
-def _account() -> str:
-    """Return who the system says we are; without a name there, the number."""
+    told = {"by": "command", "account": account_name(os.getuid()), **details}
+    entry = _entry(COMMAND_LINE, action, str(subject), "", told)
     try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
+        waiting.append(context, entry)
+    except SQLAlchemyError:
+        waiting.keep(context, entry)
 
 
-def _append(
-    context: Context, who: str, action: str, subject: str, where: str, details: dict[str, Any]
-) -> None:
+def _entry(
+    who: str, action: str, subject: str, where: str, details: dict[str, Any]
+) -> waiting.Entry:
     told = {"actor": who, "action": action, "subject": subject, "address": where}
-    waiting.append(context, {**told, "details": details, "now": utc_now().isoformat()})
+    return {**told, "details": details, "now": utc_now().isoformat()}
 
 
 def _means() -> str:
@@ -135,6 +134,8 @@ def _means() -> str:
 
 def _details(look: Look, number: int | None) -> dict[str, Any]:
     told: dict[str, Any] = {"by": _means()}
+    if token := g.get("token_label"):
+        told["token"] = token
     if look.filter:
         told["filter"] = look.filter
     if number is not None:
@@ -144,7 +145,8 @@ def _details(look: Look, number: int | None) -> dict[str, Any]:
 
 def _key(look: Look) -> bytes:
     words = (
-        signed_in_name(), visitor_address(), _means(), look.shown.action, look.subject,
+        signed_in_name(), visitor_address(), _means(), g.get("token_label", ""),
+        look.shown.action, look.subject,
         *(f"{name}={value}" for name, value in look.filter.items()),
     )  # fmt: skip
     said = "\0".join(words).encode("utf-8", "surrogatepass") + b"\0" + look.asked

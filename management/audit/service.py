@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from management.audit import queries
 from management.audit.models import AuditEntry
 from management.audit.rules import is_look
+from management.database import VIA
 from management.keys import Keys
 from runtime.clock import utc_now
 
@@ -45,8 +46,11 @@ def record(
 ) -> AuditEntry:
     """Append one entry, chained to the one before; one writer at a time holds the trail's end.
 
-    *details* must be plain JSON and never a secret; texts are cut to their columns' lengths.
+    *details* must be plain JSON and never a secret; texts are cut to their columns' lengths. The
+    API token by which the request came is told with them.
     """
+    if token := session.info.get(VIA):
+        details = {**(details or {}), "token": token}
     last = queries.lock_trail(session)
     entry = AuditEntry(
         seq=last.seq + 1 if last else 1,

@@ -42,7 +42,7 @@ def append(context: Context, entry: Entry) -> None:
     try:
         _record(context, [entry], AT_ONCE_SECONDS)
     except UnavailableError:
-        _keep(_folder(context), entry)
+        keep(context, entry)
         return
     if _has_waiting(context):
         take_over(context, AT_ONCE_SECONDS)
@@ -83,12 +83,15 @@ def _record(context: Context, entries: list[Entry], patience: float) -> None:
             record(session, context.keys, **{**entry, "now": at})
 
 
-def _keep(folder: Path, entry: Entry) -> None:
+def keep(context: Context, entry: Entry) -> None:
+    """Have *entry* on the disk for the trail; UnavailableError when that is not possible."""
+    folder = _folder(context)
     line = b"\n" + json.dumps(entry).encode() + b"\n"  # apart from one that was cut off before
     try:
         with _alone(folder, "lock"):
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
             with os.fdopen(os.open(folder / NAME, flags, 0o600), "ab") as file:
+                _leave_to_owner(file.fileno(), folder)
                 if file.tell() > MOST_BYTES:
                     raise UnavailableError(NOT_NOTED)
                 file.write(line)
@@ -132,12 +135,20 @@ def _alone(folder: Path, name: str, how: int = 0) -> Iterator[bool]:
     """Hold the lock *name*; with ``LOCK_NB`` tell whether nobody else does."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW
     with os.fdopen(os.open(folder / f"{NAME}.{name}", flags, 0o600), "wb") as file:
+        _leave_to_owner(file.fileno(), folder)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | how)
         except BlockingIOError:
             yield False
         else:
             yield True
+
+
+def _leave_to_owner(file: int, folder: Path) -> None:
+    """Let the data folder's owner use what root makes with a command, or no look could wait."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(file, owner.st_uid, owner.st_gid)
 
 
 def _folder(context: Context) -> Path:

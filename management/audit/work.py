@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from management.audit import checkpoints, queries, service, waiting
+from management.audit import checkpoints, from_signer, queries, service, waiting
 from management.context import Context
 from management.handlers import Progress
 from management.progress import said as _l
@@ -42,3 +42,8 @@ def _is_due(context: Context, before: datetime) -> bool:
 def take_looks_over(context: Context) -> None:
     """Put looks into the trail that waited on the disk while the database was busy."""
     waiting.take_over(context)
+
+
+def take_notes_over(context: Context) -> None:
+    """Put into the trail what the signer noted of itself."""
+    from_signer.take_over(context)

@@ -10,16 +10,19 @@ from pydantic import Field
 
 from management.access import Permission, signed_in_name
 from management.api.bodies import Because
-from management.api.operations import STRICT, Reason, Whole, operation
+from management.api.operations import STRICT, PageQuery, Reason, Whole, operation
 from management.audit.notes import note
 from management.canary import queries, service
 from management.canary.models import Canary
 from management.canary.rules import Counts
+from management.paging import cut, read_cursor, time_cursor
+from management.personal import list_of
 from management.policies.criteria_api import Criteria, read_criteria
 from management.policies.queries import current_version
 from management.policies.settings_api import read_settings
 from management.web import reading, transaction
 from runtime.clock import utc_now
+from runtime.errors import NotFoundError
 
 bp = Blueprint("canary_api", __name__, url_prefix="/api/v1")
 Share = Annotated[int, Field(ge=0, le=50), Whole]
@@ -90,6 +93,87 @@ def start_trial(body: NewTrial) -> TrialAnswer:
         canary = service.start(session, wanted, utc_now())
         note(session, "canary.start", body.policy_id, body.because, canary=str(canary.id))
         return _answer(queries.counts(session, canary), canary)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialSummary:
+    """One row of the list of trials."""
+
+    id: UUID
+    policy_id: UUID
+    policy_version: int
+    state: str
+    started_at: datetime
+    started_by: str
+    because: str
+    ended_at: datetime | None
+    ended_because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialPage:
+    """Trials, the newest first."""
+
+    items: tuple[TrialSummary, ...]
+    next: str | None
+
+
+@operation(bp, "/trials", Permission.VIEW)
+def list_trials(query: PageQuery) -> TrialPage:
+    """List the trials of changed policies, the newest first."""
+    after = time_cursor(query.after) if query.after else None
+    names = TrialSummary.__dataclass_fields__
+    with reading() as session:
+        found = queries.list_canaries(session, query.limit + 1, after)
+    shown, following = cut(found, query.limit, lambda row: (row.started_at, row.id))
+    return TrialPage(
+        items=tuple(TrialSummary(**{name: getattr(row, name) for name in names}) for row in shown),
+        next=following,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorseDevice:
+    """A device that the trial made non-compliant."""
+
+    device_id: UUID
+    name: str
+    because: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorseDevices:
+    """Devices that the trial made non-compliant, in the order of their ids."""
+
+    items: tuple[WorseDevice, ...]
+    next: str | None
+
+
+@operation(
+    bp, "/trials/<uuid:canary_id>/devices", Permission.VIEW, shows=list_of("devices of a trial")
+)
+def list_trial_devices(canary_id: UUID, query: PageQuery) -> WorseDevices:
+    """List the devices that a trial made non-compliant, with their reasons."""
+    after = _device_id(query.after) if query.after else None
+    with reading() as session:
+        canary = queries.get_canary(session, canary_id)
+        found = queries.list_worse(session, canary, query.limit + 1, after)
+    shown, following = cut(found, query.limit, lambda one: (one.device_id,))
+    return WorseDevices(
+        items=tuple(
+            WorseDevice(device_id=one.device_id, name=one.name, because=one.because)
+            for one in shown
+        ),
+        next=following,
+    )
+
+
+def _device_id(word: str) -> UUID:
+    (found,) = read_cursor(word, 1)
+    try:
+        return UUID(found)
+    except ValueError:
+        raise NotFoundError("There is no such place in the list.") from None
 
 
 @operation(bp, "/trials/<uuid:canary_id>", Permission.VIEW)

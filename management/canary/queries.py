@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from management.canary.models import Canary, CanaryDevice
@@ -23,7 +24,7 @@ class Worse:
 
     device_id: UUID
     name: str
-    because: str
+    because: tuple[str, ...]
 
 
 def get_canary(session: Session, canary_id: UUID) -> Canary:
@@ -47,9 +48,16 @@ def find_open(session: Session, policy_id: UUID) -> Canary | None:
     return session.scalars(wanted).first()
 
 
-def list_canaries(session: Session, limit: int = 50) -> Sequence[Canary]:
-    """Return the newest trials."""
-    return session.scalars(select(Canary).order_by(Canary.started_at.desc()).limit(limit)).all()
+def list_canaries(
+    session: Session, limit: int = 50, after: tuple[datetime, UUID] | None = None
+) -> Sequence[Canary]:
+    """Return the newest trials, those behind *after* (time and id of a row)."""
+    query = select(Canary).order_by(Canary.started_at.desc(), Canary.id).limit(limit)
+    if after is not None:
+        at, canary_id = after
+        same = (Canary.started_at == at) & (Canary.id > canary_id)
+        query = query.where(or_(Canary.started_at < at, same))
+    return session.scalars(query).all()
 
 
 def list_open(session: Session) -> Sequence[Canary]:
@@ -104,20 +112,26 @@ def counts(session: Session, canary: Canary) -> Counts:
     )
 
 
-def list_worse(session: Session, canary: Canary, limit: int = 50) -> list[Worse]:
-    """Return devices that the trial made non-compliant, with their reasons."""
+def list_worse(
+    session: Session, canary: Canary, limit: int = 50, after: UUID | None = None
+) -> list[Worse]:
+    """Return devices that the trial made non-compliant, with their reasons, in the order of ids,
+    those above *after*.
+    """
     fault = State.NON_COMPLIANT.value
+    behind = [] if after is None else [Device.id > after]
     rows = session.execute(
         select(Device.id, Device.name, DeviceJudgement.violations)
         .select_from(CanaryDevice)
         .join(Device, Device.id == CanaryDevice.device_id)
         .join(DeviceJudgement, DeviceJudgement.device_id == CanaryDevice.device_id)
         .where(_is_here(canary), CanaryDevice.state_before != fault, DeviceJudgement.state == fault)
+        .where(*behind)
         .order_by(Device.id)
         .limit(limit)
     )
     return [
-        Worse(device_id, name, "; ".join(one["because"] for one in violations))
+        Worse(device_id, name, tuple(one["because"] for one in violations))
         for device_id, name, violations in rows
     ]
 

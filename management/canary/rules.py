@@ -61,5 +61,5 @@ def why_stop(counts: Counts, limit_percent: int, starting: bool) -> str:
         return ""
     return (
         f"{counts.worse} of {counts.devices} devices became non-compliant, more than "
-        f"{limit_percent} %."
+        f"{limit_percent} percent."
     )

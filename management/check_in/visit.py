@@ -6,18 +6,17 @@ given is noted only after it said so. A crash anywhere costs a repetition, never
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from datetime import datetime
 from functools import partial
 from threading import Lock
 from uuid import UUID
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from contracts.link import BATCH, Discard, KnownDevice, KnownDevices, Outbound, RelayStatus
+from contracts.link import BATCH, KnownDevice, KnownDevices, RelayStatus
 from management.agent_packages.queries import agent_files
 from management.agent_packages.work import bring_download
+from management.check_in.handing_out import bring_orders
 from management.check_in.passwords_ahead import compare_ahead
 from management.check_in.service import take
 from management.check_in.visiting import LONGEST_SECONDS, visit_each
@@ -30,14 +29,12 @@ from management.devices.rules import EnrolmentState
 from management.relays.bringing import Greeting, bring_setup, dial
 from management.relays.link_client import LinkClient
 from management.relays.memory import check_memory
-from management.relays.models import KnownDeviceChange, OutboundMessage, Relay, TrustIssue
+from management.relays.models import KnownDeviceChange, Relay, TrustIssue
 from management.relays.queries import (
     find_trust,
     get_relay,
     known_changes,
     list_used,
-    to_discard,
-    to_hand,
 )
 from management.relays.service import note_problem
 from management.relays.trust import current_trust
@@ -57,8 +54,6 @@ ENDLESS = (
     "The communication server answers so slowly that a visit does not come to its end. Restart it, "
     "and look at the network on the way."
 )
-REQUEST_BYTES = 3_000_000
-"""Most that one request leaves, below the relay's limit of 4 MiB."""
 
 
 def visit_all(context: Context) -> None:
@@ -92,7 +87,7 @@ def _visit(context: Context, relay: Relay, greeting: Greeting) -> str:
         _collect(context, link, relay.id)
         _bring_devices(context, link, relay.id)
         _let_hurry(context, link, relay.id)
-        _bring_orders(context, link, relay.id)
+        bring_orders(context, link, relay.id)
         _hear_who_polled(context, link, relay)
         problems.insert(0, _move_files(context, link, relay.id, greeting.status.download))
         status = link.status()
@@ -203,86 +198,6 @@ def _forget_change(session: Session, change: KnownDeviceChange) -> None:
             KnownDeviceChange.changed_at == change.changed_at,
         )
     )
-
-
-def _bring_orders(context: Context, link: LinkClient, relay_id: UUID) -> None:
-    for _ in range(ROUNDS):
-        with context.database.reading() as session:
-            waiting, old = to_hand(session, relay_id), to_discard(session, relay_id)
-        if not waiting and not old:
-            return
-        parts = list(_parts(waiting)) or [[]]
-        for number, part in enumerate(parts):
-            link.hand_out(
-                [_outbound(message) for message in part], _discards(old) if number == 0 else ()
-            )
-            crash_point("after effect orders")
-            with context.database.transaction("note the orders") as session:
-                _handed(session, relay_id, part, utc_now())
-                _discarded(session, old if number == 0 else ())
-
-
-def _parts(messages: Sequence[OutboundMessage]) -> Iterator[list[OutboundMessage]]:
-    """Split messages so that each request stays below the relay's limit."""
-    part: list[OutboundMessage] = []
-    size = 0
-    for message in messages:
-        size += len(message.sealed) + 200
-        if part and size > REQUEST_BYTES:
-            yield part
-            part, size = [], len(message.sealed) + 200
-        part.append(message)
-    if part:
-        yield part
-
-
-def _outbound(message: OutboundMessage) -> Outbound:
-    return Outbound(
-        kind="order" if message.kind == "order" else "enrolment_answer",
-        recipient=message.recipient,
-        epoch=message.epoch,
-        seq=message.seq,
-        sealed=message.sealed,
-    )
-
-
-def _discards(messages: Sequence[OutboundMessage]) -> list[Discard]:
-    highest: dict[UUID, tuple[int, int]] = {}
-    for message in messages:
-        known = highest.get(message.recipient, (0, 0))
-        highest[message.recipient] = max(known, (message.epoch, message.seq))
-    return [
-        Discard(recipient=recipient, epoch=epoch, seq=seq)
-        for recipient, (epoch, seq) in highest.items()
-    ]
-
-
-def _handed(
-    session: Session, relay_id: UUID, messages: Sequence[OutboundMessage], now: datetime
-) -> None:
-    """Note that the relay holds them, unless they moved to another relay meanwhile."""
-    for message in messages:
-        session.execute(
-            update(OutboundMessage)
-            .where(
-                OutboundMessage.recipient == message.recipient,
-                OutboundMessage.epoch == message.epoch,
-                OutboundMessage.seq == message.seq,
-                OutboundMessage.relay_id == relay_id,
-            )
-            .values(handed_at=now)
-        )
-
-
-def _discarded(session: Session, messages: Sequence[OutboundMessage]) -> None:
-    for message in messages:
-        session.execute(
-            delete(OutboundMessage).where(
-                OutboundMessage.recipient == message.recipient,
-                OutboundMessage.epoch == message.epoch,
-                OutboundMessage.seq == message.seq,
-            )
-        )
 
 
 def _hear_who_polled(context: Context, link: LinkClient, relay: Relay) -> None:

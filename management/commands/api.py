@@ -10,7 +10,8 @@ from pydantic import Field
 
 from contracts.agent import CommandKind
 from management.access import Permission, require, signed_in, signed_in_name
-from management.api.operations import STRICT, Limit, Place, Reason, operation
+from management.api.bodies import MaybeProof
+from management.api.operations import STRICT, Code, Limit, Place, Reason, operation
 from management.audit.notes import note
 from management.commands import queries, service
 from management.commands.allowed import kinds_for
@@ -20,7 +21,7 @@ from management.commands.rules import DESTRUCTIVE
 from management.devices.queries import get_device
 from management.paging import cut, time_cursor
 from management.personal import COMMAND, DEVICE, list_of, tell_subject
-from management.web import context, reading, transaction
+from management.web import context, proofs, reading, transaction
 from runtime.clock import utc_now
 
 bp = Blueprint("commands_api", __name__, url_prefix="/api/v1")
@@ -57,6 +58,8 @@ class NewCommand:
     ``reset_passcode`` takes ``passcode``, ``install_app`` takes ``package``, ``version``,
     ``sha256`` and ``reference`` (its entry in the app store), ``remove_app`` takes ``package``;
     the others take none."""
+    code: Code | None = None
+    """Of the caller's authenticator app; needed for a wipe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,14 +148,17 @@ def get_command(command_id: UUID) -> CommandAnswer:
 def queue_command(device_id: UUID, body: NewCommand) -> CommandAnswer:
     """Queue a command that the device collects at its next check-in.
 
-    A wipe also needs the permission `wipe_devices`; it can be taken back during the undo window,
-    and above the signer's limits it waits until approvers prove that they want it. The same command
-    that is on its way already is returned instead of queued twice.
+    A wipe also needs the permission `wipe_devices` and a code of the caller's authenticator app; it
+    can be taken back during the undo window, and above the signer's limits it waits until approvers
+    prove that they want it. The same command that is on its way already is returned instead of
+    queued twice.
     """
     if body.kind in DESTRUCTIVE:
         require(signed_in(), Permission.WIPE_DEVICES)
-    with transaction("queue a command") as session:
+    with reading() as session:
         get_device(session, device_id)
+    require_wanted(body.kind, body.code)
+    with transaction("queue a command") as session:
         command = service.queue_command(
             session,
             device_id,
@@ -195,12 +201,15 @@ def cancel_command(command_id: UUID) -> CommandAnswer:
     refusals=(409,),
     in_groups=True,
 )
-def confirm_command(command_id: UUID) -> CommandAnswer:
-    """Say that a command is still wanted, after the database was restored from a backup."""
-    with transaction("confirm a command") as session:
+def confirm_command(command_id: UUID, body: MaybeProof) -> CommandAnswer:
+    """Say that a command is still wanted, after the database was restored from a backup.
+
+    For a wipe this needs the permission `wipe_devices` and a code; else no body is needed.
+    """
+    with reading() as session:
         kind = CommandKind(queries.get_command(session, command_id).kind)
-        if kind in DESTRUCTIVE:
-            require(signed_in(), Permission.WIPE_DEVICES)
+    require_wanted(kind, body.code)
+    with transaction("confirm a command") as session:
         command = service.confirm_command(session, command_id, utc_now())
         note(session, "command.confirm", command.device_id, command=str(command_id))
     return _answer(command)
@@ -216,14 +225,14 @@ def confirm_command(command_id: UUID) -> CommandAnswer:
     in_groups=True,
 )
 def retry_command(command_id: UUID) -> CommandAnswer:
-    """Queue a command again that failed, expired or was cancelled; answers the new one."""
+    """Queue a command again that failed, expired or was cancelled; answers the new one.
+
+    A wipe is refused (409): order it anew with `queue_command`, with a reason of today.
+    """
     with transaction("retry a command") as session:
         old = queries.get_command(session, command_id)
-        kind = CommandKind(old.kind)
-        if kind in DESTRUCTIVE:
-            require(signed_in(), Permission.WIPE_DEVICES)
         by, again = signed_in_name(), str(command_id)
-        command = service.retry_command(session, command_id, by, utc_now(), _undo(kind))
+        command = service.retry_command(session, command_id, by, utc_now())
         action = f"device.{command.kind}"
         note(session, action, command.device_id, old.reason, command=str(command.id), again=again)
     return _answer(command)
@@ -237,6 +246,13 @@ def list_allowed_commands(device_id: UUID) -> AllowedCommands:
     with reading() as session:
         found = kinds_for(service.target_of(get_device(session, device_id)))
     return AllowedCommands(commands={kind.value: why for kind, why in found.items()})
+
+
+def require_wanted(kind: CommandKind, code: str | None) -> None:
+    """Let a wipe on only by who may order it and proves with *code* that it is them."""
+    if kind in DESTRUCTIVE:
+        require(signed_in(), Permission.WIPE_DEVICES)
+        proofs().require_code(code or "")
 
 
 def _undo(kind: CommandKind) -> timedelta:

@@ -10,13 +10,14 @@ from pydantic import Field
 
 from contracts.agent import CommandKind
 from management.access import Permission, require, signed_in, signed_in_name
-from management.api.operations import STRICT, Reason, Whole, operation
+from management.api.operations import STRICT, Code, PageQuery, Reason, Whole, operation
 from management.audit.notes import note
 from management.commands import approving, bulk, queries
-from management.commands.api import Argument
+from management.commands.api import Argument, require_wanted
 from management.commands.models import CommandBatch
 from management.commands.rules import DESTRUCTIVE
 from management.commands.service import Wanted
+from management.paging import cut, time_cursor
 from management.personal import list_of, tell_number
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
@@ -45,6 +46,8 @@ class BulkConfirmation:
 
     devices: Annotated[int, Field(ge=0, le=1_000_000), Whole]
     """How many devices get it, as the draft says."""
+    code: Code | None = None
+    """Of the caller's authenticator app; needed for a wipe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +104,37 @@ def draft_bulk_command(body: NewBulkCommand) -> BulkAnswer:
         return _answer(batch, {}, 0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkQuery(PageQuery):
+    """Which bulk commands."""
+
+    requested_by: Argument = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkPage:
+    """Bulk commands that were confirmed, the newest first."""
+
+    items: tuple[BulkAnswer, ...]
+    next: str | None
+
+
+@operation(bp, "/bulk-commands", Permission.VIEW, in_groups=True)
+def list_bulk_commands(query: BulkQuery) -> BulkPage:
+    """List bulk commands that were confirmed, with their progress; the newest first.
+
+    Who is limited to groups sees their own.
+    """
+    place = queries.Cursor(*time_cursor(query.after)) if query.after else None
+    with reading() as session:
+        found = queries.list_batches(session, query.requested_by, query.limit + 1, place)
+        shown, following = cut(found, query.limit, lambda row: (row.made_at, row.id))
+        counts = queries.count_states(session, [row.id for row in shown])
+        waiting = queries.count_batches_waiting(session, [row.id for row in shown])
+    answers = (_answer(row, counts[row.id], waiting.get(row.id, 0)) for row in shown)
+    return BulkPage(items=tuple(answers), next=following)
+
+
 @operation(bp, "/bulk-commands/<uuid:batch_id>", Permission.VIEW, in_groups=True)
 def get_bulk_command(batch_id: UUID) -> BulkAnswer:
     """Get a bulk command with its progress."""
@@ -119,9 +153,15 @@ def get_bulk_command(batch_id: UUID) -> BulkAnswer:
     in_groups=True,
 )
 def confirm_bulk_command(batch_id: UUID, body: BulkConfirmation) -> BulkAnswer:
-    """Let a draft go, by who drafted it. A wipe of many then waits for an approval."""
+    """Let a draft go, by who drafted it. A wipe of many then waits for an approval.
+
+    A wipe also needs the permission `wipe_devices` and a code of the caller's authenticator app:
+    one code for all its devices.
+    """
+    with reading() as session:
+        kind = CommandKind(queries.get_batch(session, batch_id).kind)
+    require_wanted(kind, body.code)
     with transaction("confirm a bulk command") as session:
-        _may_order(CommandKind(queries.get_batch(session, batch_id).kind))
         by = signed_in_name()
         batch = bulk.confirm(session, batch_id, str(body.devices), by, utc_now())
         number = str(batch.devices)

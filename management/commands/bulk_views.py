@@ -22,7 +22,7 @@ from management.listing.address import NAMES, read_filter
 from management.listing.queries import count_devices
 from management.paging import PAGE, cut, time_cursor
 from management.personal import list_of, shows, tell_number
-from management.web import is_fragment, reading, transaction
+from management.web import is_fragment, proofs, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError
 
@@ -31,17 +31,20 @@ SHOWN = 200
 """Devices listed in the preview; the number is always whole."""
 
 
-@bp.get("/new")
+@bp.route("/new", methods=["GET", "POST"])
 @requires(Permission.SEND_COMMANDS, in_groups=True)
 def new() -> ResponseReturnValue:
-    """Show the form for the devices that were ticked, or for all that the filter finds."""
-    ticked = _ticked(request.args.getlist("device"))
-    if not ticked and request.args.get("all") != "yes":
+    """Show the form for the devices that were ticked, or for all that the filter finds.
+
+    By POST too: a long list of numbers fits into no address.
+    """
+    ticked = _ticked(request.values.getlist("device"))
+    if not ticked and request.values.get("all") != "yes":
         flash(_("Tick the devices in the list first."), "warn")
         return redirect(url_for("devices.index"))
-    fields = {name: request.args.get(name, "") for name in NAMES}
+    fields = {name: request.values.get(name, "") for name in NAMES}
     with reading() as session:
-        count = len(ticked) or count_devices(session, read_filter(request.args))
+        count = len(ticked) or count_devices(session, read_filter(request.values))
     return render_template(
         "commands/bulk_new.html",
         ticked=ticked,
@@ -91,6 +94,7 @@ def show(batch_id: UUID) -> ResponseReturnValue:
         names=names,
         counts=counts,
         waiting=waiting,
+        kept=dict.fromkeys(("state", "waiting", "by"), ""),
         more=more,
         destroys=CommandKind(batch.kind) in DESTRUCTIVE,
     )
@@ -107,10 +111,13 @@ def _page(confirmed: bool) -> str:
 @bp.post("/<uuid:batch_id>/confirm")
 @requires(Permission.SEND_COMMANDS, in_groups=True)
 def confirm(batch_id: UUID) -> ResponseReturnValue:
-    """Let it go, after the number of devices was typed."""
-    with transaction("confirm a bulk command") as session:
+    """Let it go, after the number of devices was typed; a wipe, after a proof of who asks."""
+    with reading() as session:
         kind = CommandKind(queries.get_batch(session, batch_id).kind)
-        may_order(kind, _("Your role may not order wipes."))
+    may_order(kind, _("Your role may not order wipes."))
+    if kind in DESTRUCTIVE:
+        proofs().require_fresh()
+    with transaction("confirm a bulk command") as session:
         typed, by = request.form.get("confirm", ""), signed_in_name()
         batch = bulk.confirm(session, batch_id, typed, by, utc_now())
         number = str(batch.devices)

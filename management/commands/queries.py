@@ -192,12 +192,19 @@ def lock_batch(session: Session, batch_id: UUID) -> CommandBatch:
     return found or get_batch(session, batch_id)
 
 
-def list_batches(session: Session, requested_by: str = "", limit: int = PAGE) -> list[CommandBatch]:
-    """Return confirmed bulk commands, newest first."""
+def list_batches(
+    session: Session, requested_by: str = "", limit: int = PAGE, after: Cursor | None = None
+) -> list[CommandBatch]:
+    """Return confirmed bulk commands, newest first, those behind *after*."""
     query = select(CommandBatch).where(CommandBatch.confirmed_at.is_not(None))
     if requested_by:
         query = query.where(CommandBatch.requested_by == requested_by)
-    return list(session.scalars(query.order_by(CommandBatch.made_at.desc()).limit(limit)))
+    if after is not None:
+        made_at = CommandBatch.made_at
+        same = (made_at == after.queued_at) & (CommandBatch.id < after.command_id)
+        query = query.where(or_(made_at < after.queued_at, same))
+    newest = query.order_by(CommandBatch.made_at.desc(), CommandBatch.id.desc())
+    return list(session.scalars(newest.limit(limit)))
 
 
 def count_states(session: Session, batch_ids: Sequence[UUID]) -> dict[UUID, dict[str, int]]:
@@ -222,6 +229,16 @@ def count_batch_waiting(session: Session, batch_id: UUID) -> int:
         Command.waiting_for == Waiting.APPROVAL,
     )
     return session.scalar(query) or 0
+
+
+def count_batches_waiting(session: Session, batch_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how many commands of each bulk command wait for an approval; none: left out."""
+    query = select(Command.batch_id, func.count()).where(
+        Command.batch_id.in_(batch_ids),
+        Command.state == CommandState.QUEUED,
+        Command.waiting_for == Waiting.APPROVAL,
+    )
+    return {one: number for one, number in session.execute(query.group_by(Command.batch_id)) if one}
 
 
 def list_batch_devices(session: Session, batch_id: UUID, limit: int) -> Sequence[Device]:

@@ -34,6 +34,10 @@ from runtime.errors import RefusedError
 
 DISPATCH = "commands.dispatch"
 NO_UNDO = timedelta()
+ORDER_ANEW = (
+    "A wipe is not tried again with one click. Order it anew on the page of the device, with its "
+    "name and the reason of today."
+)
 _HELD = (Waiting.APPROVAL, Waiting.PERSON)
 
 
@@ -125,17 +129,20 @@ def cancel_command(session: Session, command_id: UUID, by: str, now: datetime) -
     return command
 
 
-def retry_command(
-    session: Session, command_id: UUID, by: str, now: datetime, undo: timedelta = NO_UNDO
-) -> Command:
-    """Queue the same again as a new command, after one that ended without being done."""
+def retry_command(session: Session, command_id: UUID, by: str, now: datetime) -> Command:
+    """Queue the same again as a new command, after one that ended without being done.
+
+    RefusedError for a wipe: what was a reason then need not be one now.
+    """
     old = get_command(session, command_id)
     if old.state not in UNSUCCESSFUL:
         raise RefusedError(f"The command is {old.state}; only an unsuccessful one is tried again.")
     if CommandKind(old.kind) in SECRETS:
         raise RefusedError("The passcode is not kept after the command ended; order a new one.")
+    if CommandKind(old.kind) in DESTRUCTIVE:
+        raise RefusedError(ORDER_ANEW)
     kind, arguments = CommandKind(old.kind), dict(old.arguments)
-    return queue_command(session, old.device_id, kind, arguments, by, old.reason, now, undo=undo)
+    return queue_command(session, old.device_id, kind, arguments, by, old.reason, now)
 
 
 def confirm_command(session: Session, command_id: UUID, now: datetime) -> Command:

@@ -17,7 +17,7 @@ from management.commands.rules import ARGUMENTS, DESTRUCTIVE, OPEN
 from management.devices.queries import get_device
 from management.paging import PAGE, cut, time_cursor
 from management.personal import DEVICE, list_of, shows, tell_number
-from management.web import context, is_fragment, reading, transaction
+from management.web import context, is_fragment, proofs, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import ForbiddenError, RefusedError
 
@@ -78,16 +78,17 @@ def queue(device_id: UUID) -> ResponseReturnValue:
 @bp.post("/devices/<uuid:device_id>/wipe")
 @requires(Permission.WIPE_DEVICES, in_groups=True)
 def wipe(device_id: UUID) -> ResponseReturnValue:
-    """Queue a wipe, after the device's name was typed and a reason given."""
+    """Queue a wipe: the device's name typed, a reason given, and proved again who orders it."""
     kind, reason = read_kind(), request.form.get("reason", "").strip()
     if kind not in DESTRUCTIVE:
         abort(400, _("This form only orders wipes."))
     with reading() as session:
         name = get_device(session, device_id).name
-    if request.form.get("confirm", "").strip() != name:
+    if request.form.get("confirm", "").strip() != name.strip():
         raise RefusedError(_("Type the name of the device exactly as shown to confirm the wipe."))
     if not reason:
         raise RefusedError(_("Give a reason; it goes into the audit trail."))
+    proofs().require_fresh()
     return _queue(device_id, kind, timedelta(seconds=context().settings.undo_seconds))
 
 
@@ -128,13 +129,10 @@ def cancel(command_id: UUID) -> ResponseReturnValue:
 @bp.post("/commands/<uuid:command_id>/retry")
 @requires(Permission.SEND_COMMANDS, in_groups=True)
 def retry(command_id: UUID) -> ResponseReturnValue:
-    """Queue an unsuccessful command again."""
+    """Queue an unsuccessful command again; a wipe is ordered anew instead."""
     with transaction("retry a command") as session:
         old = queries.get_command(session, command_id)
-        kind, undo = CommandKind(old.kind), timedelta(seconds=context().settings.undo_seconds)
-        may_order(kind, _("Your role may not order wipes."))
-        undo = undo if kind in DESTRUCTIVE else service.NO_UNDO
-        command = service.retry_command(session, command_id, signed_in_name(), utc_now(), undo)
+        command = service.retry_command(session, command_id, signed_in_name(), utc_now())
         action, again = f"device.{command.kind}", str(command_id)
         note(session, action, command.device_id, old.reason, command=str(command.id), again=again)
     flash(_("The command is queued again."))
@@ -145,9 +143,12 @@ def retry(command_id: UUID) -> ResponseReturnValue:
 @requires(Permission.SEND_COMMANDS, in_groups=True)
 def confirm(command_id: UUID) -> ResponseReturnValue:
     """Say that a command is still wanted, after the database was restored from a backup."""
-    with transaction("confirm a command") as session:
+    with reading() as session:
         kind = CommandKind(queries.get_command(session, command_id).kind)
-        may_order(kind, _("Your role may not order wipes."))
+    may_order(kind, _("Your role may not order wipes."))
+    if kind in DESTRUCTIVE:
+        proofs().require_fresh()
+    with transaction("confirm a command") as session:
         command = service.confirm_command(session, command_id, utc_now())
         note(session, "command.confirm", command.device_id, command=str(command_id))
     flash(_("The command goes out now."))

@@ -1,6 +1,6 @@
 """Every certificate and key that this server rests on: how it stands, what mends it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -43,7 +43,7 @@ class Shown:
 def list_all(context: Context, session: Session, now: datetime) -> list[Shown]:
     """Return all, each read from where it is used now."""
     return [
-        _console(context, now),
+        _or_broken(_l("Console (HTTPS)"), lambda what: _console(context, what, now)),
         _authority(context, now),
         *(one for relay in list_relays(session) for one in _relay(relay, now)),
         *_signer(context),
@@ -53,10 +53,18 @@ def list_all(context: Context, session: Session, now: datetime) -> list[Shown]:
     ]
 
 
-def _console(context: Context, now: datetime) -> Shown:
+def _or_broken(what: Sentence, read: Callable[[Sentence], Shown]) -> Shown:
+    """Return what *read* returns; a certificate that is not there or broken says so itself."""
+    try:
+        return read(what)
+    except (OSError, ValueError) as error:
+        return Shown(what=what, fingerprint="", finding=rules.broken(error))
+
+
+def _console(context: Context, what: Sentence, now: datetime) -> Shown:
     leaf = x509.load_pem_x509_certificate((context.keys.folder / CONSOLE_CERTIFICATE).read_bytes())
     finding = own_checks.console_certificate(context, now)
-    return _certificate(_l("Console (HTTPS)"), leaf, finding)
+    return _certificate(what, leaf, finding)
 
 
 def _authority(context: Context, now: datetime) -> Shown:
@@ -69,8 +77,15 @@ def _authority(context: Context, now: datetime) -> Shown:
 
 
 def _relay(relay: Relay, now: datetime) -> Iterator[Shown]:
-    yield Shown(
-        what=_l("Relay %(name)s, as devices see it", name=relay.name),
+    seen = _l("Relay %(name)s, as devices see it", name=relay.name)
+    yield _or_broken(seen, lambda what: _of_devices(relay, what, now))
+    link = _l("Link to relay %(name)s", name=relay.name)
+    yield _or_broken(link, lambda what: _link(relay, what))
+
+
+def _of_devices(relay: Relay, what: Sentence, now: datetime) -> Shown:
+    return Shown(
+        what=what,
         subject=relay.devices_url,
         issuer=_subject(relay.ca_certificate),
         fingerprint=relay.tls_shown or relay.tls_sha256,
@@ -79,11 +94,12 @@ def _relay(relay: Relay, now: datetime) -> Iterator[Shown]:
         endpoint="relays.show",
         relay_id=relay.id,
     )
+
+
+def _link(relay: Relay, what: Sentence) -> Shown:
     link = x509.load_pem_x509_certificate(relay.link_certificate.encode())
     pinned = rules.ok(_l("It was pinned when the relay was paired; its end does not matter."))
-    yield _certificate(
-        _l("Link to relay %(name)s", name=relay.name), link, pinned, "relays.show", relay.id
-    )
+    return _certificate(what, link, pinned, "relays.show", relay.id)
 
 
 def _relay_finding(relay: Relay, now: datetime) -> Finding:

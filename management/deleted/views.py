@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
@@ -13,6 +13,7 @@ from management.deleted.kinds import KINDS
 from management.personal import list_of, shows, tell_number
 from management.web import reading, transaction
 from runtime.clock import utc_now
+from runtime.errors import MalformedMessageError
 
 bp = Blueprint("deleted", __name__, url_prefix="/deleted")
 
@@ -32,8 +33,11 @@ def index() -> ResponseReturnValue:
 @requires(Permission.VIEW, in_groups=True)
 def restore(thing_id: UUID) -> ResponseReturnValue:
     """Bring a thing back as it was."""
+    reason = request.form.get("reason", "").strip()
+    if not reason:
+        raise MalformedMessageError(_("Give a reason; it goes into the audit trail."))
     with transaction("restore what was deleted") as session:
         thing = service.restore(session, thing_id, signed_in(), utc_now())
-        note(session, f"{thing.kind}.restore", thing_id, _("undone"), name=thing.name)
+        note(session, f"{thing.kind}.restore", thing_id, reason, name=thing.name)
     flash(_("“%(name)s” is back.", name=thing.name))
     return redirect(url_for("deleted.index"))

@@ -153,3 +153,19 @@ class DeviceJudgement(Base):
     judged_at: Mapped[datetime]
     next_due_at: Mapped[datetime | None] = mapped_column(index=True)
     """When time alone changes the answer or makes a consequence due."""
+
+
+class DeviceApp(Base):
+    """An app that a device says is installed."""
+
+    __tablename__ = "device_app"
+    __table_args__ = (Index(None, "sha256", "device_id"),)
+
+    device_id: Mapped[UUID] = mapped_column(ForeignKey("device.id"), primary_key=True)
+    package: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(Unicode(64))
+    name: Mapped[str]
+    version: Mapped[str]
+    signer_sha256: Mapped[str] = mapped_column(Unicode(64), default="")
+    first_seen_at: Mapped[datetime]
+    said_at: Mapped[datetime]

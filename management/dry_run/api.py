@@ -10,7 +10,7 @@ from pydantic import Field
 
 from management.access import Permission, signed_in_name
 from management.api.bodies import Because
-from management.api.operations import STRICT, FileAnswer, Limit, Place, operation
+from management.api.operations import STRICT, FileAnswer, Limit, PageQuery, Place, operation
 from management.audit.notes import note
 from management.dry_run import queries, service
 from management.dry_run.applying import Applying, applying
@@ -18,7 +18,7 @@ from management.dry_run.export import as_csv
 from management.dry_run.models import DryRun
 from management.dry_run.queries import Named, Wanted
 from management.dry_run.rules import read_tally
-from management.paging import cut, read_cursor
+from management.paging import cut, read_cursor, time_cursor
 from management.personal import file_of, list_of, tell_number
 from management.policies.criteria_api import Criteria, read_criteria
 from management.policies.queries import current_version
@@ -153,6 +153,48 @@ def try_patterns(version: str) -> DryRunAnswer:
         run = service.try_patterns(session, version, signed_in_name(), utc_now())
         note(session, "dry_run.patterns", version, run=str(run.id))
         return _answer(run, applying(session, run))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRunSummary:
+    """One row of the list of dry runs."""
+
+    id: UUID
+    state: str
+    policy_id: UUID | None
+    """Null: patterns were tried."""
+    policy_version: int
+    pattern_version: str
+    asked_by: str
+    asked_at: datetime
+    finished_at: datetime | None
+    total: int
+    looked_at: int
+    changed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRunPage:
+    """Dry runs, the newest first; old ones are forgotten."""
+
+    items: tuple[DryRunSummary, ...]
+    next: str | None
+
+
+@operation(bp, "/dry-runs", Permission.VIEW)
+def list_dry_runs(query: PageQuery) -> DryRunPage:
+    """List dry runs, the newest first."""
+    after = time_cursor(query.after) if query.after else None
+    with reading() as session:
+        found = queries.list_runs(session, query.limit + 1, after)
+    shown, following = cut(found, query.limit, lambda run: (run.asked_at, run.id))
+    return DryRunPage(items=tuple(map(_summary, shown)), next=following)
+
+
+def _summary(run: DryRun) -> DryRunSummary:
+    names = DryRunSummary.__dataclass_fields__.keys() - {"changed"}
+    fields: dict[str, Any] = {name: getattr(run, name) for name in names}
+    return DryRunSummary(**fields, changed=read_tally(run.tally or {}).changed)
 
 
 @operation(bp, "/dry-runs/<uuid:run_id>", Permission.VIEW)

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from management.database import Database
 from management.dry_run.queries import EXPORT, Named, Wanted, list_devices
+from management.formulas import harmless
 
 HEAD = ("device id", "name", "owner", "before", "after", "loses mail", "is wiped", "because")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def as_csv(database: Database, run_id: UUID, wanted: Wanted) -> Iterator[str]:
@@ -23,11 +23,6 @@ def as_csv(database: Database, run_id: UUID, wanted: Wanted) -> Iterator[str]:
             return
         yield _lines([_fields(one) for one in found])
         after = found[-1].found.device_id
-
-
-def harmless(text: str) -> str:
-    """Return *text* so that no spreadsheet takes it for a formula; names come from outside."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _fields(one: Named) -> tuple[str, ...]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from management.database import locked
@@ -55,11 +56,16 @@ def lock_run(session: Session, run_id: UUID) -> DryRun:
     return found or get_run(session, run_id)
 
 
-def list_runs(session: Session, limit: int = 20) -> Sequence[DryRun]:
-    """Return the newest dry runs."""
-    return session.scalars(
-        select(DryRun).order_by(DryRun.asked_at.desc(), DryRun.id).limit(limit)
-    ).all()
+def list_runs(
+    session: Session, limit: int = 20, after: tuple[datetime, UUID] | None = None
+) -> Sequence[DryRun]:
+    """Return the newest dry runs, those behind *after* (time and id of a row)."""
+    query = select(DryRun).order_by(DryRun.asked_at.desc(), DryRun.id).limit(limit)
+    if after is not None:
+        at, run_id = after
+        same = (DryRun.asked_at == at) & (DryRun.id > run_id)
+        query = query.where(or_(DryRun.asked_at < at, same))
+    return session.scalars(query).all()
 
 
 def find_job(session: Session, run_id: UUID) -> Job | None:

@@ -13,7 +13,7 @@ from contracts.types import Instant
 from management.access import Permission, signed_in_name
 from management.api.operations import STRICT, Limit, Place, Whole, Words, operation
 from management.audit.notes import note
-from management.enrolment import queries, registrations, service
+from management.enrolment import mailing, queries, registrations, service
 from management.enrolment.models import Invitation
 from management.enrolment.queries import Cursor
 from management.enrolment.registrations import Registration
@@ -59,6 +59,10 @@ class NewInvitation:
     """How many of the person's devices it lets in."""
     asks_user: bool = False
     """User name and password are asked too."""
+    language: Literal["", "en", "ja"] = ""
+    """Of the mail; left out: English and Japanese in one."""
+    mail: bool = False
+    """Mail it to the person, in the background; needs a mail server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +108,18 @@ class InvitationAnswer:
     expires_at: datetime
     used_at: datetime | None
     device_id: UUID | None
+    language: str
+    """Of its mail; empty: English and Japanese."""
+    mailed_at: datetime | None
+    """When the newest mail went out."""
+    mails: int
+    """How many went out."""
+    mail_next_at: datetime | None
+    """A mail is on its way: when it is tried (again)."""
+    mail_problem: str
+    """Why the last attempt to mail it failed."""
+    mail_problem_at: datetime | None
+    """Since when every attempt failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,8 +213,11 @@ def make_invitation(body: NewInvitation) -> InvitationMade:
             body.devices,
             body.asks_user,
             body.reading,
+            body.language,
         )
         note(session, "invitation.make", body.address, invitation=str(invitation.id))
+        if body.mail:
+            mailing.ask_first(session, [invitation], signed_in_name(), now)
     return _made(invitation, key, relays[0].devices_url, fingerprint, now)
 
 
@@ -283,4 +302,10 @@ def _answer(invitation: Invitation, now: datetime) -> InvitationAnswer:
         expires_at=invitation.expires_at,
         used_at=invitation.used_at,
         device_id=invitation.device_id,
+        language=invitation.language,
+        mailed_at=invitation.mailed_at,
+        mails=invitation.mails,
+        mail_next_at=invitation.mail_next_at,
+        mail_problem=invitation.mail_problem,
+        mail_problem_at=invitation.mail_problem_at,
     )

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, Index, Unicode, UnicodeText
+from sqlalchemy import ForeignKey, Index, Unicode, UnicodeText, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from management.database import Base, code_points
@@ -43,6 +43,20 @@ class Invitation(Base):
     cancelled_at: Mapped[datetime | None]
     device_id: Mapped[UUID | None] = mapped_column(ForeignKey("device.id"))
     """The newest one."""
+    language: Mapped[str] = mapped_column(Unicode(5), default="", server_default="")
+    """Of the mail; empty: English and Japanese."""
+    mailed_at: Mapped[datetime | None] = mapped_column(index=True)
+    """When the mail server took the newest mail."""
+    mails: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    """How many it took."""
+    mail_ask: Mapped[UUID | None] = mapped_column(index=True)
+    """A mail is on its way: which request it belongs to (`enrolment.mailing`)."""
+    mail_next_at: Mapped[datetime | None]
+    """When that mail is tried (again)."""
+    mail_problem: Mapped[str] = mapped_column(Unicode(1000), default="", server_default="")
+    """Why the last attempt failed; empty: it did not."""
+    mail_problem_at: Mapped[datetime | None]
+    """Since when every attempt failed."""
 
 
 class EnrolmentAttempt(Base):

@@ -4,6 +4,7 @@ from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from management.access import Permission, requires
+from management.enrolment.mailing import why_not_set_up
 from management.enrolment.queries import Cursor
 from management.enrolment.registrations import LISTS, is_cut
 from management.paging import PAGE, time_cursor, write_cursor
@@ -24,11 +25,13 @@ def index() -> ResponseReturnValue:
     with reading() as session:
         place = Cursor(*time_cursor(after)) if after else None
         found = LISTS[which](session, text, place, PAGE + 1)
-        cut = is_cut(session, which, text)
+        cut, no_mail = is_cut(session, which, text), why_not_set_up(session)
     tell_number(len(found[:PAGE]))
     more = ""
     if len(found) > PAGE:
         word = write_cursor(found[PAGE - 1].at, found[PAGE - 1].id)
         more = url_for("registrations.index", which=which, q=text, after=word)
     page = "enrolment/registration_rows.html" if is_fragment() else "enrolment/registrations.html"
-    return render_template(page, rows=found[:PAGE], which=which, text=text, more=more, cut=cut)
+    return render_template(
+        page, rows=found[:PAGE], which=which, text=text, more=more, cut=cut, no_mail=no_mail
+    )

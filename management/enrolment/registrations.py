@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
@@ -34,6 +35,16 @@ class Registration:
     state: ClientState | None = None
     reason: str = ""
     invitation_id: UUID | None = None
+    mailed_at: datetime | None = None
+    """When the newest mail of the invitation went out."""
+    mails: int = 0
+    """How many went out."""
+    mail_next_at: datetime | None = None
+    """A mail is on its way: when it is tried (again)."""
+    mail_problem: str = ""
+    """Why the last attempt failed."""
+    mail_problem_at: datetime | None = None
+    """Since when every attempt failed."""
 
 
 def list_registered(
@@ -83,6 +94,7 @@ def list_awaited(
             person=one.person,
             invited_at=one.created_at,
             invitation_id=one.id,
+            **_mail(one),
         )
         for (one,) in found[:limit]
     ]
@@ -109,6 +121,7 @@ def list_failed(
             device=attempt.described,
             reason=attempt.refused_because,
             invitation_id=attempt.invitation_id,
+            **_mail(invitation),
         )
         for attempt, invitation in found[:limit]
     ]
@@ -128,7 +141,15 @@ def _registered(device: Device, invitation: Invitation | None) -> Registration:
         device=device.name,
         state=client_state(device.enrolment_state, device.group_id == UNAUTHORIZED_GROUP),
         invitation_id=invitation.id if invitation else None,
+        **_mail(invitation),
     )
+
+
+def _mail(invitation: Invitation | None) -> dict[str, Any]:
+    if invitation is None:
+        return {}
+    names = ("mailed_at", "mails", "mail_next_at", "mail_problem", "mail_problem_at")
+    return {name: getattr(invitation, name) for name in names}
 
 
 def _invitations(session: Session, device_ids: Sequence[UUID]) -> dict[UUID, Invitation]:

@@ -15,6 +15,7 @@ from management.devices.models import Device
 from management.devices.queries import lock_device
 from management.devices.rules import EnrolmentState
 from management.directory.models import DirectoryAccount
+from management.enrolment.mail_rules import LANGUAGES
 from management.enrolment.models import ATTEMPTS, EnrolmentAttempt, Invitation
 from management.enrolment.queries import find_by_key, get_invitation, refused_before, state_of
 from management.enrolment.rules import (
@@ -50,12 +51,16 @@ def invite(
     most_devices: int | None = 1,
     asks_user: bool = False,
     reading: str = "",
+    language: str = "",
 ) -> tuple[Invitation, str]:
     """Invite one person to enrol a device or some; return the invitation and its enrolment key.
 
     The device comes into the group; *policy_id* None: the policy of the group holds for it. Name
-    and reading that are left out are those of the directory.
+    and reading that are left out are those of the directory. *language* is that of the mail:
+    ``en``, ``ja``, or empty for both.
     """
+    if language not in LANGUAGES:
+        raise RefusedError("Choose English, Japanese or both.")
     address = address.strip()
     if "@" not in address or len(address) > 254 or any(c.isspace() for c in address):
         raise RefusedError("An invitation needs the mail address of the person.")
@@ -68,6 +73,7 @@ def invite(
         by, now, now + valid_for,
     )  # fmt: skip
     made.reading = reading or (known.reading if known else "")
+    made.language = language
     return made, key
 
 

@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 from contracts.enrolment_key import typed
 from management.access import Permission, requires, signed_in, signed_in_name
 from management.audit.notes import note
-from management.enrolment import queries, service
+from management.enrolment import mailing, queries, service
 from management.enrolment.models import Invitation
 from management.enrolment.queries import Cursor
 from management.enrolment.rules import LONGEST, InvitationState
@@ -70,9 +70,10 @@ def new() -> ResponseReturnValue:
 def _form(errors: dict[str, str]) -> ResponseReturnValue:
     with reading() as session:
         policies, tree = list_policies(session), read_tree(session)
-        shown = shown_tree(session)
+        shown, no_mail = shown_tree(session), mailing.why_not_set_up(session)
     page = render_template(
         "enrolment/new.html",
+        no_mail=no_mail,
         policies=policies,
         groups=[(node, full_name(tree, node.id)) for _, node in ordered(shown)],
         days=DAYS,
@@ -113,11 +114,16 @@ def invite() -> ResponseReturnValue:
                         most,
                         asks_user,
                         read,
+                        request.form.get("language", ""),
                     )[0]
                 )
                 note(session, "invitation.make", address, invitation=str(made[-1].id))
+            by_mail, by = "mail" in request.form, signed_in_name()
+            mailed = mailing.ask_first(session, made, by, utc_now()) if by_mail else 0
     except RefusedError as error:
         return _form({"people": str(error)})
+    if mailed:
+        flash(_("%(count)s invitations go out by mail.", count=mailed))
     if len(made) == 1:
         return redirect(url_for("enrolment.show", invitation_id=made[0].id))
     flash(_("%(count)s people are invited.", count=len(made)))
@@ -164,7 +170,7 @@ def show(invitation_id: UUID) -> ResponseReturnValue:
         relays = list_used(session)
         attempts = queries.list_attempts(session, invitation_id)
         policy = invitation.policy_id and get_policy(session, invitation.policy_id)
-        tree = read_tree(session)
+        tree, no_mail = read_tree(session), mailing.why_not_set_up(session)
     fingerprint = str(context().signer.status()["thumbprint"]) if key else ""
     link = service.qr_content(key, relays[0].devices_url, fingerprint) if key and relays else ""
     page = "enrolment/state.html" if is_fragment() else "enrolment/show.html"
@@ -180,6 +186,7 @@ def show(invitation_id: UUID) -> ResponseReturnValue:
         policy=policy,
         group=full_name(tree, invitation.group_id) if invitation.group_id in tree else "",
         relays=relays,
+        no_mail=no_mail,
     )
 
 

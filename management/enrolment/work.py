@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from management.allow_list.enrolled import look
 from management.context import Context
 from management.enrolment import unlisted
+from management.enrolment.mail_steps import give_up_lost
 from management.enrolment.service import forget_refused
 from management.enrolment_users.service import forget_tries
 from management.handlers import Progress
@@ -22,6 +23,8 @@ def forget(context: Context, payload: dict[str, Any], progress: Progress) -> Non
     """Forget old enrolments that came to nothing, and old wrong passwords: anybody makes them."""
     with context.database.transaction("forget wrong passwords") as session:
         forget_tries(session, utc_now())
+    with context.database.transaction("give lost mails up") as session:
+        give_up_lost(session, utc_now())
     while True:
         with context.database.transaction("forget refused enrolments") as session:
             forgotten = forget_refused(session, utc_now() - REFUSED_KEPT)

@@ -11,6 +11,7 @@ from pydantic import Field
 from management.access import Permission, signed_in_name
 from management.api.operations import STRICT, Limit, Place, Words, operation
 from management.audit.notes import note
+from management.audit.rules import differences
 from management.enrolment_users import queries, service
 from management.enrolment_users.models import EnrolmentUser
 from management.paging import cut, name_cursor
@@ -166,8 +167,9 @@ class UserReading:
 def set_user_reading(user_id: UUID, body: UserReading) -> UserAnswer:
     """Say how a user's name is read."""
     with transaction("say how a name is read") as session:
-        user = service.set_reading(session, user_id, body.reading)
-        note(session, "enrolment_user.reading", user.name)
+        user, before = service.set_reading(session, user_id, body.reading)
+        said = differences({"reading": before}, {"reading": user.reading})
+        note(session, "enrolment_user.reading", user.name, **said)
     return _answer(user)
 
 

@@ -67,12 +67,12 @@ def add_user(
     return user, password
 
 
-def set_reading(session: Session, user_id: UUID, reading: str) -> EnrolmentUser:
-    """Say how the user's name is read, in kana; empty: the name itself."""
+def set_reading(session: Session, user_id: UUID, reading: str) -> tuple[EnrolmentUser, str]:
+    """Say how the user's name is read, in kana (empty: the name itself); return also what was."""
     user = get_user(session, user_id)
-    user.reading = readings.clean(reading)
+    before, user.reading = user.reading, readings.clean(reading)
     user.sort_key = readings.sort_key(user.reading, user.person, user.name)
-    return user
+    return user, before
 
 
 def new_password(session: Session, user_id: UUID, password: str = "") -> tuple[EnrolmentUser, str]:

@@ -8,6 +8,7 @@ from flask_babel import gettext as _
 
 from management.access import Permission, requires, signed_in_name
 from management.audit.notes import note
+from management.audit.rules import differences
 from management.enrolment_users import queries, service
 from management.groups.queries import read_tree, shown_tree
 from management.groups.rules import full_name, ordered
@@ -72,8 +73,9 @@ def password(user_id: UUID) -> ResponseReturnValue:
 def set_reading(user_id: UUID) -> ResponseReturnValue:
     """Say how the user's name is read."""
     with transaction("say how a name is read") as session:
-        user = service.set_reading(session, user_id, request.form.get("reading", ""))
-        note(session, "enrolment_user.reading", user.name)
+        user, before = service.set_reading(session, user_id, request.form.get("reading", ""))
+        said = differences({"reading": before}, {"reading": user.reading})
+        note(session, "enrolment_user.reading", user.name, **said)
     return redirect(url_for("enrolment_users.index"), 303)
 
 

@@ -10,14 +10,16 @@ from pydantic import Field
 
 from management.access import Permission, signed_in_name
 from management.api.bodies import Because
-from management.api.operations import STRICT, Reason, operation
+from management.api.operations import STRICT, Reason, Whole, operation
 from management.audit.notes import note
+from management.audit.rules import differences
 from management.groups import queries, service
 from management.groups.models import ROOT_GROUP
 from management.groups.queries import DevicePolicy
 from management.groups.rules import LONGEST_NAME, Node, Tree, asked, full_name, ordered
+from management.groups.told import MOST_NAMED, group_fields, move_fields, place_fields
 from management.listing.queries import count_in_groups
-from management.personal import DEVICE
+from management.personal import DEVICE, list_of, tell_number
 from management.policies.queries import require_seen
 from management.web import reading, transaction
 from runtime.clock import utc_now
@@ -95,7 +97,19 @@ class GroupMove:
     __pydantic_config__ = STRICT
 
     to_group_id: UUID
+    devices: Annotated[int, Field(ge=0, le=1_000_000), Whole]
+    """How many, as `preview_group_move` says; refused (409) when they are not so many now."""
     because: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupMovePreview:
+    """Which devices would be moved out of a group."""
+
+    devices: int
+    """In whatever state, also those whose enrolment ended; at most 20,000 at once."""
+    device_ids: tuple[UUID, ...]
+    """The first 500."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,10 +188,11 @@ def change_group(group_id: UUID, body: GroupChange) -> GroupAnswer:
     """Change a group; its devices get their policy in the background."""
     policies = {"android": body.android_policy_id, "ios": body.ios_policy_id}
     with transaction("change a group") as session:
+        before = group_fields(session, group_id)
         group = service.change_group(
             session, group_id, body.name, body.parent_id, policies, signed_in_name(), utc_now()
         )
-        said = {platform: str(policy or "") for platform, policy in policies.items()}
+        said = differences(before, group_fields(session, group_id))
         note(session, "group.change", group_id, body.because, name=group.name, **said)
         counts = count_in_groups(session)
         return _one(queries.read_tree(session), group_id, counts.get(group_id, 0))
@@ -195,13 +210,33 @@ def delete_group(group_id: UUID, body: Because) -> Groups:
 
 
 @operation(
+    bp,
+    "/groups/<uuid:group_id>/move-devices",
+    Permission.CHANGE_POLICIES,
+    shows=list_of("devices of a group"),
+)
+def preview_group_move(group_id: UUID) -> GroupMovePreview:
+    """Get which devices `move_group_devices` would move now."""
+    with reading() as session:
+        queries.get_group(session, group_id)
+        found = queries.list_in_group(session, group_id, service.MOST_MOVED)
+    tell_number(len(found[:MOST_NAMED]))
+    return GroupMovePreview(devices=len(found), device_ids=tuple(found[:MOST_NAMED]))
+
+
+@operation(
     bp, "/groups/<uuid:group_id>/move-devices", Permission.CHANGE_POLICIES, "POST", refusals=(409,)
 )
 def move_group_devices(group_id: UUID, body: GroupMove) -> Groups:
-    """Move all devices of a group into another, in the background."""
+    """Move the devices that are in a group now into another, in the background.
+
+    What comes into the group meanwhile stays in it.
+    """
+    by, target = signed_in_name(), body.to_group_id
     with transaction("move devices") as session:
-        service.move_devices(session, group_id, body.to_group_id, signed_in_name(), utc_now())
-        note(session, "group.move_devices", group_id, body.because, to=str(body.to_group_id))
+        moved = service.move_devices(session, group_id, target, body.devices, by, utc_now())
+        said = move_fields(session, group_id, target, moved)
+        note(session, "group.move_devices", group_id, body.because, **said)
     return list_groups()
 
 
@@ -224,10 +259,11 @@ def place_device(device_id: UUID, body: DevicePlace) -> DevicePolicyAnswer:
     """Put a device into a group, with the policy of the group or one of its own."""
     with transaction("place a device") as session:
         now, by = utc_now(), signed_in_name()
+        before = place_fields(session, device_id)
         service.move_device(session, device_id, body.group_id, by, now)
         require_seen(session, body.policy_id)
         service.give_own_policy(session, device_id, body.policy_id, by, now)
-        said = {"group": str(body.group_id), "own_policy": str(body.policy_id or "")}
+        said = differences(before, place_fields(session, device_id))
         note(session, "device.place", device_id, body.because, **said)
         return _device(queries.read_device_policy(session, device_id))
 

@@ -97,6 +97,12 @@ def list_in_group(session: Session, group_id: UUID, limit: int) -> Sequence[UUID
     ).all()
 
 
+def list_named(session: Session, device_ids: Sequence[UUID]) -> Sequence[Device]:
+    """Return these few devices by name."""
+    wanted = select(Device).where(Device.id.in_(device_ids))
+    return session.scalars(wanted.order_by(Device.name, Device.id)).all()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevicePolicy:
     """What a device is asked, what it applied, and what it could not apply."""

@@ -39,6 +39,10 @@ SETTLE = "groups.settle"
 MOVE = "groups.move"
 """Work: move all devices of one group into another."""
 CHUNK = 100
+MOST_MOVED = 20_000
+"""Devices moved at once; of a larger group the rest is moved by asking again."""
+PART = 1000
+"""Devices named in one piece of work."""
 
 
 def lock_tree(session: Session, change: bool = False) -> dict[UUID, Node]:
@@ -155,26 +159,44 @@ def move_device(
 
 
 def move_devices(
-    session: Session, from_group_id: UUID, to_group_id: UUID, by: str, now: datetime
-) -> None:
-    """Move all devices of one group (not of those below it) into another, in the background."""
+    session: Session, from_group_id: UUID, to_group_id: UUID, number: int, by: str, now: datetime
+) -> Sequence[UUID]:
+    """Move what is in one group now (not in those below it) into another, in the background.
+
+    The devices are fixed here: what comes into the group meanwhile stays in it. RefusedError when
+    they are not *number*, which whoever asks looked at.
+    """
     get_group(session, from_group_id), get_group(session, to_group_id)
     if from_group_id == to_group_id:
         raise RefusedError("Choose another group.")
+    found = list_in_group(session, from_group_id, MOST_MOVED)
+    if number != len(found) or not found:
+        raise RefusedError(
+            f"{len(found)} devices of this group would be moved now, not {number}. Look again."
+        )
     payload = {"from": str(from_group_id), "to": str(to_group_id), "by": by}
-    enqueue(session, MOVE, f"{MOVE}:{from_group_id}:{now.isoformat()}", payload, now=now)
+    for start in range(0, len(found), PART):
+        part = {"devices": [str(one) for one in found[start : start + PART]]}
+        key = f"{MOVE}:{from_group_id}:{now.isoformat()}:{start}"
+        enqueue(session, MOVE, key, payload | part, now=now)
+    return found
 
 
 def move_some(
-    session: Session, from_group_id: UUID, to_group_id: UUID, by: str, now: datetime
+    session: Session,
+    device_ids: Iterable[UUID],
+    from_group_id: UUID,
+    to_group_id: UUID,
+    by: str,
+    now: datetime,
 ) -> int:
-    """Move some devices of a group into another; return how many, 0 when none was left."""
+    """Move those of the devices that are still in the group into another; return how many."""
     tree = lock_tree(session)
-    found = list_in_group(session, from_group_id, CHUNK)
-    moved = [lock_device(session, device_id) for device_id in found]
+    locked = [lock_device(session, device_id) for device_id in device_ids]
+    moved = [device for device in locked if device.group_id == from_group_id]
     changed = [one for one in moved if _move(session, tree, one, to_group_id, by, now)]
     _spread(session, changed, now)
-    return len(found)
+    return len(moved)
 
 
 def give_own_policy(

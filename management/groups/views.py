@@ -8,19 +8,23 @@ from flask_babel import gettext as _
 
 from management.access import Permission, requires, signed_in_name
 from management.audit.notes import note
+from management.audit.rules import differences
 from management.groups import queries, service
 from management.groups.models import ROOT_GROUP, UNAUTHORIZED_GROUP
 from management.groups.queries import policies_in
-from management.groups.rules import PLATFORMS, Node, below, full_name, ordered, stamp
+from management.groups.rules import PLATFORMS, Node, Tree, below, full_name, ordered, stamp
+from management.groups.told import group_fields, move_fields, place_fields
 from management.listing.queries import count_in_groups
-from management.personal import DEVICE, shows
+from management.personal import DEVICE, list_of, shows, tell_number
 from management.policies.queries import list_policies, require_seen
 from management.policies.service import StaleError
 from management.web import reading, transaction
 from runtime.clock import utc_now
-from runtime.errors import MalformedMessageError
+from runtime.errors import MalformedMessageError, NotFoundError
 
 bp = Blueprint("groups", __name__, url_prefix="/groups")
+SHOWN = 200
+"""Devices named before they are moved; the number is always whole."""
 
 
 @bp.get("")
@@ -93,6 +97,7 @@ def change(group_id: UUID) -> ResponseReturnValue:
     reason, policies = _reason(), {platform: _id(platform) for platform in PLATFORMS}
     try:
         with transaction("change a group") as session:
+            before = group_fields(session, group_id)
             group = service.change_group(
                 session,
                 group_id,
@@ -103,7 +108,7 @@ def change(group_id: UUID) -> ResponseReturnValue:
                 utc_now(),
                 request.form.get("based_on", ""),
             )
-            said = {platform: str(policy or "") for platform, policy in policies.items()}
+            said = differences(before, group_fields(session, group_id))
             note(session, "group.change", group_id, reason, name=group.name, **said)
     except StaleError:
         fields = ("name", "parent", "reason", *PLATFORMS)
@@ -124,14 +129,40 @@ def delete(group_id: UUID) -> ResponseReturnValue:
     return redirect(url_for("groups.index"))
 
 
+@bp.get("/<uuid:group_id>/move-devices")
+@requires(Permission.CHANGE_POLICIES)
+@shows(list_of("devices of a group"))
+def move_preview(group_id: UUID) -> ResponseReturnValue:
+    """Show which devices would be moved, before they are."""
+    target = _needed("to")
+    with reading() as session:
+        group, tree = queries.get_group(session, group_id), queries.read_tree(session)
+        found = queries.list_in_group(session, group_id, service.MOST_MOVED + 1)
+        shown = queries.list_named(session, found[:SHOWN])
+        _in_tree(tree, target)
+    tell_number(len(shown))
+    return render_template(
+        "groups/move.html",
+        group=group,
+        target=target,
+        name=full_name(tree, target),
+        count=min(len(found), service.MOST_MOVED),
+        is_more=len(found) > service.MOST_MOVED,
+        shown=shown,
+    )
+
+
 @bp.post("/<uuid:group_id>/move-devices")
 @requires(Permission.CHANGE_POLICIES)
 def move_devices(group_id: UUID) -> ResponseReturnValue:
-    """Move all devices of a group into another."""
-    reason, target = _reason(), _needed("to")
+    """Move the devices that are in a group now into another, after their number was typed."""
+    reason, target, typed = _reason(), _needed("to"), request.form.get("confirm", "").strip()
+    number = int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 9 else -1
     with transaction("move devices") as session:
-        service.move_devices(session, group_id, target, signed_in_name(), utc_now())
-        note(session, "group.move_devices", group_id, reason, to=str(target))
+        by = signed_in_name()
+        moved = service.move_devices(session, group_id, target, number, by, utc_now())
+        said = move_fields(session, group_id, target, moved)
+        note(session, "group.move_devices", group_id, reason, **said)
     flash(_("The devices are moved within moments."))
     return redirect(url_for("groups.show", group_id=group_id))
 
@@ -162,10 +193,11 @@ def place_device(device_id: UUID) -> ResponseReturnValue:
     reason, group_id, policy_id = _reason(), _needed("group"), _id("policy")
     with transaction("place a device") as session:
         now, by = utc_now(), signed_in_name()
+        before = place_fields(session, device_id)
         service.move_device(session, device_id, group_id, by, now)
         require_seen(session, policy_id)
         service.give_own_policy(session, device_id, policy_id, by, now)
-        said = {"group": str(group_id), "own_policy": str(policy_id or "")}
+        said = differences(before, place_fields(session, device_id))
         note(session, "device.place", device_id, reason, **said)
     flash(_("Saved; the device gets its policy at its next check-in."))
     return redirect(url_for("devices.show", device_id=device_id))
@@ -190,8 +222,13 @@ def _reason() -> str:
     return reason[:1000]
 
 
+def _in_tree(tree: Tree, group_id: UUID) -> None:
+    if group_id not in tree:
+        raise NotFoundError("There is no such group.")
+
+
 def _id(name: str) -> UUID | None:
-    text = request.form.get(name, "")
+    text = request.values.get(name, "")
     try:
         return UUID(text) if text else None
     except ValueError:

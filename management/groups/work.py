@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from management.context import Context
-from management.groups.service import move_some, settle_some, settled_groups
+from management.groups.service import CHUNK, move_some, settle_some, settled_groups
 from management.handlers import Progress
 from runtime.clock import utc_now
 
@@ -25,12 +25,11 @@ def settle(context: Context, payload: dict[str, Any], progress: Progress) -> Non
 
 
 def move(context: Context, payload: dict[str, Any], progress: Progress) -> None:
-    """Move all devices of one group into another."""
+    """Move the devices that were fixed when it was asked for from one group into another."""
     source, target, done = UUID(payload["from"]), UUID(payload["to"]), 0
-    while True:
+    devices = [UUID(one) for one in payload["devices"]]
+    for start in range(0, len(devices), CHUNK):
+        part = devices[start : start + CHUNK]
         with context.database.transaction("move devices") as session:
-            moved = move_some(session, source, target, payload["by"], utc_now())
-        done += moved
+            done += move_some(session, part, source, target, payload["by"], utc_now())
         progress(f"{done} devices are moved.")
-        if not moved:
-            return

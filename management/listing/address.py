@@ -7,7 +7,7 @@ from uuid import UUID
 from flask_babel import gettext as _
 
 from management.listing.plan import Place
-from management.listing.rules import SORTS, DeviceFilter
+from management.listing.rules import MOST_NUMBERS, SORTS, DeviceFilter, asked_numbers
 from management.paging import read_cursor, write_cursor
 from runtime.errors import MalformedMessageError, NotFoundError
 
@@ -26,9 +26,13 @@ NAMES = {
     "patch": "patch",
     "patterns": "patterns",
     "owner": "owner_address",
+    "app": "app",
+    "numbers": "numbers",
 }
 """Name in the address -> field of `DeviceFilter`."""
 LONGEST = 200
+FITS = 1_500
+"""Characters of numbers that an address takes; a longer list is sent as a form."""
 
 
 def read_filter(said: Mapping[str, str]) -> DeviceFilter:
@@ -38,7 +42,25 @@ def read_filter(said: Mapping[str, str]) -> DeviceFilter:
         for name, field in NAMES.items()
         if not field.endswith("_id")
     }
+    texts["app"] = texts["app"].strip().lower()
+    texts["numbers"] = read_numbers(said.get("numbers", ""))
     return DeviceFilter(policy_id=_id(said, "policy"), group_id=_id(said, "group"), **texts)
+
+
+def read_numbers(text: str) -> str:
+    """Return a pasted list of serial numbers and IMEIs as a filter has it, if it is not too long:
+    what was cut off in silence would be missed in a bulk command.
+    """
+    found = asked_numbers(text.replace("\x00", ""))
+    if len(found) > MOST_NUMBERS:
+        raise MalformedMessageError(
+            _(
+                "%(count)s numbers are more than the %(most)s that one search takes.",
+                count=len(found),
+                most=MOST_NUMBERS,
+            )
+        )
+    return " ".join(found)
 
 
 def write_filter(wanted: DeviceFilter) -> dict[str, str]:

@@ -10,12 +10,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from management.devices.models import Device, DeviceJudgement
+from management.formulas import harmless
 from management.listing.models import DeviceListing
 from management.listing.plan import Place, make_plan
-from management.listing.queries import list_places
+from management.listing.queries import list_places, sorted_places
 from management.listing.rules import DeviceFilter
 
 Reading = Callable[[], AbstractContextManager[Session]]
+Columns = tuple[object, ...]
 STEP = 1_000
 """Devices that are read at once: memory and read transactions stay small."""
 HEAD = (
@@ -23,7 +25,6 @@ HEAD = (
     "IMEI", "ownership", "group", "policy", "enrolment", "state", "since", "risk", "because",
     "last proof of contact",
 )  # fmt: skip
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _COLUMNS = (
     Device.id, Device.name, Device.owner_name, Device.owner_address, Device.platform,
     Device.manufacturer, Device.model, Device.serial, Device.imei, Device.ownership,
@@ -37,28 +38,33 @@ def as_csv(
     wanted: DeviceFilter,
     groups: Mapping[str, str],
     policies: Mapping[str, str],
+    sort: str = "name",
 ) -> Iterator[str]:
     """Yield the file in parts, in the order of the list; *open_reading* gives each its session."""
     yield "\ufeff" + _lines([HEAD])
+    for rows in _parts(open_reading, wanted, sort):
+        yield _lines([_fields(row, groups, policies) for row in rows])
+
+
+def _parts(open_reading: Reading, wanted: DeviceFilter, sort: str) -> Iterator[list[Columns]]:
     after: Place | None = None
     with open_reading() as session:
         plan = make_plan(session, wanted)
-    while True:
+        known = sorted_places(session, plan, sort)
+    for start in range(0, len(known or ()), STEP):
+        with open_reading() as session:
+            yield _read(session, (known or [])[start : start + STEP])
+    while known is None:
         with open_reading() as session:
             places, after = list_places(session, plan, after, STEP)
             rows = _read(session, places)
         if rows:
-            yield _lines([_fields(row, groups, policies) for row in rows])
+            yield rows
         if after is None:
             return
 
 
-def harmless(text: str) -> str:
-    """Return *text* so that no spreadsheet takes it for a formula; names come from outside."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _read(session: Session, places: list[Place]) -> list[tuple[object, ...]]:
+def _read(session: Session, places: list[Place]) -> list[Columns]:
     wanted = (
         select(DeviceListing.id, *_COLUMNS)
         .join(Device, Device.id == DeviceListing.device_id)
@@ -69,9 +75,7 @@ def _read(session: Session, places: list[Place]) -> list[tuple[object, ...]]:
     return [found[place.id] for place in places if place.id in found]
 
 
-def _fields(
-    row: tuple[object, ...], groups: Mapping[str, str], policies: Mapping[str, str]
-) -> list[str]:
+def _fields(row: Columns, groups: Mapping[str, str], policies: Mapping[str, str]) -> list[str]:
     named = list(row)
     named[10], named[11] = groups.get(str(row[10]), ""), policies.get(str(row[11]), "")
     named[16] = "; ".join(str(one["because"]) for one in row[16])  # type: ignore[attr-defined]

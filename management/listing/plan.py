@@ -7,14 +7,15 @@ that the list in the order of names soon meets some (`listing.scan`).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from management.devices.models import Device
-from management.limits import groups_of, is_one_of
+from management.limits import groups_of, is_one_of, seeing_all
+from management.listing import held
 from management.listing.models import DeviceListing, DeviceTally, DeviceToken, SystemTally
 from management.listing.rules import CAP, DeviceFilter, asked_words, behind
 from management.policies.models import Group
@@ -45,6 +46,8 @@ class Plan:
 
     words: Sequence[str]
     owner: str
+    files: Sequence[str]
+    """Hashes of an app, of which a device holds one; none: not asked."""
     shapes: Conditions | None
     """What a `DeviceTally` must fulfil; None: not asked."""
     systems: Conditions | None
@@ -60,6 +63,12 @@ class Plan:
     def is_driven(self) -> bool:
         """Whether some part of the filter leaves few devices."""
         return self.driver is not None
+
+    @property
+    def asks_only_for_app(self) -> bool:
+        """Whether the app is the whole filter, so that its holders are counted by themselves."""
+        others = (self.words, self.owner, self.shapes, self.systems)
+        return bool(self.files) and not any(others)
 
     def ways(self) -> Iterator[Conditions]:
         """Yield conditions that together find every device of a driven plan, each once."""
@@ -79,6 +88,8 @@ class Plan:
         if self.owner:
             theirs = select(Device.id).where(Device.owner_address == self.owner)
             found.append(row.device_id.in_(theirs))
+        if self.files:
+            found.append(held.holds(row.device_id, self.files))
         return [*found, *(has_word(row.words, word) for word in self.words)]
 
 
@@ -107,13 +118,17 @@ def make_plan(session: Session, wanted: DeviceFilter, bounded: bool = False) -> 
         )
         if asked is not None
     ]
-    driver, cut = _driver(session, parts, _ways(session, wanted, words), bounded)
+    files = held.reported_as(session, wanted.app) if wanted.app else []
+    driver, cut = _driver(session, parts, list(_ways(session, wanted, words, files)), bounded)
+    if wanted.numbers:
+        driver, cut = (DeviceListing.id, held.rows_with_numbers(session, wanted.numbers)), False
     if wanted.text.strip() and not words:
         driver = DeviceListing.id, []  # only signs: nothing begins with them
-    searched = bool(wanted.text.strip() or wanted.owner_address)
+    searched = bool(wanted.text.strip() or wanted.owner_address or wanted.app or wanted.numbers)
     return Plan(
         words=words,
         owner=wanted.owner_address,
+        files=files,
         shapes=shapes,
         systems=systems,
         exact=None if searched or len(parts) > 1 else _exact(session, parts),
@@ -135,21 +150,36 @@ def _exact(session: Session, parts: list[_Part]) -> int:
     return parts[0].number if parts else _sum(session, SystemTally, [])
 
 
+class _Way(NamedTuple):
+    """Rows that a search word, an owner or an app leads to."""
+
+    number: int
+    """At most one more than `most`."""
+    most: int
+    """So many rows are still few."""
+    rows: Any
+    may_be_cut: bool
+    """Whether its first rows will do where there are more."""
+    column: Any = DeviceListing.id
+    """Of the list: what the rows say."""
+
+
 def _driver(
-    session: Session, parts: list[_Part], ways: list[tuple[int, Any]], bounded: bool
+    session: Session, parts: list[_Part], ways: list[_Way], bounded: bool
 ) -> tuple[tuple[Any, Sequence[int]] | None, bool]:
     """Return the shortest way, and whether it was cut."""
-    found, way = min(ways, key=lambda one: one[0], default=(FEW + 1, cast(Any, None)))
+    few = [one for one in ways if one.number <= one.most]
+    way = min(few, key=lambda one: one.number, default=None)
     least = min(parts, key=lambda one: one.number, default=None)
-    if least is not None and least.number <= min(DRIVE, found):
+    if least is not None and least.number <= min(DRIVE, way.number if way else DRIVE):
         return (least.column, _shapes(session, least)), False
-    if found <= FEW:
-        return (DeviceListing.id, session.scalars(way.distinct()).all()), False
-    if least is not None and least.number <= DRIVE:
-        return (least.column, _shapes(session, least)), False
-    if way is None or not bounded:
+    if way is not None:
+        with seeing_all(session):  # the shapes of a limited filter keep it to groups
+            return (way.column, session.scalars(way.rows.distinct()).all()), False
+    long = next((one for one in ways if one.may_be_cut), None)
+    if long is None or not bounded:
         return None, False
-    return (DeviceListing.id, first_of(session, way, CUT)), True
+    return (DeviceListing.id, first_of(session, long.rows, CUT)), True
 
 
 def first_of(session: Session, way: Select[Any], most: int) -> Sequence[Any]:
@@ -166,16 +196,24 @@ def _shapes(session: Session, part: _Part) -> Sequence[int]:
     return session.scalars(wanted.having(func.sum(part.tally.number) > 0)).all()
 
 
-def _ways(session: Session, wanted: DeviceFilter, words: Sequence[str]) -> list[tuple[int, Any]]:
-    """Return for each word, and the owner, how many rows it leads to at most `FEW` + 1, and how."""
-    ways = [_begins_with(word) for word in words]
+def _ways(
+    session: Session, wanted: DeviceFilter, words: Sequence[str], files: Sequence[str]
+) -> Iterator[_Way]:
+    """Yield for each word, the owner and the app how many rows it leads to, and how."""
+    for word in words:
+        way = _begins_with(word)
+        yield _Way(_capped(session, way, FEW), FEW, way, may_be_cut=True)
     if wanted.owner_address:
-        ways.append(
+        way = (
             select(DeviceListing.id)
             .join(Device, Device.id == DeviceListing.device_id)
             .where(Device.owner_address == wanted.owner_address)
         )
-    return [(_capped(session, way), way) for way in ways]
+        yield _Way(_capped(session, way, FEW), FEW, way, may_be_cut=True)
+    if files:
+        way, column = held.holders(files), DeviceListing.device_id
+        # By their ids: joined, SQLite walks the whole list to have its rows without a sort.
+        yield _Way(_capped(session, way, DRIVE), DRIVE, way, may_be_cut=False, column=column)
 
 
 def _begins_with(word: str) -> Select[int]:
@@ -184,8 +222,10 @@ def _begins_with(word: str) -> Select[int]:
     )
 
 
-def _capped(session: Session, way: Select[int]) -> int:
-    return session.scalar(select(func.count()).select_from(way.limit(FEW + 1).subquery())) or 0
+def _capped(session: Session, way: Select[Any], most: int) -> int:
+    first = way.limit(most + 1).subquery()
+    with seeing_all(session):  # else an app that many hold, none in the groups, is walked whole
+        return session.scalar(select(func.count()).select_from(first)) or 0
 
 
 def _sum(session: Session, tally: Any, asked: Conditions) -> int:

@@ -14,14 +14,15 @@ from sqlalchemy.orm import Session, load_only
 
 from management.devices.models import Device, DeviceJudgement
 from management.devices.rules import EnrolmentState
+from management.listing.held import count_first
 from management.listing.models import DeviceListing, DeviceTally, SystemTally
 from management.listing.plan import CHUNK, Place, Plan, behind_place, make_plan
 from management.listing.rules import CAP, Count, DeviceFilter
 from management.listing.scan import count_stretch, scan
 
 PAGE = 50
-MOST = 500
-"""Most rows in one page."""
+MOST = 1_000
+"""Most rows in one page: as many as `rules.MOST_NUMBERS`."""
 _OF_DEVICE = (
     Device.id, Device.name, Device.owner_name, Device.owner_address, Device.platform,
     Device.ownership, Device.management_mode, Device.manufacturer, Device.model, Device.serial,
@@ -110,12 +111,25 @@ def list_places(
             return found, after
 
 
+def sorted_places(session: Session, plan: Plan, sort: str) -> list[Place] | None:
+    """Return all places in the order asked for; None: in that of the names, as of too many."""
+    if sort == "name":
+        return None
+    count = _counted(session, plan)
+    if count.more or count.number > CAP:
+        return None
+    return _sorted(session, plan, sort, None, CAP)[0]
+
+
 def count_devices(session: Session, wanted: DeviceFilter | None = None) -> int:
     """Return how many devices the filter finds, exactly; it may take its time."""
     plan = make_plan(session, wanted or DeviceFilter())
     if plan.exact is not None:
         return plan.exact
-    return session.scalar(select(func.count()).where(*plan.conditions())) or 0
+    if plan.is_driven:
+        return len(_fitting(session, plan))
+    every = select(func.count()).select_from(DeviceListing)
+    return session.scalar(every.where(*plan.conditions())) or 0
 
 
 def count_some(session: Session, wanted: DeviceFilter) -> Count:
@@ -190,6 +204,8 @@ def _counted(session: Session, plan: Plan) -> Count:
         return Count(plan.exact)
     if plan.is_driven:
         return Count(len(_fitting(session, plan)), plan.cut)
+    if plan.asks_only_for_app:
+        return Count(count_first(session, plan.files, CAP), more=True)
     return count_stretch(session, plan)
 
 

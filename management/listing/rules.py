@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from re import compile as pattern
+from re import sub
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +15,17 @@ LONGEST = 40
 """Characters of a token that count; longer words are cut, in devices and in questions alike."""
 MOST_TOKENS = 60
 MOST_WORDS = 8
+LONGEST_NUMBER = 80
+MOST_NUMBERS = 1_000
+"""Serial numbers and IMEIs in one question."""
 SHORTEST_TAIL, LONGEST_TAIL = 4, 6
 """A number is also found by so many of its last digits."""
 SORTS = ("name", "contact", "since")
 CAP = 10_000
 """Up to so many matches every sort is offered and every count is exact."""
 _WORDS = pattern(r"[^\s|,;:/\\()\[\]{}<>\"'“”「」・]+")
+_NUMBERS = pattern(r"[^\s,;|\"']+")
+_GROUPED = pattern(r"[0-9]+(?:[-./][0-9]+)+")
 _RUNS = pattern(r"[^\W_a-z0-9]+")
 _DIGITS = pattern(r"[0-9]{4,}$")
 _LAST = pattern(r"[^\W_]{4,}$")
@@ -58,6 +64,10 @@ class DeviceFilter:
     patterns: str = ""
     """Version of its pattern set."""
     owner_address: str = ""
+    app: str = ""
+    """SHA-256 of the file of an app that the device holds."""
+    numbers: str = ""
+    """Serial numbers and IMEIs, of which the device has one; see `asked_numbers`."""
     text: str = ""
     """Words that name, owner, address, model or a number begin with; see `tokens`."""
 
@@ -84,6 +94,18 @@ def asked_words(text: str) -> list[str]:
     """Return the words of a question, each of which a device must have."""
     found = (word[:LONGEST] for word in _WORDS.findall(folded(text)))
     return list(dict.fromkeys(found))[:MOST_WORDS]
+
+
+def asked_numbers(text: str) -> list[str]:
+    """Return the serial numbers and IMEIs of a pasted list, each once."""
+    said = unicodedata.normalize("NFKC", text)
+    return list(dict.fromkeys(one[:LONGEST_NUMBER] for one in _NUMBERS.findall(said)))
+
+
+def spellings(number: str) -> set[str]:
+    """Return how a device may have said a number: in either case, digits without their groups."""
+    found = {number, number.upper(), number.lower()}
+    return found | ({sub(r"\D", "", number)} if _GROUPED.fullmatch(number) else set())
 
 
 def tokens(texts: Iterable[str], numbers: Iterable[str]) -> list[str]:

@@ -17,6 +17,11 @@ from runtime.errors import ForbiddenError, NotFoundError, RefusedError
 
 MOST = 50
 """Views of one administrator."""
+LONGEST = 1_000
+TOO_LONG = (
+    "This filter is longer than a view can be: with so many numbers, choose the devices anew "
+    "where you paste them."
+)
 
 
 def list_views(session: Session, name: str) -> Sequence[SavedView]:
@@ -36,6 +41,8 @@ def save(
     session: Session, owner: str, name: str, query: str, shared: bool, now: datetime
 ) -> SavedView:
     """Keep a filter under a name; one's own of the same name is replaced."""
+    if len(query) > LONGEST:
+        raise RefusedError(TOO_LONG)
     name = name[:100]
     mine = select(SavedView).where(SavedView.owner == owner)
     view = session.scalars(mine.where(SavedView.name == name)).first()
@@ -43,7 +50,7 @@ def save(
         _require_fewer(session, owner)
         view = SavedView(id=uuid4(), owner=owner, name=name)
         session.add(view)
-    view.query, view.shared, view.made_at = query[:1000], shared, now
+    view.query, view.shared, view.made_at = query, shared, now
     session.flush()
     return view
 

@@ -15,6 +15,7 @@ from contracts.connector import Access
 from management.audit.service import record
 from management.keys import Keys
 from management.mail_access import queries
+from management.mail_access.decisions import confirm_held as confirm_rows
 from management.mail_access.decisions import decide_rows
 from management.mail_access.matching import Match
 from management.mail_access.models import MailDecision, Partnership
@@ -208,10 +209,24 @@ def _note(
     record(session, keys, by.name, f"mail.{event}", subject, reason, by.address, details, now)
 
 
-def note_confirmation(session: Session, keys: Keys, number: int, by: By, now: datetime) -> None:
-    """Put into the audit trail that held blocks were confirmed."""
-    subject = f"{number} held blocks"
-    record(session, keys, by.name, "mail.confirm_blocks", subject, "", by.address, now=now)
+def confirm_held(
+    session: Session, keys: Keys, ids: Collection[int], by: By, reason: str, now: datetime
+) -> int:
+    """Let exactly these held blocks act; return how many.
+
+    RefusedError without a reason, and when one of them is not held any more: whoever asks looked
+    at something else.
+    """
+    _need(reason)
+    queries.lock_connectors(session)
+    rows = [row for row in queries.list_by_id(session, ids) if row.held_at is not None]
+    if len(rows) != len(set(ids)):
+        raise RefusedError("Some of these blocks are not held any more. Look at the list again.")
+    number = confirm_rows(session, rows, f"{by.name}: {reason.strip()}", now)
+    subject = queries.audited_name(rows[0]) if number == 1 else f"{number} held blocks"
+    details: dict[str, Any] = {"partnerships": [row.id for row in rows]}
+    record(session, keys, by.name, "mail.confirm_blocks", subject, reason, by.address, details, now)
+    return number
 
 
 def _need(reason: str) -> None:

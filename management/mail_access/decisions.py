@@ -79,7 +79,7 @@ def decide_from(session: Session, after: int, now: datetime, limit: int = 500) -
 
 
 def confirm_held(session: Session, rows: Sequence[Partnership], by: str, now: datetime) -> int:
-    """Let held blocks act because an administrator said so; return how many."""
+    """Let held blocks act because an administrator said so, who and why; return how many."""
     queries.lock_connectors(session)
     held = [row for row in rows if row.held_at is not None]
     for row in held:

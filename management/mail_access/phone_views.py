@@ -11,14 +11,13 @@ from flask_babel import gettext as _
 from contracts.connector import Access
 from management.access import Permission, requires
 from management.mail_access import by_hand, dry_run, queries, wiping, words
-from management.mail_access.pages import bp, by
+from management.mail_access.pages import bp, by, read_ids
 from management.mail_access.rules import Exempt
 from management.personal import list_of, shows, tell_number
-from management.web import context, reading, transaction
+from management.web import context, proofs, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError, RefusedError
 
-MOST = 1000
 WORDS = ("allow", "block", "leave", "end", "choose", "unchoose")
 
 
@@ -27,7 +26,7 @@ WORDS = ("allow", "block", "leave", "end", "choose", "unchoose")
 @shows(list_of("partnerships to decide"))
 def bulk() -> ResponseReturnValue:
     """Show what a word about the ticked phones would do, before it is said."""
-    ids, said = _ids(request.args.getlist("partnership")), _word(request.args.get("word", "allow"))
+    ids, said = read_ids(request.args.getlist("partnership")), _word(request.args.get("word", ""))
     now = utc_now()
     with reading() as session:
         rows = queries.list_by_id(session, ids)
@@ -41,7 +40,9 @@ def bulk() -> ResponseReturnValue:
         "mail_access/bulk.html",
         rows=rows,
         said=said,
-        cut_off=cut_off,
+        losing={one.row.id: one.at for one in cut_off},
+        losing_now=sum(one.at <= now for one in cut_off),
+        now=now,
         until=(now + timedelta(days=30)).date().isoformat(),
         mail=words,
     )
@@ -53,7 +54,7 @@ def say() -> ResponseReturnValue:
     """Let an administrator's word hold for phones: one, or those that were ticked."""
     form = request.form
     ids, said, reason = (
-        _ids(form.getlist("partnership")),
+        read_ids(form.getlist("partnership")),
         _word(form.get("word", "")),
         form["reason"],
     )
@@ -87,8 +88,11 @@ def again(partnership_id: int) -> ResponseReturnValue:
 @bp.post("/partnerships/<int:partnership_id>/wipe")
 @requires(Permission.WIPE_DEVICES, in_groups=True)
 def wipe(partnership_id: int) -> ResponseReturnValue:
-    """Wipe this one phone through the mail server."""
+    """Wipe this one phone through the mail server, after a proof of who asks."""
     form = request.form
+    with reading() as session:
+        queries.get_partnership(session, partnership_id)
+    proofs().require_fresh()
     with transaction("order a wipe through the mail server") as session:
         wiping.order_wipe(
             session,
@@ -112,15 +116,6 @@ def cancel_wipe(wipe_id: UUID) -> ResponseReturnValue:
         row = wiping.cancel_wipe(session, context().keys, wipe_id, by(), utc_now())
     flash(_("The wipe is taken back."))
     return redirect(url_for("mail_access.show", partnership_id=row.partnership_id))
-
-
-def _ids(said: list[str]) -> list[int]:
-    ids = sorted({int(one) for one in said if one.isascii() and one.isdigit() and len(one) < 19})
-    if not ids:
-        raise RefusedError(_("Tick the phones first."))
-    if len(ids) > MOST:
-        raise RefusedError(_("Tick at most %(most)s phones at once.", most=MOST))
-    return ids
 
 
 def _word(said: str) -> str:

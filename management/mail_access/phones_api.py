@@ -10,14 +10,14 @@ from pydantic import AwareDatetime, Field
 
 from management.access import Permission, signed_in_name
 from management.api.bodies import Because
-from management.api.operations import STRICT, Reason, Whole, operation
+from management.api.operations import STRICT, Code, Reason, Whole, operation
 from management.audit.notes import note
-from management.mail_access import by_hand, decisions, queries, wipe_approving, wiping
+from management.mail_access import by_hand, queries, wipe_approving, wiping
 from management.mail_access.console_api import PartnershipAnswer, described
 from management.mail_access.models import MailWipe
 from management.mail_access.pages import by
 from management.personal import PARTNERSHIP, list_of, tell_number, tell_subject
-from management.web import context, reading, transaction
+from management.web import context, proofs, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import RefusedError
 
@@ -60,8 +60,9 @@ class HeldBlocks:
 
     __pydantic_config__ = STRICT
 
-    partnership_ids: Numbers | None
-    """Null: all that are held now."""
+    partnership_ids: Numbers
+    """As they were listed with `only=held`; whatever is held meanwhile waits for another look."""
+    because: Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,7 @@ class NewMailWipe:
     account_only: bool
     """Take away mail, contacts and calendar only; else everything on the phone."""
     because: Reason
+    code: Code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,14 +181,12 @@ def _word(body: WordAboutPhones) -> by_hand.Word:
     return by_hand.Word(body.word, body.because, body.until)
 
 
-@operation(bp, "/held/confirm", MANAGE, "POST", in_groups=True)
+@operation(bp, "/held/confirm", MANAGE, "POST", refusals=(409,), in_groups=True)
 def confirm_held_blocks(body: HeldBlocks) -> Decided:
-    """Let held blocks act: those that are named, or all."""
+    """Let exactly these held blocks act; refused (409) when one of them is not held any more."""
+    ids, keys = sorted(set(body.partnership_ids)), context().keys
     with transaction("confirm held blocks") as session:
-        ids = body.partnership_ids
-        rows = [row for row in queries.list_held(session) if ids is None or row.id in ids]
-        number = decisions.confirm_held(session, rows, signed_in_name(), utc_now())
-        by_hand.note_confirmation(session, context().keys, number, by(), utc_now())
+        number = by_hand.confirm_held(session, keys, ids, by(), body.because, utc_now())
     return Decided(phones=number)
 
 
@@ -205,7 +205,13 @@ def list_mail_wipes(partnership_id: int) -> MailWipes:
 
 @operation(bp, f"{PHONE}/wipes", WIPE, "POST", 201, (404, 409), in_groups=True)
 def order_mail_wipe(partnership_id: int, body: NewMailWipe) -> MailWipeAnswer:
-    """Wipe one phone through the mail server; above the signer's limits it waits for approvals."""
+    """Wipe one phone through the mail server; above the signer's limits it waits for approvals.
+
+    It cannot be taken back once signed, so it takes a code of the caller's authenticator app.
+    """
+    with reading() as session:
+        queries.get_partnership(session, partnership_id)
+    proofs().require_code(body.code)
     with transaction("order a wipe through the mail server") as session:
         return _wipe(
             wiping.order_wipe(

@@ -6,7 +6,7 @@ from typing import TypeVar, cast
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from contracts.connector import BATCH, Access, Wanted
@@ -199,6 +199,12 @@ def list_live(session: Session) -> list[Partnership]:
     """Return every partnership that the mail servers have."""
     wanted = select(Partnership).where(Partnership.gone_at.is_(None)).order_by(Partnership.id)
     return list(session.scalars(wanted))
+
+
+def count_held(session: Session) -> int:
+    """Return how many blocks wait for confirmation."""
+    wanted = select(func.count()).select_from(Partnership)
+    return session.scalar(wanted.where(Partnership.held_at.is_not(None))) or 0
 
 
 def list_held(session: Session) -> list[Partnership]:

@@ -10,11 +10,11 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from werkzeug.datastructures import MultiDict
 
-from management.access import Permission, requires, signed_in_name
+from management.access import Permission, requires
 from management.mail_access import (
     by_hand,
     connector_views,
-    decisions,
+    held_views,
     listing,
     phone_views,
     queries,
@@ -31,7 +31,7 @@ from management.web import context, is_fragment, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError
 
-__all__ = ["bp", "connector_views", "phone_views", "settings_views", "wipe_views"]
+__all__ = ["bp", "connector_views", "held_views", "phone_views", "settings_views", "wipe_views"]
 
 
 @bp.get("")
@@ -131,16 +131,3 @@ def _device_id(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise MalformedMessageError(_("Choose a device.")) from None
-
-
-@bp.post("/held/confirm")
-@requires(Permission.MANAGE_MAIL_ACCESS, in_groups=True)
-def confirm() -> ResponseReturnValue:
-    """Let held blocks act: the one that is named, or all."""
-    only = request.form.get("partnership", "")
-    with transaction("confirm held blocks") as session:
-        rows = [row for row in queries.list_held(session) if only in ("", str(row.id))]
-        number = decisions.confirm_held(session, rows, signed_in_name(), utc_now())
-        by_hand.note_confirmation(session, context().keys, number, by(), utc_now())
-    flash(_("Confirmed blocks: %(number)s. They act within a minute.", number=number))
-    return redirect(url_for("mail_access.index"))

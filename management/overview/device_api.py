@@ -3,33 +3,36 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from flask import Blueprint
+from pydantic import Field
 
 from management.access import Permission
-from management.api.operations import FileAnswer, Limit, Place, Words, operation
+from management.api.operations import STRICT, FileAnswer, Limit, Place, Words, operation
 from management.devices import queries
 from management.devices.models import Device
 from management.devices.polls import find_polled_at
 from management.listing import queries as listing
-from management.listing.address import NAMES, read_place, write_place
+from management.listing.address import NAMES, read_numbers, read_place, write_place
 from management.listing.export import as_csv
-from management.listing.rules import DeviceFilter
+from management.listing.held import missing_numbers
+from management.listing.rules import LONGEST_NUMBER, MOST_NUMBERS, DeviceFilter
 from management.overview.queries import name_groups, name_policies
-from management.personal import DEVICE, file_of, list_of, tell_number
+from management.personal import DEVICE, file_of, list_of, tell_filter, tell_number
 from management.policies.treatment import Rule
 from management.web import reader, reading
 
 bp = Blueprint("devices_api", __name__, url_prefix="/api/v1")
 
+Number = Annotated[str, Field(max_length=LONGEST_NUMBER, pattern=r"^[^\s,;|\"'\x00]+$")]
 State = Literal["", "healthy", "non_compliant", "out_of_sync", "inactive", "not_enrolled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevicesQuery:
-    """Which devices are wanted; what is empty filters nothing."""
+    """Which devices are wanted, in which order; what is empty filters nothing."""
 
     state: State = ""
     risk: Literal["", "none", "low", "medium", "high", "critical"] = ""
@@ -50,17 +53,22 @@ class DevicesQuery:
     group_id: UUID | None = None
     """Devices of the group and of all groups below it."""
     owner_address: Words = ""
+    app: Annotated[str, Field(pattern=r"^([0-9a-fA-F]{64})?$")] = ""
+    """SHA-256 of the file of an app that the device holds."""
+    numbers: Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")] = ""
+    """Serial numbers and IMEIs with spaces or commas between them, of which the device has one;
+    `find_devices_by_number` takes more of them."""
     text: Words = ""
     """Words that the name, owner, address, model, serial number, IMEI or Exchange id begin with;
     of Japanese any two characters, of numbers also the last 4 to 6 digits."""
+    sort: Literal["name", "contact", "since"] = "name"
+    """The last two newest first, and only up to 10,000 devices; above that by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceQuery(DevicesQuery):
     """Which devices are wanted, and which page of them."""
 
-    sort: Literal["name", "contact", "since"] = "name"
-    """The last two newest first, and only up to 10,000 devices; above that by name."""
     after: Place = ""
     limit: Limit = 50
 
@@ -161,7 +169,7 @@ def list_devices(query: DeviceQuery) -> DevicePage:
     shows=file_of("device.export", "devices"),
 )
 def export_devices(query: DevicesQuery) -> FileAnswer:
-    """Get all devices of a filter as a CSV file, in the order of the list.
+    """Get all devices of a filter as a CSV file, in the order asked for.
 
     It begins with a byte order mark and has a line of names; nothing in it is taken for a formula.
     The audit trail notes who took it.
@@ -170,11 +178,51 @@ def export_devices(query: DevicesQuery) -> FileAnswer:
     with reading() as session:
         tell_number(listing.count_devices(session, wanted))
         groups, policies = name_groups(session), name_policies(session)
-    return FileAnswer("devices.csv", as_csv(reader(), wanted, groups, policies))
+    return FileAnswer("devices.csv", as_csv(reader(), wanted, groups, policies, query.sort))
 
 
 def _filter(query: DevicesQuery) -> DeviceFilter:
-    return DeviceFilter(**{field: getattr(query, field) for field in NAMES.values()})
+    said = {field: getattr(query, field) for field in NAMES.values()}
+    said |= {"app": query.app.lower(), "numbers": read_numbers(query.numbers)}
+    return DeviceFilter(**said)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceNumbers:
+    """Numbers to look for."""
+
+    __pydantic_config__ = STRICT
+
+    numbers: Annotated[tuple[Number, ...], Field(min_length=1, max_length=MOST_NUMBERS)]
+    """Serial numbers and IMEIs, whole and in any letter case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberedDevices:
+    """The devices that have one of the numbers, by name, and the numbers that none has."""
+
+    items: tuple[DeviceSummary, ...]
+    """At most 1,000: of a number that very many devices claim not all may be here."""
+    count: CountAnswer
+    missing: tuple[str, ...]
+    """Numbers of no device, or of none that you see."""
+
+
+@operation(
+    bp, "/devices/by-number", Permission.VIEW, "POST", in_groups=True, shows=list_of("devices")
+)
+def find_devices_by_number(body: DeviceNumbers) -> NumberedDevices:
+    """Find devices by up to 1,000 serial numbers and IMEIs. Changes nothing."""
+    numbers = read_numbers(" ".join(body.numbers))
+    tell_filter({"numbers": numbers})
+    with reading() as session:
+        page = listing.look(session, DeviceFilter(numbers=numbers), limit=MOST_NUMBERS)
+        missing = missing_numbers(session, numbers)
+    return NumberedDevices(
+        items=tuple(_summary(row) for row in page.rows),
+        count=CountAnswer(value=page.count.number, capped=page.count.more),
+        missing=tuple(missing),
+    )
 
 
 @operation(bp, "/devices/<uuid:device_id>", Permission.VIEW, in_groups=True, shows=DEVICE)

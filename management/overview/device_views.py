@@ -11,7 +11,7 @@ from management.audit.notes import note
 from management.commands.allowed import kinds_for
 from management.commands.rules import OPEN
 from management.commands.service import target_of
-from management.devices import queries, service
+from management.devices import queries
 from management.devices.rules import FactKind
 from management.overview.list_views import bp
 from management.overview.queries import read_device_page
@@ -19,10 +19,10 @@ from management.overview.service import retire_device
 from management.overview.why_views import picked
 from management.paging import PAGE, number_cursor, write_cursor
 from management.personal import DEVICE, shows
-from management.policies.queries import require_seen
 from management.terms.queries import terms_of
-from management.web import is_fragment, reading, transaction
+from management.web import is_fragment, proofs, reading, transaction
 from runtime.clock import utc_now
+from runtime.errors import RefusedError
 
 
 @bp.get("/<uuid:device_id>")
@@ -65,29 +65,21 @@ def log(device_id: UUID) -> ResponseReturnValue:
     return render_template(page, device=device, kind=kind, entries=entries, more=more)
 
 
-@bp.post("/<uuid:device_id>/policy")
-@requires(Permission.CHANGE_POLICIES, in_groups=True)
-def assign_policy(device_id: UUID) -> ResponseReturnValue:
-    """Let another policy hold for the device."""
-    try:
-        policy_id = UUID(request.form.get("policy", ""))
-    except ValueError:
-        abort(400, _("Choose a policy."))
-    with transaction("assign a policy") as session:
-        require_seen(session, policy_id)
-        service.assign_policy(session, device_id, policy_id, signed_in_name(), utc_now())
-        note(session, "device.assign_policy", device_id, policy=str(policy_id))
-    flash(_("The policy holds from now on; the device gets it at its next check-in."))
-    return redirect(url_for("devices.show", device_id=device_id))
-
-
 @bp.post("/<uuid:device_id>/retire")
 @requires(Permission.SEND_COMMANDS, in_groups=True)
 def retire(device_id: UUID) -> ResponseReturnValue:
-    """End the enrolment: no mailbox, no mail. Its history stays."""
+    """End the enrolment, its name typed and proved again who asks: no mailbox, no mail.
+
+    Its history stays.
+    """
     reason = request.form.get("reason", "").strip()
+    with reading() as session:
+        name = queries.get_device(session, device_id).name
     if not reason:
         abort(400, _("Give a reason; it goes into the audit trail."))
+    if request.form.get("confirm", "").strip() != name.strip():
+        raise RefusedError(_("Type the name of the device exactly as shown to end its enrolment."))
+    proofs().require_fresh()
     with transaction("retire a device") as session:
         retire_device(session, device_id, signed_in_name(), utc_now())
         note(session, "device.retire", device_id, reason)

@@ -14,20 +14,24 @@ from werkzeug.datastructures import MultiDict
 
 from management import words
 from management.access import Permission, requires, signed_in_name, who_asks
+from management.apps.queries import find_known
 from management.audit.notes import note
 from management.listing import queries, saved
 from management.listing.address import (
+    FITS,
     own_query,
     read_filter,
+    read_numbers,
     read_place,
     read_sort,
     write_filter,
     write_place,
 )
 from management.listing.export import as_csv
-from management.listing.rules import SORTS
+from management.listing.held import missing_numbers
+from management.listing.rules import MOST_NUMBERS, SORTS, DeviceFilter
 from management.overview.queries import name_groups, name_policies
-from management.personal import file_of, list_of, shows, tell_number
+from management.personal import file_of, list_of, shows, tell_filter, tell_number
 from management.texts import Text
 from management.texts import lazy as _l
 from management.web import is_fragment, reader, reading, transaction
@@ -46,7 +50,8 @@ def index() -> ResponseReturnValue:
     after = request.args.get("after", "")
     with reading() as session:
         page = queries.look(session, wanted, sort, read_place(after))
-        labels = _labels(session)
+        labels = _labels(session) | {"app": _app(session, wanted.app)}
+        missing = missing_numbers(session, wanted.numbers)
         views = [] if is_fragment() else saved.list_views(session, signed_in_name())
         marks = saved.read_marks(session, signed_in_name()) if views else {}
     tell_number(len(page.rows))
@@ -67,9 +72,50 @@ def index() -> ResponseReturnValue:
         sorts=SORTS,
         views=views,
         marks=marks,
+        missing=missing,
         view_query=own_query(request.args),
         read_at=utc_now(),
     )
+
+
+@bp.get("/numbers")
+@requires(Permission.VIEW, in_groups=True)
+def ask_numbers() -> str:
+    """Ask for a list of serial numbers and IMEIs."""
+    return render_template("devices/numbers.html", numbers="", most=MOST_NUMBERS)
+
+
+@bp.post("/numbers")
+@requires(Permission.VIEW, in_groups=True)
+@shows(list_of("devices"))
+def find_numbers() -> ResponseReturnValue:
+    """Show the devices of a pasted list; a short one goes on as a filter in the address."""
+    numbers = read_numbers(request.form.get("numbers", ""))
+    if not numbers:
+        abort(400, _("Paste at least one serial number or IMEI."))
+    if len(numbers) <= FITS:
+        return redirect(url_for("devices.index", numbers=numbers))
+    with reading() as session:
+        page = queries.look(session, DeviceFilter(numbers=numbers), limit=MOST_NUMBERS)
+        missing, labels = missing_numbers(session, numbers), _labels(session)
+    tell_filter({"numbers": numbers})
+    tell_number(len(page.rows))
+    return render_template(
+        "devices/numbers.html",
+        numbers=numbers,
+        most=MOST_NUMBERS,
+        page=page,
+        devices=page.rows,
+        groups=labels["group"],
+        missing=missing,
+        read_at=utc_now(),
+    )
+
+
+def _app(session: Session, sha256: str) -> Labels:
+    """Return what the app of the filter is called, if who asks sees it."""
+    found = find_known(session, sha256) if sha256 else None
+    return {sha256: found.name or found.package or sha256[:16]} if found else {}
 
 
 def _template(is_later: bool) -> str:
@@ -102,6 +148,8 @@ FILTERS: dict[str, tuple[Text, Labels | None]] = {
     "patch": (_l("Security patch"), {"unknown": _l("Not said")}),
     "patterns": (_l("Pattern version"), None),
     "owner": (_l("Address"), None),
+    "app": (_l("App"), None),
+    "numbers": (_l("Numbers"), None),
 }
 """How the list says each filter, and its values."""
 
@@ -118,17 +166,22 @@ def _labels(session: Session) -> Labels:
     return {"group": name_groups(session), "policy": name_policies(session)}
 
 
-@bp.get("/devices.csv")
+@bp.route("/devices.csv", methods=["GET", "POST"])
 @requires(Permission.VIEW, in_groups=True)
 @shows(file_of("device.export", "devices"))
 def export() -> ResponseReturnValue:
-    """Send what the filter finds as a file, read and sent a part at a time."""
-    wanted = read_filter(request.args)
+    """Send what the filter finds as a file, read and sent a part at a time.
+
+    By POST too: a long list of numbers fits into no address.
+    """
+    wanted, sort = read_filter(request.values), read_sort(request.values)
+    if request.method == "POST":
+        tell_filter(write_filter(wanted))
     with reading() as session:
         tell_number(queries.count_devices(session, wanted))
         labels = _labels(session)
     return Response(
-        as_csv(reader(), wanted, labels["group"], labels["policy"]),
+        as_csv(reader(), wanted, labels["group"], labels["policy"], sort),
         mimetype="text/csv; charset=utf-8",
         headers={"Content-Disposition": 'attachment; filename="devices.csv"'},
     )
@@ -192,7 +245,7 @@ def _side() -> saved.Side | None:
 
 
 def _fields(query: str) -> MultiDict[str, str]:
-    return MultiDict(parse_qsl(query[:2000]))
+    return MultiDict(parse_qsl(query[:20_000]))
 
 
 def _address(said: dict[str, str]) -> str:

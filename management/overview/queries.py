@@ -22,11 +22,12 @@ from management.enrolment.rules import InvitationState
 from management.groups.queries import read_tree, shown_tree
 from management.groups.rules import full_name, ordered
 from management.listing.queries import Numbers, count_fleet
+from management.listing.rules import Count
 from management.mail_access.models import Partnership
 from management.mail_access.queries import (
+    count_held,
     list_connectors,
     list_device_partnerships,
-    list_held,
 )
 from management.policies.models import Policy
 from management.policies.queries import list_policies
@@ -50,7 +51,7 @@ class Dashboard:
     numbers: Numbers
     read_at: datetime
     open_commands: Mapping[str, int]
-    waiting_for_approval: int
+    waiting_for_approval: Count
     failed_commands: Sequence[Command]
     invitations: Mapping[InvitationState, int]
     mail_held: int
@@ -75,10 +76,10 @@ def read_dashboard(session: Session, now: datetime) -> Dashboard:
         numbers=count_fleet(session),
         read_at=now,
         open_commands=count_open(session),
-        waiting_for_approval=len(list_commands(session, waiting_for="approval", limit=100)),
+        waiting_for_approval=_at_most(list_commands(session, waiting_for="approval", limit=101)),
         failed_commands=list_commands(session, state="failed", limit=5),
         invitations=count_invitations(session, now),
-        mail_held=len(list_held(session)),
+        mail_held=count_held(session),
         connectors=len(list_connectors(session)),
         relays=list_relays(session),
         incidents=count_incidents(session, now - RECENT),
@@ -87,6 +88,10 @@ def read_dashboard(session: Session, now: datetime) -> Dashboard:
         last_run=runs[0] if runs else None,
         failed_jobs=count_jobs(session).get("failed", 0),
     )
+
+
+def _at_most(found: Sequence[Command], most: int = 100) -> Count:
+    return Count(min(len(found), most), more=len(found) > most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

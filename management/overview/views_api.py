@@ -11,15 +11,15 @@ from pydantic import Field
 from werkzeug.datastructures import MultiDict
 
 from management.access import Permission, signed_in_name
-from management.api.bodies import Because
-from management.api.operations import STRICT, operation
+from management.api.operations import STRICT, Code, Reason, operation
 from management.audit.notes import note
+from management.devices import queries as devices
 from management.listing import saved
 from management.listing.address import own_query
 from management.listing.models import SavedView, ViewMark
 from management.overview import service
 from management.overview.device_api import DeviceDetails, get_device
-from management.web import reading, transaction
+from management.web import proofs, reading, transaction
 from runtime.clock import utc_now
 
 bp = Blueprint("views_api", __name__, url_prefix="/api/v1")
@@ -40,6 +40,16 @@ class ViewAnswer:
     """It stands in the caller's side bar."""
     opens: bool = False
     """The menu opens the caller's list with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retirement:
+    """Why an enrolment ends."""
+
+    __pydantic_config__ = STRICT
+
+    because: Reason
+    code: Code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +130,14 @@ def mark_device_view(view_id: UUID, body: ViewMarks) -> ViewAnswer:
     refusals=(409,),
     in_groups=True,
 )
-def retire_device(device_id: UUID, body: Because) -> DeviceDetails:
-    """End the enrolment: no mailbox, no mail. Its history stays."""
+def retire_device(device_id: UUID, body: Retirement) -> DeviceDetails:
+    """End the enrolment: no mailbox, no mail. Its history stays.
+
+    It cannot be taken back, so it takes a code of the caller's authenticator app.
+    """
+    with reading() as session:
+        devices.get_device(session, device_id)
+    proofs().require_code(body.code)
     with transaction("retire a device") as session:
         service.retire_device(session, device_id, signed_in_name(), utc_now())
         note(session, "device.retire", device_id, body.because)

@@ -198,10 +198,11 @@ def delete(policy_id: UUID) -> ResponseReturnValue:
 @requires(Permission.CHANGE_POLICIES)
 def restore(policy_id: UUID) -> ResponseReturnValue:
     """Bring a deleted policy back."""
+    because = _because()
     with transaction("restore a policy") as session:
         queries.require_seen(session, policy_id)
         policy = removal.restore_policy(session, policy_id)
-        note(session, "policy.restore", policy_id, _("undone"), name=policy.name)
+        note(session, "policy.restore", policy_id, because, name=policy.name)
     flash(_("The policy is back."))
     return redirect(url_for("policies.show", policy_id=policy_id))
 

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from contracts.connector import LogLevel
+from management import log_zips
 from management.access import signed_in_name
 from management.audit.notes import note
 from management.audit.rules import differences
@@ -109,8 +110,11 @@ def change_log_level(relay_id: UUID, level: str) -> None:
     if level not in get_args(LogLevel):
         raise RefusedError("Choose a log level.")
     with transaction("change a relay's log level") as session:
-        relay = logs.change_level(session, relay_id, cast("LogLevel", level), utc_now())
-        note(session, "relay.log_level", relay.name, level)
+        now, relay = utc_now(), get_relay(session, relay_id)
+        before = {"level": log_zips.level_now(relay.log_level, relay.log_level_until, now)}
+        logs.change_level(session, relay_id, cast("LogLevel", level), now)
+        said = differences(before, {"level": level})
+        note(session, "relay.log_level", relay.name, **said)
 
 
 def order_log(relay_id: UUID, cancelled: bool) -> None:

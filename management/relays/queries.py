@@ -55,6 +55,7 @@ def list_incidents(
     relay_id: UUID | None = None,
     before_id: int | None = None,
     limit: int = PAGE,
+    since: datetime | None = None,
 ) -> Sequence[RelayIncident]:
     """Return what an honest relay and network would not do, newest first."""
     query = select(RelayIncident).order_by(RelayIncident.id.desc()).limit(limit)
@@ -62,6 +63,8 @@ def list_incidents(
         query = query.where(RelayIncident.sender == sender)
     if relay_id is not None:
         query = query.where(RelayIncident.relay_id == relay_id)
+    if since is not None:
+        query = query.where(RelayIncident.at >= since)
     if before_id is not None:
         query = query.where(RelayIncident.id < before_id)
     return session.scalars(query).all()

@@ -21,6 +21,8 @@ from runtime.clock import utc_now
 from runtime.errors import ForbiddenError, RefusedError, UnavailableError
 
 bp = Blueprint("relays", __name__, url_prefix="/relays")
+SINCE = ("7", "30")
+"""Days that the incidents can be narrowed to."""
 PROBLEMS = (ForbiddenError, RefusedError, UnavailableError)
 
 
@@ -29,6 +31,8 @@ PROBLEMS = (ForbiddenError, RefusedError, UnavailableError)
 def index() -> ResponseReturnValue:
     """List the relays and their incidents."""
     before, now = request.args.get("after"), utc_now()
+    days = request.args.get("days", "")
+    recent = timedelta(days=int(days)) if days in SINCE else None
     digest = timedelta(seconds=context().settings.digest_seconds)
     with reading() as session:
         relays = queries.list_relays(session)
@@ -36,9 +40,13 @@ def index() -> ResponseReturnValue:
         behind = queries.list_behind(session)
         silent = queries.list_silent(session, digest, now)
         found = queries.list_incidents(
-            session, before_id=number_cursor(before) if before else None, limit=PAGE + 1
+            session,
+            before_id=number_cursor(before) if before else None,
+            limit=PAGE + 1,
+            since=now - recent if recent else None,
         )
     incidents, place = cut(found, PAGE, lambda row: (row.id,))
+    kept = {"days": days} if recent else {}
     page = "relays/incident_rows.html" if is_fragment() else "relays/index.html"
     return render_template(
         page,
@@ -50,7 +58,8 @@ def index() -> ResponseReturnValue:
         silent=silent,
         trust=trust,
         incidents=incidents,
-        more=url_for("relays.index", after=place) if place else "",
+        more=url_for("relays.index", **kept, after=place) if place else "",  # type: ignore[arg-type]
+        days=days if recent else "",
     )
 
 

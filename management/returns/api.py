@@ -8,13 +8,13 @@ from uuid import UUID
 from flask import Blueprint
 
 from management.access import Permission, signed_in_name
-from management.api.operations import STRICT, PageQuery, Reason, operation
+from management.api.operations import STRICT, Code, PageQuery, Reason, operation
 from management.audit.notes import note
 from management.paging import page_of
 from management.personal import RETURNED, list_of
 from management.returns import queries, service
 from management.returns.models import IdentityClaim
-from management.web import reading, transaction
+from management.web import proofs, reading, transaction
 from runtime.clock import utc_now
 
 bp = Blueprint("returns_api", __name__, url_prefix="/api/v1")
@@ -60,6 +60,8 @@ class ClaimDecision:
 
     decision: Literal["same", "another"]
     because: Reason
+    code: Code | None = None
+    """Of the caller's authenticator app; needed for `same`."""
 
 
 @operation(bp, "/returned-devices", Permission.VIEW, shows=list_of("returned devices"))
@@ -86,8 +88,15 @@ def get_returned_device(claim_id: UUID) -> ClaimAnswer:
     refusals=(409,),
 )
 def decide_returned_device(claim_id: UUID, body: ClaimDecision) -> ClaimAnswer:
-    """Decide whether it is the same device; then pending wipes of the earlier record reach it."""
+    """Decide whether it is the same device; then pending wipes of the earlier record reach it.
+
+    For `same` it takes a code of the caller's authenticator app.
+    """
     same, by = body.decision == service.SAME, signed_in_name()
+    if same:
+        with reading() as session:
+            queries.get_claim(session, claim_id)
+        proofs().require_code(body.code or "")
     with transaction("decide about a returned device") as session:
         claim = service.decide(session, claim_id, same, by, body.because, utc_now())
         earlier = str(claim.earlier_id)

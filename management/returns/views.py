@@ -10,7 +10,7 @@ from management.access import Permission, requires, signed_in_name
 from management.audit.notes import note
 from management.personal import DEVICE, list_of, shows, tell_number
 from management.returns import queries, service
-from management.web import reading, transaction
+from management.web import proofs, reading, transaction
 from runtime.clock import utc_now
 
 bp = Blueprint("returns", __name__)
@@ -50,11 +50,13 @@ def of_device(device_id: UUID) -> ResponseReturnValue:
 @bp.post("/returned/<uuid:claim_id>")
 @requires(Permission.WIPE_DEVICES)
 def decide(claim_id: UUID) -> ResponseReturnValue:
-    """Decide whether it is the same device."""
+    """Decide whether it is the same device: then its wipes go out, so it is proved who asks."""
     because = request.form.get("reason", "").strip()
     if not because:
         abort(400, _("Give a reason; it goes into the audit trail."))
     same = request.form.get("decision") == service.SAME
+    if same:
+        proofs().require_fresh()
     with transaction("decide about a returned device") as session:
         claim = service.decide(session, claim_id, same, signed_in_name(), because, utc_now())
         earlier = str(claim.earlier_id)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from flask import Blueprint
 
@@ -12,6 +13,7 @@ from management.safety import queries, service
 from management.safety.models import Enforcement
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
+from runtime.errors import UnavailableError
 
 bp = Blueprint("enforcement_api", __name__, url_prefix="/api/v1")
 
@@ -53,6 +55,44 @@ def get_enforcement() -> EnforcementAnswer:
     """Get whether enforcement acts or is paused."""
     with reading() as session:
         return _answer(queries.get_enforcement(session))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerAnswer:
+    """What the signer holds and still allows."""
+
+    problem: str
+    """Why it does not answer; empty: it does. Then the rest is of now."""
+    thumbprint: str
+    """Of the key that devices trust."""
+    paused_because: str
+    """Empty: it signs wipes."""
+    limits: dict[str, Any]
+    used: dict[str, Any]
+    """How much of the limits is used."""
+    allowed: dict[str, Any]
+    """Kind of order -> how many within an hour, a day, for one administrator."""
+    approved_today: int
+    approvers: tuple[str, ...]
+
+
+@operation(bp, "/enforcement/signer", Permission.VIEW)
+def get_signer() -> SignerAnswer:
+    """Get what the signer still allows, and who approves what is above its limits."""
+    try:
+        said, problem = context().signer.status(), ""
+    except UnavailableError as error:
+        said, problem = {}, str(error)
+    return SignerAnswer(
+        problem=problem,
+        thumbprint=said.get("thumbprint", ""),
+        paused_because=said.get("paused_because", ""),
+        limits=said.get("limits", {}),
+        used=said.get("used", {}),
+        allowed=said.get("allowed", {}),
+        approved_today=said.get("approved_today", 0),
+        approvers=tuple(said.get("approvers", ())),
+    )
 
 
 @operation(bp, "/enforcement", Permission.PAUSE_ENFORCEMENT, "PUT", refusals=(409, 503))

@@ -22,7 +22,7 @@ const rows = () => [...document.querySelectorAll(".sk-rows tr")].filter((row) =>
 
 // What is typed is searched for at once; leaving the field must not fetch the same rows again,
 // because the row that has the focus would be replaced.
-document.querySelector("[data-sk-search]")?.addEventListener("change", (event) => event.stopPropagation());
+document.querySelector("input[data-sk-search]")?.addEventListener("change", (event) => event.stopPropagation());
 
 function step(direction) {
   const all = rows();
@@ -64,7 +64,7 @@ document.addEventListener("change", (event) => {
 function leave(event) {
   if (document.querySelector("dialog[open]")) return;
   if (event.key === "Escape") document.getElementById("main")?.focus();
-  else if (event.key === "ArrowDown" && event.target.matches("[data-sk-search]")) step(1);
+  else if (event.key === "ArrowDown" && event.target.matches("input[data-sk-search]")) step(1);
   else return;
   event.preventDefault();
 }
@@ -75,7 +75,13 @@ const KEYS = {
   k: () => step(-1),
   x: tickHere,
   a: () => tick(boxes(), boxes().some((box) => !box.checked)),
-  b: () => document.getElementById("sk-bulk")?.requestSubmit(),
+  b: () => {
+    const bulk = document.getElementById("sk-bulk");
+    // Where there are several words to choose from, none of them is chosen for somebody.
+    const words = bulk?.querySelectorAll("button[name]") ?? [];
+    if (words.length) words[0].focus();
+    else bulk?.requestSubmit();
+  },
   B: () => document.getElementById("sk-bulk-all")?.requestSubmit(),
   m: () => document.querySelector(".navbar [aria-current], .navbar .nav-link")?.focus(),
   "?": () => document.getElementById("sk-help")?.showModal(),
@@ -130,6 +136,14 @@ document.addEventListener("htmx:responseError", (event) => {
   say(event.detail.xhr.responseText || root.dataset.skFailed);
 });
 document.addEventListener("htmx:sendError", () => say(root.dataset.skOffline));
+
+// A list whose rows came anew says of when they are.
+document.addEventListener("sk:as-of", (event) => {
+  const place = document.getElementById("sk-as-of");
+  if (!place) return;
+  place.dateTime = event.detail.at;
+  place.textContent = event.detail.shown;
+});
 
 // What has the focus may be replaced: then it goes to what came instead, never back to the top.
 let lost = null;

@@ -6,16 +6,16 @@ from contextlib import suppress
 import click
 
 from management import settings
+from management.audit.service import record
 from management.context import Context, open_context
 from management.migrations.release import require_current
-from management.updates import service, work
+from management.updates import looking, service, work
 from management.updates.models import UpdateRun
-from management.updates.queries import find_source, get_run
+from management.updates.queries import get_run
 from management.updates.rules import RunState
 from runtime.clock import utc_now
-from runtime.errors import HopelessError, RefusedError
+from runtime.errors import HopelessError
 from updater.cli import update
-from updater.trust import open_source
 
 COMMAND_LINE = "command line"
 
@@ -23,15 +23,7 @@ COMMAND_LINE = "command line"
 @update.command("check")
 def check() -> None:
     """Show what this server's update source offers; changes nothing."""
-    context = _open()
-    with context.database.reading() as session:
-        source = find_source(session)
-        if source is None or not source.address:
-            raise RefusedError("No update source is entered yet. Enter it in the console.")
-        address, root = source.address, source.root.encode()
-    with open_source(address, root, context.settings.home / "updates", work.LIMITS) as opened:
-        opened.refresh()
-        offers, agents = opened.offers(), opened.agents()
+    offers, agents = looking.ask(_open())
     for offer in offers:
         click.echo(f"{offer.version}, {offer.rules} rules, {offer.length} bytes")
     for found in agents:
@@ -47,6 +39,8 @@ def run() -> None:
     context = _open()
     with context.database.transaction("request update") as session:
         requested = service.request_run(session, COMMAND_LINE, utc_now())
+        source, told = requested.source, {"run": str(requested.id)}
+        record(session, context.keys, COMMAND_LINE, "update.run", source, details=told)
     with suppress(HopelessError):  # what became of it is said below
         work.run(context, {"run_id": str(requested.id)}, click.echo)
     with context.database.reading() as session:

@@ -1,14 +1,49 @@
 """Asks a process how it is, and which certificate it shows."""
 
+import json
 import ssl
+import time
+from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 from cryptography import x509
 
+from management.context import Context
+from management.verification.rules import Finding, Tone
+from management.verification.rules import sentence as _l
 from runtime.errors import UnavailableError
+
+WHOLE_SECONDS = 10.0
+MOST_BYTES = 64 * 1024
+Check = Callable[[Context, datetime], Finding]
+
+
+def alone(check: Check) -> Check:
+    """Let one at a time ask the communication servers this: one that never comes to an end of its
+    answer holds one thread of the console, not all.
+    """
+    lock = Lock()
+
+    @wraps(check)
+    def checked(context: Context, now: datetime) -> Finding:
+        if not lock.acquire(blocking=False):
+            return Finding(
+                Tone.WARN,
+                _l("Not looked at: somebody else asks the communication servers just now."),
+                _l("Look again in half a minute."),
+                "relays.index",
+            )
+        try:
+            return check(context, now)
+        finally:
+            lock.release()
+
+    return checked
 
 
 def healthz(url: str, verify: Any = True) -> dict[str, Any]:
@@ -17,10 +52,20 @@ def healthz(url: str, verify: Any = True) -> dict[str, Any]:
     UnavailableError when nothing answers, or the TLS certificate is not one that *verify* takes.
     """
     try:
-        found = httpx.get(url, timeout=10.0, verify=verify, trust_env=False).json()
+        with httpx.stream("GET", url, timeout=10.0, verify=verify, trust_env=False) as answer:
+            found = json.loads(_body(answer))
     except (httpx.HTTPError, ValueError) as error:
         raise UnavailableError(str(error) or type(error).__name__) from None
     return found if isinstance(found, dict) and "wrong" in found else {"wrong": {"": str(found)}}
+
+
+def _body(answer: httpx.Response) -> bytes:
+    ends, body = time.monotonic() + WHOLE_SECONDS, b""
+    for part in answer.iter_bytes():
+        body += part
+        if len(body) > MOST_BYTES or time.monotonic() > ends:
+            raise UnavailableError("Its answer is too long, or comes too slowly.")
+    return body
 
 
 def certificate_until(url: str) -> datetime:

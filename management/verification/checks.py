@@ -46,6 +46,7 @@ CHECKS = (
     Check("mail", _l("Exchange connectors"), outer.mail),
     Check("outgoing_mail", _l("Outgoing mail"), outer.outgoing_mail),
     Check("patterns", _l("Patterns"), outer.patterns),
+    Check("update_source", _l("Update source"), outer.update_source),
     Check("scanner", _l("Scanner"), outer.scanner),
     Check("enforcement", _l("Enforcement"), own.enforcement),
     Check("administrators", _l("Administrators"), own.administrators),

@@ -55,8 +55,13 @@ def with_proof(remote: Remote, method: str, path: str, body: Any) -> Any:
         raise MalformedMessageError("This operation asks for no code; leave --code out.")
     if not isinstance(body, dict | None):
         raise MalformedMessageError("A code goes into a JSON object; --data gives none.")
-    code = click.prompt("Code that your authenticator app shows now", hide_input=True, err=True)
-    return {**(body or {}), wanted: str(code).strip()}
+    return {**(body or {}), wanted: ask_code()}
+
+
+def ask_code() -> str:
+    """Return the code that somebody reads off their authenticator app; never an argument."""
+    said = click.prompt("Code that your authenticator app shows now", hide_input=True, err=True)
+    return str(said).strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

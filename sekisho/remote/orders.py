@@ -11,6 +11,7 @@ import click
 from contracts.orders import CommandKind
 from management.commands.rules import DESTRUCTIVE
 from runtime.errors import NotFoundError, RefusedError
+from sekisho.remote.calls import ask_code
 from sekisho.remote.client import Remote
 from sekisho.remote.following import COMMAND_ENDS, until_end
 from sekisho.remote.lists import pairs
@@ -87,7 +88,13 @@ def order(remote: Remote, kind: CommandKind, given: dict[str, Any]) -> int:
     if kind in DESTRUCTIVE and not given["yes"]:
         _ask(kind, device)
     reason = given["reason"] or asked("Reason", "--reason TEXT")
-    body = {"kind": kind.value, "reason": reason, "arguments": _arguments(kind, given)}
+    body: dict[str, Any] = {
+        "kind": kind.value,
+        "reason": reason,
+        "arguments": _arguments(kind, given),
+    }
+    if kind in DESTRUCTIVE:
+        body["code"] = ask_code()
     made = remote.ask("POST", f"/devices/{device['id']}/commands", body=body)
     for line in _told(kind, device, made):
         click.echo(line)

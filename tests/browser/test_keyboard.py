@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy.orm import Session
 
 from management.commands.models import Command, CommandBatch
+from management.context import Context
 from tests.browser.test_console import (
     _visit,
     address,
@@ -15,6 +16,7 @@ from tests.browser.test_console import (
     fleet,
     too_wide,
 )
+from tests.management.clients import grow_old, own_code
 from tests.management.conftest import *  # noqa: F403  (the console's own fixtures)
 from tests.management.fleet import PEOPLE, Fleet
 
@@ -116,9 +118,23 @@ def test_the_focus_stays_when_rows_come_or_a_job_goes_on(
     assert visit.complaints == []
 
 
-def test_a_lost_phone_is_locked_and_wiped_from_another_phone(
-    chromium: Browser, address: str, cookie: str, fleet: Fleet, session: Session
+def test_the_key_for_bulk_commands_chooses_no_word_about_phones(
+    chromium: Browser, address: str, cookie: str
 ) -> None:
+    visit = _visit(chromium, address, cookie, "light", "en")
+    visit.open("/mail-access")
+    visit.page.locator("h1").click()
+    _press(visit.page, "b")
+    expect(visit.page.locator("#sk-bulk button").first).to_be_focused()
+    expect(visit.page).to_have_url(re.compile("/mail-access$"))
+    assert visit.complaints == []
+
+
+def test_a_lost_phone_is_locked_and_wiped_from_another_phone(
+    chromium: Browser, address: str, cookie: str, context: Context, fleet: Fleet, session: Session
+) -> None:
+    """Signed in long ago, so that the wipe asks for a code; the lock does not."""
+    grow_old(context)
     visit = _visit(chromium, address, cookie, "light", "en")
     page = visit.page
     page.set_viewport_size({"width": 390, "height": 844})
@@ -136,6 +152,7 @@ def test_a_lost_phone_is_locked_and_wiped_from_another_phone(
     page.get_by_text("Wipe or retire").click()
     page.locator("#wipe-reason").fill("stolen")
     page.locator("#wipe-confirm").fill(name)
+    page.locator("#wipe [name=own_code]").fill(own_code(context, "keeper"))
     button = page.get_by_role("button", name="Wipe", exact=True)
     box = button.bounding_box()
     assert box is not None

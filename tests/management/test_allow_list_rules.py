@@ -142,7 +142,10 @@ def test_anything_is_read_or_refused(text: str) -> None:
 
 
 def test_what_is_written_is_read_again_and_begins_no_formula() -> None:
-    rows = [(Identifiers(imei="490154203237518"), "=HYPERLINK()"), (Identifiers(serial="S"), "ok")]
+    rows = [
+        (Identifiers(imei="490154203237518"), "=HYPERLINK()"),
+        (Identifiers(serial="=S"), "ok"),
+    ]
 
     written = table(rows)
     assert "\n=" not in written

@@ -99,10 +99,15 @@ def test_an_unsuccessful_command_is_queued_again(
     assert (again.get_json()["state"], again.get_json()["id"] != made["id"]) == ("queued", True)
 
 
-def test_an_enrolment_is_ended(owner: ConsoleClient, fleet: Fleet, session: Session) -> None:
+def test_an_enrolment_is_ended_by_who_proves_it(
+    owner: ConsoleClient, context: Context, fleet: Fleet, session: Session
+) -> None:
     device = fleet.devices[2]
-    assert owner.post(f"{A}/devices/{device}/retire", json={}).status_code == 400, "no reason"
-    assert owner.post(f"{A}/devices/{device}/retire", json={"because": "sold"}).status_code == 200
+    path, body = f"{A}/devices/{device}/retire", {"because": "sold", "code": "000000"}
+    assert owner.post(path, json={}).status_code == 400, "no reason"
+    assert owner.post(path, json=body).status_code == 403
+    body["code"] = own_code(context, "program")
+    assert owner.post(path, json=body).status_code == 200
     assert session.get_one(Device, device).enrolment_state == EnrolmentState.RETIRED
     assert _told(session)[-1] == "device.retire"
 
@@ -280,7 +285,9 @@ def test_a_connector_is_paired_by_a_code_and_unknown_ones_are_not_there(
     assert owner.post(f"{one}/delete", json=because).status_code == 404
 
 
-def test_words_about_phones_need_an_end(owner: ConsoleClient, fleet: Fleet) -> None:
+def test_words_about_phones_need_an_end(
+    owner: ConsoleClient, fleet: Fleet, session: Session
+) -> None:
     found = owner.get(f"{A}/mail-access/partnerships").get_json()["items"]
     ids, later = [one["id"] for one in found[:2]], utc_now() + timedelta(days=3)
     assert len(ids) == 2
@@ -293,21 +300,30 @@ def test_words_about_phones_need_an_end(owner: ConsoleClient, fleet: Fleet) -> N
         assert (shown["exception"], shown["exception_because"]) == ("allow", "travels")
     end = {"partnership_ids": ids, "word": "end", "because": "is back"}
     assert owner.post(f"{A}/mail-access/words", json=end).get_json() == {"phones": len(ids)}
-    confirmed = owner.post(f"{A}/mail-access/held/confirm", json={"partnership_ids": None})
-    assert confirmed.status_code == 200
+    held: dict[str, Any] = {"partnership_ids": ids, "because": "seen"}
+    assert owner.post(f"{A}/mail-access/held/confirm", json=held).status_code == 409, "none is"
+    session.get_one(Partnership, ids[0]).held_at = utc_now()
+    session.commit()
+    confirmed = owner.post(
+        f"{A}/mail-access/held/confirm", json=held | {"partnership_ids": ids[:1]}
+    )
+    assert confirmed.get_json() == {"phones": 1}
 
 
 def test_a_wipe_through_the_mail_server_names_its_phone(
-    owner: ConsoleClient, fleet: Fleet, session: Session
+    owner: ConsoleClient, context: Context, fleet: Fleet, session: Session
 ) -> None:
     phone = owner.get(f"{A}/mail-access/partnerships").get_json()["items"][0]
     path = f"{A}/mail-access/partnerships/{phone['id']}/wipes"
     body = {"exchange_device_id": "ANOTHER", "account_only": True, "because": "lost"}
+    assert owner.post(path, json={**body, "code": "000000"}).status_code == 403, "no proof"
+    body["code"] = own_code(context, "program")
     assert owner.post(path, json=body).status_code == 409
     assert owner.get(path).get_json()["items"] == []
     session.get_one(Partnership, phone["id"]).guid = "6f9d1c1e-0000-4000-8000-000000000001"
     session.commit()
-    made = owner.post(path, json={**body, "exchange_device_id": phone["exchange_device_id"]})
+    body |= {"exchange_device_id": phone["exchange_device_id"]}
+    made = owner.post(path, json={**body, "code": own_code(context, "program")})
     assert made.status_code == 201, made.text
     wipe = f"{A}/mail-access/wipes/{made.get_json()['id']}"
     assert owner.get(f"{wipe}/approval").status_code == 409, "it waits for no approval"

@@ -431,6 +431,7 @@ def test_the_page_of_an_app_shows_everything_that_was_found(
     for text in ("eicar_test_file", "EICAR-Test-File", "assets/more at 0x0", "Malicious", "2026."):
         assert text in page
     assert f"/devices/{holder}" in page
+    assert f'href="/devices?app={sha256}"' in page
 
 
 def test_the_list_finds_apps_by_verdict_and_text(ready: Context, console: ConsoleClient) -> None:

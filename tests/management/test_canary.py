@@ -156,7 +156,7 @@ def test_too_many_worse_devices_stop_it_and_get_back_what_they_had(context: Cont
 
     stopped = look(context, canary.id)
     assert stopped.state == CanaryState.STOPPED
-    assert "more than 5 %" in stopped.ended_because
+    assert "more than 5 percent" in stopped.ended_because
     assert stopped.ended_by == "canary watch"
     work.give_back(context, {"canary_id": str(canary.id)}, lambda _: None)
     settle(context)

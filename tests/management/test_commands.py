@@ -2,11 +2,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from contracts.agent import CommandKind, CommandResult
+from management.access import Role
 from management.commands import queries, service, work
 from management.commands.models import Command
 from management.commands.rules import (
@@ -26,7 +28,7 @@ from management.safety.service import pause, resume
 from management.signer_rules import Limits
 from runtime.clock import utc_now
 from runtime.errors import RefusedError
-from tests.management.clients import ConsoleClient
+from tests.management.clients import ConsoleClient, api_client
 from tests.management.phones import Office, Phone, office
 
 
@@ -168,18 +170,24 @@ def test_a_passcode_is_forgotten_when_the_command_ended(context: Context, phone:
             service.retry_command(session, other.id, "k", utc_now())
 
 
-def test_a_wipe_that_is_tried_again_can_be_taken_back_again(
-    context: Context, phone: Phone, console: ConsoleClient
+def test_a_wipe_is_ordered_anew_rather_than_tried_again(
+    app: Flask, context: Context, phone: Phone, console: ConsoleClient
 ) -> None:
     old = queued(context, phone, CommandKind.SELECTIVE_WIPE)
     assert console.post(f"/commands/{old.id}/cancel").status_code == 302
-    assert console.post(f"/commands/{old.id}/retry").status_code == 302
 
+    again = f"/commands/{old.id}/retry"
+    refused = console.post(again)
+    program = api_client(app, context, "program", Role.OWNER)
+
+    assert (refused.status_code, "Order it anew" in refused.text) == (409, True)
+    assert program.post(f"/api/v1{again}").status_code == 409
+    page = console.get(f"/devices/{phone.device_id}/commands").text
+    assert f'href="/devices/{phone.device_id}#wipe"' in page
+    assert again not in page
+    assert 'id="wipe"' in console.get(f"/devices/{phone.device_id}").text
     with context.database.reading() as session:
-        (new,) = queries.list_commands(session, phone.device_id, "queued")
-    assert new.waiting_for == "undo"
-    undo = timedelta(seconds=context.settings.undo_seconds)
-    assert (undo > timedelta(0), new.ready_at - new.queued_at) == (True, undo)
+        assert queries.list_commands(session, phone.device_id, "queued") == []
 
 
 def test_commands_are_listed_newest_first_in_pages(context: Context, phone: Phone) -> None:

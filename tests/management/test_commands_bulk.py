@@ -22,7 +22,7 @@ from management.safety.service import pause
 from management.signer_rules import Limits
 from runtime.clock import utc_now
 from runtime.errors import ForbiddenError, RefusedError
-from tests.management.clients import ConsoleClient, api_client, signed_in_client
+from tests.management.clients import ConsoleClient, api_client, own_code, signed_in_client
 from tests.management.phones import Office, Phone, office
 
 WIPES = Limits(wipes_per_hour=1, wipes_per_day=1, selective_wipes_per_hour=1)
@@ -343,6 +343,7 @@ def test_bulk_pages_lead_from_the_list_to_the_progress(
     wrong = console.post(f"{address}/confirm", data={"confirm": "5"})
     assert (wrong.status_code, "Type the number" in wrong.text) == (409, True)
     console.post(f"{address}/confirm", data={"confirm": "4"})
+    assert "No command is here." in console.get(address).text, "not one is queued yet"
     work.queue_bulk(context, {"batch_id": address.rpartition("/")[2]}, print)
 
     assert "Take back what is not sent" in console.get(address).text
@@ -373,8 +374,10 @@ def test_a_program_drafts_confirms_and_approves_a_bulk_wipe(
     assert made is not None
     address = f"/api/v1/bulk-commands/{made['id']}"
     assert (made["devices"], made["confirmed_at"]) == (4, None)
-    assert owner.post(f"{address}/confirm", json={"devices": 3}).status_code == 409
-    assert owner.post(f"{address}/confirm", json={"devices": 4}).status_code == 200
+    assert owner.post(f"{address}/confirm", json={"devices": 4}).status_code == 403, "no proof"
+    for number, status in ((3, 409), (4, 200)):
+        proved = {"devices": number, "code": own_code(context, "program")}
+        assert owner.post(f"{address}/confirm", json=proved).status_code == status
     work.queue_bulk(context, {"batch_id": made["id"]}, print)
     shown = owner.get(address).json
     assert shown is not None

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from management.access import Role
+from management.audit.models import AuditEntry
+from management.audit.queries import list_entries
 from management.compliance.service import rejudge
 from management.context import Context
 from management.database import Database
@@ -229,11 +231,21 @@ def test_a_group_with_devices_is_not_deleted_before_they_are_moved(
     assert answer.status_code == 409
     assert "Move all its devices first" in answer.text
 
-    moved = console.post(
-        f"/groups/{sales}/move-devices", data={"to": str(support), "reason": "closed"}
-    )
-    assert moved.status_code == 302
+    path, form = f"/groups/{sales}/move-devices", {"to": str(support), "reason": "closed"}
+    page = console.get(f"{path}?to={support}").text
+    assert ("3 devices go into" in page, page.count('href="/devices/') >= 3) == (True, True)
+    assert console.get(f"{path}?to={uuid4()}").status_code == 404
+    for typed in ("", "2", "four"):
+        assert console.post(path, data={**form, "confirm": typed}).status_code == 409
+    assert console.post(path, data={**form, "confirm": "3"}).status_code == 302
+    late = make_device(context, policy, sales)
     work(context)
+    with context.database.transaction("look, and let it go too") as session:
+        assert session.get_one(Device, late).group_id == sales, "it came after the look"
+        session.get_one(Device, late).group_id = support
+        told = session.query(AuditEntry).where(AuditEntry.action == "group.move_devices").one()
+        assert (told.reason, told.details["devices"]) == ("closed", 3)
+        assert set(told.details["device_ids"]) == {str(one) for one in devices}
     assert {policy_of(context, device) for device in devices} == {strict}
     assert console.post(f"/groups/{sales}/delete", data={"reason": "x"}).status_code == 302
 
@@ -462,8 +474,11 @@ def test_the_api_says_and_changes_the_same(
     refused = owner.post(f"/api/v1/groups/{group['id']}/delete", json={"because": "x"})
     assert refused.status_code == 409
     assert "Move all its devices first" in refused.get_json()["detail"]
-    target = {"to_group_id": str(ROOT_GROUP), "because": "x"}
-    owner.post(f"/api/v1/groups/{group['id']}/move-devices", json=target)
+    move = f"/api/v1/groups/{group['id']}/move-devices"
+    assert owner.get(move).get_json() == {"devices": 1, "device_ids": [str(device)]}
+    target = {"to_group_id": str(ROOT_GROUP), "because": "x", "devices": 2}
+    assert owner.post(move, json=target).status_code == 409
+    assert owner.post(move, json=target | {"devices": 1}).status_code == 200
     work(context)
     left = owner.post(f"/api/v1/groups/{group['id']}/delete", json={"because": "x"}).get_json()
     assert len(left["items"]) == 2
@@ -499,3 +514,20 @@ def test_settings_pass_through_the_api_and_back(app: Flask, context: Context, po
         wrong = owner.put(address, json={"settings": settings, "because": "x"})
         assert wrong.status_code == 409, settings
         assert place in wrong.get_json()["detail"]
+
+
+def test_changes_are_noted_with_what_was_before(
+    console: ConsoleClient, context: Context, policy: UUID, strict: UUID
+) -> None:
+    sales = make_group(context, "Sales")
+    device = make_device(context, policy)
+    change = {"name": "Vans", "parent": str(ROOT_GROUP), "android": str(strict), "reason": "r"}
+    console.post(f"/groups/{sales}", data=change)
+    place = {"group": str(sales), "policy": "", "reason": "r"}
+    console.post(f"/groups/of-device/{device}", data=place)
+    with context.database.reading() as session:
+        told = {one.action: one.details for one in list_entries(session)}
+    assert told["group.change"]["before"] == {"name": "Sales", "android": ""}
+    assert told["group.change"]["after"] == {"name": "Vans", "android": str(strict)}
+    assert told["device.place"]["before"] == {"group": str(ROOT_GROUP)}
+    assert told["device.place"]["after"] == {"group": str(sales)}

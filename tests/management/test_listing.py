@@ -12,22 +12,26 @@ import pytest
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from management.apps.models import App
 from management.compliance.service import rejudge
 from management.context import Context
 from management.database import Database
-from management.devices.models import Device, DeviceFacts, DeviceJudgement
+from management.devices.models import Device, DeviceApp, DeviceFacts, DeviceJudgement
 from management.devices.rules import EnrolmentState, Fact, FactKind
 from management.devices.service import end_enrolment, record_contact, record_facts
+from management.formulas import harmless
 from management.groups.models import ROOT_GROUP
 from management.groups.service import create_group, move_device
-from management.listing import plan, queries, scan, service, upkeep, work
-from management.listing.export import as_csv, harmless
+from management.listing import held, plan, queries, scan, service, upkeep, work
+from management.listing.export import as_csv
 from management.listing.models import DeviceListing, DeviceTally, DeviceToken, SystemTally
 from management.listing.rules import DeviceFilter
 from management.policies.service import ensure_default_policy
 from tests.management.fleets import HOUR, START, add_device
 
 NAMES = ("Pixel", "佐藤花子の電話", "髙﨑 𠮷田", "Galaxy S25", "iPhone", "iPhone")
+SPREAD, RARE = "5" * 64, "7" * 64
+"""Apps on most devices, and on some."""
 FILTERS = (
     DeviceFilter(),
     DeviceFilter(state="healthy"),
@@ -48,6 +52,14 @@ FILTERS = (
     DeviceFilter(text="花子"),
     DeviceFilter(text="%"),
     DeviceFilter(text="iphone 00"),
+    DeviceFilter(app=SPREAD),
+    DeviceFilter(app=SPREAD, platform="ios"),
+    DeviceFilter(app=RARE, text="iphone"),
+    DeviceFilter(app=RARE, os="15", state="healthy"),
+    DeviceFilter(app="0" * 64),
+    DeviceFilter(numbers="sk00000007 SK00000031 nothing 49-015420-323751-8"),
+    DeviceFilter(numbers="SK00000002 SK00000003 SK00000004", platform="ios"),
+    DeviceFilter(numbers="SK00000005 SK00000006 SK00000007", app=SPREAD, text="galaxy"),
 )
 
 
@@ -84,11 +96,23 @@ def fleet(database: Database, number: int) -> list[UUID]:
                 ownership=("company", "personal")[place % 3 == 0],
                 owner_address=("ada@example.com", "bob@example.com")[place % 5 == 0],
                 serial=f"SK{place:08d}",
+                imei="490154203237518" if place == 11 else "",
                 group_id=under.id if place % 4 == 0 else ROOT_GROUP,
             )
+            for held, every in ((SPREAD, 2), (RARE, 5)):
+                if place % every:
+                    continue
+                twice = ("org.app", "org.twin") if place % 4 == 0 else ("org.app",)
+                session.add_all(device_app(device.id, f"{one}.{held[0]}", held) for one in twice)
             ids.append(device.id)
             change(session, device.id, chance)
     return ids
+
+
+def device_app(device_id: UUID, package: str, sha256: str) -> DeviceApp:
+    times = {"first_seen_at": START, "said_at": START}
+    app = {"package": package, "sha256": sha256, "name": package, "version": "1"}
+    return DeviceApp(device_id=device_id, **app, **times)
 
 
 def fits(session: Session, wanted: DeviceFilter, device: Device) -> bool:
@@ -109,12 +133,16 @@ def fits(session: Session, wanted: DeviceFilter, device: Device) -> bool:
         (wanted.patch, patch[:7] if patch.startswith("20") else "unknown"),
         (wanted.patterns, str(said.get("pattern_version"))),
     )
+    held = select(DeviceApp.sha256).where(DeviceApp.device_id == device.id)
+    numbers = {one.upper().replace("-", "") for one in wanted.numbers.split()}
     texts = (device.name, device.owner_address, device.serial)
     words = [one for text in texts for one in text.casefold().split()]
     return (
         all(asked in {"", found} for asked, found in equal)
         and (not wanted.rule or any(one["rule"] == wanted.rule for one in judged.violations))
         and (wanted.text != "%")
+        and (not wanted.app or wanted.app in set(session.scalars(held)))
+        and (not numbers or bool(numbers & {device.serial, device.imei}))
         and all(any(asked in one for one in words) for asked in wanted.text.casefold().split())
     )
 
@@ -310,6 +338,61 @@ def test_few_devices_are_sorted_in_every_way_and_many_by_name_only(
         monkeypatch.setattr(queries, "CAP", 3)
         page = queries.look(session, DeviceFilter(), "contact")
         assert (page.sortable, page.sort, page.count.number) == (False, "name", 9)
+
+
+def test_the_file_is_in_the_order_of_the_list(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = fleet(database, 9)
+    with database.transaction("contact") as session:
+        for place, device_id in enumerate(ids[:5]):
+            session.get_one(Device, device_id).contact_at = START + timedelta(minutes=place * 7 % 5)
+
+    def file() -> list[str]:
+        text = "".join(as_csv(database.reading, DeviceFilter(), {}, {}, "contact"))
+        return [row[0] for row in csv.reader(StringIO(text.removeprefix("\ufeff")))][1:]
+
+    with database.reading() as session:
+        page = queries.look(session, DeviceFilter(), "contact")
+        by_name = queries.look(session, DeviceFilter())
+    assert file() == [str(one.device.id) for one in page.rows]
+    assert [one.device.id for one in page.rows] != [one.device.id for one in by_name.rows]
+    monkeypatch.setattr(queries, "CAP", 3)  # above it the list offers names only
+    assert file() == [str(one.device.id) for one in by_name.rows]
+
+
+def test_an_app_that_very_many_hold_is_counted_up_to_a_bound_that_is_said(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet(database, 40)
+    monkeypatch.setattr(plan, "DRIVE", 3)
+    monkeypatch.setattr(queries, "CAP", 12)
+
+    with database.reading() as session:
+        page = queries.look(session, DeviceFilter(app=SPREAD), limit=5)
+        found = queries.count_devices(session, DeviceFilter(app=SPREAD))
+    assert (page.count.more, page.sortable, len(page.rows), found) == (True, False, 5, 20)
+    assert 0 < page.count.number <= 12  # half of them say it twice, under two names
+
+
+def test_an_app_of_several_files_is_found_by_the_one_that_devices_report(
+    database: Database,
+) -> None:
+    ids = fleet(database, 10)
+    with database.transaction("a set") as session:
+        session.add(App(sha256="a" * 64, base_sha256=RARE, first_seen_at=START))
+
+    with database.reading() as session:
+        found = queries.list_devices(session, DeviceFilter(app="a" * 64))
+    assert {one.device.id for one in found} == {ids[0], ids[5]}
+
+
+def test_numbers_of_no_device_are_named(database: Database) -> None:
+    fleet(database, 12)
+
+    with database.reading() as session:
+        missing = held.missing_numbers(session, "sk00000001, 490154203237518;none SK99")
+    assert missing == ["none", "SK99"]
 
 
 def test_a_formula_in_a_name_is_only_text_in_the_file(database: Database) -> None:

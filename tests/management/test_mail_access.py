@@ -300,11 +300,67 @@ def test_held_blocks_are_shown_and_act_once_confirmed(
     assert "1 blocks wait for your confirmation." in console.get("/mail-access").text
     assert "unmanaged for long" in console.get(f"/mail-access/partnerships/{row.id}").text
 
-    console.post("/mail-access/held/confirm", data={"partnership": str(row.id)})
+    form = {"partnership": str(row.id), "reason": "asked its user"}
+    unexplained = console.post("/mail-access/held/confirm", data={**form, "reason": " "})
+    assert unexplained.status_code == 409
+    console.post("/mail-access/held/confirm", data=form)
     row = partnership(session, "ADA1")
     assert (row.wanted, row.held_at) == ("block", None)
-    assert "confirmed by keeper" in row.wanted_because
+    assert "confirmed by keeper: asked its user" in row.wanted_because
     assert "wait for your confirmation" not in console.get("/mail-access").text
+
+
+@pytest.mark.usefixtures("connector")
+def test_only_the_held_blocks_that_were_looked_at_act(
+    console: ConsoleClient, context: Context, session: Session
+) -> None:
+    def hold(*exchange_ids: str) -> None:
+        with context.database.transaction("test") as writing:
+            for row in writing.query(Partnership):
+                if row.exchange_device_id in exchange_ids:
+                    row.held_at, row.held_because = utc_now(), "unmanaged for long"
+
+    with context.database.transaction("a third phone") as writing:
+        known = writing.query(Partnership).where(Partnership.exchange_device_id == "ADA1").one()
+        names = [one.name for one in Partnership.__table__.columns if one.name != "id"]
+        fields = {name: getattr(known, name) for name in names}
+        fields |= {"exchange_device_id": "LATE1"}
+        writing.add(Partnership(**fields))
+    hold("ADA1", "BOB1")
+    page = console.get("/mail-access/held").text
+    ids = re.findall(r'name="partnership" value="(\d+)"', page)
+    form = {"partnership": ids, "reason": "all left the company", "confirm": "2"}
+    hold("LATE1")
+
+    assert (
+        console.post("/mail-access/held/confirm", data={**form, "confirm": "3"}).status_code == 409
+    )
+    assert console.post("/mail-access/held/confirm", data=form).status_code == 302
+    again = console.post("/mail-access/held/confirm", data=form)
+
+    assert (len(ids), "LATE1" in page) == (2, False)
+    session.rollback()
+    assert partnership(session, "LATE1").held_at is not None, "nobody looked at it"
+    assert {partnership(session, one).wanted for one in ("ADA1", "BOB1")} == {"block"}
+    assert (again.status_code, "Look at the list again" in again.text) == (409, True)
+    entry = session.query(AuditEntry).where(AuditEntry.action == "mail.confirm_blocks").one()
+    assert entry.reason == "all left the company"
+    assert sorted(entry.details["partnerships"]) == sorted(map(int, ids))
+
+
+@pytest.mark.usefixtures("connector")
+def test_a_word_about_many_phones_is_chosen_and_shows_who_loses_mail(
+    console: ConsoleClient, session: Session
+) -> None:
+    one = partnership(session, "ADA1").id
+    session.rollback()
+    assert console.get(f"/mail-access/bulk?partnership={one}").status_code == 400, "no word"
+    page = console.get(f"/mail-access/bulk?partnership={one}&word=block").text
+    assert ("Of these, 1 phones would lose mail now" in page, "lose mail now</" in page) == (
+        True,
+    ) * 2
+    later = console.get(f"/mail-access/bulk?partnership={one}&word=allow").text
+    assert ("Of these, 0 phones" in later, "would lose mail <time" in later) == (True,) * 2
 
 
 def test_who_may_only_read_changes_nothing(app: Flask, context: Context) -> None:

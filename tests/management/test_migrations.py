@@ -48,6 +48,28 @@ def test_every_step_goes_down_and_up_again(url: URL) -> None:
     assert run.differences(url) == []
 
 
+def test_invitations_of_an_older_release_were_never_mailed(url: URL) -> None:
+    run.upgrade(url)
+    run.downgrade(url, "0002")
+    database = Database(url)
+    with database.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO invitation (id, address, person, devices, asks_user, group_id, "
+                "key_hash, key_sealed, created_at, created_by, expires_at) VALUES ('1', 'a@b', "
+                "'', 0, 0, '0', 'hash', 'sealed', '2026-01-01', 'keeper', '2026-01-08')"
+            )
+        )
+    database.close()
+    run.upgrade(url)
+    database = Database(url)
+    with database.engine.begin() as connection:
+        wanted = "language, mailed_at, mails, mail_ask, mail_next_at, mail_problem"
+        (row,) = connection.execute(text(f"SELECT {wanted} FROM invitation")).all()
+    database.close()
+    assert tuple(row) == ("", None, 0, None, None, "")
+
+
 def test_a_broken_upgrade_leaves_nothing_behind(url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
     database = Database(url)
     with database.engine.begin() as connection:

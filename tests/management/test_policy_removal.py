@@ -140,7 +140,8 @@ def test_the_console_deletes_and_restores(
     assert "1 deleted policy" in console.get("/policies").text
     assert "This policy was deleted" in console.get(f"/policies/{strict}").text
 
-    console.post(f"/policies/{strict}/restore")
+    assert console.post(f"/policies/{strict}/restore").status_code == 400, "no reason"
+    console.post(f"/policies/{strict}/restore", data=WHY)
 
     assert names(context) == ["Standard", "Strict"]
 

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from contracts import codec, envelope, keys
 from contracts.agent import Digest, TrustStatement
-from management.check_in.visit import _discards, _parts
+from management.check_in.handing_out import discards, parts
 from management.context import Context
 from management.devices.polls import note_polls
 from management.relays.models import OutboundMessage, RelayIncident
@@ -121,7 +121,7 @@ def test_requests_to_a_relay_stay_below_its_limit() -> None:
         for number in range(7)
     ]
 
-    assert [len(part) for part in _parts(messages)] == [2, 2, 2, 1]
+    assert [len(part) for part in parts(messages)] == [2, 2, 2, 1]
 
 
 def test_discards_name_the_highest_number_of_each_recipient() -> None:
@@ -131,7 +131,7 @@ def test_discards_name_the_highest_number_of_each_recipient() -> None:
         for number in range(8)
     ]
 
-    found = {(one.recipient, one.epoch, one.seq) for one in _discards(messages)}
+    found = {(one.recipient, one.epoch, one.seq) for one in discards(messages)}
 
     assert found == {(ids[0], 2, 6), (ids[1], 2, 7)}
 

@@ -39,8 +39,9 @@ from tests.management.scoped import (
 )
 
 NO_CHANGE = (400, 403, 404, 409, 422)
-WANTS_A_CHOICE = {"mail_access.bulk"}
-"""Pages that ask to tick something first."""
+WANTS_A_CHOICE = {"mail_access.bulk", "apps_actions_api.get_analysis"}
+"""Pages that ask to tick something first, and what is there only when somebody asked for it."""
+SHARED_HASH = SHARED.encode().hex().ljust(64, "0")
 ANSWERS_AT_ONCE = {"jobs.events"}
 """Streams that do not end."""
 
@@ -197,14 +198,19 @@ BODIES: dict[str, dict[str, Any]] = {
     "queue_command": {"kind": "lock", "reason": "because"},
     "confirm_bulk_command": {"devices": 1},
     "place_device": {"because": "because"},
-    "retire_device": {"because": "because"},
+    "retire_device": {"because": "because", "code": "123456"},
     "approve_commands": APPROVAL,
     "approve_mail_wipes": APPROVAL,
     "match_partnership": {"device_id": None, "because": "because"},
     "take_control_again": {"because": "because"},
     "mark_device_view": {"pinned": True, "opens": True},
     "set_user_reading": {"reading": "あべ"},
-    "order_mail_wipe": {"exchange_device_id": "x", "account_only": True, "because": "because"},
+    "order_mail_wipe": {
+        "exchange_device_id": "x",
+        "account_only": True,
+        "because": "because",
+        "code": "123456",
+    },
 }
 
 
@@ -271,8 +277,8 @@ def test_foreign_things_in_a_form_are_not_there(
     before = contents(context)
     place = {"group": group, "policy": "", "reason": "r"}
     assert browser.post(f"/groups/of-device/{mine}", data=place).status_code == 404
-    policy = {"policy": str(foreign.policy)}
-    assert browser.post(f"/devices/{mine}/policy", data=policy).status_code == 404
+    policy = {"group": str(own.groups[0]), "policy": str(foreign.policy), "reason": "r"}
+    assert browser.post(f"/groups/of-device/{mine}", data=policy).status_code == 404
     people = {"people": "new@example.org", "days": "14", "group": group}
     assert browser.post("/invitations", data=people).status_code == 404
     people = {**people, "group": str(own.groups[0]), "policy": str(foreign.policy)}
@@ -304,6 +310,24 @@ def test_ticked_foreign_devices_are_left_out_of_a_bulk_command(
     page = browser.get(drafted.headers["Location"]).text
     assert page.count("northmark") >= 1
     assert FOREIGN not in page
+
+
+def test_holders_of_an_app_and_pasted_numbers_are_those_of_one_s_own_half(
+    own: Half, foreign: Half, browser: ConsoleClient, program: ConsoleClient, context: Context
+) -> None:
+    mine = {str(one) for one in own.devices}
+    with context.database.reading() as session:
+        serials = list(session.scalars(select(Device.serial)))
+        theirs = {session.get_one(Device, one).serial for one in foreign.devices}
+
+    found = program.get(f"/api/v1/devices?app={SHARED_HASH}&limit=200").get_json()
+    assert {one["id"] for one in found["items"]} == mine
+    assert found["count"] == {"value": len(mine), "capped": False}
+    assert foreign.word not in browser.get(f"/devices?app={SHARED_HASH}").text
+    body = {"numbers": serials}
+    found = program.post("/api/v1/devices/by-number", json=body).get_json()
+    assert {one["id"] for one in found["items"]} == mine
+    assert set(found["missing"]) == theirs
 
 
 def test_every_count_is_that_of_one_s_own_half(
@@ -382,7 +406,13 @@ def test_mail_changes_reach_one_s_own_phones_and_no_others(
     preview = browser.get("/mail-access/bulk", query_string={**both, "word": "block"}).text
     assert own.word in preview
     assert FOREIGN not in preview
-    assert browser.post("/mail-access/held/confirm", data={}).status_code == 302
+    held = [str(one) for one in own.partnerships]
+    mixed = {"partnership": [*held, str(foreign.partnerships[0])], "reason": "seen"}
+    mixed["confirm"] = str(len(held) + 1)
+    assert browser.post("/mail-access/held/confirm", data=mixed).status_code == 409
+    assert FOREIGN not in browser.get("/mail-access/held").text
+    mine = {"partnership": held, "reason": "seen", "confirm": str(len(held))}
+    assert browser.post("/mail-access/held/confirm", data=mine).status_code == 302
     with context.database.reading() as session:
         rows = {row.id: row for row in session.scalars(select(Partnership))}
     assert {one for one, row in rows.items() if row.held_at is None} == set(own.partnerships)
@@ -550,7 +580,13 @@ def test_a_statement_that_names_a_table_and_not_its_class_is_refused(
 
 def test_nothing_goes_around_the_session() -> None:
     """What is executed on the connection itself gets no condition: only what no page calls may."""
-    known = {"database.py", "relays/service.py", "devices/polls.py", "devices/fact_log.py"}
+    known = {
+        "database.py",
+        "relays/service.py",
+        "devices/polls.py",
+        "devices/fact_log.py",
+        "upgrading.py",
+    }
     folder = Path(scope.__file__).parent
     sources = (one for one in folder.rglob("*.py") if "migrations" not in one.parts)
     found = {

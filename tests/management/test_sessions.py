@@ -1,5 +1,10 @@
 """Where administrators are signed in: seen, ended one by one or all, own and others', audited."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
 import pytest
 from flask import Flask
 from sqlalchemy import select
@@ -7,10 +12,12 @@ from sqlalchemy.orm import Session
 
 from management.access import Role
 from management.administrators import browsers, queries, service
-from management.administrators.models import AdminSession
+from management.administrators.models import Administrator, AdminSession, ApiToken
+from management.administrators.recovery_codes import SHOWN_ONCE
 from management.administrators.sessions import COOKIE
 from management.audit.models import AuditEntry
 from management.context import Context
+from management.database import locked
 from runtime.clock import utc_now
 from tests.management.clients import (
     PASSWORD,
@@ -179,3 +186,90 @@ def test_the_api_lists_and_ends_with_a_code(
     assert len(robot.post("/api/v1/sessions/end", json=code).get_json()["items"]) == 1
     assert mine.get("/account").status_code == 302
     assert robot.get("/api/v1/sessions").get_json()["items"] == []
+
+
+def test_a_read_does_not_wait_for_a_busy_database_only_to_say_that_somebody_was_here(
+    app: Flask, context: Context, session: Session
+) -> None:
+    """The page needs nothing of that note; it is made with the next request."""
+    reader = signed_in_client(app, context, "Aoi", Role.OWNER)
+    program = api_client(app, context, "Robot", Role.OWNER)
+    assert reader.get("/account").status_code == 200  # the token of its forms is kept from now on
+    long_ago = utc_now() - timedelta(minutes=5)
+    with context.database.transaction("be here long ago") as earlier:
+        for row in earlier.scalars(select(AdminSession)):
+            row.seen_at = long_ago
+
+    def seen() -> datetime:
+        session.rollback()
+        return session.scalars(select(AdminSession.seen_at)).one()
+
+    with _sessions_are_held(context):
+        assert reader.get("/account").status_code == 200
+        assert program.get("/api/v1/groups").status_code == 200
+        assert seen() == long_ago
+    assert reader.get("/account").status_code == 200
+    assert seen() > long_ago
+
+
+def test_what_a_session_carries_on_is_worth_the_wait(
+    app: Flask, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token of the page's forms, or codes that were shown this once, must not get lost."""
+    reader = signed_in_client(app, context, "Aoi", Role.OWNER)
+    waited = list[float]()
+    transaction = context.database.transaction
+
+    def noted(name: str, patience: float = 30.0) -> Any:
+        if name == "keep the browser session":
+            waited.append(patience)
+        return transaction(name, patience)
+
+    monkeypatch.setattr(context.database, "transaction", noted)
+    assert reader.get("/account").status_code == 200  # has forms: their token is new
+    with transaction("be here long ago") as earlier:
+        for row in earlier.scalars(select(AdminSession)):
+            row.seen_at = utc_now() - timedelta(minutes=5)
+    assert reader.get("/account").status_code == 200
+    with transaction("codes to show") as earlier:
+        for row in earlier.scalars(select(AdminSession)):
+            row.data = {**row.data, SHOWN_ONCE: context.keys.seal("[]")}
+    assert reader.get("/account/recovery-codes").status_code == 200
+    assert waited == [30.0, 0.25, 30.0]
+
+
+@contextmanager
+def _sessions_are_held(context: Context) -> Iterator[None]:
+    """Let nobody else write sessions and tokens, as a long job of the database does."""
+    with pytest.raises(RuntimeError), context.database.transaction("hold sessions") as session:
+        for table in (AdminSession, ApiToken):
+            session.execute(locked(select(table), table)).all()
+        yield
+        raise RuntimeError
+
+
+def test_looking_where_somebody_else_is_signed_in_is_noted(
+    app: Flask, context: Context, console: ConsoleClient, session: Session
+) -> None:
+    signed_in_client(app, context, "ren", Role.OPERATOR)
+    program = api_client(app, context, "robot", Role.OWNER)
+    other = session.scalars(select(Administrator).where(Administrator.name == "ren")).one()
+    assert console.get(f"/administrators/{other.id}/sessions").status_code == 200
+    assert program.get(f"/api/v1/administrators/{other.id}/sessions").status_code == 200
+    session.rollback()  # what came since
+    wanted = select(AuditEntry).where(AuditEntry.action == "look.sessions")
+    first, second = session.scalars(wanted.order_by(AuditEntry.seq)).all()
+    assert [(one.actor, one.subject) for one in (first, second)] == [
+        ("keeper", "ren"),
+        ("robot", "ren"),
+    ]
+    assert first.details == {"by": "console"}
+    assert second.details["token"].startswith("test (")
+
+
+def test_what_a_token_does_names_it(app: Flask, context: Context, session: Session) -> None:
+    program = api_client(app, context, "robot", Role.OWNER)
+    assert program.post("/api/v1/audit/verify").status_code == 200
+    entry = audited(session, "audit.verify")
+    kept = session.scalars(select(ApiToken)).one()
+    assert entry.details["token"] == f"test ({kept.token_hash[:12]})"

@@ -122,17 +122,18 @@ def test_a_checkpoint_is_made_proved_and_forgotten(
     kept = tmp_path / "kept"
     kept.write_text(f"{token}\nsomething else\n", "ascii")
 
+    assert say("audit", "checkpoint").output == made.output, "its own entry is no new end"
     whole = say("audit", "verify")
-    assert "The audit trail is whole: 1 entries, 2 checkpoints are in it." in whole.output
+    assert "The audit trail is whole: 2 entries, 2 checkpoints are in it." in whole.output
     doubtful = say("audit", "verify", "--checkpoints", str(kept))
     assert "Line 2 is no checkpoint of this server." in doubtful.output
     assert isinstance(doubtful.exception, SystemExit)
 
     with served.database.transaction("tamper") as session:
         session.execute(delete(AuditEntry))
-    assert "it ended at entry 1" in say("audit", "verify").output
+    assert "it ended at entry 2" in say("audit", "verify").output
     assert "at the next checkpoint" in say("audit", "forget", "restored").output
-    assert "it ended at entry 1" in say("audit", "verify", "--checkpoints", str(kept)).output
+    assert "it ended at entry 2" in say("audit", "verify", "--checkpoints", str(kept)).output
 
 
 def test_a_restore_lets_the_trail_end_earlier(served: Context, say: Say) -> None:

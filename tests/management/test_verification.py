@@ -32,6 +32,7 @@ from management.relays.service import pair_relay
 from management.safety import service as safety
 from management.safety.models import Enforcement
 from management.signer_client import SignerClient
+from management.updates import service as updates
 from management.updates.models import InstalledPatternSet, UpdateRun
 from management.updates.service import install_shipped
 from management.verification import checks, rules
@@ -43,6 +44,7 @@ from tests.communication.relay import Relay, free_ports
 from tests.management.clients import ConsoleClient, api_client
 from tests.management.phones import Phone, office
 from tests.servers.smtp import smtp_server
+from tests.updater import feed as feeds
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -201,10 +203,15 @@ def test_a_relay_that_ends_is_told_on_both_its_sides(context: Context, relay: Re
     visit_all(context)
     assert says(context, "relays") == ("ok", "1 answer.")
     assert says(context, "doors")[0] == "ok"
-    assert says(context, "relays", utc_now() + timedelta(minutes=10))[0] == "bad"
+    tone, said = says(context, "relays", utc_now() + timedelta(minutes=10))
+    assert tone == "bad"
+    assert "It answers, but the jobs process visited it last at" in said
 
     relay.kill()
 
+    tone, said = says(context, "relays")
+    assert tone == "warn", "it is dialled now; no visit has noticed yet"
+    assert "dmz: The communication server does not answer at" in said
     visit_all(context)
     tone, said = says(context, "relays")
     assert tone in ("warn", "bad")
@@ -234,15 +241,20 @@ def test_a_connector_that_is_silent_or_in_trouble_is_told(context: Context) -> N
     now = utc_now()
     with context.database.transaction("test") as session:
         session.add(Connector(name="ex1", key={}, paired_at=now, contact_at=now))
-    assert says(context, "mail", now) == ("ok", "1 work.")
+    heard = f"{now:%Y-%m-%d %H:%M:%S} UTC"
+    working = f"1 work, as of the last heartbeat ({heard})."
+    assert says(context, "mail", now) == ("ok", working)
     assert says(context, "mail", now + timedelta(minutes=6)) == (
         "warn",
-        "In trouble: ex1: warning.",
+        f"In trouble, as of the last heartbeat: ex1 ({heard}): warning.",
     )
     assert says(context, "mail", now + timedelta(minutes=10))[0] == "bad"
     with context.database.transaction("test") as session:
         session.execute(update(Connector).values(problem="The password is wrong."))
-    assert says(context, "mail", now) == ("warn", "In trouble: ex1: The password is wrong..")
+    assert says(context, "mail", now) == (
+        "warn",
+        f"In trouble, as of the last heartbeat: ex1 ({heard}): The password is wrong..",
+    )
 
 
 def test_a_mail_server_that_is_away_or_refuses_is_told(context: Context) -> None:
@@ -296,6 +308,29 @@ def test_patterns_that_are_missing_old_or_not_updated_are_told(context: Context)
         "warn",
         "The last update failed: The source cannot be reached.",
     )
+
+
+def test_an_update_source_is_asked_now_and_nothing_is_installed(
+    context: Context, tmp_path: Path
+) -> None:
+    assert says(context, "update_source")[0] == "idle"
+    with feeds.running(tmp_path / "feed") as feed:
+        with context.database.transaction("test") as session:
+            keeper = updates.Actor("keeper")
+            updates.save_source(session, context.keys, feed.url, feed.root, keeper, utc_now())
+        feed.publish("9998.1.1")
+        assert says(context, "update_source") == (
+            "ok",
+            "It answers, rightly signed; its newest set is 9998.1.1.",
+        )
+        feed.misbehave("timestamp.json", feeds.tampered)
+        tone, said = says(context, "update_source")
+        assert (tone, "cannot be believed or reached: " in said) == ("bad", True)
+        feed.behave()
+        assert says(context, "update_source")[0] == "ok"
+    assert says(context, "update_source")[0] == "bad", "it is away"
+    with context.database.reading() as session:
+        assert session.query(InstalledPatternSet).all() == []
 
 
 def test_the_scanner_finds_the_test_file_until_its_patterns_are_gone(context: Context) -> None:
@@ -450,6 +485,7 @@ TURNED_BY = {
     "mail": test_a_connector_that_is_silent_or_in_trouble_is_told,
     "outgoing_mail": test_a_mail_server_that_is_away_or_refuses_is_told,
     "patterns": test_patterns_that_are_missing_old_or_not_updated_are_told,
+    "update_source": test_an_update_source_is_asked_now_and_nothing_is_installed,
     "scanner": test_the_scanner_finds_the_test_file_until_its_patterns_are_gone,
     "enforcement": test_paused_enforcement_is_told_with_its_reason,
     "administrators": test_a_single_owner_is_told,

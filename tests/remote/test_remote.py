@@ -86,7 +86,7 @@ def test_orders_go_out_with_their_reason_and_a_wipe_wants_the_name(
 
     helper = "helper of others"
     signed_in(served, run, helper, Role.OPERATOR)
-    refused = run("wipe", device, "--reason", "stolen", "--yes")
+    refused = run("wipe", device, "--reason", "stolen", "--yes", given="123456\n")
     assert refused.exit_code == 1
     assert "wipe_devices" in refused.stderr or "wipe devices" in refused.stderr
     with served.context.database.reading() as session:
@@ -111,12 +111,14 @@ def test_an_order_wants_the_whole_name_or_number(served: Served, run: Run) -> No
     with served.context.database.reading() as session:
         wipes = select(Command).where(Command.kind == "wipe", Command.requested_by == "wiper")
         assert session.scalars(wipes).all() == []
-    done = run("wipe", whole.lower(), *why)
+    unproved = run("wipe", whole, *why, given="000000\n")
+    done = run("wipe", whole.lower(), *why, given=f"{_code(served.context, 'wiper')}\n")
 
     assert (cut.exit_code, model.exit_code) == (1, 1), cut.output + model.output
     assert part in run("device", part).stdout
     assert "whole name" in cut.stderr
     assert [(one.exit_code, "empty" in one.stderr) for one in nothing] == [(2, True)] * 2
+    assert (unproved.exit_code, "code is wrong" in unproved.stderr) == (1, True), unproved.output
     assert done.exit_code == 0, done.output
     with served.context.database.reading() as session:
         assert [one.device_id for one in session.scalars(wipes)] == [device]

@@ -5,7 +5,7 @@
 | SQL injection in lists, searches and filters | here; undocumented answers: `console/test_api` |
 | SQL injection by a connector | here; any name a server may say: `test_mail_access_api` |
 | SQL injection and markup by a device | here; `test_listing`, `console/test_devices_page` |
-| formulas in CSV | here |
+| formulas in every CSV file | here |
 | markup in an app's name | `test_apps` |
 | stored XSS, in a browser | `test_v03_web_frontend` |
 | shell commands, XML, LDAP, deserialization | nothing here starts or reads such |
@@ -13,12 +13,18 @@
 
 import csv
 import io
+from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select
 
+from management.allow_list.models import AllowedDevice
 from management.devices.models import Device
+from management.dry_run.models import DryRun, DryRunDevice
+from management.formulas import STARTS
 from management.mail_access.models import Partnership
+from management.rates import Buckets
+from runtime.clock import utc_now
 from tests.management.test_mail_access_api import Program, batch, phone
 from tests.security.conftest import Target
 
@@ -75,19 +81,76 @@ def test_sql_from_a_connector_is_stored_as_text(target: Target) -> None:
     assert target.owner.get("/mail-access").status_code == 200
 
 
-@pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "＝1+1"])
-def test_a_formula_in_a_devices_name_is_text_in_the_csv_file(target: Target, formula: str) -> None:
+FORMULAS = (
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "＝1+1",
+    "＋1",
+    "－1",
+    "＠SUM(1)",
+)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_was_asked_before(target: Target) -> None:
+    """Let the one account of all these tests ask for more files than one may so quickly."""
+    target.app.extensions["sekisho-rates"] = Buckets()
+
+
+@pytest.fixture(scope="module")
+def run_id(target: Target) -> UUID:
+    """A dry run that names one device."""
+    with target.context.database.transaction("a dry run") as session:
+        policy = session.get_one(Device, target.fleet.devices[1]).policy_id
+        run = DryRun(policy_id=policy, asked_by="keeper", asked_at=utc_now(), state="done")
+        session.add(run)
+        session.flush()
+        device_id = target.fleet.devices[1]
+        session.add(
+            DryRunDevice(dry_run_id=run.id, device_id=device_id, before="healthy", after="x")
+        )
+    return run.id
+
+
+@pytest.mark.parametrize("formula", FORMULAS, ids=range(len(FORMULAS)))
+@pytest.mark.parametrize("file", ["/devices/devices.csv", "/dry-runs/{run_id}/devices.csv"])
+def test_a_formula_in_a_devices_name_is_text_in_every_file(
+    target: Target, run_id: UUID, file: str, formula: str
+) -> None:
     with target.context.database.transaction("hostile") as session:
         device = session.get_one(Device, target.fleet.devices[1])
         before, device.name = device.name, formula
     try:
-        answer = target.owner.get("/devices/devices.csv")
+        answer = target.owner.get(file.format(run_id=run_id))
         assert answer.status_code == 200
-        cells = [cell for row in csv.reader(io.StringIO(answer.text)) for cell in row]
-        assert "'" + formula in cells
-        assert not [
-            cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r", "＝"))
-        ]
+        _assert_guarded(answer.text, formula)
     finally:
         with target.context.database.transaction("mend") as session:
             session.get_one(Device, target.fleet.devices[1]).name = before
+
+
+@pytest.mark.parametrize("formula", FORMULAS, ids=range(len(FORMULAS)))
+def test_a_formula_in_the_allow_list_is_text_in_its_file(target: Target, formula: str) -> None:
+    with target.context.database.transaction("hostile") as session:
+        row = AllowedDevice(serial="=S1", note=formula, added_at=utc_now(), added_by="keeper")
+        session.add(row)
+    try:
+        answer = target.owner.get("/allow-list/list.csv")
+        _assert_guarded(answer.text, formula)
+        _assert_guarded(answer.text, "=S1")
+    finally:
+        with target.context.database.transaction("mend") as session:
+            session.delete(session.get_one(AllowedDevice, row.id))
+
+
+def _assert_guarded(text: str, formula: str) -> None:
+    cells = [
+        c for row in csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline="")) for c in row
+    ]
+    assert "'" + formula in cells
+    assert not [cell for cell in cells if cell.startswith(STARTS)]

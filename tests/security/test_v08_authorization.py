@@ -28,6 +28,7 @@ OWN = (
 NOT_HERE = (
     "/audit/verify", "/jobs/", "/deleted/",
     "/api/v1/audit/verify", "/api/v1/jobs/", "/api/v1/deleted/",
+    "/devices/numbers", "/devices/devices.csv", "/api/v1/devices/by-number",
 )  # fmt: skip
 """What only looks, and what asks for the permission of the job or of the deleted thing that it
 finds first (`console/test_deleted`)."""

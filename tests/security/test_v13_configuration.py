@@ -1,9 +1,7 @@
-"""ASVS 5 V12 and V13, communication and configuration: what the installation tells and takes.
+"""ASVS 5 V13, configuration: what the installation tells and takes.
 
 | attack | also shown by |
 |---|---|
-| TLS older than 1.2 | `test_web_server` |
-| certificates of relays, pinning | `test_relay_tls`, `tests/communication` |
 | host header | here; one-time links: here; passkeys: `console/test_passkeys` |
 | debugging, versions of software in headers | here |
 | figures of the machine for strangers | here |

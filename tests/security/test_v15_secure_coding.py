@@ -1,9 +1,9 @@
-"""ASVS 5 V2 and V15, business logic and secure coding: more than was offered.
+"""ASVS 5 V15, secure coding and architecture: more than was offered.
 
 | attack | also shown by |
 |---|---|
 | fields that nobody offers (mass assignment) | here |
-| steps out of order, limits, two at once | `test_commands`, `test_signer*`, `test_work` |
+| two at once | `test_work`, `test_groups`, `tests/end_to_end/test_kill` |
 | hostile input of devices and relays | `tests/hostile_relay`, `tests/communication` |
 | pairing attempts used up by strangers | here |
 | supply chain | hashes of all packages in `requirements/*.lock`; updates: `tests/updater` |

@@ -14,7 +14,7 @@ from management.access import Role
 from management.api.operations import OPERATION
 from management.context import Context
 from runtime.clock import utc_now
-from tests.management.clients import BASE, ConsoleClient, api_client, signed_in_client
+from tests.management.clients import BASE, ConsoleClient, api_client, own_code, signed_in_client
 from tests.management.fleet import Fleet, fill
 
 
@@ -78,7 +78,7 @@ def test_a_command_is_queued_followed_and_taken_back(owner: ConsoleClient, fleet
 def test_only_who_may_order_a_wipe_takes_it_back(
     app: Flask, context: Context, owner: ConsoleClient, fleet: Fleet
 ) -> None:
-    body = {"kind": "wipe", "reason": "stolen"}
+    body = {"kind": "wipe", "reason": "stolen", "code": own_code(context, "program")}
     made = owner.post(f"/api/v1/devices/{fleet.devices[1]}/commands", json=body).get_json()["id"]
     operator = api_client(app, context, "helper", Role.OPERATOR)
     browser = signed_in_client(app, context, "clerk", Role.OPERATOR)

@@ -15,6 +15,9 @@ from tests.management.parity import (
     FILES_WITHOUT,
     NOT_THE_CONSOLE,
     OPERATIONS,
+    READS,
+    READS_OTHERWISE,
+    READS_WITHOUT,
     WITHOUT,
 )
 
@@ -74,6 +77,32 @@ def test_every_file_of_the_console_has_an_operation_or_a_reason(app: Flask) -> N
         view, (found, in_groups) = app.view_functions[endpoint], known[name]
         assert found.permission == getattr(view, PERMISSION), (endpoint, name)
         assert in_groups == getattr(view, IN_GROUPS), (endpoint, name)
+
+
+def test_every_page_has_an_operation_that_answers_the_same_or_a_reason(app: Flask) -> None:
+    pages = {
+        rule.endpoint
+        for rule in app.url_map.iter_rules()
+        if "GET" in (rule.methods or set())
+        and not hasattr(app.view_functions[rule.endpoint], OPERATION)
+        and rule.endpoint.partition(".")[0] not in NOT_THE_CONSOLE
+    } - {*FILES, *FILES_WITHOUT}
+    assert pages == {*READS, *READS_WITHOUT}, "add them to tests/management/parity"
+    assert set(READS) & set(READS_WITHOUT) == set()
+    assert all(len(why.split()) > 3 for why in READS_WITHOUT.values())
+    known = {one.name: (one, in_groups) for one, in_groups in _operations(app)}
+    differ = set()
+    for endpoint, names in READS.items():
+        view = app.view_functions[endpoint]
+        for name in names.split():
+            found, in_groups = known[name]
+            assert found.method == "GET" or name.startswith("preview_"), name
+            if (found.permission, in_groups) != (
+                getattr(view, PERMISSION),
+                getattr(view, IN_GROUPS),
+            ):
+                differ.add(f"{endpoint} {name}")
+    assert differ == set(READS_OTHERWISE)
 
 
 def test_no_two_operations_and_no_two_bodies_share_a_name(app: Flask) -> None:

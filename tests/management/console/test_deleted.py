@@ -24,6 +24,8 @@ from management.policies.service import ensure_default_policy
 from runtime.clock import utc_now
 from tests.management.clients import ConsoleClient, signed_in_client
 
+UNDO = {"reason": "it was needed after all"}
+
 
 @pytest.fixture(autouse=True)
 def _groups(context: Context) -> None:
@@ -77,14 +79,14 @@ def test_a_deleted_view_comes_back_pinned_and_only_to_its_owner(
     console.post(f"/devices/views/{view}/delete")
     assert MENU.findall(console.get("/").text) == ["/devices"]
     assert "mine" not in other.get("/deleted").text
-    assert other.post(f"/deleted/{view}/restore").status_code == 404
+    assert other.post(f"/deleted/{view}/restore", data=UNDO).status_code == 404
 
     assert f"/deleted/{view}/restore" in console.get("/deleted").text
     save(console, context, "mine", "state=healthy")
-    assert console.post(f"/deleted/{view}/restore").status_code == 409
+    assert console.post(f"/deleted/{view}/restore", data=UNDO).status_code == 409
     with context.database.transaction("free the name") as session:
         session.delete(session.scalars(select(SavedView).where(SavedView.name == "mine")).one())
-    assert console.post(f"/deleted/{view}/restore").status_code == 302
+    assert console.post(f"/deleted/{view}/restore", data=UNDO).status_code == 302
     assert MENU.findall(console.get("/").text) == ["/devices?state=inactive"] * 2
     assert "mine" not in console.get("/deleted").text.partition("<main")[2].partition("<table")[2]
     with context.database.reading() as session:
@@ -131,7 +133,8 @@ def test_what_is_deleted_comes_back_as_it_was(
     page = console.get("/deleted").text
     assert f"/deleted/{thing}/restore" in page
     assert "keeper" in page
-    assert console.post(f"/deleted/{thing}/restore").status_code == 302
+    assert console.post(f"/deleted/{thing}/restore").status_code == 400, "no reason"
+    assert console.post(f"/deleted/{thing}/restore", data=UNDO).status_code == 302
     with context.database.reading() as session:
         assert service._written(session.get_one(model, thing)) == before
         assert session.get(DeletedThing, thing) is None
@@ -148,10 +151,10 @@ def test_nothing_comes_back_that_the_rules_would_refuse_now(
         made(context, kind)
     with context.database.transaction("take the name") as session:
         session.add(night())
-    answers = [console.post(f"/deleted/{one}/restore") for one in (group, role, listed)]
+    answers = [console.post(f"/deleted/{one}/restore", data=UNDO) for one in (group, role, listed)]
     assert [one.status_code for one in answers] == [409, 409, 409]
     helper = signed_in_client(app, context, "helper", Role.HELP_DESK)
-    assert helper.post(f"/deleted/{group}/restore").status_code == 404
+    assert helper.post(f"/deleted/{group}/restore", data=UNDO).status_code == 404
     assert "Kyoto" not in helper.get("/deleted").text
 
 
@@ -163,7 +166,7 @@ def test_after_thirty_days_it_is_gone_for_good(console: ConsoleClient, context: 
         assert thing is not None
         thing.deleted_at -= timedelta(days=30)
     assert "Kyoto" not in console.get("/deleted").text
-    assert console.post(f"/deleted/{group}/restore").status_code == 404
+    assert console.post(f"/deleted/{group}/restore", data=UNDO).status_code == 404
     with context.database.transaction("forget") as session:
         service.forget(session, utc_now())
         assert session.get(DeletedThing, group) is None

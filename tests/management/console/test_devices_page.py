@@ -14,18 +14,25 @@ from flask import Flask
 from sqlalchemy import select
 
 from management.access import Role
+from management.apps.models import App, DeviceApp
 from management.audit.models import AuditEntry
-from management.commands.models import CommandBatch, CommandBatchDevice
+from management.commands.models import Command, CommandBatch, CommandBatchDevice
 from management.context import Context
 from management.devices.models import Device
+from management.devices.rules import Fact, FactKind
+from management.devices.service import record_facts
 from management.listing import plan
 from management.listing.address import own_query, read_filter, write_filter
 from management.listing.rules import DeviceFilter
+from management.mail_access.models import Partnership
 from runtime.clock import utc_now
 from tests.management.clients import ConsoleClient, api_client, signed_in_client
 from tests.management.fleet import Fleet
 from tests.management.fleet import fill as fill_fleet
 
+HELD = "c5" * 32
+"""An app on every third device."""
+NUMBERS = "sk00000003,SK00000005 SK00000007 SK99999999"
 FILTERS: list[dict[str, str]] = [
     {"state": "non_compliant"},
     {"state": "healthy", "platform": "android"},
@@ -37,12 +44,23 @@ FILTERS: list[dict[str, str]] = [
     {"owner": "hanako.sato@example.org"},
     {"q": "xperia sk0000"},
     {"enrolment": "retired"},
+    {"app": HELD},
+    {"app": HELD, "platform": "android"},
+    {"numbers": NUMBERS},
 ]
 
 
 @pytest.fixture
 def fleet(context: Context) -> Fleet:
-    return fill_fleet(context, utc_now(), 40)
+    found = fill_fleet(context, utc_now(), 40)
+    times = {"first_seen_at": utc_now(), "said_at": utc_now()}
+    app = {"package": "org.app", "sha256": HELD, "name": "Held app", "version": "1"}
+    with context.database.transaction("an app") as session:
+        session.add(App(sha256=HELD, name="Held app", devices=14, first_seen_at=utc_now()))
+        session.add_all(
+            DeviceApp(device_id=device_id, **app, **times) for device_id in found.devices[::3]
+        )
+    return found
 
 
 def listed(page: str) -> list[str]:
@@ -110,6 +128,45 @@ def test_a_bulk_command_keeps_its_devices_when_the_filter_finds_others_later(
     assert counted(console.get("/devices?platform=ios").text) == 40
 
 
+def test_the_filter_for_an_app_is_said_by_its_name(console: ConsoleClient, fleet: Fleet) -> None:
+    page = console.get(f"/devices?app={HELD.upper()}").text
+
+    assert counted(page) == 14
+    assert "Held app <a" in page
+
+
+def test_a_thousand_pasted_numbers_are_found_at_once(
+    console: ConsoleClient, app: Flask, context: Context, fleet: Fleet
+) -> None:
+    with context.database.reading() as session:
+        serials = list(session.scalars(select(Device.serial).where(Device.platform == "ios")))
+    pasted = "\n".join([*serials, *(f"lost{one:08d}" for one in range(1000 - len(serials)))])
+
+    short = console.post("/devices/numbers", data={"numbers": serials[0].lower()})
+    assert counted(console.get(short.headers["Location"]).text) == 1
+    page = console.post("/devices/numbers", data={"numbers": pasted})
+    assert (page.status_code, counted(page.text)) == (200, len(serials))
+    assert f"{1000 - len(serials)} numbers are of no device here" in page.text
+    file = console.post("/devices/devices.csv", data={"numbers": pasted}).get_data(as_text=True)
+    assert len(file.strip().splitlines()) == 1 + len(serials)
+    chosen = console.post("/commands/bulk/new", data={"numbers": pasted, "all": "yes"})
+    assert f"What {len(serials)} devices get" in chosen.text
+
+    program = api_client(app, context, "program", Role.READ_ONLY)
+    body = {"numbers": pasted.split()}
+    answer = program.post("/api/v1/devices/by-number", json=body).json
+    assert answer is not None
+    assert [one["id"] for one in answer["items"]] == listed(page.text)
+    assert len(answer["missing"]) == 1000 - len(serials)
+    too_many = console.post("/devices/numbers", data={"numbers": pasted + " one-more"})
+    assert too_many.status_code == 400
+    assert console.post("/devices/numbers", data={"numbers": " , "}).status_code == 400
+    view = {"name": "lost ones", "query": f"numbers={'+'.join(pasted.split()[:100])}"}
+    refused = console.post("/devices/views", data=view)
+    assert (refused.status_code, "longer than a view can be" in refused.text) == (409, True)
+    assert program.post("/api/v1/device-views", json=view).status_code == 400  # by its own limit
+
+
 def test_every_number_of_the_dashboard_leads_to_just_so_many_devices(
     console: ConsoleClient, fleet: Fleet
 ) -> None:
@@ -120,6 +177,36 @@ def test_every_number_of_the_dashboard_leads_to_just_so_many_devices(
     assert kinds >= {"state", "risk", "rule", "platform", "os", "patch", "patterns", "mail"}
     for href, count in links:
         assert counted(console.get(unescape(href)).text) == int(count), href
+
+
+def test_no_number_of_the_dashboard_stands_without_its_list(
+    console: ConsoleClient, context: Context, fleet: Fleet
+) -> None:
+    now = utc_now()
+    with context.database.transaction("something to look at") as session:
+        command = session.scalars(select(Command).where(Command.state == "queued")).first()
+        assert command is not None
+        command.waiting_for = "approval"
+        phone = session.scalars(select(Partnership)).first()
+        assert phone is not None
+        phone.held_at, phone.wanted = now, "block"
+        for number in range(15):  # more versions than a chart has room for
+            device = session.get_one(Device, fleet.devices[number])
+            said = {FactKind.OS_VERSION: Fact(f"{20 + number}", "agent", now)}
+            record_facts(session, device.id, said, now)
+
+    page = console.get("/", headers={"HX-Request": "true"}).text
+    for link in (
+        "/mail-access?only=held", "/commands?waiting=approval", "/relays?days=7#incidents",
+        "/mail-access/connectors", "/jobs?by=all&amp;state=failed",
+    ):  # fmt: skip
+        assert f'href="{link}"' in page, link
+    assert " more</summary>" in page
+    unfolds = r"<summary>.*?</summary>"
+    for linked in (r"<a .*?</a>", unfolds, r"<tr>.*?</tr>", r"<svg.*?</svg>", r"<time.*?</time>"):
+        page = re.sub(linked, "", page, flags=re.S)  # each row of a chart begins with its link
+    text = re.sub(r"<[^>]*>", " ", page)
+    assert re.findall(r"\d+", text) == []
 
 
 def test_filter_sort_and_place_are_in_the_address(console: ConsoleClient, fleet: Fleet) -> None:
@@ -140,7 +227,8 @@ def test_an_address_says_all_of_a_filter_and_reads_back(fleet: Fleet) -> None:
     whole = DeviceFilter(
         state="healthy", risk="none", rule="attested", platform="ios", enrolment="enrolled",
         ownership="company", policy_id=fleet.policy_id, group_id=fleet.policy_id, mail="blocked",
-        os="18", patch="2026-10", patterns="1", owner_address="a@b", text="花子 x",
+        os="18", patch="2026-10", patterns="1", owner_address="a@b", text="花子 x", app="0" * 64,
+        numbers="SK1 SK2",
     )  # fmt: skip
     assert read_filter(write_filter(whole)) == whole
     assert "sort=since" in own_query({"sort": "since", "after": "x", "other": "y"})

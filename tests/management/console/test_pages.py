@@ -74,7 +74,7 @@ def test_every_page_shows_data(console: ConsoleClient, fleet: Fleet, language: s
         assert "<script>" not in answer.text, page
 
 
-def test_empty_lists_say_what_to_do_next(console: ConsoleClient, context: Context) -> None:
+def test_empty_lists_say_what_they_would_hold(console: ConsoleClient, context: Context) -> None:
     assert "No device has enrolled yet" in console.get("/devices").text
     assert "Nobody is invited yet" in console.get("/invitations").text
     assert "No relay is paired" in console.get("/relays").text
@@ -261,15 +261,19 @@ def test_the_trail_is_verified_and_a_changed_entry_named(
     assert "was changed" in console.get("/audit").text
 
 
-def test_a_device_is_retired_with_a_reason(
+def test_a_device_is_retired_with_its_name_and_a_reason(
     console: ConsoleClient, fleet: Fleet, session: Session
 ) -> None:
     address = f"/devices/{fleet.devices[3]}/retire"
+    name = session.get_one(Device, fleet.devices[3]).name
+    session.rollback()
+    form = {"reason": "left the company", "confirm": name}
     assert console.post(address).status_code == 400
-    assert console.post(address, data={"reason": "left the company"}).status_code == 302
+    assert console.post(address, data={**form, "confirm": "another"}).status_code == 409
+    assert console.post(address, data=form).status_code == 302
     device = session.get_one(Device, fleet.devices[3])
     assert device.enrolment_state == "retired"
-    assert console.post(address, data={"reason": "again"}).status_code == 409
+    assert console.post(address, data=form).status_code == 409
 
 
 def test_what_does_not_exist_answers_with_a_page_and_a_next_step(console: ConsoleClient) -> None:
