@@ -81,6 +81,8 @@ class Resources:
         if self._data is not None:
             return
         self._data = self._read() or b""
+        if not self._data:  # an app may do without a table: nothing is cut then
+            return
         packages: list[Chunk] = []
         try:
             for chunk in self._inside(chunk_at(self._data, 0, len(self._data))):

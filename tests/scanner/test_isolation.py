@@ -111,11 +111,17 @@ def test_a_scan_that_needs_too_much_memory_is_ended(shipped: Path, tmp_path: Pat
     assert "memory" in why(scan_file(path, shipped, limits))
 
 
-def test_a_scan_that_needs_too_much_processor_time_is_ended(shipped: Path, tmp_path: Path) -> None:
+def test_a_scan_short_of_processor_time_ends_with_what_it_has_found(
+    shipped: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "many.zip"
-    path.write_bytes(archive({f"{number}": os.urandom(3000) for number in range(60_000)}))
+    entries = {"0": EICAR} | {f"{number}": os.urandom(3000) for number in range(1, 60_000)}
+    path.write_bytes(archive(entries))
 
-    assert "processor time" in why(scan_file(path, shipped, DEFAULT._replace(cpu_seconds=1)))
+    result = scan_file(path, shipped, DEFAULT._replace(cpu_seconds=1))
+
+    assert "the rest, because the time was over" in " ".join(result.skipped)
+    assert result.verdict is Verdict.MALICIOUS
 
 
 STAND_IN = """
@@ -164,6 +170,14 @@ def test_a_child_gone_wrong_is_told(
     stand_in(monkeypatch, work)
 
     assert reason in why(scan_file(real_apk(), shipped, DEFAULT._replace(seconds=2.0)))
+
+
+def test_a_child_that_needs_too_much_processor_time_is_ended(
+    shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch, "confinement.confine(limits)\nwhile True: pass")
+
+    assert "processor time" in why(scan_file(real_apk(), shipped, DEFAULT._replace(cpu_seconds=1)))
 
 
 def test_a_child_cannot_call_its_own_file_clean(
