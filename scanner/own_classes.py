@@ -14,6 +14,8 @@ LOOK_UPS = 40
 _NO_INDEX = 0xFFFFFFFF
 Place = tuple[int, int]
 """File and row of a class."""
+Signature = tuple[str, str]
+"""Name and prototype of a method."""
 
 
 class OwnClasses:
@@ -26,7 +28,7 @@ class OwnClasses:
         self._found: dict[str, Place | None] = {}
         self._of_types: dict[tuple[int, int], Place | None] = {}
         self._codes: dict[Place, dict[int, int]] = {}
-        self._named: dict[Place, dict[str, list[tuple[int, int]]]] = {}
+        self._methods: dict[Place, dict[Signature, int]] = {}
 
     def find(self, descriptor: str) -> Place | None:
         """Return where the class of that name is."""
@@ -113,16 +115,16 @@ class OwnClasses:
             self._codes[place] = dict(self._files[place[0]].coded(place[1]))
         return self._codes[place]
 
-    def named(self, place: Place) -> dict[str, list[tuple[int, int]]]:
-        """Return name -> (method index, offset of the code) for the methods of a class."""
-        if place not in self._named:
+    def methods(self, place: Place) -> dict[Signature, int]:
+        """Return name and prototype -> offset of the code for the methods of a class."""
+        if place not in self._methods:
             file = self._files[place[0]]
-            found: dict[str, list[tuple[int, int]]] = {}
-            self._named[place] = found
+            found: dict[Signature, int] = {}
+            self._methods[place] = found
             for index, code in self.codes(place).items():
-                name = file.text(file.method(index)[2])
-                found.setdefault(name, []).append((index, code))
-        return self._named[place]
+                _, proto, name = file.method(index)
+                found[file.text(name), file.proto(proto)] = code
+        return self._methods[place]
 
     def name(self, place: Place) -> str:
         """Return the descriptor of a class."""

@@ -183,10 +183,9 @@ class Program:
 
     def _find_method(self, owner: str, name: str, proto: str) -> Method | None:
         for place in self.classes.line(self.classes.find(owner)):
-            file = self.files[place[0]]
-            for index, code in reversed(self.classes.named(place).get(name, ())):
-                if file.proto(file.method(index)[1]) == proto:
-                    return Method(place[0], self.classes.name(place), name, proto, code)
+            code = self.classes.methods(place).get((name, proto))
+            if code is not None:
+                return Method(place[0], self.classes.name(place), name, proto, code)
         return None
 
     def line(self, descriptor: str) -> Iterator[OwnClass]:

@@ -1,13 +1,13 @@
 """What a walk (`scanner.flow`) could come by at most, found without following values.
 
 Most walks find nothing, because a call that their clause needs lies nowhere near. That is seen here
-for a fraction of what walking costs. Errs to one side: each unit of code that looks like an
-instruction counts as one, and any method of an object that is made on the way may be called.
+for a fraction of what walking costs. Errs to one side: any method of an object that is made on the
+way may be called, and so may what has the name of what is called.
 """
 
 import struct
-from collections.abc import Collection, Mapping, Sequence
-from itertools import compress, islice
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from scanner.code_file import Method
@@ -15,11 +15,15 @@ from scanner.code_sites import INVOKES, KINDS, READS
 from scanner.dex import DAMAGE
 from scanner.flow import ALL, USER_ACTS
 from scanner.frames import Budget
-from scanner.own_classes import Place
+from scanner.instructions import LENGTHS, payload_length
+from scanner.own_classes import Place, Signature
 from scanner.program import Program
 
 MOST_BODIES = 200
 """Looked at from one start: what leads to more is followed no deeper than its rule says."""
+MOST_NEAR = 2_000
+"""Looked at from one start as deep as its rule says, and `MOST_LOOKS` from all of them."""
+MOST_LOOKS = 200_000
 SHORT = 64
 """Bytes of code of a method that does little more than call another one."""
 MOST_IDLE = 4
@@ -38,9 +42,9 @@ class _Summary(NamedTuple):
 
     names: frozenset[str]
     """Of what is noted."""
-    called: frozenset[str]
-    """The names of the methods that it calls, of any class."""
-    bodies: list[tuple[str, _Body]]
+    called: frozenset[Signature]
+    """The methods that it calls, of any class."""
+    bodies: list[tuple[Signature, _Body]]
     """The own methods that it calls, unless its objects have others of that name."""
     kinds: list[Place]
     """The own classes that it names, to make objects of them or to hand them on."""
@@ -61,9 +65,11 @@ class Reach:
     def __init__(self, program: Program, noted: Noted, budget: Budget) -> None:
         self.program, self._noted, self._budget = program, noted, budget
         self._summaries: dict[_Body, _Summary] = {}
-        self._targets: dict[_Row, tuple[str, _Body | None]] = {}
+        self._targets: dict[_Row, tuple[Signature, _Body | None]] = {}
         self._leads_on: dict[_Body, bool] = {}
         self._near: dict[tuple[Sequence[Method], str, int, bool], Near] = {}
+        self.looks = MOST_LOOKS
+        """That are left."""
 
     def depth_for(
         self, clause: Mapping[str, Any], methods: Sequence[Method], kind: str
@@ -99,7 +105,7 @@ class Reach:
         return len(self.program.files[body[0]].code(body[1])) <= SHORT
 
     def _has_one_way(self, done: _Summary) -> bool:
-        called = {body for name, body in done.bodies if name != "<init>"}
+        called = {body for (name, _), body in done.bodies if name != "<init>"}
         if len(done.bodies) > len(called) + 1 or len(called) > MOST_IDLE:
             return False
         return len(called) <= 1 or sum(not self._is_idle(body) for body in called) <= 1
@@ -121,10 +127,9 @@ class Reach:
         code = file.code(at)
         units = struct.unpack(f"<{len(code) // 2}H", code)
         self._budget.spend(1 + len(units) // UNITS_A_STEP)
-        marks = code[::2].translate(KINDS)[:-1]
         names: set[str] = set()
         targets, kinds = [], []
-        for kind, row in {*zip(compress(marks, marks), compress(units[1:], marks), strict=False)}:
+        for kind, row in {*_rows(units)}:
             if kind == READS:
                 names.update(fields.get(row, ()))
             elif kind == INVOKES and row in methods:
@@ -133,19 +138,19 @@ class Reach:
                 targets.append(self._target((number, row)))
             elif kind != INVOKES and (place := self.program.classes.of_type(number, row)):
                 kinds.append(place)
-        called = frozenset(name for name, _ in targets)
-        bodies = [(name, body) for name, body in targets if body is not None]
+        called = frozenset(signature for signature, _ in targets)
+        bodies = [(signature, body) for signature, body in targets if body is not None]
         return _Summary(frozenset(names), called, bodies, kinds)
 
-    def _target(self, row: _Row) -> tuple[str, _Body | None]:
-        """Return the name of the method that *row* means, and the code of an own one."""
+    def _target(self, row: _Row) -> tuple[Signature, _Body | None]:
+        """Return which method *row* means, and the code of an own one."""
         found = self._targets.get(row)
         if found is None:
             file = self.program.files[row[0]]
-            owner, _, name = file.method(row[1])
+            owner, proto, name = file.method(row[1])
             place = self.program.classes.of_type(row[0], owner)
             body = self._body(place, *row) if place else None
-            found = self._targets[row] = file.text(name), body
+            found = self._targets[row] = (file.text(name), file.proto(proto)), body
         return found
 
     def _body(self, place: Place, number: int, row: int) -> _Body | None:
@@ -169,8 +174,8 @@ class _Search:
         self._waiting: list[list[_Body]] = [[]]
         self._held: set[Place] = set()
         self._lines: set[Place] = set()
-        self._inherited: dict[str, list[_Body]] = {}
-        self._called: set[str] = set()
+        self._inherited: dict[Signature, list[_Body]] = {}
+        self._called: set[Signature] = set()
         self._first = min(1, self._most)
         """The least depth of what is not called from a start by its place."""
 
@@ -188,14 +193,18 @@ class _Search:
         while (depth := self._nearest()) is not None:
             if depth > self._wanted and within is None:
                 within = frozenset(names)
-            if len(self._depths) > MOST_BODIES:
+            if len(self._depths) > (self._most_near() if within is None else MOST_BODIES):
                 return Near(within, self._wanted)
             body = self._waiting[depth].pop()
             if self._depths[body] == depth:
                 names |= self._look(body, depth)
         return Near(frozenset(names), self._most)
 
+    def _most_near(self) -> int:
+        return MOST_NEAR if self._reach.looks > 0 else MOST_BODIES
+
     def _look(self, body: _Body, depth: int) -> frozenset[str]:
+        self._reach.looks -= 1
         done = self._reach.summary(body)
         below = depth + (not self._most or not self._reach.leads_on(body))
         if below <= self._most:
@@ -218,9 +227,9 @@ class _Search:
     def _call(self, done: _Summary, depth: int) -> None:
         for _, body in done.bodies:
             self._enter(body, depth)
-        for name in done.called - self._called:
-            self._called.add(name)
-            for body in self._inherited.get(name, ()):
+        for signature in done.called - self._called:
+            self._called.add(signature)
+            for body in self._inherited.get(signature, ()):
                 self._enter(body, self._first)
 
     def _hold(self, place: Place) -> None:
@@ -230,15 +239,11 @@ class _Search:
         Android calls when the user acts, code may call by itself.
         """
         self._held.add(place)
-        for name, methods in self._classes.named(place).items():
-            if name.startswith("<") or not self._most:
-                continue
-            bodies = [(place[0], code) for _, code in methods]
-            if name in self._left_out:
-                self._may_call(name, bodies)
-                continue
-            for body in bodies:
-                self._enter(body, self._first)
+        for signature, code in self._classes.methods(place).items() if self._most else ():
+            if signature[0] in self._left_out:
+                self._may_call(signature, (place[0], code))
+            elif not signature[0].startswith("<"):
+                self._enter((place[0], code), self._first)
         parent, *_ = [*islice(self._classes.line(place), 1, 2), None]
         if parent is not None:
             self._inherit(parent)
@@ -249,15 +254,28 @@ class _Search:
             if one in self._lines or not self._most:
                 return
             self._lines.add(one)
-            for name, methods in self._classes.named(one).items():
-                if not name.startswith("<"):
-                    self._may_call(name, [(one[0], code) for _, code in methods])
+            for signature, code in self._classes.methods(one).items():
+                if not signature[0].startswith("<"):
+                    self._may_call(signature, (one[0], code))
 
-    def _may_call(self, name: str, bodies: list[_Body]) -> None:
-        self._inherited.setdefault(name, []).extend(bodies)
-        if name in self._called:
-            for body in bodies:
-                self._enter(body, self._first)
+    def _may_call(self, signature: Signature, body: _Body) -> None:
+        self._inherited.setdefault(signature, []).append(body)
+        if signature in self._called:
+            self._enter(body, self._first)
+
+
+def _rows(units: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield kind and row of each instruction that names one.
+
+    One behind the other, as Android's verifier does: it lets no code jump between them.
+    """
+    at, last = 0, len(units) - 1
+    while at < last:
+        unit = units[at]
+        code = unit & 0xFF
+        if kind := KINDS[code]:
+            yield kind, units[at + 1]
+        at += LENGTHS[code] if code or not unit else payload_length(units, at)
 
 
 def _may_be(step: Step, near: Collection[str]) -> bool:

@@ -1,5 +1,10 @@
 """What is said to be out of reach of a walk is never met by it."""
 
+import contextlib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from patterns.opened import OpenSet
@@ -7,13 +12,17 @@ from scanner import program
 from scanner.behaviour_rules import wanted_references
 from scanner.code_file import CodeFile, Method
 from scanner.code_rules import noted_rows
+from scanner.code_sites import INVOKES
 from scanner.flow import Walk
-from scanner.frames import Budget
+from scanner.frames import Budget, BudgetError
 from scanner.program import Program
-from scanner.reach import Reach
+from scanner.reach import Reach, _rows
+from tests.scanner.corpus import real_apk, second_real_apk
 from tests.scanner.samples.dex_writer import write_dex
 from tests.scanner.samples.sample import APPS, classes_of, read_pair
 
+EVERY = 29
+"""Of how many methods of a real app one is walked from."""
 RULES = sorted(path.stem for path in APPS.glob("*.app"))
 
 
@@ -31,6 +40,31 @@ def test_a_walk_meets_only_what_was_said_to_be_near(rule: str, opened: OpenSet) 
             met = {name for event in walk.events for name in event.names}
             assert near.names is not None
             assert met <= near.names
+
+
+@pytest.mark.parametrize("app", [real_apk, second_real_apk])
+def test_so_it_is_in_real_code(app: Callable[[], Path], opened: OpenSet) -> None:
+    code = _program_in(app())
+    noted = noted_rows(code, code.references(wanted_references(opened.behaviours)))
+    reach = Reach(code, noted, _budget())
+    compared = 0
+    for method in [*_methods(code)][::EVERY]:
+        near = reach.near((method,), method.owner, 4, False)
+        if near.names is not None:
+            walk = Walk(code, noted, _budget(), reach.hands_on, near.depth, user_acts=False)
+            with contextlib.suppress(BudgetError):  # what it met until then counts
+                walk.start(method, method.owner)
+            assert {name for event in walk.events for name in event.names} <= near.names
+            compared += bool(walk.events)
+
+    assert compared >= 10
+
+
+def test_a_row_counts_where_android_sees_an_instruction_only() -> None:
+    invoke, table = (0x106E, 7, 0), (0x0300, 1, 4, 0, 0x106E, 9)
+    units = [0x0013, 0x106E, *invoke, *table, *invoke, 0x0022]  # const/16 v0, 0x106e; ends cut off
+
+    assert [*_rows(units)] == [(INVOKES, 7), (INVOKES, 7)]
 
 
 def test_what_lies_nowhere_near_needs_no_walk(opened: OpenSet) -> None:
@@ -65,6 +99,12 @@ def test_what_is_kept_of_code_is_bounded_and_changes_no_walk(
     assert len({*map(tuple, met.values())}) == 1
     assert met[50] != []
     assert kept[50] < kept[500_000]
+
+
+def _program_in(apk: Path) -> Program:
+    with zipfile.ZipFile(apk) as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".dex"))
+        return Program([CodeFile(name, archive.read(name)) for name in names])
 
 
 def _program(rule: str) -> Program:
