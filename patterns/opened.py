@@ -81,6 +81,15 @@ def open_data(folder: str) -> RuleData:
         raise NotFoundError(f"{folder} holds no readable pattern set: {error!r}.") from None
 
 
+def open_words(folder: str, language: str) -> dict[str, str]:
+    """Return English text -> *language* for what the rules in *folder* say; most sets have none."""
+    try:
+        words = json.loads(_read(folder, f"words_{language}.json"))
+        return {str(english): str(translated) for english, translated in words.items()}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}
+
+
 def _read(folder: str, name: str) -> bytes:
     file = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_CLOEXEC)
     with os.fdopen(file, "rb") as opened:

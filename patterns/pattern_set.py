@@ -1,9 +1,9 @@
 """A versioned pattern set: built from sources into one file, unpacked into one folder.
 
 The file is a ZIP archive with ``manifest.json`` (version, number of rules, SHA-256 of each other
-file), ``yara/*.yar``, ``behaviours.json`` and ``signers.json``. Whoever fetched the file has
-verified its origin (TUF); here only what is inside is checked. The same sources and version give
-the same bytes.
+file), ``yara/*.yar``, ``behaviours.json``, ``signers.json``, and for each language in which its
+rules are told ``words_ja.json``, which no scan reads. Whoever fetched the file has verified its
+origin (TUF); here only what is inside is checked. The same sources and version give the same bytes.
 
 A version is dotted numbers, the day of release first: ``2026.11.21``, then ``2026.11.21.1``.
 `version_key` orders them.
@@ -23,12 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from patterns import rule_source
+from patterns.rule_source import SHIPPED as SHIPPED
 from patterns.versions import VERSION as _VERSION
 from patterns.versions import version_key as version_key
 from runtime.errors import MalformedMessageError, NotFoundError, RefusedError, TooLargeError
-
-SHIPPED = Path(__file__).parent / "base"
-"""Sources of the set that comes with the release."""
 
 FORMAT = 1
 MANIFEST_NAME = "manifest.json"

@@ -1,9 +1,9 @@
 """The sources of a pattern set: read, and checked so that every rule explains itself.
 
 A source folder holds ``VERSION``, ``yara/*.yar``, ``behaviours.toml``, ``behaviours/*.toml``,
-``steps.toml``, ``lists/*.toml``, ``libraries.toml`` and ``signers.toml`` (all but ``VERSION`` may
-be missing) and whatever else documents them; ``docs/patterns.md`` describes the fields. All
-problems are told at once.
+``steps.toml``, ``lists/*.toml``, ``libraries.toml``, ``signers.toml`` and ``words/*.toml`` (all but
+``VERSION`` may be missing) and whatever else documents them; ``docs/patterns.md`` describes the
+fields. All problems are told at once.
 """
 
 import hashlib
@@ -17,13 +17,15 @@ from typing import Any, TypeVar
 import yara
 from pydantic import TypeAdapter, ValidationError
 
-from patterns import library_source, rule_checks
+from patterns import library_source, rule_checks, words
 from patterns.by_kind import split_yara
 from patterns.opened import EXTERNALS
 from patterns.rule_language import Behaviour, KnownList, Libraries, Library, Rule, Signers
 from runtime.errors import MalformedMessageError, NotFoundError
 
 T = TypeVar("T")
+SHIPPED = Path(__file__).parent / "base"
+"""Sources of the set that comes with the release."""
 DIGEST_LENGTH = 16
 LIBRARIES = "libraries.yar"
 """What ``libraries.toml`` becomes in the set."""
@@ -121,6 +123,17 @@ class _Reader:
                 self.problems.append(f"libraries.toml, {one.name}: {problem}.")
         return found.library
 
+    def words(self, rules: Iterable[Rule]) -> dict[str, dict[str, Any]]:
+        """Return language -> English text -> translated text."""
+        rules = tuple(rules)
+        paths = sorted((self.folder / "words").glob("*.toml"))
+        found = {path.stem: self.toml(path) for path in paths}
+        for language, said in found.items():
+            self.problems += words.problems_of(language, said, rules)
+        if self.folder.resolve() == SHIPPED.resolve():
+            self.problems += words.missing(found, rules)
+        return found
+
     def lists(self) -> list[KnownList]:
         paths = sorted((self.folder / "lists").glob("*.toml"))
         return [self._filled(path, rule) for path, rule in self.rules(paths, KnownList)]
@@ -146,6 +159,7 @@ def read_source(folder: Path) -> CheckedSource:
     signers = reader.checked(Signers, fields, "signers.toml") or Signers()
     libraries = reader.libraries()
     rules = (*reader.yara(texts), *behaviours, *lists)
+    translated = {words.file_of(name): _json(said) for name, said in reader.words(rules).items()}
     problems = [*reader.problems, *rule_checks.problems_of(rules, libraries)]
     if not rules and not problems:
         problems.append(f"{folder} holds no rule.")
@@ -153,7 +167,8 @@ def read_source(folder: Path) -> CheckedSource:
         raise MalformedMessageError("\n".join(problems))
     if libraries:
         texts[LIBRARIES] = library_source.as_yara(libraries)
-    return CheckedSource(_files(texts, behaviours, lists, signers), rules, signers)
+    files = _files(texts, behaviours, lists, signers) | translated
+    return CheckedSource(files, rules, signers)
 
 
 def _files(

@@ -61,12 +61,17 @@ def _translations() -> list[str]:
             wrong.append(f"{path.relative_to(ROOT)}: a translation is marked fuzzy")
         if MISSING_EMPTY.search(body):
             wrong.append(f"{path.relative_to(ROOT)}: a text has no translation")
-        wrong += [
-            f"{path.relative_to(ROOT)}: {found}: say {wanted}"
-            for spelling, wanted in GLOSSARY.items()
-            for found in re.findall(f'"(.*(?:{spelling}).*)"', body)
-        ]
-    return wrong
+        wrong += _misspelt(path, body)
+    path = ROOT / "patterns/base/words/ja.toml"
+    return wrong + _misspelt(path, path.read_text(encoding="utf-8"))
+
+
+def _misspelt(path: Path, body: str) -> list[str]:
+    return [
+        f"{path.relative_to(ROOT)}: {found}: say {wanted}"
+        for spelling, wanted in GLOSSARY.items()
+        for found in re.findall(f'"(.*(?:{spelling}).*)"', body)
+    ]
 
 
 def _readme() -> list[str]:
