@@ -17,7 +17,7 @@ from scanner.values import Told, keep_all
 KEPT_BYTES = 256 * 1024 * 1024
 """Of all DEX files of one app together."""
 FILES = 500
-INSTRUCTIONS = 3_000_000
+INSTRUCTIONS = 4_000_000
 """That may be walked for one app."""
 _LOADED = re.compile(r"classes([2-9]|[1-9]\d{1,3})?\.dex")
 

@@ -3,21 +3,24 @@
 The walks are shared by all clauses that start in the same place.
 """
 
+import contextlib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from scanner.behaviour_rules import alternatives
 from scanner.flow import Walk
-from scanner.frames import Budget, BudgetError, Event
+from scanner.frames import AllowanceError, Budget, BudgetError, Event
 from scanner.program import Program, Reference
-from scanner.reach import Reach
+from scanner.reach import Near, Reach
 from scanner.starts import Start, Starts, has_place
 from scanner.values import ARRAY, MATCHED, Value
 
 MAXIMUM_STARTS = 1_000
 MAXIMUM_TRIES = 200_000
 """Comparisons of a clause with the calls of one walk."""
+LONG_WAYS = 1_000_000
+"""Instructions walked where starts lead to much and all of it is followed, in one app."""
 Clause = Mapping[str, Any]
 
 
@@ -32,6 +35,7 @@ class CodeSearch:
     ) -> None:
         self._program = program
         self._budget = budget
+        self._allowance = Budget(LONG_WAYS, lambda: False, budget)
         self._noted = noted_rows(program, references)
         self._reach = Reach(program, self._noted, budget)
         self._starts = Starts(program, references, budget, self._reach)
@@ -57,16 +61,26 @@ class CodeSearch:
 
     def _walk(self, clause: Clause, start: Start) -> Walk | None:
         """Return the walk from *start*; None: *clause* cannot hold there."""
-        depth = self._reach.depth_for(clause, start.methods, start.kind)
-        if depth is None:
+        near = self._reach.near_for(clause, start.methods, start.kind)
+        if near is None:
             return None
-        key = (start, depth, clause["user_acts"])
+        key = (start, clause["reach"] if near.is_long else near.depth, clause["user_acts"])
         if key not in self._walks:
-            walk = Walk(self._program, self._noted, self._budget, self._reach.hands_on, *key[1:])
-            for method in start.methods:
-                walk.start(method, start.kind)
-            self._walks[key] = walk
+            self._walks[key] = self._walked(*key, near)
         return self._walks[key]
+
+    def _walked(self, start: Start, depth: int, user_acts: bool, near: Near) -> Walk:
+        """Walk a long way to its end only while there is an allowance for that."""
+        if near.is_long:
+            with contextlib.suppress(AllowanceError):
+                return self._walk_from(start, near.depth, user_acts, self._allowance)
+        return self._walk_from(start, depth, user_acts, self._budget)
+
+    def _walk_from(self, start: Start, depth: int, user_acts: bool, budget: Budget) -> Walk:
+        walk = Walk(self._program, self._noted, budget, self._reach.hands_on, depth, user_acts)
+        for method in start.methods:
+            walk.start(method, start.kind)
+        return walk
 
     def _line(self, event: Event, names: Sequence[str]) -> str:
         file = self._program.files[event.method.file]

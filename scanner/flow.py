@@ -62,7 +62,7 @@ class Walk:
         """Their order: the number of an event, or from where to where in here it goes again."""
         self._origins = Origins()
         self._fields = Fields(self._origins)
-        self._runs = Runs(self._origins, self._fields)
+        self._runs = Runs(self._origins, self._fields, budget)
         self._followed: dict[tuple[str, frozenset[int], int, int], tuple[int, int]] = {}
 
     def start(self, method: Method, kind: str) -> None:

@@ -16,16 +16,30 @@ class BudgetError(Exception):
     """The walk took more steps or time than it may. Stays inside the scanner."""
 
 
-class Budget:
-    """How many instructions may be walked for one file, and until when."""
+class AllowanceError(BudgetError):
+    """The walk took more steps than a part of the budget allows."""
 
-    def __init__(self, instructions: int, is_late: Callable[[], bool]) -> None:
+
+class Budget:
+    """How many instructions may be walked for one file, and until when.
+
+    A part of a budget is an allowance: what is spent of it is spent of the *whole*, too.
+    """
+
+    def __init__(
+        self, instructions: int, is_late: Callable[[], bool], whole: "Budget | None" = None
+    ) -> None:
         self._left = instructions
         self._is_late = is_late
+        self._whole = whole
 
     def spend(self, instructions: int) -> None:
         """Raises BudgetError when the budget is used up."""
         before, self._left = self._left, self._left - instructions
+        if self._whole:
+            self._whole.spend(instructions)
+            if self._left < 0:
+                raise AllowanceError
         if self._left < 0 or (before >> 12 != self._left >> 12 and self._is_late()):
             raise BudgetError
 

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from scanner.code_file import Method
-from scanner.frames import BudgetError
+from scanner.frames import Budget, BudgetError
 from scanner.values import EMPTY, Key, Value, mixed
 
 SEVERAL = 4
 """Runs of one method, from which on values that were made in the same way count as one."""
+COMPARED_A_STEP = 32
 MAXIMUM_NESTED = 100
 """Runs inside each other: Python's own stack ends at some 150."""
 Call = tuple[Method, tuple[Key, ...]]
@@ -100,8 +101,8 @@ class Fields:
 class Runs:
     """The calls that a walk has come by."""
 
-    def __init__(self, origins: Origins, fields: Fields) -> None:
-        self._origins, self._fields = origins, fields
+    def __init__(self, origins: Origins, fields: Fields, budget: Budget) -> None:
+        self._origins, self._fields, self._budget = origins, fields, budget
         self._done: dict[Call, Run | None] = {}
         self._last: dict[Method, Call] = {}
         self._seen: dict[Method, list[set[object]]] = {}
@@ -126,11 +127,13 @@ class Runs:
         method, keys = call
         seen = self._seen.setdefault(method, [])
         seen += [set() for _ in range(len(keys) - len(seen))]
-        is_new = False
+        is_new, compared = False, 0
         for (constant, origins, holds, kind), known in zip(keys, seen, strict=False):
             now = {constant, kind, *holds, *self._origins.ways(origins)}
             is_new = is_new or not now <= known
             known |= now
+            compared += len(now)
+        self._budget.spend(compared // COMPARED_A_STEP)
         return is_new
 
     def is_running(self, call: Call) -> bool:

@@ -19,11 +19,12 @@ from scanner.instructions import LENGTHS, payload_length
 from scanner.own_classes import Place, Signature
 from scanner.program import Program
 
-MOST_BODIES = 200
+MOST_BODIES = 2_000
 """Looked at from one start: what leads to more is followed no deeper than its rule says."""
-MOST_NEAR = 2_000
-"""Looked at from one start as deep as its rule says, and `MOST_LOOKS` from all of them."""
-MOST_LOOKS = 200_000
+FEW_BODIES = 200
+"""Followed to their end whatever that costs, and looked at when `MOST_LOOKS` were taken."""
+MOST_LOOKS = 100_000
+"""From all starts of an app."""
 SHORT = 64
 """Bytes of code of a method that does little more than call another one."""
 MOST_IDLE = 4
@@ -57,6 +58,8 @@ class Near(NamedTuple):
     """Of what is noted; None: too much to say."""
     depth: int
     """How deep to walk."""
+    is_long: bool = False
+    """Whether that may be given up: there are more than `FEW_BODIES`."""
 
 
 class Reach:
@@ -71,15 +74,15 @@ class Reach:
         self.looks = MOST_LOOKS
         """That are left."""
 
-    def depth_for(
+    def near_for(
         self, clause: Mapping[str, Any], methods: Sequence[Method], kind: str
-    ) -> int | None:
-        """Return how deep to walk from *methods* in an object of class *kind*; None: in vain."""
+    ) -> Near | None:
+        """Return what lies near *methods* in an object of class *kind*; None: a walk is in vain."""
         near = self.near(methods, kind, clause["reach"], clause["user_acts"])
         names = near.names
         if names is not None and not all(_may_be(step, names) for step in clause["steps"]):
             return None
-        return near.depth
+        return near
 
     def near(self, methods: Sequence[Method], kind: str, reach: int, user_acts: bool) -> Near:
         """Return what a walk may come by that goes *reach* deep, or to the end of a short way."""
@@ -193,15 +196,12 @@ class _Search:
         while (depth := self._nearest()) is not None:
             if depth > self._wanted and within is None:
                 within = frozenset(names)
-            if len(self._depths) > (self._most_near() if within is None else MOST_BODIES):
+            if len(self._depths) > (MOST_BODIES if self._reach.looks > 0 else FEW_BODIES):
                 return Near(within, self._wanted)
             body = self._waiting[depth].pop()
             if self._depths[body] == depth:
                 names |= self._look(body, depth)
-        return Near(frozenset(names), self._most)
-
-    def _most_near(self) -> int:
-        return MOST_NEAR if self._reach.looks > 0 else MOST_BODIES
+        return Near(frozenset(names), self._most, len(self._depths) > FEW_BODIES)
 
     def _look(self, body: _Body, depth: int) -> frozenset[str]:
         self._reach.looks -= 1

@@ -8,7 +8,7 @@ import pytest
 
 from patterns import pattern_set
 from patterns.opened import open_set
-from scanner import app_code, starts
+from scanner import app_code, code_rules, reach, starts
 from scanner.limits import DEFAULT
 from scanner.scan import scan
 from tests.scanner.samples.sample import DISGUISED, PLAIN, build, read_sample
@@ -250,6 +250,50 @@ def test_code_that_cannot_be_followed_to_the_end_is_told(
 
     with pytest.raises(AssertionError, match="more of it than can be followed"):
         found(FORWARD, inbox(SEND.format("message.getMessageBody()")))
+
+
+FANS, LEAVES, BUSY = 20, 15, 8
+
+
+def deep_inbox() -> str:
+    """Return an app that sends behind eight busy calls, in a receiver that leads to much else."""
+    names = [f"fan{fan}" for fan in range(FANS)]
+    leaves = [[f"leaf{fan}x{leaf}" for leaf in range(LEAVES)] for fan in range(FANS)]
+    called = {
+        name: [f"self.{one}()" for one in below] for name, below in zip(names, leaves, strict=True)
+    }
+    called |= {one: ["self.noise()"] for below in leaves for one in below}
+    called |= {"noise": ["self.quiet()"], "echo": ["self.quiet()"], "quiet": ["self.still()"]}
+    called |= {"still": ["pass"]}
+    methods = [f"def {name}(self):\n" + indented(lines) for name, lines in called.items()]
+    for number in range(BUSY):
+        onward = f"self.step{number + 1}(text)" if number < BUSY - 1 else SEND.format("text")
+        lines = ["self.noise()", "self.echo()", onward]
+        methods.append(f"def step{number}(self, text: String):\n" + indented(lines))
+    more = "\n".join(f"    {line}" for one in methods for line in one.splitlines())
+    fans = [f"self.{name}()" for name in names]
+    return inbox(*fans, "self.step0(message.getMessageBody())", more=f"\n{more}\n")
+
+
+def indented(lines: list[str]) -> str:
+    return "\n".join(f"    {line}" for line in lines)
+
+
+def test_what_leads_to_much_is_followed_however_deep_while_there_is_an_allowance(
+    found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = deep_inbox()
+
+    assert found(FORWARD, app)
+
+    monkeypatch.setattr(code_rules, "LONG_WAYS", 500)
+    assert not found(FORWARD, app)  # nor is anything told as skipped: `found` asserts that
+
+    monkeypatch.setattr(reach, "FEW_BODIES", 2_000)
+    assert found(FORWARD, app)
+
+    monkeypatch.setattr(reach, "MOST_BODIES", 200)
+    assert not found(FORWARD, app)
 
 
 HIDES = "Landroid/content/pm/PackageManager;->setComponentEnabledSetting"

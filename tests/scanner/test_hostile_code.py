@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 
 from scanner.app_code import AppCode
 from scanner.behaviour_rules import code_references
+from scanner.code_file import Method
 from scanner.evidence import Evidence
+from scanner.frames import Budget, BudgetError
 from scanner.limits import DEFAULT
+from scanner.memory import Fields, Origins, Runs
+from scanner.values import EMPTY, Value
 from tests.scanner.samples.dex_writer import write_dex
 from tests.scanner.samples.sample import APPS, classes_of, read_pair
 
@@ -126,3 +130,16 @@ def test_classes_that_extend_each_other_in_a_circle_come_to_an_end() -> None:
         struct.pack_into("<I", body, at + 32 * row + 8, kinds[(row + 1) % count])
 
     ask(bytes(body))
+
+
+def test_comparing_what_calls_are_given_is_paid_for() -> None:
+    budget, origins = Budget(10_000, lambda: False), Origins()
+    for offset in range(3_000):
+        origins.add(0, offset, [])
+    runs = Runs(origins, Fields(origins), budget)
+    method, everything = Method(0, "La;", "m", "(I)V", 0), frozenset(range(3_000))
+
+    with pytest.raises(BudgetError):
+        for number in range(500):
+            runs.begin(runs.call(method, [Value(number, everything)]), number)
+            runs.end(number, 0, EMPTY)

@@ -74,8 +74,8 @@ def test_what_lies_nowhere_near_needs_no_walk(opened: OpenSet) -> None:
     rules = {rule["id"]: rule["code"][0] for rule in opened.behaviours if rule["code"]}
 
     def found(rule: str) -> list[str]:
-        depths = {m.name: reach.depth_for(rules[rule], (m,), m.owner) for m in _methods(code)}
-        return [name for name, depth in depths.items() if depth is not None]
+        near = {m.name: reach.near_for(rules[rule], (m,), m.owner) for m in _methods(code)}
+        return [name for name, found in near.items() if found is not None]
 
     assert "onReceive" in found("sms_forwarder")
     assert found("clipboard_thief") == []
