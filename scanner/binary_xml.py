@@ -3,11 +3,12 @@
 What Android does stands in AOSP, libs/androidfw: `ResXMLTree::setTo` (of the string pools and
 resource maps before the first node the last ones count, later ones are passed over),
 `RetrieveAttributes` (attributes are looked for in rising order of their resource ids, so one behind
-a greater id is never found) and `ResXMLParser::indexOfAttribute` (namespace and name as texts).
+a greater id is never found), `getAttributeNameResID` (the app's own resources may give such an id
+another meaning) and `ResXMLParser::indexOfAttribute` (namespace and name as texts).
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from scanner.chunks import (
@@ -23,7 +24,12 @@ from scanner.chunks import (
 )
 
 MAXIMUM_ELEMENTS = 60_000
-MAXIMUM_ATTRIBUTES = 100
+NAME_LENGTH = 100
+"""Of elements and attributes; Android knows none that is longer."""
+COMMON_ATTRIBUTES = 100
+"""Of one element; no tool writes more."""
+MAXIMUM_ATTRIBUTES = 300_000
+"""Of all elements together."""
 TYPE_REFERENCE = 0x01
 TYPE_STRING = 0x03
 TYPE_DYNAMIC_REFERENCE = 0x07
@@ -31,7 +37,10 @@ FIRST_NUMBER, LAST_NUMBER = 0x10, 0x1F
 """Types of booleans, integers and colours."""
 ANDROID = "http://schemas.android.com/apk/res/android"
 _NODES = range(0x0100, 0x0180)
-_NONE = 0xFFFFFFFF
+_NONE = range(0x80000000, 0x100000000)
+"""Indexes that stand for no text: Android takes them as negative."""
+_PUBLIC = range(0x01010000, 0x01010800)
+"""Ids of Android's own attributes."""
 _ROW = struct.Struct("<IIIxxxBI")
 _Row = tuple[int, int, int, int, int]
 """Indexes of namespace and name in the pool, index of the raw text, type and number."""
@@ -74,17 +83,21 @@ class Element:
     def named(self, name: str, namespace: str = "") -> Attribute | None:
         """Return the attribute that Android finds by its name as text."""
         text = self._document.text
-        for row in self._rows:
-            if text(row[1]) == name and text(row[0]) == namespace:
-                return self._document.attribute(row)
-        return None
+        found = [row for row in self._rows if text(row[1]) == name and text(row[0]) == namespace]
+        if not namespace:  # an empty text is a namespace, too
+            found.sort(key=lambda row: self._document.has(row[0]))
+        return self._document.attribute(found[0]) if found else None
 
 
 class BinaryXml:
-    """The elements of one document, and what is odd about it."""
+    """The elements of one document, and what is odd about it.
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
+    *meant* gives the id that stands behind an attribute's (`scanner.resources.Resources.meant`).
+    """
+
+    def __init__(self, data: bytes, meant: Callable[[int], int] | None = None) -> None:
+        self._data, self._meant = data, meant
+        self._attributes = 0
         self._pool: StringPool | None = None
         self._known: dict[int, str] = {}
         self._ids: tuple[int, ...] = ()
@@ -131,13 +144,17 @@ class BinaryXml:
             return self._pool.get(index) if self._pool else ""
         return text
 
+    def has(self, index: int) -> bool:
+        """Return whether the pool has a text of that index."""
+        return self._pool is not None and index < self._pool.told and index not in _NONE
+
     def attribute(self, row: _Row) -> Attribute:
         """Return what stands in a row of an element."""
         _, _, raw, kind, number = row
         text = self.text(number) if kind == TYPE_STRING else None
         if raw == number and text is not None:
             return Attribute(text, text, kind, number)
-        return Attribute(text, None if raw == _NONE else self.text(raw), kind, number)
+        return Attribute(text, None if raw in _NONE else self.text(raw), kind, number)
 
     def _chunks(self) -> Iterator[Chunk]:
         data = self._data
@@ -180,6 +197,8 @@ class BinaryXml:
             self._odd("a second resource map")
         count = max(0, min((chunk.end - chunk.body) // 4, 10_000))
         self._ids = struct.unpack_from(f"<{count}I", self._data, chunk.body)
+        if self._meant and not all(one in _PUBLIC for one in self._ids):
+            self._ids = tuple(map(self._meant, self._ids))
 
     def _element(self, chunk: Chunk) -> Element:
         data, at = self._data, chunk.body
@@ -187,7 +206,7 @@ class BinaryXml:
             raise BrokenChunkError("an element stands before the strings, or is cut off")
         if chunk.kind == XML_END_ELEMENT:  # Android counts them and asks no name
             return Element(False, "", self, [], {})
-        name = self.text(struct.unpack_from("<I", data, at + 4)[0])
+        name = self.text(struct.unpack_from("<I", data, at + 4)[0])[:NAME_LENGTH]
         if at + 20 > chunk.end:
             raise BrokenChunkError("an element is cut off")
         start, size, count = struct.unpack_from("<HHH", data, at + 8)
@@ -197,9 +216,8 @@ class BinaryXml:
         return Element(True, name, self, rows, self._by_id(rows))
 
     def _rows(self, chunk: Chunk, at: int, size: int, count: int) -> list[_Row]:
-        if count > MAXIMUM_ATTRIBUTES:
+        if count > COMMON_ATTRIBUTES:
             self._odd(f"an element claims {count} attributes")
-            count = MAXIMUM_ATTRIBUTES
         room = count
         if at + 20 > chunk.end:
             room = 0
@@ -207,8 +225,13 @@ class BinaryXml:
             room = 1 + (chunk.end - at - 20) // size
         if count > room:
             self._odd("an element claims more attributes than it holds")
+            count = room
+        if self._attributes + count > MAXIMUM_ATTRIBUTES:
+            self._is_cut = True
+            count = MAXIMUM_ATTRIBUTES - self._attributes
+        self._attributes += count
         unpack, data = _ROW.unpack_from, self._data
-        return [unpack(data, at + number * size) for number in range(min(count, room))]
+        return [unpack(data, at + number * size) for number in range(count)]
 
     def _by_id(self, rows: list[_Row]) -> dict[int, _Row]:
         """Return the attributes that Android finds by resource id."""
@@ -227,7 +250,7 @@ class BinaryXml:
                     "Android overlooks an attribute, for one of a greater id is before it"
                 ] = None
             else:
-                key = self.text(row[0]), self.text(row[1])
+                key = self.text(row[0])[:NAME_LENGTH], self.text(row[1])[:NAME_LENGTH]
                 if key in nameless:
                     self._odd("an element has one attribute twice")
                 nameless.add(key)

@@ -159,16 +159,27 @@ def _become(file: int, answer: int) -> None:
 
 def _perform(work: Work, limits: Limits) -> None:
     try:
-        answer = work(limits)
+        body = _told(work(limits), limits.answer_bytes)
     except MemoryError:
-        answer = {"failed": "it needs more memory than the limit"}
+        body = _encoded({"failed": "it needs more memory than the limit"})
     except Exception as error:  # noqa: BLE001  (whatever a hostile file brought about is told)
-        answer = {"failed": f"the scanner gave up: {type(error).__name__}: {error}"[:500]}
-    body = _encoded(answer)
-    if len(body) > limits.answer_bytes and "findings" in answer:
-        body = _encoded(_shortened(answer))
+        why = f"the scanner gave up: {type(error).__name__}: {error}"[:500]
+        body = _encoded({"failed": why})
     _write(body)
     os._exit(0)
+
+
+def _told(answer: dict[str, Any], most: int) -> bytes:
+    """Return *answer* as it is written: if it is too large for that, what was found at least."""
+    if "findings" not in answer:
+        return _encoded(answer)
+    try:
+        body = _encoded(answer)
+        if len(body) <= most:
+            return body
+    except (MemoryError, ValueError):  # ValueError: a text that cannot be written
+        pass
+    return _encoded(_shortened(answer))
 
 
 def _encoded(answer: dict[str, Any]) -> bytes:

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 FEATURES_VERSION = 3
 MAXIMUM_COMPONENTS = 1_000
 """That are kept; a scan judges them all. So it is with hashes."""
+MAXIMUM_KEPT_TEXT = 1_000_000
+"""Characters of kept components."""
 MAXIMUM_HASHES = 300
 MAXIMUM_LABELS = 500
 """All of them are compared; with more of them the app is never clean."""
@@ -138,14 +140,25 @@ def kept_components(found: Sequence[Sequence[Any]], most: int) -> tuple[list[lis
     Rules that need no code ask for anything but names. So of components that differ in their names
     only, the first two stay before any third one, and what is lost beyond these answers nothing.
     """
-    seen: Counter[str] = Counter()
+    seen: Counter[tuple[Any, ...]] = Counter()
     ranked = []
     for number, part in enumerate(found):
-        shape = repr((part[0], *part[2:]))
+        texts = (tuple(one) if isinstance(one, list) else one for one in part[2:])
+        shape = (part[0], *texts)
         ranked.append((seen[shape], number))
         seen[shape] += 1
-    kept = sorted(number for _, number in sorted(ranked)[:most])
-    return [[*found[number]] for number in kept], len(seen) > most
+    first, room = [], MAXIMUM_KEPT_TEXT
+    for _, number in sorted(ranked)[:most]:
+        room -= _length(found[number])
+        if room < 0:
+            break
+        first.append(number)
+    return [[*found[number]] for number in sorted(first)], len(seen) > most or room < 0
+
+
+def _length(part: Sequence[Any]) -> int:
+    texts = [one for field in part for one in (field if isinstance(field, list) else [field])]
+    return sum(len(one) for one in texts if isinstance(one, str))
 
 
 def class_of(package: str, name: str) -> str:

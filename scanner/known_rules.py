@@ -1,5 +1,6 @@
 """An app compared with what is known: hashes, signers, names, and who publishes what. Pure."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -18,6 +19,10 @@ _FOREIGN = str.maketrans(
 """Cyrillic, Greek and phonetic letters that look like Latin ones."""
 _BLANK = str.maketrans("", "", "\u115f\u1160\u3164\uffa0")
 """Letters that nobody sees: fillers of Hangul."""
+_INNER_I = re.compile(r"(?<=[a-z])I")
+"""A capital between small letters is read as a small l; many words have an i, so no other is."""
+_WORD_OF_A_FAMILY = 3
+"""Letters of a last word that publishers vary: gm, gms, ims."""
 LABEL_LENGTH = 100
 
 
@@ -51,14 +56,26 @@ def published(features: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator
                 "unwanted",
                 confidence="high",
             )
-    package, official = features["package"], known["official"]
-    if any(package in (app["package"], *app.get("also", ())) for app in official):
-        official = [app for app in official if app["package"] == package]  # of those one alone
+    package, official = features["package"], _comparable(features["package"], known["official"])
     labels = labels_of(features) if official else {}
     for app in official:
         if not signers.intersection(app["sha256"]):
             signed = ", ".join(sorted(signers)) or "no valid key"
             yield from _impersonation(package, labels, app, signed)
+
+
+def _comparable(package: str, official: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the known apps that an app called *package* may pose as.
+
+    Those of its own publisher it may resemble, whoever signed it: which keys sign packages in
+    `also` is not known, and the system lets one app alone have such a name. A name of one publisher
+    is no reason to be called like the app of another one.
+    """
+    official = [*official]
+    own = {
+        app["publisher"] for app in official if package in (app["package"], *app.get("also", ()))
+    }
+    return [app for app in official if app["publisher"] not in own or app["package"] == package]
 
 
 def labels_of(features: Mapping[str, Any]) -> dict[str, str]:
@@ -84,7 +101,7 @@ def _impersonation(
             technique="T1655.001",
             confidence="high",
         )
-    elif is_nearly(package, app["package"]):
+    elif is_nearly(package, app["package"]) and not _may_be_sibling(package, app):
         yield Finding(
             "lookalike_package",
             "medium",
@@ -107,6 +124,21 @@ def _impersonation(
         )
 
 
+def _may_be_sibling(package: str, app: Mapping[str, Any]) -> bool:
+    """Whether an app with another short last word may be of the same publisher.
+
+    Where its keys are known these tell. Where they are not, com.example.gm is as likely another app
+    of the publisher of com.example.gms as a copy of it; its label is compared nevertheless.
+    """
+    known: str = app["package"]
+    return (
+        not app["sha256"]
+        and package.rpartition(".")[0] == known.rpartition(".")[0]
+        and len(known.rpartition(".")[2]) <= _WORD_OF_A_FAMILY
+        and plain(package) != plain(known)
+    )
+
+
 def as_seen(label: str) -> str:
     """Return what people see of a label: nothing invisible, and not without end."""
     seen = "".join(c for c in label.translate(_BLANK) if c.isprintable())
@@ -117,8 +149,7 @@ def as_seen(label: str) -> str:
 def plain(text: str) -> str:
     """Return *text* as a hasty reader sees it: letters only, look-alikes made equal."""
     folded = (
-        unicodedata.normalize("NFKC", text)
-        .translate(_BLANK)
+        _INNER_I.sub("l", unicodedata.normalize("NFKD", text).translate(_BLANK))
         .translate(_FOREIGN)
         .casefold()
         .translate(_LIKE)

@@ -7,14 +7,14 @@ place that Android passes over, the manifest says more rather than less.
 """
 
 from collections.abc import Callable
-from itertools import islice, product
 from typing import Any
 
 from scanner.binary_xml import BinaryXml, Element
 from scanner.chunks import BrokenChunkError
 from scanner.manifest import Component, Manifest
+from scanner.manifest_parts import MAXIMUM_READINGS, Filter, Part
 from scanner.manifest_values import Values
-from scanner.resources import Resources
+from scanner.resources import REFERENCES, Resources
 
 LABEL = 0x01010001
 PERMISSION = 0x01010006
@@ -37,8 +37,6 @@ MAXIMUM_META_DATA = 500
 MAXIMUM_LABELS = 200
 """Of the app and its icons together; `scanner.features` bounds the texts."""
 MAXIMUM_TOLD = 20
-MAXIMUM_READINGS = 16
-"""Of one component whose name differs with the device or the reader."""
 _ACTIVITIES = ("activity", "activity-alias")
 _COMPONENTS = (*_ACTIVITIES, "service", "receiver", "provider")
 _PERMISSIONS = ("uses-permission", "uses-permission-sdk-23", "uses-permission-sdk-m")
@@ -47,8 +45,9 @@ _MAIN, _LAUNCHER = "android.intent.action.MAIN", "android.intent.category.LAUNCH
 
 def read_manifest(data: bytes, resources: Resources | None = None) -> Manifest:
     """Return the facts in *data*; raises BrokenChunkError when it is no readable manifest."""
-    document = BinaryXml(data)
-    reader = _Reader(Values(resources or Resources(lambda: None)))
+    resources = resources or Resources(lambda: None)
+    document = BinaryXml(data, resources.meant)
+    reader = _Reader(Values(resources))
     odd: dict[str, None] = {}
     try:
         for element in document.elements():
@@ -73,43 +72,6 @@ def read_manifest(data: bytes, resources: Resources | None = None) -> Manifest:
     )
 
 
-class _Filter:
-    """An intent filter that is open."""
-
-    def __init__(self, depth: int, labels: list[str | int]) -> None:
-        self.depth, self.labels = depth, labels
-        self.has_data = False
-        self.names: set[str] = set()
-
-
-class _Part:
-    """A component that is open."""
-
-    def __init__(self, depth: int, kind: str) -> None:
-        self.depth, self.kind = depth, kind
-        self.names: list[str] = []
-        self.permissions: list[str] = []
-        self.exported: bool | None = None
-        self.enabled = True
-        self.labels: list[str | int] = []
-        self.lists: dict[str, list[str]] = {"action": [], "category": []}
-        self.priority = 0
-        self.is_launcher = False
-
-    def components(self, enabled: bool) -> list[Component]:
-        """Return it with each of its names; one, unless it misleads."""
-        every = product(self.names or [""], self.permissions or [""])
-        readings = islice(every, MAXIMUM_READINGS + 1)
-        rest = (
-            self.exported,
-            tuple(self.lists["action"]),
-            tuple(self.lists["category"]),
-            self.priority,
-            self.is_launcher and self.enabled and enabled,
-        )
-        return [Component(self.kind, name, permission, *rest) for name, permission in readings]
-
-
 class _Reader:
     """Takes the elements in their order."""
 
@@ -124,12 +86,17 @@ class _Reader:
         self.unusual: dict[str, None] = {}
         self.is_cut = False
         self._tags: list[str] = []
-        self._parts: list[_Part] = []
-        self._filters: list[_Filter] = []
+        self._parts: list[Part] = []
+        self._filters: list[Filter] = []
         self._quiet = 0
         """Depth of an open element in which nothing counts."""
         self._is_over = False
-        self._enabled = True
+        self._is_first = True
+        """Whether the application that is open, or was last, is the one that counts."""
+        self._is_shown = True
+        """Whether the application is enabled on every device."""
+        self._guards = [""]
+        """What guards components that name no permission of their own."""
         self._places: dict[str, bool] = {}
         """Of application and uses-sdk: whether one stood where it belongs."""
         self._takers: dict[str, tuple[Callable[[Element], None], tuple[str, ...]]] = {
@@ -200,24 +167,27 @@ class _Reader:
             self.unusual["several uses-sdk"] = None
         if self._belongs(element):
             for name, number in (("minimum_sdk", MIN_SDK), ("target_sdk", TARGET_SDK)):
-                self.fields[name] = next(iter(self.values.numbers(element.given(number))), None)
+                found = self.values.numbers(element.given(number))
+                self.fields[name] = min(found, default=None)
 
     def _application(self, element: Element) -> None:
         if self._places.get("application"):
             self.oddities["a second application"] = None
+            self._is_first = self._is_first and self._tags[:-1] != ["manifest"]
             return
         if not self._belongs(element):
             return
-        given, truth = element.given, self.values.truth
+        given, truth, rules = element.given, self.values.truth, element.given(NETWORK_RULES)
         self.labels = {**dict.fromkeys(self.values.label(given(LABEL))), **self.labels}
-        self._enabled = truth(given(ENABLED)) is not False
+        self._is_shown = not self.values.may_be(False, given(ENABLED))
+        self._guards = self._guarded_by(element, [""])
         self.fields |= {
             "debuggable": truth(given(DEBUGGABLE)) is True,
             "test_only": truth(given(TEST_ONLY)) is True,
             "application_class": next(iter(self.values.names(element)), ""),
             "backup": truth(given(ALLOW_BACKUP)),
             "cleartext": truth(given(CLEARTEXT)),
-            "has_network_rules": given(NETWORK_RULES) is not None,
+            "has_network_rules": bool(rules and rules.kind in REFERENCES and rules.number),
         }
 
     def _meta_data(self, element: Element) -> None:
@@ -231,21 +201,30 @@ class _Reader:
             self.is_cut = True
             return
         given, values = element.given, self.values
-        part = _Part(len(self._tags), element.name)
-        part.names = values.names(element)
-        part.permissions = values.texts(given(PERMISSION))
-        exported = values.truths(given(EXPORTED))
-        part.exported = any(exported) if exported else None
-        part.enabled = values.truth(given(ENABLED)) is not False
+        part = Part(len(self._tags), element.name)
+        part.names = self._readings(values.names(element))
+        part.permissions = self._readings(self._guarded_by(element, self._guards))
+        part.exported = values.truth(given(EXPORTED))
+        is_placed = self._tags[:-1] == ["manifest", "application"] and self._is_first
+        is_enabled = self._is_shown and not values.may_be(False, given(ENABLED))
+        part.is_shown = is_placed and is_enabled
         part.labels = values.label(given(LABEL))
         self._parts.append(part)
+
+    def _guarded_by(self, element: Element, others: list[str]) -> list[str]:
+        given = element.given(PERMISSION)
+        return others if given is None else self.values.guards(given)
+
+    def _readings(self, names: list[str]) -> list[str]:
+        self.is_cut |= len(names) > MAXIMUM_READINGS
+        return names[:MAXIMUM_READINGS]
 
     def _filter(self, element: Element) -> None:
         if self._parts:
             part, numbers = self._parts[-1], self.values.numbers(element.given(PRIORITY))
             part.priority = max(part.priority, *numbers, 0)
             label = self.values.label(element.given(LABEL))
-            self._filters.append(_Filter(len(self._tags), label))
+            self._filters.append(Filter(len(self._tags), label))
 
     def _word(self, element: Element) -> None:
         """Take an action or a category."""
@@ -254,27 +233,33 @@ class _Reader:
         kept, names = self._parts[-1].lists[element.name], self.values.names(element)
         self.is_cut |= len(kept) + len(names) > MAXIMUM_ACTIONS
         kept += (names or [""])[: MAXIMUM_ACTIONS - len(kept)]
-        if self._filters:
-            self._filters[-1].names.update(names)
+        if not self._filters:
+            return
+        self._filters[-1].names.update(names)
+        word = self.values.action(element)
+        if word in (_MAIN, _LAUNCHER) and len(self._tags) == self._filters[-1].depth + 1:
+            self._filters[-1].words.add(word)
 
     def _data(self, element: Element) -> None:
         if self._filters and len(element):
             self._filters[-1].has_data = True
 
-    def _close_filter(self, closed: _Filter) -> None:
+    def _close_filter(self, closed: Filter) -> None:
         part = self._parts[-1] if self._parts else None
         if part is None or part.kind not in _ACTIVITIES or closed.has_data:
             return
         if {_MAIN, _LAUNCHER} <= closed.names:
-            part.is_launcher = True
+            part.may_be_launcher = True
             part.labels += closed.labels
+        if {_MAIN, _LAUNCHER} <= closed.words and closed.depth == part.depth + 1:
+            part.is_launcher = True
 
-    def _close_part(self, part: _Part) -> None:
-        found = part.components(self._enabled)
+    def _close_part(self, part: Part) -> None:
+        found = part.components()
         room = min(MAXIMUM_READINGS, MAXIMUM_COMPONENTS - len(self.components))
         self.is_cut |= len(found) > room
         self.components += found[:room]
-        if part.is_launcher:
+        if part.may_be_launcher:
             self.labels |= dict.fromkeys(part.labels[: MAXIMUM_LABELS - len(self.labels)])
             self.is_cut |= len(self.labels) >= MAXIMUM_LABELS
 

@@ -23,7 +23,7 @@ with atheris.instrument_imports(include=["scanner"]):
     from scanner import app_traits, constant_rules, der, jar_signature, signing_block, starts
     from scanner.again import judge_again
     from scanner.app_code import AppCode
-    from scanner.binary_xml import ANDROID, BinaryXml
+    from scanner.binary_xml import ANDROID, MAXIMUM_ATTRIBUTES, BinaryXml
     from scanner.block_signatures import verify
     from scanner.chunks import BrokenChunkError
     from scanner.container import Archive, Part
@@ -102,7 +102,7 @@ def xml(data: bytes) -> None:
     """Walk any binary XML."""
     with contextlib.suppress(BrokenChunkError):
         for element in BinaryXml(data).elements():
-            assert len(element) <= 100
+            assert len(element) <= MAXIMUM_ATTRIBUTES
             element.given(NAME)
             element.named("name", ANDROID)
 

@@ -1,5 +1,6 @@
 """What Android sees in a manifest is seen, however it is written, and the trick is told."""
 
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +10,12 @@ from patterns.opened import open_data
 from scanner.again import OLDER, judge_again
 from scanner.isolation import scan_file
 from scanner.known_rules import plain
+from scanner.limits import DEFAULT
 from scanner.manifest import Manifest
 from scanner.manifest_reader import read_manifest
 from scanner.resources import MAXIMUM_VALUES, Resources
 from tests.scanner import axml, misread
+from tests.scanner.arsc import one, package, version, whole, width
 from tests.scanner.conftest import Scan, rules_of
 from tests.scanner.misread import ANY, ENGLISH, NEWER, Reference, Spy, Trick, Writer, apk, table
 from tests.scanner.samples.dex_writer import write_dex
@@ -143,17 +146,20 @@ def test_a_name_beyond_the_limits_is_told(scan_here: Scan) -> None:
     assert any("longer texts" in reason for reason in scan_here(apk(spy.bytes()))["skipped"])
 
 
-def icon(*attributes: bytes, w: Writer, data: bytes = b"", main: bool = True) -> bytes:
+def icon(
+    *attributes: bytes, w: Writer, data: bytes = b"", main: bool = True, label: bytes = b""
+) -> bytes:
     """Return an activity with the filter that the home screen asks for."""
     category = w.whole("category", w.given("name", "android.intent.category.LAUNCHER"))
     action = w.whole("action", w.given("name", "android.intent.action.MAIN")) if main else b""
     inside = w.open("intent-filter") + action + category + data + w.close("intent-filter")
-    return w.open("activity", w.given("name", ".Main"), *attributes) + inside + w.close("activity")
+    named = [one for one in (label, w.given("name", ".Main")) if one]
+    return w.open("activity", *named, *attributes) + inside + w.close("activity")
 
 
-def has_icon(activity: bytes, spy: Spy) -> bool:
+def has_icon(activity: bytes, spy: Spy, resources: bytes = b"") -> bool:
     spy.close_receiver += activity
-    return any(one.is_launcher for one in read(spy).components)
+    return any(one.is_launcher for one in read(spy, resources).components)
 
 
 def test_only_an_icon_that_the_home_screen_shows_is_one() -> None:
@@ -166,6 +172,135 @@ def test_only_an_icon_that_the_home_screen_shows_is_one() -> None:
     closed = Spy()
     closed.application = closed.w.open("application", closed.w.given("enabled", False))
     assert not has_icon(icon(w=closed.w), closed)
+
+
+ON, OFF = (0x12, axml.NONE), (0x12, 0)
+BAG = one(0x12, axml.NONE, flags=1, config=width(1))
+SHOWN = {
+    "everywhere": [table((*ON, ANY)), table((*ON, ANY), (*ON, NEWER)), table((3, "true", ANY))],
+    "on no device that is": [table((*OFF, ANY), (*ON, version(10_000)))],
+    "unless every device counts": [table((*ON, ANY), (*OFF, width(1))), whole(package(BAG))],
+    "by what is not there": [b"", table((1, 0x01050000, ANY)), table((1, 0x7F010001, ANY))],
+}
+
+
+@pytest.mark.parametrize("where", SHOWN)
+def test_an_icon_is_one_only_if_every_reading_shows_it(where: str) -> None:
+    for resources in SHOWN[where]:
+        part, whole_app = Spy(), Spy()
+        enabled = part.w.given("enabled", Reference())
+        assert has_icon(icon(enabled, w=part.w), part, resources) is (where == "everywhere")
+        whole_app.application = whole_app.w.open(
+            "application", whole_app.w.given("enabled", Reference())
+        )
+        assert has_icon(icon(w=whole_app.w), whole_app, resources) is (where == "everywhere")
+
+
+def test_an_icon_that_android_reads_over_is_none() -> None:
+    raw, named, around, twice, deep = (Spy() for _ in range(5))
+    main = b"android.intent.action.MAIN".decode()
+    compiled = icon(w=raw.w).replace(
+        raw.w.given("name", main), raw.w.given("name", main, raw="x.y.Z")
+    )
+    assert not has_icon(compiled, raw)
+    referenced = icon(w=named.w).replace(
+        named.w.given("name", main), named.w.given("name", Reference())
+    )
+    assert not has_icon(referenced, named, table((3, main, ANY)))
+    w = around.w
+    assert not has_icon(w.open("x") + icon(w=w) + w.close("x"), around)
+    twice.close_receiver += twice.w.close("application") + twice.w.open("application")
+    assert not has_icon(icon(w=twice.w), twice)
+    w = deep.w
+    action = w.whole("action", w.given("name", main))
+    assert not has_icon(icon(w=w).replace(action, w.open("x") + action + w.close("x")), deep)
+
+
+def test_what_an_icon_that_may_be_shown_is_called_is_kept() -> None:
+    spy = Spy()
+    w = spy.w
+    labelled = icon(w.given("enabled", False), w=w, label=w.given("label", "WhatsApp"))
+
+    assert not has_icon(labelled, spy)
+    assert "WhatsApp" in read(spy).labels
+
+
+def test_flags_say_what_reveals_more() -> None:
+    def app(resources: bytes) -> Manifest:
+        spy = Spy()
+        w = spy.w
+        names = ("debuggable", "testOnly", "allowBackup", "usesCleartextTraffic")
+        spy.application = w.open("application", *(w.given(name, Reference()) for name in names))
+        return read(spy, resources)
+
+    for mixed in (table((*OFF, ANY), (*ON, NEWER)), table((*ON, NEWER), (*OFF, width(1)))):
+        read_so = app(mixed)
+        assert read_so.debuggable and read_so.test_only and read_so.backup and read_so.cleartext
+    off = app(table((*OFF, ANY)))
+    assert (off.debuggable, off.test_only, off.backup, off.cleartext) == (False,) * 4
+    unknown = app(table((*OFF, ANY), (1, 0x01050000, NEWER)))
+    assert (unknown.backup, unknown.cleartext) == (None, None)
+    assert not unknown.debuggable
+
+
+def test_the_lowest_version_that_a_target_can_be_counts() -> None:
+    spy = Spy()
+    w = spy.w
+    spy.sdk = w.whole("uses-sdk", w.given("targetSdkVersion", Reference()))
+
+    assert read(spy, table((0x10, 35, version(10_000)), (0x10, 16, ANY))).target_sdk == 16
+
+
+def test_nothing_is_said_by_an_attribute_without_value() -> None:
+    spy = Spy()
+    w = spy.w
+    spy.exported = w.given("exported", False).replace(b"\x08\0\0\x12", b"\x08\0\0\0")
+    assert read(spy).components[0].exported is None
+    spy.exported = w.given("exported", Reference(0))
+    assert read(spy).components[0].exported is None
+    spy.application = w.open("application", w.given("networkSecurityConfig", Reference(0)))
+    assert not read(spy).has_network_rules
+
+
+def test_a_service_is_guarded_by_what_guards_the_application() -> None:
+    spy = Spy()
+    w = spy.w
+    spy.application = w.open("application", w.given("permission", "a.b.C"))
+    assert read(spy).components[0].permission == "a.b.C"
+    spy.exported = w.given("permission", "")
+    assert read(spy).components[0].permission == ""
+    spy.exported = w.given("permission", "d.e.F")
+    assert read(spy).components[0].permission == "d.e.F"
+
+
+def test_a_guard_that_differs_with_the_device_is_none() -> None:
+    spy = Spy()
+    spy.exported = spy.w.given("permission", Reference())
+
+    either = read(spy, table((3, "a.b.C", ANY), (3, "a.b.D", NEWER))).components
+
+    assert {one.permission for one in either} == {"a.b.C", "a.b.D", ""}
+
+
+def test_an_empty_namespace_is_one() -> None:
+    spy = Spy()
+    w = spy.w
+    empty = w.given("package", "com.example.x")
+    w.text("")
+    decoy = struct.pack("<I", w.text("")) + empty[4:]
+    spy.root = w.open("manifest", decoy, w.given("package", misread.PACKAGE))
+
+    assert read(spy).package == misread.PACKAGE
+
+
+def test_attributes_behind_a_hundred_others_are_read(scan_here: Scan) -> None:
+    spy = Spy()
+    spy.name = spy.w.given(spy.w.again("x"), "y") * 150 + spy.name
+
+    result = scan_here(apk(spy.bytes()))
+
+    assert {misread.RULE, misread.MALFORMED} <= rules_of(result)
+    assert [one.name for one in read(spy).components] == [misread.INBOX]
 
 
 def test_a_watcher_with_a_disabled_icon_is_a_hidden_one(scan_here: Scan) -> None:
@@ -211,18 +346,31 @@ def test_letters_that_nobody_sees_make_no_other_label(scan_here: Scan) -> None:
 def test_what_is_too_much_to_be_kept_hides_nothing_that_was_found(
     shipped: Path, tmp_path: Path
 ) -> None:
-    spy, path = Spy(), tmp_path / "talkative.apk"
-    w = spy.w
-    words = w.whole("action", w.given("name", "x" * 250)) * 100
-    decoy = w.open("receiver", w.given("name", ".A")) + w.open("intent-filter") + words
-    spy.close_receiver += (decoy + w.close("intent-filter") + w.close("receiver")) * 250
-    path.write_bytes(apk(spy.bytes()))
+    path = tmp_path / "talkative.apk"
+    path.write_bytes(apk(talkative()))
 
     result = scan_file(path, shipped)
 
     assert misread.RULE in {finding.rule for finding in result.findings}
-    assert any("more than is kept" in reason for reason in result.skipped)
-    assert judge_again(result.features, open_data(str(shipped))).needs_file == (OLDER,)
+    assert result.features["components_cut"]
+    again = judge_again(result.features, open_data(str(shipped)))
+    assert misread.RULE in {finding.rule for finding in again.findings}
+    assert again.needs_file
+
+    small = scan_file(path, shipped, DEFAULT._replace(answer_bytes=500_000))
+    assert misread.RULE in {finding.rule for finding in small.findings}
+    assert any("more than is kept" in reason for reason in small.skipped)
+    assert judge_again(small.features, open_data(str(shipped))).needs_file == (OLDER,)
+
+
+def talkative() -> bytes:
+    """Return a manifest of 6 MB of actions."""
+    spy = Spy()
+    w = spy.w
+    words = w.whole("action", w.given("name", "x" * 250)) * 100
+    decoy = w.open("receiver", w.given("name", ".A")) + w.open("intent-filter") + words
+    spy.close_receiver += (decoy + w.close("intent-filter") + w.close("receiver")) * 250
+    return spy.bytes()
 
 
 def test_code_of_the_writer_is_that_of_the_sample(scan_here: Scan) -> None:

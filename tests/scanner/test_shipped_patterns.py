@@ -243,7 +243,8 @@ def test_whoever_poses_as_a_known_app_is_told_and_its_publisher_is_not(scan_here
     for app in OFFICIAL:
         expected = {"repackaged_app"} if app.sha256 else set()
         for label in app.labels:
-            near = app.package[:-1] + ("x" if app.package[-1] != "x" else "y")
+            parent, _, last = app.package.rpartition(".")
+            near = f"{parent[:-1]}{'x' if parent[-1] != 'x' else 'y'}.{last}"
             told = [
                 poses("org.example.other", label, scan_here) == {"lookalike_label"},
                 poses("org.example.other", f"Stickers for {label}", scan_here) == set(),

@@ -11,7 +11,8 @@ IDS = {
     "priority": 0x0101001C, "value": 0x01010024, "resource": 0x01010025, "mimeType": 0x01010026,
     "scheme": 0x01010027, "host": 0x01010028, "minSdkVersion": 0x0101020C,
     "versionCode": 0x0101021B, "versionName": 0x0101021C, "targetSdkVersion": 0x01010270,
-    "allowBackup": 0x01010280, "usesCleartextTraffic": 0x010104EC,
+    "testOnly": 0x01010272, "allowBackup": 0x01010280, "usesCleartextTraffic": 0x010104EC,
+    "networkSecurityConfig": 0x01010527,
 }  # fmt: skip
 """Resource ids of attributes, public and the same in every Android."""
 NONE = 0xFFFFFFFF
