@@ -19,7 +19,7 @@ OF_FEW = (
     "dashboard", "first_page", "deep_page", "filter_state", "filter_risk", "filter_os",
     "filters_together", "search_two_characters", "search_person", "search_common_word",
     "search_nothing",
-    "groups",
+    "groups", "commands", "commands_state", "commands_person", "filter_command_failed",
 )  # fmt: skip
 """Asked by administrators who are limited to groups too."""
 MEANWHILE = ("dashboard", "first_page", "filter_state", "search_person")

@@ -8,7 +8,8 @@ group and to eleven; some beside 100 open streams of news, and while devices che
 (``SEKISHO_BENCH_CHECK_INS`` a second are wanted, 500; how many it were is told, and what their
 process needed). ``SEKISHO_BENCH_DEVICES`` makes the fleet smaller, ``SEKISHO_BENCH_DATABASES``
 (``sqlite,postgresql``) chooses, ``SEKISHO_BENCH_SQLITE`` (a file) and ``SEKISHO_BENCH_POSTGRESQL``
-(an address) name a database that was filled before.
+(an address) name a database that was filled before; ``SEKISHO_BENCH_COMMANDS`` says how many
+commands it gets (3,000,000).
 """
 
 import http.client
@@ -28,6 +29,7 @@ from sqlalchemy.engine import URL, make_url
 
 from benchmarks._check_ins import check_ins
 from benchmarks._console_cases import MEANWHILE, OF_FEW, Cases, cases
+from benchmarks._console_commands import add_commands, command_cases
 from benchmarks._console_server import STREAMS, server, streams
 from management.access import Role
 from management.administrators.sessions import COOKIE
@@ -78,10 +80,11 @@ def _measured(name: str, url: URL, home: Path, devices: int) -> Iterator[dict[st
         Base.metadata.create_all(context.database.engine)
         seconds = fill(context.database, devices, utc_now(), lambda said: print(f"# {said}"))
         yield _row(f"console.{name}.fill", seconds, "s", "told")
+    add_commands(context.database, utc_now())
     app = create_app(context)
     app.test_client_class = ConsoleClient
     cookie = _cookie(app, context)
-    asked = cases(context)
+    asked = cases(context) | command_cases(utc_now())
     with server(home, context.database, text) as port:
         address = f"https://localhost:{port}"
         ask = _asker(address, cookie)

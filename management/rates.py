@@ -50,6 +50,8 @@ RATES: dict[str, Rate] = {
     "dry_run_api.export_dry_run_devices": FILE,
     "devices.export": FILE,
     "devices_api.export_devices": FILE,
+    "commands.export": FILE,
+    "commands_api.export_commands": FILE,
     "allow_list.download": FILE,
     "allow_list_api.export_allowed": FILE,
 }

@@ -37,6 +37,11 @@ COMMAND_STATES = {
     "expired": Word("warn", "clock-history", _l("Expired")),
     "cancelled": Word("idle", "dash-circle", _l("Cancelled")),
 }
+OF_DEVICES = {
+    "failed": _l("A command failed"),
+    "waiting": _l("A command waits"),
+}
+"""Device has a command: see `listing.rules.DeviceFilter.command`."""
 WAITING = {
     "undo": Word("info", "arrow-counterclockwise", _l("Can still be taken back")),
     "approval": Word("warn", "person-check", _l("Waits for an approval")),

@@ -1,4 +1,4 @@
-"""Bodies that several operations take; a name of a body is there once in the document."""
+"""What several operations take or answer; a name is there once in the document."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -32,3 +32,12 @@ class MaybeProof:
     MAY_MISS: ClassVar = True
 
     code: Code | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountAnswer:
+    """How many fit."""
+
+    value: int
+    capped: bool
+    """At least so many: nobody counted on."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from flask import Blueprint
@@ -11,37 +11,20 @@ from pydantic import Field
 from contracts.agent import CommandKind
 from management.access import Permission, require, signed_in, signed_in_name
 from management.api.bodies import MaybeProof
-from management.api.operations import STRICT, Code, Limit, Place, Reason, operation
+from management.api.operations import STRICT, Code, Reason, operation
 from management.audit.notes import note
 from management.commands import queries, service
 from management.commands.allowed import kinds_for
 from management.commands.models import Command
-from management.commands.queries import Cursor
 from management.commands.rules import DESTRUCTIVE
 from management.devices.queries import get_device
-from management.paging import cut, time_cursor
-from management.personal import COMMAND, DEVICE, list_of, tell_subject
+from management.personal import COMMAND, DEVICE, tell_subject
 from management.web import context, proofs, reading, transaction
 from runtime.clock import utc_now
 
 bp = Blueprint("commands_api", __name__, url_prefix="/api/v1")
 
 Argument = Annotated[str, Field(max_length=255, pattern=r"^[^\x00]*$")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandQuery:
-    """Which commands are wanted."""
-
-    device_id: UUID | None = None
-    state: Literal[
-        "", "queued", "sent", "acknowledged", "done", "failed", "expired", "cancelled"
-    ] = ""
-    waiting_for: Literal["", "undo", "approval", "enforcement", "retry", "return", "person"] = ""
-    requested_by: Argument = ""
-    batch_id: UUID | None = None
-    after: Place = ""
-    limit: Limit = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,43 +80,13 @@ class AllowedCommands:
     """Kind -> why not, empty when it can."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandPage:
-    """Commands, newest first."""
-
-    items: tuple[CommandAnswer, ...]
-    next: str | None
-
-
-@operation(bp, "/commands", Permission.VIEW, in_groups=True, shows=list_of("commands"))
-def list_commands(query: CommandQuery) -> CommandPage:
-    """List commands, newest first."""
-    place = Cursor(*time_cursor(query.after)) if query.after else None
-    with reading() as session:
-        found = queries.list_commands(
-            session,
-            query.device_id,
-            query.state,
-            query.waiting_for,
-            place,
-            query.limit + 1,
-            query.requested_by,
-            query.batch_id,
-        )
-    shown, following = cut(found, query.limit, lambda row: (row.queued_at, row.id))
-    return CommandPage(
-        items=tuple(_answer(row) for row in shown),
-        next=following,
-    )
-
-
 @operation(bp, "/commands/<uuid:command_id>", Permission.VIEW, in_groups=True, shows=COMMAND)
 def get_command(command_id: UUID) -> CommandAnswer:
     """Get one command as it stands now."""
     with reading() as session:
         command = queries.get_command(session, command_id)
     tell_subject(command.device_id)
-    return _answer(command)
+    return answer_of(command)
 
 
 @operation(
@@ -171,7 +124,7 @@ def queue_command(device_id: UUID, body: NewCommand) -> CommandAnswer:
         )
         action = f"device.{body.kind.value}"
         note(session, action, device_id, body.reason, command=str(command.id))
-    return _answer(command)
+    return answer_of(command)
 
 
 @operation(
@@ -190,7 +143,7 @@ def cancel_command(command_id: UUID) -> CommandAnswer:
             require(signed_in(), Permission.WIPE_DEVICES)
         command = service.cancel_command(session, command_id, signed_in_name(), utc_now())
         note(session, "command.cancel", command.device_id, command=str(command_id))
-    return _answer(command)
+    return answer_of(command)
 
 
 @operation(
@@ -212,7 +165,7 @@ def confirm_command(command_id: UUID, body: MaybeProof) -> CommandAnswer:
     with transaction("confirm a command") as session:
         command = service.confirm_command(session, command_id, utc_now())
         note(session, "command.confirm", command.device_id, command=str(command_id))
-    return _answer(command)
+    return answer_of(command)
 
 
 @operation(
@@ -235,7 +188,7 @@ def retry_command(command_id: UUID) -> CommandAnswer:
         command = service.retry_command(session, command_id, by, utc_now())
         action = f"device.{command.kind}"
         note(session, action, command.device_id, old.reason, command=str(command.id), again=again)
-    return _answer(command)
+    return answer_of(command)
 
 
 @operation(
@@ -260,7 +213,8 @@ def _undo(kind: CommandKind) -> timedelta:
     return timedelta(seconds=seconds) if kind in DESTRUCTIVE else service.NO_UNDO
 
 
-def _answer(command: Command) -> CommandAnswer:
+def answer_of(command: Command) -> CommandAnswer:
+    """Return a command as the API tells it."""
     return CommandAnswer(
         id=command.id,
         device_id=command.device_id,

@@ -11,16 +11,16 @@ from sqlalchemy.orm import Session
 from contracts.agent import CommandKind
 from management.access import Permission, requires, signed_in_name
 from management.audit.notes import note
-from management.commands import bulk, queries
+from management.commands import bulk, queries, search
+from management.commands.filters import CommandFilter
 from management.commands.queries import Cursor
 from management.commands.rules import ARGUMENTS, DESTRUCTIVE, REQUIRED
 from management.commands.service import Wanted
 from management.commands.views import may_order, read_arguments, read_kind
 from management.devices.models import Device
-from management.devices.queries import get_device
 from management.listing.address import NAMES, read_filter
 from management.listing.queries import count_devices
-from management.paging import PAGE, cut, time_cursor
+from management.paging import time_cursor, write_cursor
 from management.personal import list_of, shows, tell_number
 from management.web import is_fragment, proofs, reading, transaction
 from runtime.clock import utc_now
@@ -79,22 +79,20 @@ def show(batch_id: UUID) -> ResponseReturnValue:
     with reading() as session:
         batch = queries.get_batch(session, batch_id)
         devices = queries.list_batch_devices(session, batch_id, SHOWN)
-        found = queries.list_commands(session, after=place, limit=PAGE + 1, batch_id=batch_id)
-        names = {row.device_id: get_device(session, row.device_id).name for row in found}
+        page = search.look(session, CommandFilter(batch_id=batch_id), place)
         counts = queries.count_states(session, [batch_id])[batch_id]
         waiting = queries.count_batch_waiting(session, batch_id)
-    shown, following = cut(found, PAGE, lambda row: (row.queued_at, row.id))
-    tell_number(len(devices) if batch.confirmed_at is None else len(shown))
+    tell_number(len(devices) if batch.confirmed_at is None else len(page.rows))
+    following = write_cursor(page.more.queued_at, page.more.command_id) if page.more else ""
     more = url_for("bulk.show", batch_id=batch_id, after=following) if following else ""
     return render_template(
         _page(batch.confirmed_at is not None),
         batch=batch,
         devices=devices,
-        commands=shown,
-        names=names,
+        commands=page.rows,
         counts=counts,
         waiting=waiting,
-        kept=dict.fromkeys(("state", "waiting", "by"), ""),
+        said={},
         more=more,
         destroys=CommandKind(batch.kind) in DESTRUCTIVE,
     )

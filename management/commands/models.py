@@ -4,10 +4,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Unicode
+from sqlalchemy import BigInteger, ForeignKey, Index, Unicode, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from management.database import Base
+
+WAITS = text("waiting_for <> ''")
+"""Few commands wait for anything: only those are in the index."""
 
 
 class Command(Base):
@@ -17,12 +20,24 @@ class Command(Base):
     __table_args__ = (
         Index(None, "state", "ready_at"),
         Index(None, "batch_id", "state"),
-        Index(None, "requested_by", "queued_at"),
-        Index(None, "queued_at"),
+        Index(None, "queued_at", "id"),
+        Index(None, "device_id", "queued_at", "id"),
+        Index(None, "requested_by", "queued_at", "id"),
+        Index(None, "state", "queued_at", "id"),
+        Index(None, "kind", "queued_at", "id"),
+        Index(
+            None,
+            "waiting_for",
+            "queued_at",
+            "id",
+            sqlite_where=WAITS,
+            postgresql_where=WAITS,
+            mssql_where=WAITS,
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    device_id: Mapped[UUID] = mapped_column(ForeignKey("device.id"), index=True)
+    device_id: Mapped[UUID] = mapped_column(ForeignKey("device.id"))
     kind: Mapped[str] = mapped_column(Unicode(30))
     """`contracts.agent.CommandKind`."""
     arguments: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -1,4 +1,4 @@
-"""Commands: the list, and what an administrator orders, takes back, repeats and confirms."""
+"""Commands: what an administrator orders, takes back, repeats and confirms."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -12,44 +12,14 @@ from management.access import Permission, requires, signed_in, signed_in_name
 from management.audit.notes import note
 from management.commands import queries, service
 from management.commands.models import Command
-from management.commands.queries import Cursor
 from management.commands.rules import ARGUMENTS, DESTRUCTIVE, OPEN
 from management.devices.queries import get_device
-from management.paging import PAGE, cut, time_cursor
-from management.personal import DEVICE, list_of, shows, tell_number
-from management.web import context, is_fragment, proofs, reading, transaction
+from management.personal import DEVICE, shows
+from management.web import context, proofs, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import ForbiddenError, RefusedError
 
 bp = Blueprint("commands", __name__)
-
-
-@bp.get("/commands")
-@requires(Permission.VIEW, in_groups=True)
-@shows(list_of("commands"))
-def index() -> ResponseReturnValue:
-    """List commands, newest first, and bulk commands with their progress; filters in the address.
-
-    With ``by=me`` it is the result page of whoever looks.
-    """
-    kept = {name: request.args.get(name, "")[:100] for name in ("state", "waiting", "by")}
-    by = signed_in_name() if kept["by"] == "me" else kept["by"]
-    after = request.args.get("after")
-    place = Cursor(*time_cursor(after)) if after else None
-    with reading() as session:
-        found = queries.list_commands(
-            session, None, kept["state"], kept["waiting"], place, PAGE + 1, by
-        )
-        shown, following = cut(found, PAGE, lambda row: (row.queued_at, row.id))
-        names = {row.device_id: get_device(session, row.device_id).name for row in shown}
-        batches = [] if is_fragment() else queries.list_batches(session, by, 10)
-        counts = queries.count_states(session, [batch.id for batch in batches])
-    tell_number(len(shown))
-    more = url_for("commands.index", **kept, after=following) if following else ""  # type: ignore[arg-type]
-    page = "commands/rows.html" if is_fragment() else "commands/index.html"
-    return render_template(
-        page, commands=shown, names=names, kept=kept, more=more, batches=batches, counts=counts
-    )
 
 
 @bp.get("/devices/<uuid:device_id>/commands")

@@ -27,6 +27,7 @@ NAMES = {
     "patterns": "patterns",
     "owner": "owner_address",
     "app": "app",
+    "command": "command",
     "numbers": "numbers",
 }
 """Name in the address -> field of `DeviceFilter`."""

@@ -1,9 +1,10 @@
-"""The ways to devices by what they hold and by their numbers: an app, serial numbers, IMEIs."""
+"""The ways to devices by what they have: an app, a command that failed, serial numbers, IMEIs."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, false, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from management.database import Base
@@ -37,9 +38,41 @@ def holds(device_id: Any, hashes: Sequence[str]) -> ColumnElement[bool]:
     return holders(hashes).where(DeviceApp.device_id == device_id).exists()
 
 
-def count_first(session: Session, hashes: Sequence[str], most: int) -> int:
-    """Return how many devices are among the first *most* entries of holders."""
-    first = holders(hashes).limit(most).subquery()
+@lru_cache(maxsize=1)
+def _command() -> Any:
+    """Return the class of commands by its table: commands know this list, so it must not them."""
+    table = Base.metadata.tables["command"]
+    return next(one.class_ for one in Base.registry.mappers if one.local_table is table)
+
+
+def ordered(which: str) -> Select[Any]:
+    """Return which devices have a command that ``failed`` or is ``waiting``, in the order of an
+    index; a device may come twice, and what else is asked finds none.
+    """
+    command = _command()
+    wanted = select(command.device_id)
+    if which == "failed":
+        return wanted.where(command.state == "failed")
+    if which == "waiting":
+        empty: ColumnElement[str] = literal_column(
+            "''"
+        )  # said so that the index of those that wait is known to do
+        return wanted.where(command.waiting_for != empty)
+    return wanted.where(false())
+
+
+def has_command(device_id: Any, which: str) -> ColumnElement[bool]:
+    """Return that a device has such a command: its few are looked at, whatever others have."""
+    command = _command()
+    said = func.coalesce(command.state, "") == "failed"
+    if which != "failed":
+        said = func.coalesce(command.waiting_for, "") != "" if which == "waiting" else false()
+    return select(command.id).where(command.device_id == device_id, said).exists()
+
+
+def count_first(session: Session, way: Select[Any], most: int) -> int:
+    """Return how many devices are among the first *most* entries of a way to ids of devices."""
+    first = way.limit(most).subquery()
     return session.scalar(select(func.count(func.distinct(first.c.device_id)))) or 0
 
 

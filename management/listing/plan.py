@@ -48,6 +48,8 @@ class Plan:
     owner: str
     files: Sequence[str]
     """Hashes of an app, of which a device holds one; none: not asked."""
+    command: str
+    """See `DeviceFilter.command`."""
     shapes: Conditions | None
     """What a `DeviceTally` must fulfil; None: not asked."""
     systems: Conditions | None
@@ -65,10 +67,15 @@ class Plan:
         return self.driver is not None
 
     @property
-    def asks_only_for_app(self) -> bool:
-        """Whether the app is the whole filter, so that its holders are counted by themselves."""
-        others = (self.words, self.owner, self.shapes, self.systems)
-        return bool(self.files) and not any(others)
+    def only(self) -> Select[Any] | None:
+        """The way to devices by what they have, where that is the whole filter: they are counted
+        by themselves.
+        """
+        if any((self.words, self.owner, self.shapes, self.systems)):
+            return None
+        if bool(self.files) == bool(self.command):
+            return None
+        return held.holders(self.files) if self.files else held.ordered(self.command)
 
     def ways(self) -> Iterator[Conditions]:
         """Yield conditions that together find every device of a driven plan, each once."""
@@ -90,6 +97,8 @@ class Plan:
             found.append(row.device_id.in_(theirs))
         if self.files:
             found.append(held.holds(row.device_id, self.files))
+        if self.command:
+            found.append(held.has_command(row.device_id, self.command))
         return [*found, *(has_word(row.words, word) for word in self.words)]
 
 
@@ -124,11 +133,13 @@ def make_plan(session: Session, wanted: DeviceFilter, bounded: bool = False) -> 
         driver, cut = (DeviceListing.id, held.rows_with_numbers(session, wanted.numbers)), False
     if wanted.text.strip() and not words:
         driver = DeviceListing.id, []  # only signs: nothing begins with them
-    searched = bool(wanted.text.strip() or wanted.owner_address or wanted.app or wanted.numbers)
+    had = wanted.app or wanted.command or wanted.numbers
+    searched = bool(wanted.text.strip() or wanted.owner_address or had)
     return Plan(
         words=words,
         owner=wanted.owner_address,
         files=files,
+        command=wanted.command,
         shapes=shapes,
         systems=systems,
         exact=None if searched or len(parts) > 1 else _exact(session, parts),
@@ -151,7 +162,7 @@ def _exact(session: Session, parts: list[_Part]) -> int:
 
 
 class _Way(NamedTuple):
-    """Rows that a search word, an owner or an app leads to."""
+    """Rows that a search word, an owner, an app or a command leads to."""
 
     number: int
     """At most one more than `most`."""
@@ -199,7 +210,7 @@ def _shapes(session: Session, part: _Part) -> Sequence[int]:
 def _ways(
     session: Session, wanted: DeviceFilter, words: Sequence[str], files: Sequence[str]
 ) -> Iterator[_Way]:
-    """Yield for each word, the owner and the app how many rows it leads to, and how."""
+    """Yield for each word, the owner, the app, the command how many rows it leads to, and how."""
     for word in words:
         way = _begins_with(word)
         yield _Way(_capped(session, way, FEW), FEW, way, may_be_cut=True)
@@ -210,10 +221,12 @@ def _ways(
             .where(Device.owner_address == wanted.owner_address)
         )
         yield _Way(_capped(session, way, FEW), FEW, way, may_be_cut=True)
-    if files:
-        way, column = held.holders(files), DeviceListing.device_id
+    had = [held.holders(files)] if files else []
+    had += [held.ordered(wanted.command)] if wanted.command else []
+    for way in had:
         # By their ids: joined, SQLite walks the whole list to have its rows without a sort.
-        yield _Way(_capped(session, way, DRIVE), DRIVE, way, may_be_cut=False, column=column)
+        number, column = _capped(session, way, DRIVE), DeviceListing.device_id
+        yield _Way(number, DRIVE, way, may_be_cut=False, column=column)
 
 
 def _begins_with(word: str) -> Select[int]:

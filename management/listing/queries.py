@@ -204,8 +204,8 @@ def _counted(session: Session, plan: Plan) -> Count:
         return Count(plan.exact)
     if plan.is_driven:
         return Count(len(_fitting(session, plan)), plan.cut)
-    if plan.asks_only_for_app:
-        return Count(count_first(session, plan.files, CAP), more=True)
+    if (way := plan.only) is not None:
+        return Count(count_first(session, way, CAP), more=True)
     return count_stretch(session, plan)
 
 

@@ -66,6 +66,8 @@ class DeviceFilter:
     owner_address: str = ""
     app: str = ""
     """SHA-256 of the file of an app that the device holds."""
+    command: str = ""
+    """Of a command that the device has: one that ``failed``, one that is ``waiting``."""
     numbers: str = ""
     """Serial numbers and IMEIs, of which the device has one; see `asked_numbers`."""
     text: str = ""

@@ -60,7 +60,9 @@ def _hits(
     if not plan.conditions():
         return _places(session, _ordered(after).limit(limit))
     columns = [_NAME, _ID, DeviceListing.shape, DeviceListing.system]
-    if plan.words or plan.owner or plan.files:  # not in the index: read only where it is asked
+    if (
+        plan.words or plan.owner or plan.files or plan.command
+    ):  # not in the index: read only where it is asked
         columns += [DeviceListing.words, DeviceListing.device_id]
     row = _ordered(after).with_only_columns(*columns).limit(length).subquery().c
     fitting = select(row.name, row.id).where(*plan.conditions(row=row))

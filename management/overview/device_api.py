@@ -10,6 +10,7 @@ from flask import Blueprint
 from pydantic import Field
 
 from management.access import Permission
+from management.api.bodies import CountAnswer
 from management.api.operations import STRICT, FileAnswer, Limit, Place, Words, operation
 from management.devices import queries
 from management.devices.models import Device
@@ -55,6 +56,9 @@ class DevicesQuery:
     owner_address: Words = ""
     app: Annotated[str, Field(pattern=r"^([0-9a-fA-F]{64})?$")] = ""
     """SHA-256 of the file of an app that the device holds."""
+    command: Literal["", "failed", "waiting"] = ""
+    """Of a command that the device has: one that failed; one that waits, for its undo window, an
+    approval, a person, the device's return..."""
     numbers: Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")] = ""
     """Serial numbers and IMEIs with spaces or commas between them, of which the device has one;
     `find_devices_by_number` takes more of them."""
@@ -91,15 +95,6 @@ class DeviceSummary:
     because: tuple[str, ...]
     """Why it is not healthy, in sentences."""
     contact_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CountAnswer:
-    """How many devices fit."""
-
-    value: int
-    capped: bool
-    """At least so many: nobody counted on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,6 +149,7 @@ FILTERS: dict[str, tuple[Text, Labels | None]] = {
     "patterns": (_l("Pattern version"), None),
     "owner": (_l("Address"), None),
     "app": (_l("App"), None),
+    "command": (_l("Commands"), words.OF_DEVICES),
     "numbers": (_l("Numbers"), None),
 }
 """How the list says each filter, and its values."""

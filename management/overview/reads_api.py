@@ -8,12 +8,12 @@ from uuid import UUID
 from flask import Blueprint
 
 from management.access import Permission, signed_in
+from management.api.bodies import CountAnswer
 from management.api.operations import PageQuery, operation
 from management.apps import approvals
 from management.apps import queries as apps
 from management.devices import queries as devices
 from management.devices.rules import FactKind
-from management.overview.device_api import CountAnswer
 from management.overview.queries import Dashboard, read_dashboard
 from management.paging import cut, number_cursor
 from management.personal import DEVICE

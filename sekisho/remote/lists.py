@@ -51,14 +51,17 @@ LISTS = (
     Listing(
         name="commands",
         path="/commands",
-        says="List commands, the newest first, and how far each is.",
+        file="/commands/list.csv",
+        says="List commands, the newest first, and how far each is, or store them as a CSV file.",
         columns=(
             ("queued", "queued_at"), ("kind", "kind"), ("state", "state"),
             ("waits for", "waiting_for"), ("device", "device_id"), ("by", "requested_by"),
             ("id", "id"), ("detail", "detail"),
         ),
         options={
+            "search": ("text", "Words of the device's name, owner, address, model or numbers."),
             "device-id": ("device_id", "Those of one device."),
+            "kind": ("kind", "lock, wipe, message and so on."),
             "state": ("state", "queued, sent, acknowledged, done, failed, expired, cancelled."),
         },
     ),

@@ -50,6 +50,7 @@ NO_PAGES = {
     "allow_list.template": "a file",
     "apps.download": "a file",
     "audit.download_checkpoints": "a file",
+    "commands.export": "a file",
     "devices.export": "a file",
     "directory.template": "a file",
     "dry_run.export": "a file",

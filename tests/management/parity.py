@@ -160,6 +160,7 @@ FILES: dict[str, str] = {
     "allow_list.download": "export_allowed",
     "apps.download": "get_app",
     "audit.download_checkpoints": "get_audit_checkpoints",
+    "commands.export": "export_commands",
     "devices.export": "export_devices",
     "dry_run.export": "export_dry_run_devices",
     "mail_access.log": "get_connector_log",

@@ -159,6 +159,7 @@ def test_the_document_says_which_kind_of_file_comes(visitor: ConsoleClient) -> N
     assert files == {
         "/api/v1/allow-list/list.csv": "text/csv; charset=utf-8",
         "/api/v1/audit/checkpoints.txt": "text/plain; charset=utf-8",
+        "/api/v1/commands/list.csv": "text/csv; charset=utf-8",
         "/api/v1/devices/list.csv": "text/csv; charset=utf-8",
         "/api/v1/dry-runs/{run_id}/devices.csv": "text/csv; charset=utf-8",
         "/api/v1/mail-access/connectors/{connector_id}/log": "application/zip",

@@ -264,7 +264,7 @@ def test_words_that_nearly_all_have_hide_no_row_that_the_filter_means(
 
 
 @contextmanager
-def _statements(session: Session) -> Iterator[list[tuple[str, Any]]]:
+def statements(session: Session) -> Iterator[list[tuple[str, Any]]]:
     found: list[tuple[str, Any]] = []
 
     def note(_c: Connection, _u: Any, said: str, given: Any, _x: Any, _many: bool) -> None:
@@ -275,7 +275,7 @@ def _statements(session: Session) -> Iterator[list[tuple[str, Any]]]:
     event.remove(session.get_bind(), "before_cursor_execute", note)
 
 
-def _read_whole(session: Session, statements: Sequence[tuple[str, Any]]) -> list[str]:
+def read_whole(session: Session, statements: Sequence[tuple[str, Any]]) -> list[str]:
     """Return which tables a statement would read from one end to the other."""
     connection = session.connection()
     found = []
@@ -286,7 +286,7 @@ def _read_whole(session: Session, statements: Sequence[tuple[str, Any]]) -> list
         lines = [str(tuple(row)) for row in connection.exec_driver_sql(words + said, given)]
         found += [line for line in lines if "Seq Scan" in line]
         found += [line for line in lines if "SCAN" in line and "INDEX" not in line]
-    counted = ("anon_", "SUBQUERY", "CONSTANT")  # what is counted has an end
+    counted = ("anon_", "SUBQUERY", "subquery", "CONSTANT")  # what is counted has an end
     return [line for line in found if not any(word in line for word in counted)]
 
 
@@ -305,9 +305,9 @@ SEARCHES: dict[str, Callable[[Session], object]] = {
 def test_no_search_reads_a_table_from_end_to_end(many: Context, name: str) -> None:
     assert plan.FEW <= 5_000 and plan.CUT <= plan.FEW
     with many.database.reading() as session:
-        with _statements(session) as found:
+        with statements(session) as found:
             SEARCHES[name](session)
         searched = [one for one in found if "_token" in one[0]]
         assert searched, "the tokens are asked"
         assert not [said for said, _ in found if "LIKE" in said.upper()]
-        assert _read_whole(session, found) == []
+        assert read_whole(session, found) == []

@@ -47,6 +47,8 @@ FILTERS: list[dict[str, str]] = [
     {"app": HELD},
     {"app": HELD, "platform": "android"},
     {"numbers": NUMBERS},
+    {"command": "failed"},
+    {"command": "waiting", "platform": "android"},
 ]
 
 
@@ -228,7 +230,7 @@ def test_an_address_says_all_of_a_filter_and_reads_back(fleet: Fleet) -> None:
         state="healthy", risk="none", rule="attested", platform="ios", enrolment="enrolled",
         ownership="company", policy_id=fleet.policy_id, group_id=fleet.policy_id, mail="blocked",
         os="18", patch="2026-10", patterns="1", owner_address="a@b", text="花子 x", app="0" * 64,
-        numbers="SK1 SK2",
+        numbers="SK1 SK2", command="failed",
     )  # fmt: skip
     assert read_filter(write_filter(whole)) == whole
     assert "sort=since" in own_query({"sort": "since", "after": "x", "other": "y"})
