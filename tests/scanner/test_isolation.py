@@ -172,6 +172,32 @@ def test_a_child_gone_wrong_is_told(
     assert reason in why(scan_file(real_apk(), shipped, DEFAULT._replace(seconds=2.0)))
 
 
+HUNGRY = """
+class Hungry(dict):
+    def items(self):
+        raise MemoryError
+circle = []
+circle.append(circle)
+found = [{"rule": "a", "severity": "low", "where": "b", "evidence": "c"}]
+said = {"v": 1, "confinement": ["limits"], "large": WHAT}
+return {"findings": found, "skipped": ["early"], "features": said}
+"""
+
+
+@pytest.mark.parametrize("what", ["Hungry(a=1)", "circle", "chr(0x1f600) * 1_000_000"])
+def test_an_answer_that_cannot_be_written_keeps_what_was_found(
+    what: str, shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch, HUNGRY.replace("WHAT", what))
+
+    result = scan_file(real_apk(), shipped)
+
+    assert [finding.rule for finding in result.findings] == ["a"]
+    assert "more than is kept" in result.skipped[0]
+    assert result.skipped[1:] == ("early",)
+    assert result.features["v"] == 0
+
+
 def test_a_child_that_needs_too_much_processor_time_is_ended(
     shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
