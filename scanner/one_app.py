@@ -3,7 +3,7 @@
 Byte code of an app inside belongs to the apps around it, too, for they can run it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -128,6 +128,15 @@ class OneApp:
             self._evidence.skip(f"{where}: the resources do not say what {names} is.")
         self.told += oddities_of(manifest, where)
         self.manifest = self.manifest or manifest
+
+    def read_beside(self, others: Iterable["OneApp"]) -> None:
+        """Read the manifest again with the resources of the packages that are installed with it."""
+        self._resources.join(one._resources for one in others)
+        if self._parsed_last is None or self._parsed_last[1] is not self.manifest:
+            return
+        self.manifest = read_manifest(self._parsed_last[0], self._resources)
+        if self.manifest.is_cut:
+            self._evidence.skip(f"{self.place}: it has more, or longer texts, than the limits.")
 
     def _parsed(self, data: bytes) -> Manifest:
         """Return the manifest in *data*, which is wanted twice. Raises BrokenChunkError."""

@@ -12,7 +12,7 @@ type is found under both.
 import bisect
 import contextlib
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from scanner.binary_xml import TYPE_DYNAMIC_REFERENCE, TYPE_REFERENCE, TYPE_STRING
@@ -81,12 +81,20 @@ class Resources:
         self._probes = 0
         self._room = MAXIMUM_TEXT
         self._is_cut = False
+        self._beside: list[Resources] = []
 
     @property
     def is_cut(self) -> bool:
         """Whether something was not looked up, or not as a whole, because of the limits."""
         has_long_text = self._pool is not None and self._pool.is_cut
         return self._is_cut or self._numbers.is_cut or has_long_text
+
+    def join(self, others: Iterable["Resources"]) -> None:
+        """Look values up in *others*, too: packages of one app are loaded together."""
+        self._beside = [other for other in others if other is not self]
+        for other in self._beside:
+            other._open()
+        self._known.clear()
 
     def give(self, data: bytes) -> None:
         """Take the table that came by, unless it was read before."""
@@ -183,7 +191,7 @@ class Resources:
         found = [
             value
             for number in dict.fromkeys((way[-1], self._numbers.meant(way[-1])))
-            for value in self._direct(number)
+            for value in self._loaded(number)
         ]
         for value in found or [Value(TYPE_REFERENCE, way[-1], None)]:
             ends = value.number in way or len(way) > MAXIMUM_STEPS
@@ -192,6 +200,18 @@ class Resources:
             elif value.number not in seen:
                 seen.add(value.number)
                 yield from self._followed((*way, value.number), seen)
+
+    def _loaded(self, resource_id: int) -> list[Value]:
+        """Return the values of all packages that are loaded together."""
+        found = self._direct(resource_id)
+        for other in self._beside:
+            self._probes += 1
+            if self._probes > MAXIMUM_PROBES:
+                self._is_cut = True
+                break
+            found += other._direct(resource_id)
+            self._is_cut |= other.is_cut
+        return found
 
     def _direct(self, resource_id: int) -> list[Value]:
         found: list[tuple[tuple[bool, bool, int], Value]] = []

@@ -30,6 +30,11 @@ def unite(whole: OneApp, members: Sequence[OneApp], evidence: Evidence) -> bool:
     if base is None or base.manifest is None:
         evidence.skip("The file holds parts of an app without its base, so nobody can install it.")
         return False
+    for one in readable:
+        if evidence.is_late():
+            evidence.skip(f"{one.place}: the rest, because the time was over")
+            break
+        one.read_beside(readable)
     merged = _merged(base.manifest, [one.manifest for one in readable if one.manifest])
     whole.stand_for(base, merged)
     for one in readable:

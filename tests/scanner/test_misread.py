@@ -384,3 +384,18 @@ def test_each_trick_has_a_name_of_its_own() -> None:
     assert len(TRICKS) == len(misread.tricks()) and all(
         isinstance(t, Trick) for t in TRICKS.values()
     )
+
+
+def test_resources_of_a_split_answer_what_the_base_names(scan_here: Scan) -> None:
+    spy, split = Spy(), Spy()
+    spy.name = spy.w.given("name", Reference())
+    base = apk(spy.bytes(), table((3, f"{misread.PACKAGE}.Courier", ANY)))
+    w = split.w
+    split.root = w.open("manifest", w.given("package", misread.PACKAGE), w.given("split", "x"))
+    beside = {"AndroidManifest.xml": split.bytes(w.whole("application"))}
+    beside["resources.arsc"] = table((3, misread.INBOX, NEWER), (3, "Notes", ENGLISH))
+    whole_set = archive({"base.apk": base, "x.apk": archive(beside)})
+
+    names = {part[1] for part in scan_here(whole_set)["features"]["components"]}
+
+    assert {misread.INBOX, f"{misread.PACKAGE}.Courier"} <= names
