@@ -7,7 +7,8 @@ from datetime import datetime
 from flask_babel import gettext as _
 from markupsafe import Markup, escape
 
-from management.shown import ago, moment
+from management.listing.rules import Count
+from management.shown import ago, capped, moment, number
 from management.words import DEVICE_STATES, Word, word
 
 
@@ -33,6 +34,20 @@ def when(at: datetime | None, missing: str = "") -> Markup:
 def since(at: datetime | None, missing: str = "") -> Markup:
     """Return how long ago *at* was; the exact instant on hover."""
     return _time(at, ago(at), moment(at)) if at else _missing(missing)
+
+
+def leads(href: str, count: int | Count, text: str = "") -> Markup:
+    """Return a number as the link to the list of just what it counts; *text* says more than it.
+
+    Tests follow every such link and compare (``data-sk-count``).
+    """
+    exact = count.number if isinstance(count, Count) else count
+    said = capped(count) if isinstance(count, Count) else number(count)
+    return Markup('<a class="text-decoration-underline" href="%s" data-sk-count="%s">%s</a>') % (
+        href,
+        exact,
+        text or said,
+    )
 
 
 def _time(at: datetime, shown: str, on_hover: str) -> Markup:

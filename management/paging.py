@@ -100,5 +100,15 @@ def number_cursor(word: str) -> int:
     return int(number)
 
 
+def uuid_cursor(word: str) -> UUID | None:
+    """Return a cursor made of an id; None where there is none."""
+    if not word:
+        return None
+    try:
+        return UUID(read_cursor(word, 1)[0])
+    except ValueError:
+        raise _broken() from None
+
+
 def _broken() -> NotFoundError:
     return NotFoundError("There is no such place in the list. Start at the first page.")

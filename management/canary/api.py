@@ -1,8 +1,8 @@
 """The API's view of trials: start, follow, promote, roll back."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from flask import Blueprint
@@ -14,15 +14,14 @@ from management.api.operations import STRICT, PageQuery, Reason, Whole, operatio
 from management.audit.notes import note
 from management.canary import queries, service
 from management.canary.models import Canary
-from management.canary.rules import Counts
-from management.paging import cut, read_cursor, time_cursor
+from management.canary.rules import Counts, Kind
+from management.paging import cut, time_cursor, uuid_cursor, write_cursor
 from management.personal import list_of
 from management.policies.criteria_api import Criteria, read_criteria
 from management.policies.queries import current_version
 from management.policies.settings_api import read_settings
 from management.web import reading, transaction
 from runtime.clock import utc_now
-from runtime.errors import NotFoundError
 
 bp = Blueprint("canary_api", __name__, url_prefix="/api/v1")
 Share = Annotated[int, Field(ge=0, le=50), Whole]
@@ -71,6 +70,9 @@ class TrialAnswer:
     devices: int
     worse: int
     mended: int
+    ordered: int
+    """`list_trial_devices` names those of each of the four numbers; all are of now, and 0 once the
+    devices are given back."""
 
 
 @operation(bp, "/trials", Permission.CHANGE_POLICIES, "POST", 201, (404, 409))
@@ -133,47 +135,51 @@ def list_trials(query: PageQuery) -> TrialPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorseDevice:
-    """A device that the trial made non-compliant."""
+class TrialDevicesQuery(PageQuery):
+    """Which of the devices that have the policy on trial now."""
 
-    device_id: UUID
-    name: str
-    because: tuple[str, ...]
+    of: Literal["devices", "worse", "mended", "ordered"] = "worse"
+    """``worse``: not compliant, which they were not before; ``mended``: no longer non-compliant;
+    ``ordered``: were ordered to apply it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorseDevices:
-    """Devices that the trial made non-compliant, in the order of their ids."""
+class TrialDevice:
+    """A device that has the policy on trial now."""
 
-    items: tuple[WorseDevice, ...]
+    device_id: UUID
+    name: str
+    before: str
+    """Its state before the trial."""
+    state: str
+    because: tuple[str, ...]
+    """What it breaks now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialDevices:
+    """Devices of a trial, in the order of their ids: as many as the trial counts.
+
+    A page may hold fewer than asked for, or none, and still name the place where it goes on.
+    """
+
+    items: tuple[TrialDevice, ...]
     next: str | None
 
 
 @operation(
     bp, "/trials/<uuid:canary_id>/devices", Permission.VIEW, shows=list_of("devices of a trial")
 )
-def list_trial_devices(canary_id: UUID, query: PageQuery) -> WorseDevices:
-    """List the devices that a trial made non-compliant, with their reasons."""
-    after = _device_id(query.after) if query.after else None
+def list_trial_devices(canary_id: UUID, query: TrialDevicesQuery) -> TrialDevices:
+    """List the devices that a trial made non-compliant, or others of its devices."""
+    after = uuid_cursor(query.after)
     with reading() as session:
         canary = queries.get_canary(session, canary_id)
-        found = queries.list_worse(session, canary, query.limit + 1, after)
-    shown, following = cut(found, query.limit, lambda one: (one.device_id,))
-    return WorseDevices(
-        items=tuple(
-            WorseDevice(device_id=one.device_id, name=one.name, because=one.because)
-            for one in shown
-        ),
-        next=following,
+        found, last = queries.look(session, canary, Kind(query.of), after, query.limit)
+    return TrialDevices(
+        items=tuple(TrialDevice(**asdict(one)) for one in found),
+        next=write_cursor(last) if last else None,
     )
-
-
-def _device_id(word: str) -> UUID:
-    (found,) = read_cursor(word, 1)
-    try:
-        return UUID(found)
-    except ValueError:
-        raise NotFoundError("There is no such place in the list.") from None
 
 
 @operation(bp, "/trials/<uuid:canary_id>", Permission.VIEW)
@@ -229,4 +235,5 @@ def _answer(counted: Counts, canary: Canary) -> TrialAnswer:
         devices=counted.devices,
         worse=counted.worse,
         mended=counted.mended,
+        ordered=counted.ordered,
     )

@@ -3,28 +3,37 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from management.canary.models import Canary, CanaryDevice
-from management.canary.rules import OPEN, Counts
+from management.canary.rules import OPEN, Counts, Kind
 from management.compliance.judgement import State
 from management.compliance.models import DeviceJudgement
 from management.database import locked
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
+from management.paging import PAGE
 from runtime.errors import NotFoundError
+
+STRETCH = 10_000
+"""Devices that one page looks at."""
 
 
 @dataclass(frozen=True, slots=True)
-class Worse:
-    """A device that the trial made non-compliant."""
+class Tried:
+    """A device that has the policy on trial now."""
 
     device_id: UUID
     name: str
+    before: str
+    """Its state before the trial."""
+    state: str
     because: tuple[str, ...]
+    """What it breaks now."""
 
 
 def get_canary(session: Session, canary_id: UUID) -> Canary:
@@ -102,50 +111,55 @@ def state_of(session: Session, device_id: UUID) -> str:
 
 def counts(session: Session, canary: Canary) -> Counts:
     """Return how the devices of a trial stand that have its policy now."""
+    return Counts(**{kind.value: count(session, canary, kind) for kind in Kind})
+
+
+def count(session: Session, canary: Canary, kind: Kind) -> int:
+    """Return how many devices `look` finds in all."""
+    return session.scalar(_found(canary, kind).with_only_columns(func.count())) or 0
+
+
+def look(
+    session: Session, canary: Canary, kind: Kind, after: UUID | None = None, limit: int = PAGE
+) -> tuple[list[Tried], UUID | None]:
+    """Return a page of the devices of a trial, in the order of their ids, in bounded time; and the
+    id behind which the list goes on, None: that was all.
+
+    It looks at `STRETCH` of them at most, so that a page may hold fewer than *limit*, and none.
+    """
+    row = CanaryDevice
+    behind = [row.canary_id == canary.id] + ([] if after is None else [row.device_id > after])
+    ids = select(row.device_id).where(*behind).order_by(row.device_id)
+    until = session.scalar(ids.offset(STRETCH - 1).limit(1))
+    wanted = _found(canary, kind).where(*behind).order_by(row.device_id).limit(limit + 1)
+    if until is not None:
+        wanted = wanted.where(row.device_id <= until)
+    found = [
+        Tried(device_id, name, before, state, tuple(one["because"] for one in violations))
+        for device_id, name, before, state, violations in session.execute(wanted)
+    ]
+    return (found[:limit], found[limit - 1].device_id) if len(found) > limit else (found, until)
+
+
+def _found(canary: Canary, kind: Kind) -> Select[*tuple[Any, ...]]:
+    judged = DeviceJudgement
+    return (
+        select(Device.id, Device.name, CanaryDevice.state_before, judged.state, judged.violations)
+        .select_from(CanaryDevice)
+        .join(Device, Device.id == CanaryDevice.device_id)
+        .join(judged, judged.device_id == CanaryDevice.device_id)
+        .where(CanaryDevice.canary_id == canary.id, Device.policy_id == canary.trial_id)
+        .where(*_conditions(canary, kind))
+    )
+
+
+def _conditions(canary: Canary, kind: Kind) -> list[ColumnElement[bool]]:
     fault = State.NON_COMPLIANT.value
     before, now = CanaryDevice.state_before, DeviceJudgement.state
-    return Counts(
-        _count(session, canary),
-        _count(session, canary, before != fault, now == fault),
-        _count(session, canary, before == fault, now != fault),
-        _count(session, canary, Device.ordered_policy == f"{canary.trial_id}/1"),
-    )
-
-
-def list_worse(
-    session: Session, canary: Canary, limit: int = 50, after: UUID | None = None
-) -> list[Worse]:
-    """Return devices that the trial made non-compliant, with their reasons, in the order of ids,
-    those above *after*.
-    """
-    fault = State.NON_COMPLIANT.value
-    behind = [] if after is None else [Device.id > after]
-    rows = session.execute(
-        select(Device.id, Device.name, DeviceJudgement.violations)
-        .select_from(CanaryDevice)
-        .join(Device, Device.id == CanaryDevice.device_id)
-        .join(DeviceJudgement, DeviceJudgement.device_id == CanaryDevice.device_id)
-        .where(_is_here(canary), CanaryDevice.state_before != fault, DeviceJudgement.state == fault)
-        .where(*behind)
-        .order_by(Device.id)
-        .limit(limit)
-    )
-    return [
-        Worse(device_id, name, tuple(one["because"] for one in violations))
-        for device_id, name, violations in rows
-    ]
-
-
-def _count(session: Session, canary: Canary, *conditions: ColumnElement[bool]) -> int:
-    found = (
-        select(func.count())
-        .select_from(CanaryDevice)
-        .join(Device, Device.id == CanaryDevice.device_id)
-        .join(DeviceJudgement, DeviceJudgement.device_id == CanaryDevice.device_id)
-        .where(_is_here(canary), *conditions)
-    )
-    return session.scalar(found) or 0
-
-
-def _is_here(canary: Canary) -> ColumnElement[bool]:
-    return and_(CanaryDevice.canary_id == canary.id, Device.policy_id == canary.trial_id)
+    if kind is Kind.WORSE:
+        return [before != fault, now == fault]
+    if kind is Kind.MENDED:
+        return [before == fault, now != fault]
+    if kind is Kind.ORDERED:
+        return [Device.ordered_policy == f"{canary.trial_id}/1"]
+    return []

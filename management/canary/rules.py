@@ -27,17 +27,26 @@ class CanaryState(StrEnum):
 OPEN = (CanaryState.STARTING, CanaryState.RUNNING)
 
 
+class Kind(StrEnum):
+    """Which of the devices of a trial; each is a number and a list."""
+
+    DEVICES = "devices"
+    WORSE = "worse"
+    """Not compliant, which they were not before."""
+    MENDED = "mended"
+    """Not compliant before, and no longer."""
+    ORDERED = "ordered"
+    """Were ordered to apply the trial policy."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How the devices of a trial stand."""
+    """How many devices of a trial are of which `Kind`."""
 
     devices: int
     worse: int
-    """Not compliant, which they were not before."""
     mended: int
-    """Not compliant before, and no longer."""
     ordered: int
-    """Were ordered to apply the trial policy."""
 
     @property
     def share(self) -> float:

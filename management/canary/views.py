@@ -9,14 +9,15 @@ from flask_babel import gettext as _
 from management.access import Permission, requires, signed_in_name
 from management.audit.notes import note
 from management.canary import queries, service
-from management.canary.rules import OPEN
+from management.canary.rules import OPEN, Kind
 from management.dry_run.queries import get_run
+from management.paging import uuid_cursor, write_cursor
 from management.personal import list_of, shows, tell_number
 from management.policies.queries import get_policy
 from management.policies.rules import read_requirements
-from management.web import reading, transaction
+from management.web import is_fragment, reading, transaction
 from runtime.clock import utc_now
-from runtime.errors import MalformedMessageError, RefusedError
+from runtime.errors import MalformedMessageError, NotFoundError, RefusedError
 
 bp = Blueprint("canary", __name__, url_prefix="/trials")
 
@@ -59,18 +60,23 @@ def start(run_id: UUID) -> ResponseReturnValue:
 @requires(Permission.VIEW)
 @shows(list_of("devices of a trial"))
 def show(canary_id: UUID) -> ResponseReturnValue:
-    """Show how a trial stands, every step with its time, and who became worse."""
+    """Show how a trial stands, every step with its time, and its devices: who became worse."""
+    kind = _kind()
     with reading() as session:
         canary = queries.get_canary(session, canary_id)
-        worse = queries.list_worse(session, canary)
-        tell_number(len(worse))
+        after = uuid_cursor(request.args.get("after", ""))
+        found, last = queries.look(session, canary, kind, after)
+        tell_number(len(found))
         return render_template(
-            "canary/show.html",
+            f"canary/{'rows' if is_fragment() else 'show'}.html",
             canary=canary,
             is_open=canary.state in OPEN,
             name=get_policy(session, canary.policy_id).name,
             counts=queries.counts(session, canary),
-            worse=worse,
+            kind=kind.value,
+            found=found,
+            more=write_cursor(last) if last else "",
+            now=utc_now(),
         )
 
 
@@ -96,6 +102,13 @@ def roll_back(canary_id: UUID) -> ResponseReturnValue:
         note(session, "canary.roll_back", canary.policy_id, because, canary=str(canary_id))
     flash(_("The devices get back what holds for them."))
     return redirect(url_for("canary.show", canary_id=canary_id))
+
+
+def _kind() -> Kind:
+    try:
+        return Kind(request.args.get("of") or Kind.WORSE)
+    except ValueError:
+        raise NotFoundError(_("There is no such place in the list.")) from None
 
 
 def _number(name: str) -> int:

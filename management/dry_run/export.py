@@ -6,7 +6,7 @@ from io import StringIO
 from uuid import UUID
 
 from management.database import Database
-from management.dry_run.queries import EXPORT, Named, Wanted, list_devices
+from management.dry_run.queries import EXPORT, Named, Wanted, look
 from management.formulas import harmless
 
 HEAD = ("device id", "name", "owner", "before", "after", "loses mail", "is wiped", "because")
@@ -18,11 +18,10 @@ def as_csv(database: Database, run_id: UUID, wanted: Wanted) -> Iterator[str]:
     after: UUID | None = None
     while True:
         with database.reading() as session:
-            found = list_devices(session, run_id, wanted, after, EXPORT)
-        if not found:
-            return
+            found, after = look(session, run_id, wanted, after, EXPORT)
         yield _lines([_fields(one) for one in found])
-        after = found[-1].found.device_id
+        if after is None:
+            return
 
 
 def _fields(one: Named) -> tuple[str, ...]:

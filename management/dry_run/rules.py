@@ -9,9 +9,10 @@ from typing import Any
 from uuid import UUID
 
 from contracts.scan import Verdict
-from management.compliance.judgement import ConsequenceKind, Judgement, Violation
+from management.compliance.judgement import ConsequenceKind, Judgement, Rule, Violation
 
 WORK = "dry_run.run"
+RULES = frozenset(rule.value for rule in Rule)
 
 
 class RunState(StrEnum):
@@ -74,12 +75,19 @@ class Tally:
     wipe: Counter[str] = field(default_factory=Counter)
     states: Counter[str] = field(default_factory=Counter)
     """``BEFORE>AFTER`` -> devices; unchanged ones count too."""
+    listed: Counter[str] = field(default_factory=Counter)
+    """``BEFORE>AFTER`` -> devices that change in some way: those that are kept by name."""
+    rules: Counter[str] = field(default_factory=Counter)
+    """Rule -> devices that change, among other things because of it."""
 
     def add(self, outcome: Outcome) -> None:
         """Count one device."""
         self.judged += 1
         self.changed += outcome.is_change
         self.states[f"{outcome.before}>{outcome.after}"] += 1
+        if outcome.is_change:
+            self.listed[f"{outcome.before}>{outcome.after}"] += 1
+            self.rules.update(rules_in(outcome.because))
         if outcome.mail:
             self.mail[outcome.mail.value] += 1
         if outcome.wipe:
@@ -94,8 +102,16 @@ class Tally:
         """Count what *other* counted."""
         self.judged += other.judged
         self.changed += other.changed
-        for name in ("mail", "wipe", "states"):
+        for name in COUNTERS:
             getattr(self, name).update(getattr(other, name))
+
+    def becoming(self, state: str) -> int:
+        """Return how many devices would come into *state* that are not in it now."""
+        pairs = (pair.split(">") for pair in self.states)
+        return sum(self.states[f"{a}>{b}"] for a, b in pairs if b == state != a)
+
+
+COUNTERS = ("mail", "wipe", "states", "listed", "rules")
 
 
 def write_tally(tally: Tally) -> dict[str, Any]:
@@ -103,9 +119,7 @@ def write_tally(tally: Tally) -> dict[str, Any]:
     return {
         "judged": tally.judged,
         "changed": tally.changed,
-        "mail": dict(tally.mail),
-        "wipe": dict(tally.wipe),
-        "states": dict(tally.states),
+        **{name: dict(getattr(tally, name)) for name in COUNTERS},
     }
 
 
@@ -114,7 +128,7 @@ def read_tally(fields: Mapping[str, Any]) -> Tally:
     return Tally(
         fields.get("judged", 0),
         fields.get("changed", 0),
-        *(Counter(fields.get(name, {})) for name in ("mail", "wipe", "states")),
+        *(Counter(fields.get(name, {})) for name in COUNTERS),
     )
 
 
@@ -131,6 +145,11 @@ def all_reasons(judged: Judgement) -> str:
 
 def _lines(violations: Iterable[Violation]) -> str:
     return "\n".join(f"{one.rule.value}: {one.because}" for one in violations)[:4000]
+
+
+def rules_in(because: str) -> set[str]:
+    """Return the rules of which `because` says something; the filter by rule finds just these."""
+    return {line.partition(": ")[0] for line in because.split("\n")} & RULES
 
 
 def sooner(before: When, after: When) -> When:

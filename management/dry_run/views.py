@@ -14,7 +14,7 @@ from management.dry_run.export import as_csv
 from management.dry_run.models import DryRun
 from management.dry_run.queries import Wanted
 from management.dry_run.rules import RunState, read_tally, share_done
-from management.paging import PAGE, read_cursor, write_cursor
+from management.paging import PAGE, uuid_cursor, write_cursor
 from management.personal import file_of, list_of, shows, tell_number
 from management.policies.compliance_form import read_form
 from management.policies.queries import current_version, list_groups, list_policies
@@ -22,9 +22,16 @@ from management.policies.settings_form import read_settings_form
 from management.policies.values import Reader
 from management.web import context, is_fragment, reading, transaction
 from runtime.clock import utc_now
-from runtime.errors import NotFoundError
 
 bp = Blueprint("dry_run", __name__, url_prefix="/dry-runs")
+NAMES = {
+    "before": "before",
+    "becomes": "after",
+    "loses": "loses",
+    "when": "when",
+    "rule": "rule",
+}
+"""Name in the address -> field of `Wanted`."""
 OPEN = {RunState.WAITING.value, RunState.RUNNING.value}
 
 
@@ -80,12 +87,11 @@ def show(run_id: UUID) -> ResponseReturnValue:
         run = queries.get_run(session, run_id)
         names = {policy.id: policy.name for policy in list_policies(session)}
         groups = [("", ""), *((group.id, group.name) for group in list_groups(session))]
-        after = _place(request.args.get("after", ""))
-        found = queries.list_devices(session, run_id, wanted, after, PAGE + 1)
+        after = uuid_cursor(request.args.get("after", ""))
+        found, last = queries.look(session, run_id, wanted, after, PAGE)
         job = queries.find_job(session, run_id)
         applies = applying(session, run)
-    tell_number(len(found[:PAGE]))
-    more = write_cursor(found[PAGE - 1].found.device_id) if len(found) > PAGE else ""
+    tell_number(len(found))
     page = "dry_run/rows.html" if is_fragment() else "dry_run/show.html"
     return render_template(
         page,
@@ -97,9 +103,11 @@ def show(run_id: UUID) -> ResponseReturnValue:
         share=share_done(run.looked_at, run.total),
         job=job,
         applies=applies,
-        wanted=wanted,
-        found=found[:PAGE],
-        more=more,
+        kept=service.KEPT,
+        said={name: value for name, value in request.args.items() if name in NAMES and value},
+        found=found,
+        number_found=queries.count_wanted(run, wanted),
+        more=write_cursor(last) if last else "",
     )
 
 
@@ -159,18 +167,4 @@ def _progress(run: DryRun) -> dict[str, object]:
 
 
 def _wanted() -> Wanted:
-    given = request.args
-    return Wanted(
-        before=given.get("before", "")[:20],
-        after=given.get("becomes", "")[:20],
-        loses=given.get("loses", "")[:20],
-    )
-
-
-def _place(word: str) -> UUID | None:
-    if not word:
-        return None
-    try:
-        return UUID(read_cursor(word, 1)[0])
-    except ValueError:
-        raise NotFoundError(_("There is no such place in the list.")) from None
+    return Wanted(**{field: request.args.get(name, "")[:50] for name, field in NAMES.items()})

@@ -11,8 +11,17 @@ from contracts.connector import LogLevel
 from management import log_zips
 from management.access import Permission, requires
 from management.administrators import step_up
-from management.mail_access import authorities, by_hand, connector_releases, logs, queries, words
+from management.mail_access import (
+    authorities,
+    by_hand,
+    connector_releases,
+    listing,
+    logs,
+    queries,
+    words,
+)
 from management.mail_access import connectors as pairing
+from management.mail_access.listing import Filter
 from management.mail_access.pages import bp, by
 from management.mail_access.states import connector_state
 from management.personal import file_of, shows
@@ -35,6 +44,7 @@ def connectors() -> ResponseReturnValue:
                 pairing.read_status(row),
                 pairing.log_level_of(row, now),
                 authorities.of(row, wanted, now),
+                listing.count(session, Filter(connector=str(row.id), only="not_done")),
             )
             for row in queries.list_connectors(session)
         ]

@@ -188,7 +188,7 @@ class Hanging:
     by_hand: int
     """Words of administrators about single phones."""
     wipes: int
-    """That are not over."""
+    """Phones with a wipe that is not over."""
 
 
 def look(session: Session, connector_id: UUID) -> Hanging:
@@ -196,7 +196,8 @@ def look(session: Session, connector_id: UUID) -> Hanging:
     queries.get_connector(session, connector_id)
     ours = Partnership.connector_id == connector_id
     here = (ours, Partnership.gone_at.is_(None))
-    open_wipes = select(func.count()).select_from(MailWipe).join(Partnership)
+    phones = func.count(MailWipe.partnership_id.distinct())
+    open_wipes = select(phones).select_from(MailWipe).join(Partnership)
     found = (
         select(func.count()).select_from(Partnership).where(*here),
         select(func.count()).select_from(Partnership).where(*here, Partnership.applied == "block"),

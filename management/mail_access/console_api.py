@@ -23,12 +23,32 @@ from runtime.clock import utc_now
 bp = Blueprint("mail_access_api", __name__, url_prefix="/api/v1")
 
 
+Only = Literal[
+    "",
+    "held",
+    "failed",
+    "overridden",
+    "exception",
+    "grace",
+    "doors",
+    "not_done",
+    "done_block",
+    "wiping",
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartnershipQuery:
     """Which partnerships are wanted."""
 
     wanted: Literal["", "allow", "block", "leave"] = ""
-    only: Literal["", "held", "failed", "overridden", "exception", "grace", "doors"] = ""
+    match: Literal["", "sure", "by_hand", "unsure", "proposed", "none", "unmatched"] = ""
+    only: Only = ""
+    """`not_done`: decided, and the connector has not said that it did it; `done_block`: it blocked
+    it; `wiping`: a wipe of it is not over; `doors`: blocked, while other ways to mail are open."""
+    connector_id: UUID | None = None
+    with_gone: bool = False
+    """Also those that the mail server no longer knows."""
     text: Words = ""
     """Words that mailbox, address, DeviceId or model begin with; of a Japanese name any part."""
     after: Place = ""
@@ -136,7 +156,14 @@ class Connectors:
 def list_partnerships(query: PartnershipQuery) -> PartnershipPage:
     """List mail partnerships with what is wanted for each and why."""
     after = number_cursor(query.after) if query.after else 0
-    wanted = Filter(text=query.text, wanted=query.wanted, only=query.only)
+    wanted = Filter(
+        text=query.text,
+        wanted=query.wanted,
+        match=query.match,
+        only=query.only,
+        connector=str(query.connector_id or ""),
+        with_gone=query.with_gone,
+    )
     with reading() as session:
         found, last = listing.look(session, wanted, after, query.limit)
     return PartnershipPage(

@@ -1,21 +1,30 @@
 """What the pages list: partnerships by filter, how many of which kind, devices to match by hand."""
 
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
 from management.limits import seeing_all
 from management.listing.rules import Count
-from management.mail_access.models import PARTNERSHIPS, Partnership
+from management.mail_access.models import PARTNERSHIPS, MailWipe, Partnership
+from management.mail_access.states import WipeState
 from management.search.queries import Way, find_way
 
+Found = TypeVar("Found", bound=Select[*tuple[Any, ...]])
 STRETCH = 10_000
 """Ids that one page looks at."""
 COUNTED = 10_000
+LOOKED = 100_000
+"""Ids that a count looks at where no index leads to what is counted."""
+SHORT = frozenset({"held", "overridden", "grace", "doors"})
+"""Ways of `Filter.only` for which there is an index."""
+SUMMED = ("held", "exception", "grace", "not_done", "failed", "overridden", "doors")
+"""What of `Filter.only` the list counts beside what is wanted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +36,7 @@ class Filter:
     wanted: str = ""
     match: str = ""
     only: str = ""
-    """``held``, ``failed``, ``overridden``, ``exception``, ``grace`` or ``doors``."""
+    """A key of `ONLY`."""
     connector: str = ""
     with_gone: bool = False
 
@@ -94,41 +103,78 @@ def list_candidates(session: Session, row: Partnership, limit: int = 20) -> list
     return list(session.scalars(wanted.order_by(Device.name).limit(limit)))
 
 
-def count_wanted(session: Session) -> dict[str, Count]:
-    """Return how many live partnerships are wanted ``allow``, ``block`` and ``leave``; each is
-    counted to `COUNTED`.
+def count_each(session: Session) -> dict[str, dict[str, Count]]:
+    """Return filter -> value -> how many partnerships the list finds by it, for its summary."""
+    accesses, kinds = ("allow", "block", "leave"), SUMMED
+    return {
+        "wanted": {one: count(session, Filter(wanted=one)) for one in accesses},
+        "only": {one: count(session, Filter(only=one)) for one in kinds},
+    }
+
+
+def count(session: Session, shown: Filter) -> Count:
+    """Return how many partnerships `look` finds in all, counted to `COUNTED`.
+
+    Where no index leads to them only the first `LOOKED` ids are looked at: at least so many then.
     """
-    return {access: _count(session, access) for access in ("allow", "block", "leave")}
+    way, left, number = find_way(session, PARTNERSHIPS, shown.text), COUNTED + 1, 0
+    bound, cut = ([], False) if _is_short(shown, way) else _bound(session)
+    for some in way.conditions() if way else ([],):
+        such = _filtered(select(Partnership.id), shown).where(*some, *bound)
+        found = select(func.count()).select_from(such.limit(left).subquery())
+        number += session.scalar(found) or 0
+        left = COUNTED + 1 - number
+        if left < 1:
+            break
+    return Count(min(number, COUNTED), more=cut or number > COUNTED)
 
 
-def _count(session: Session, access: str) -> Count:
-    such = select(Partnership.id).where(Partnership.wanted == access, Partnership.gone_at.is_(None))
-    some = select(func.count()).select_from(such.limit(COUNTED + 1).subquery())
-    found = session.scalars(some).one()
-    return Count(min(found, COUNTED), more=found > COUNTED)
+def _is_short(shown: Filter, way: Way | None) -> bool:
+    if way is not None:
+        return way.ids is not None
+    return shown.only in SHORT or not (shown.only or shown.match)
 
 
-def _filtered(wanted: Select[Partnership, str], shown: Filter) -> Select[Partnership, str]:
+def _bound(session: Session) -> tuple[list[ColumnElement[bool]], bool]:
+    """Return what keeps a count short, and whether it leaves anything out."""
+    with seeing_all(session):
+        newest = session.scalar(select(func.max(Partnership.id))) or 0
+    return [Partnership.id <= LOOKED], newest > LOOKED
+
+
+def _filtered(wanted: Found, shown: Filter) -> Found:
     if shown.wanted:
         wanted = wanted.where(Partnership.wanted == shown.wanted)
     if shown.match:
         wanted = wanted.where(Partnership.match == shown.match)
-    if shown.only in _ONLY:
-        wanted = wanted.where(_ONLY[shown.only])
+    if shown.only in ONLY:
+        wanted = wanted.where(ONLY[shown.only])
     if (connector_id := _read_id(shown.connector)) is not None:
         wanted = wanted.where(Partnership.connector_id == connector_id)
     return wanted if shown.with_gone else wanted.where(Partnership.gone_at.is_(None))
 
 
-_ONLY: dict[str, ColumnElement[bool]] = {
+_WIPING = select(MailWipe.id).where(
+    MailWipe.partnership_id == Partnership.id, MailWipe.state == WipeState.QUEUED
+)
+ONLY: dict[str, ColumnElement[bool]] = {
     "held": Partnership.held_at.is_not(None),
+    "not_done": and_(
+        Partnership.wanted != "leave",
+        Partnership.applied != Partnership.wanted,
+        Partnership.applied_error == "",
+        Partnership.overridden_at.is_(None),
+    ),
+    "done_block": Partnership.applied == "block",
+    "wiping": _WIPING.exists(),
     "failed": (Partnership.applied_error != "") & Partnership.overridden_at.is_(None),
     "overridden": Partnership.overridden_at.is_not(None),
     "exception": Partnership.exception != "",
     "grace": (Partnership.wanted != "block") & Partnership.next_due_at.is_not(None),
     "doors": (Partnership.wanted == "block") & Partnership.open_doors.contains(" "),
 }
-"""``doors``: blocked here, while more than one other way to the mailbox is open."""
+"""``doors``: blocked here, while more than one other way to the mailbox is open.
+``done_block``: the connector blocked it. ``wiping``: a wipe of it is not over."""
 
 
 def _read_id(text: str) -> UUID | None:

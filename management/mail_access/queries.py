@@ -201,15 +201,18 @@ def list_live(session: Session) -> list[Partnership]:
     return list(session.scalars(wanted))
 
 
+_HELD = (Partnership.held_at.is_not(None), Partnership.gone_at.is_(None))
+
+
 def count_held(session: Session) -> int:
     """Return how many blocks wait for confirmation."""
     wanted = select(func.count()).select_from(Partnership)
-    return session.scalar(wanted.where(Partnership.held_at.is_not(None))) or 0
+    return session.scalar(wanted.where(*_HELD)) or 0
 
 
 def list_held(session: Session) -> list[Partnership]:
     """Return the partnerships whose block waits for confirmation."""
-    wanted = select(Partnership).where(Partnership.held_at.is_not(None))
+    wanted = select(Partnership).where(*_HELD)
     return list(session.scalars(wanted.order_by(Partnership.held_at, Partnership.id)))
 
 

@@ -198,7 +198,7 @@ class HangingOnConnector:
     by_hand: int
     """Words of administrators about single phones."""
     wipes: int
-    """That are not over."""
+    """Phones with a wipe that is not over."""
 
 
 @operation(bp, f"{CONNECTOR}/deletion", MANAGE, refusals=(404,))

@@ -39,22 +39,21 @@ __all__ = ["bp", "connector_views", "held_views", "phone_views", "settings_views
 @shows(list_of("partnerships"))
 def index() -> ResponseReturnValue:
     """List partnerships; every filter is in the address."""
-    wanted, after = read_filter(request.args), request.args.get("after")
+    wanted, after = read_filter(request.args), request.args.get("after", "")
     with reading() as session:
         shown, last = listing.look(session, wanted, number_cursor(after) if after else 0, PAGE)
-        counts = listing.count_wanted(session)
-        held = queries.list_held(session)
+        counts = {} if is_fragment() else listing.count_each(session)
+        count = None if after and is_fragment() else listing.count(session, wanted)
         connectors = queries.list_connectors(session)
         settings = queries.read_mail_settings(session)
     tell_number(len(shown))
-    page = "mail_access/rows.html" if is_fragment() else "mail_access/index.html"
     more = "" if last is None else _page_after(last)
     return render_template(
-        page,
+        f"mail_access/{_template(bool(after))}.html",
         rows=shown,
         wanted=wanted,
         counts=counts,
-        held=held,
+        count=count,
         connectors=connectors,
         more=more,
         settings=settings,
@@ -63,13 +62,19 @@ def index() -> ResponseReturnValue:
     )
 
 
+def _template(is_later: bool) -> str:
+    if not is_fragment():
+        return "index"
+    return "rows" if is_later else "list"
+
+
 def read_filter(said: MultiDict[str, str]) -> listing.Filter:
     """Return the filter that an address asks for."""
     return listing.Filter(
         text=said.get("q", "")[:200],
         wanted=said.get("wanted", ""),
         match=said.get("match", ""),
-        only=said.get("only", ""),
+        only=said.get("only", "")[:20],
         connector=said.get("connector", "")[:40],
         with_gone=said.get("gone") == "yes",
     )

@@ -41,6 +41,18 @@ EVENTS = {
     "doors": Word("info", "door-closed", _l("Other doors")),
     "wipe": Word("warn", "eraser", _l("Wipe")),
 }
+ONLY = {
+    "held": _l("Waiting for confirmation"),
+    "exception": _l("With an exception"),
+    "grace": _l("Grace is running"),
+    "not_done": _l("Not done yet"),
+    "failed": _l("Failed at the mail server"),
+    "overridden": _l("Overridden in Exchange"),
+    "doors": _l("Blocked, other doors open"),
+    "done_block": _l("Blocked by the connector"),
+    "wiping": _l("A wipe is not over"),
+}
+"""What the list can be narrowed to: the keys of `listing.ONLY`."""
 ALLOWED_STATES = {
     AllowedStates.HEALTHY_ONLY: _l("Healthy only"),
     AllowedStates.HEALTHY_AND_OUT_OF_SYNC: _l("Healthy and out of sync"),
