@@ -79,8 +79,8 @@ class JarSignature:
             return
         expected = self._expected.pop(name, None)
         if expected is None:
-            twice = name in self._seen
-            self._problem = f"{_text(name)} " + ("is there twice" if twice else "is not signed")
+            twice = f"{_text(name)} is there twice"
+            self._problem = twice if name in self._seen else f"{_text(name)} is not signed"
         elif digest(expected[0]) != expected[1]:
             self._problem = f"{_text(name)} was changed after it was signed"
         self._seen.add(name)

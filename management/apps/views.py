@@ -28,6 +28,7 @@ from management.audit.notes import note
 from management.devices.queries import get_device
 from management.paging import PAGE, read_cursor, write_cursor
 from management.personal import DEVICE, list_of, shows, tell_number
+from management.sayings import sayings
 from management.texts import lazy as _l
 from management.updates.queries import active_folder
 from management.web import context, is_fragment, reading, transaction, visitor_address
@@ -117,7 +118,12 @@ def show(sha256: str) -> ResponseReturnValue:
         page = pages.read_page(session, sha256, folder)
     tell_number(len(page.holders))
     return render_template(
-        "apps/show.html", page=page, app=page.app, severities=SEVERITIES, going_on=GOING_ON
+        "apps/show.html",
+        page=page,
+        app=page.app,
+        severities=SEVERITIES,
+        going_on=GOING_ON,
+        said=sayings(folder),
     )
 
 

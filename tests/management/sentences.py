@@ -22,6 +22,23 @@ def found_in(path: Path) -> Iterator[str]:
     yield from dict.fromkeys(text for text in texts if text and _is_sentence(text))
 
 
+def literals_in(path: Path) -> Iterator[str]:
+    """Return each text of more than one word in a module once; what documents it is left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    left_out = {id(inner) for node in ast.walk(tree) for inner in _not_literal(node)}
+    texts = (_text(node) for node in ast.walk(tree) if id(node) not in left_out)
+    yield from dict.fromkeys(text for text in texts if text and _is_sentence(text))
+
+
+def _not_literal(node: ast.AST) -> Iterator[ast.AST]:
+    """Return what documents the code, and the parts of a text that is looked at as a whole."""
+    match node:
+        case ast.Expr(value=ast.Constant() as value):
+            yield value
+        case ast.JoinedStr():
+            yield from (inner for inner in ast.walk(node) if inner is not node)
+
+
 def _is_sentence(text: str) -> bool:
     """Return whether words of ours are in it, not only gaps and signs."""
     return len(re.findall(r"[A-Za-z_]{2,}", re.sub(r"%\(\w+\)s", "", text))) > 1
@@ -59,7 +76,7 @@ def _branches(value: ast.expr) -> Iterator[ast.expr]:
             yield value
 
 
-def _text(node: ast.expr) -> str | None:
+def _text(node: ast.AST) -> str | None:
     match node:
         case ast.Constant(value=str(text)):
             return text

@@ -1,0 +1,83 @@
+"""What the scanner says of signatures, for `management.sayings`."""
+
+from flask_babel import lazy_gettext
+from flask_babel.speaklater import LazyString
+
+
+def _l(english: str) -> tuple[str, LazyString]:
+    return english, lazy_gettext(english)
+
+
+SENTENCES = (
+    _l("The file carries no signature; Android would not install it."),
+    _l("somebody with means could sign in the publisher's name."),
+    _l("%(subject)s follows %(before)s, each signed by the one before."),
+    _l("%(subject)s was valid until %(end)s. Android does not check that."),
+    _l("%(package)s is published by %(publisher)s, but signed with %(signed)s."),
+    _l("%(package)s looks like %(other)s by %(publisher)s, but is signed with %(signed)s."),
+    _l(
+        "Its label %(label)s is that of %(other)s by %(publisher)s; its package is "
+        "%(package)s, signed with %(signed)s."
+    ),
+    _l("It is signed with %(mine)s, %(place)s with %(theirs)s. Android refuses such a set."),
+    _l("no valid key"),
+    _l("systems before Android 7.0, which the app is for, find none"),
+    _l("Android 11 and later want it from an app that targets them"),
+    _l("bytes follow the end record, so Android finds no archive"),
+    _l("the directory is not where the end record says"),
+    _l("no signer is named for systems from API level %(level)s on"),
+    _l("it names two signers for API level %(level)s"),
+    _l("the v1 signature says it was there: taken away"),
+    _l("the v3 signature says it was there: taken away"),
+    _l("it begins at API level %(first)s, v3 says %(target)s"),
+    _l("its signer is not the one of v1"),
+    _l("its signer is not the one of the schemes before"),
+    _l("the key is only %(name)s"),
+    _l("v1 uses SHA-1"),
+    _l("it has %(signers)s signers"),
+    _l("a signature of scheme v%(scheme)s was taken away"),
+    _l("it is for the systems from %(first)s to %(last)s"),
+    _l("the system versions in it differ"),
+    _l("the signature is wrong"),
+    _l("digests and signatures are of different kinds"),
+    _l("the file was changed after it was signed"),
+    _l("it names no known algorithm"),
+    _l("systems before %(level)s know none of its algorithms"),
+    _l("the key is not the certificate's"),
+    _l("its proof of rotation is of an unknown version"),
+    _l("its proof of rotation leads to another certificate"),
+    _l("its proof of rotation has %(nodes)s steps"),
+    _l("its proof of rotation is not signed by the key before"),
+    _l("its proof of rotation returns to an earlier certificate"),
+    _l("its parts do not end at a page, as fs-verity needs"),
+    _l("Android looks for none in a ZIP64 archive"),
+    _l("the directory does not end where the end record begins"),
+    _l("its two sizes differ"),
+    _l("the pair at %(at)s has an impossible size"),
+    _l("the id %(number)s stands in it twice"),
+    _l("bytes follow its last pair"),
+    _l("it is cut off"),
+    _l("a length in it is too large"),
+    _l("%(name)s is there twice"),
+    _l("%(name)s is not signed"),
+    _l("%(name)s was changed after it was signed"),
+    _l("%(name)s is signed, but not there"),
+    _l("MANIFEST.MF names an entry twice"),
+    _l("MANIFEST.MF names %(name)s, which is not there"),
+    _l("%(name)s names no version"),
+    _l("its signature block is no PKCS #7 signature"),
+    _l("its signature block names no signer"),
+    _l("its signature block lacks the signer's certificate"),
+    _l("its signature uses an unknown digest"),
+    _l("its signature block is cut off"),
+    _l("the signature is of another .SF file"),
+    _l("the head of MANIFEST.MF was changed after it was signed"),
+    _l("MANIFEST.MF was changed after it was signed"),
+    _l("it has a section without a readable digest"),
+    _l("%(name)s is missing or cannot be read"),
+    _l("another value was expected"),
+    _l("a length cannot be read"),
+    _l("a value is cut off"),
+    _l("an object identifier was expected"),
+    _l("the certificate is cut off"),
+)

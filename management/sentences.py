@@ -1,0 +1,77 @@
+"""Finds a sentence that was said in English in a catalogue, and says it in the visitor's language.
+
+A catalogue holds pairs of the English and its translation; ``%(name)s`` in the English is a gap.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+
+from flask_babel import gettext
+from flask_babel.speaklater import LazyString
+
+_GAP = re.compile(r"%\((\w+)\)s")
+_FORMS = {
+    "offset": r"0x[0-9a-f]+",
+    "method": r"\S+->\S+",
+    "call": r"\S+->\S+(?: or \S+->\S+)*",
+    "component": r"[\w.$]+",
+    "carried": r".+?",
+}
+"""What may fill gaps of these names; the others hold anything."""
+_BEGINNING = 4
+"""By so many characters the patterns are found that may fit."""
+MOST_JOINED = 6
+"""So many sentences may follow each other in one text."""
+_LONGEST = 2000
+"""A longer text, which only strangers send, is not looked through for sentences with gaps."""
+Pairs = Iterable[tuple[str, LazyString]]
+Values = dict[str, str]
+
+
+class Catalogue:
+    """Sentences of ours; *filled* may translate what fills their gaps."""
+
+    def __init__(self, pairs: Pairs, filled: Callable[[Values], Values]) -> None:
+        self._sentences = dict(pairs)
+        self._patterns = _by_beginning(one for one in self._sentences if "%(" in one)
+        self._values = filled
+
+    def told(self, said: str, most: int = MOST_JOINED) -> str | None:
+        """Return up to *most* sentences that we know in the visitor's language, or None.
+
+        Two sentences are looked for before one with a gap, which would take in the other.
+        """
+        if said in self._sentences:
+            return str(self._sentences[said])
+        for end in islice(re.finditer(r"(?<=\.) ", said), MOST_JOINED) if most > 1 else ():
+            first = self.told(said[: end.start()], 1)
+            if first is not None and (rest := self.told(said[end.end() :], most - 1)) is not None:
+                return f"{first} {rest}"
+        return self._with_gaps(said)
+
+    def _with_gaps(self, said: str) -> str | None:
+        for pattern, english in self._fitting(said) if len(said) <= _LONGEST else ():
+            if (found := pattern.fullmatch(said)) is not None:
+                return str(gettext(english, **self._values(found.groupdict())))
+        return None
+
+    def _fitting(self, said: str) -> Iterator[tuple[re.Pattern[str], str]]:
+        yield from self._patterns.get(said[:_BEGINNING], ())
+        yield from self._patterns.get("", ())
+
+
+def _by_beginning(texts: Iterable[str]) -> Mapping[str, list[tuple[re.Pattern[str], str]]]:
+    """Return the sentences with gaps, those with more words of their own first."""
+    found = defaultdict(list)
+    for english in sorted(texts, key=lambda text: -len(_GAP.sub("", text))):
+        beginning = english.partition("%(")[0][:_BEGINNING]
+        pattern = re.sub(r"%\\\((\w+)\\\)s", _gap, re.escape(english))
+        key = beginning if len(beginning) == _BEGINNING else ""
+        found[key].append((re.compile(pattern, re.DOTALL), english))
+    return dict(found)
+
+
+def _gap(found: re.Match[str]) -> str:
+    return f"(?P<{found[1]}>{_FORMS.get(found[1], '.+')})"
