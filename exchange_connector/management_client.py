@@ -17,6 +17,7 @@ from contracts import codec, request_signature
 from contracts import connector as messages
 from contracts import keys as jwk
 from exchange_connector.authority import why_refused
+from runtime import http_in_time
 from runtime.clock import utc_now
 from runtime.errors import (
     ForbiddenError,
@@ -26,7 +27,10 @@ from runtime.errors import (
     UnavailableError,
 )
 
-TIMEOUT_SECONDS = 60
+WHOLE_SECONDS = 300.0
+"""Of one question and its answer, whatever comes meanwhile."""
+RELEASE_SECONDS = 3600.0
+"""The same for a file of a release."""
 CLOCK_SKEW = "urn:sekisho:clock-skew"
 LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
 _ERROR_OF: dict[int, type[SekishoError]] = {
@@ -80,12 +84,8 @@ class ManagementClient:
         self._wanted = authority
 
     def _connected(self) -> httpx.Client:
-        return httpx.Client(
-            base_url=self._url,
-            verify=ssl.create_default_context(cadata=self._authority),
-            timeout=TIMEOUT_SECONDS,
-            trust_env=False,
-        )
+        trust = ssl.create_default_context(cadata=self._authority)
+        return http_in_time.client(WHOLE_SECONDS, trust, base_url=self._url)
 
     def _connection(self) -> httpx.Client:
         """Return the connection; a fresh one when another authority is to be trusted."""
@@ -160,9 +160,8 @@ class ManagementClient:
     @contextmanager
     def release_file(self, url: str) -> Iterator[httpx.Response]:
         """Yield management's answer with a file of its copy of the releases, unread."""
-        with self._connection().stream(
-            "GET", url, headers=self._signature("GET", url, b"")
-        ) as answer:
+        signed, patience = self._signature("GET", url, b""), {http_in_time.WHOLE: RELEASE_SECONDS}
+        with self._connection().stream("GET", url, headers=signed, extensions=patience) as answer:
             yield answer
 
     def report_status(self, status: messages.ConnectorStatus) -> None:

@@ -126,6 +126,13 @@ def requires(
     return guard
 
 
+def refuse_unless_allowed(view: Callable[..., object], identity: Identity) -> None:
+    """Raise the ForbiddenError that *view* itself would raise."""
+    permission = getattr(view, PERMISSION, None)
+    if permission is not None:
+        _refuse(identity, permission, getattr(view, IN_GROUPS, False))
+
+
 def _refuse(identity: Identity, permission: Permission, in_groups: bool) -> None:
     require(identity, permission)
     if identity.is_limited and not in_groups:

@@ -98,6 +98,7 @@ VIEWS = (
     "management.commands.list_api",
     "management.commands.bulk_api",
     "management.enrolment.api",
+    "management.enrolment.registration_api",
     "management.enrolment.reminder_api",
     "management.enrolment_users.api",
     "management.allow_list.api",

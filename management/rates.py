@@ -6,7 +6,7 @@ looks twice never meets it.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import ceil
 from threading import Lock
@@ -18,7 +18,8 @@ from flask import Flask, current_app, g, request
 from flask.typing import ResponseReturnValue
 
 from management import web_errors
-from management.access import who_asks
+from management.access import refuse_unless_allowed, signed_in, who_asks
+from runtime.clock import utc_now
 from runtime.errors import SekishoError
 
 MOST_BUCKETS = 10_000
@@ -38,6 +39,10 @@ VERIFY = Rate("verification", 5, timedelta(seconds=12))
 CHECK = Rate("checks of a verification", 150, timedelta(seconds=1))
 DRY_RUN = Rate("dry runs", 10, timedelta(seconds=60))
 FILE = Rate("files", 20, timedelta(seconds=15))
+MAILS = Rate("mails of invitations", 6000, timedelta(seconds=10))
+"""Taken by number (`take_mails`): a roll-out to thousands goes through at once and is sent over
+hours, and a stolen token mails no more than that.
+"""
 RATES: dict[str, Rate] = {
     "verification.index": VERIFY,
     "verification.show": CHECK,
@@ -56,18 +61,32 @@ RATES: dict[str, Rate] = {
     "allow_list_api.export_allowed": FILE,
 }
 """Endpoint -> how often an account may ask it. Verification dials out to every other part."""
-OPERATIONS = frozenset(name.partition(".")[2] for name in RATES if "_api." in name)
+MAILING = frozenset({"make_invitation", "send_reminders"})
+"""Operations that take `MAILS`."""
+OPERATIONS = MAILING | {name.partition(".")[2] for name in RATES if "_api." in name}
+"""Those that may answer 429."""
 
 
 class TooOftenError(SekishoError):
     """An account asked too often what costs much."""
 
-    def __init__(self, rate: Rate, seconds: int) -> None:
-        super().__init__(
-            f"Each of these questions keeps the server busy, and your account asked {rate.most} in "
-            f"a short time. Ask again in {seconds} seconds."
-        )
+    def __init__(self, said: str, seconds: int) -> None:
+        super().__init__(said)
         self.seconds = seconds
+        """After them it may ask again."""
+
+
+@dataclass(slots=True)
+class Bucket:
+    """What is left to whoever holds it."""
+
+    left: float
+    at: float
+    """When that was so."""
+    began: float
+    """When it was full the last time."""
+    taken: int = 0
+    """How many were taken since."""
 
 
 class Buckets:
@@ -75,21 +94,46 @@ class Buckets:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._found: OrderedDict[tuple[UUID, str, str], tuple[float, float]] = OrderedDict()
-        """Account, token and kind -> how much was left, and when."""
+        self._found: OrderedDict[tuple[UUID, str, str], Bucket] = OrderedDict()
+        """By account, token and kind."""
 
-    def take(self, account: UUID, rate: Rate, now: float, token: str = "") -> None:
-        """Take one; TooOftenError, which says when there is one again, when none is left."""
+    def take(
+        self, account: UUID, rate: Rate, now: float, token: str = "", number: int = 1
+    ) -> tuple[int, Bucket]:
+        """Take so many, if so many are left; return the seconds until they are, and what was left.
+
+        Zero seconds: they were taken.
+        """
         every, key = rate.every.total_seconds(), (account, token, rate.name)
         with self._lock:
-            left, at = self._found.pop(key, (float(rate.most), now))
-            left = min(float(rate.most), left + (now - at) / every)
-            taken = left >= 1
-            self._found[key] = (left - 1 if taken else left, now)
+            bucket = self._found.pop(key, None) or Bucket(rate.most, now, now)
+            bucket.left = min(float(rate.most), bucket.left + (now - bucket.at) / every)
+            if bucket.left >= rate.most:
+                bucket.began, bucket.taken = now, 0
+            bucket.at, missing = now, number - bucket.left
+            if missing <= 0:
+                bucket.left, bucket.taken = bucket.left - number, bucket.taken + number
+            self._found[key] = bucket
             if len(self._found) > MOST_BUCKETS:
                 self._found.popitem(last=False)
-        if not taken:
-            raise TooOftenError(rate, max(1, ceil((1 - left) * every)))
+            return (max(1, ceil(missing * every)) if missing > 0 else 0), replace(bucket)
+
+
+def take_mails(number: int) -> None:
+    """Let the account of this request have so many invitations mailed; TooOftenError says why not,
+    since when, and when again.
+    """
+    now = monotonic()
+    seconds, bucket = _taken(MAILS, number, now)
+    if seconds:
+        at = utc_now()
+        since, again = at - timedelta(seconds=now - bucket.began), at + timedelta(seconds=seconds)
+        raise TooOftenError(
+            f"Your account had {bucket.taken} invitations mailed since {since:%Y-%m-%d %H:%M} UTC. "
+            "Many more at once would be taken for spam, and the token may be in wrong hands. So "
+            f"many again can go out after {again:%Y-%m-%d %H:%M} UTC.",
+            seconds,
+        )
 
 
 def register(app: Flask) -> None:
@@ -100,11 +144,24 @@ def register(app: Flask) -> None:
 
 
 def _take() -> None:
+    """Whoever may not ask is refused before anything is taken from the account."""
     rate, identity = RATES.get(request.endpoint or ""), who_asks()
-    if rate is not None and identity is not None:
-        buckets = cast(Buckets, current_app.extensions["sekisho-rates"])
-        token = str(g.get("token_hash", ""))
-        buckets.take(identity.administrator_id, rate, monotonic(), token)
+    if rate is None or identity is None:
+        return
+    refuse_unless_allowed(current_app.view_functions[request.endpoint or ""], identity)
+    seconds, _ = _taken(rate, 1, monotonic())
+    if seconds:
+        raise TooOftenError(
+            f"Each of these questions keeps the server busy, and your account asked {rate.most} in "
+            f"a short time. Ask again in {seconds} seconds.",
+            seconds,
+        )
+
+
+def _taken(rate: Rate, number: int, now: float) -> tuple[int, Bucket]:
+    buckets = cast(Buckets, current_app.extensions["sekisho-rates"])
+    token = str(g.get("token_hash", ""))
+    return buckets.take(signed_in().administrator_id, rate, now, token, number)
 
 
 def _answer(error: TooOftenError) -> ResponseReturnValue:

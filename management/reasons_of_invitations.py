@@ -18,6 +18,16 @@ SENTENCES = (
     _l("A mail to this person is on its way already."),
     _l("This invitation was mailed %(number)s times. Invite the person again."),
     _l("This person got a mail within the last day."),
+    _l("%(number)s mails to this address are on their way already."),
+    _l(
+        "This address got %(number)s mails since %(first)s UTC, and %(most)s a day are the most. "
+        "The next can go out after %(again)s UTC."
+    ),
+    _l(
+        "Your account had %(number)s invitations mailed since %(first)s UTC. Many more at once "
+        "would be taken for spam, and the token may be in wrong hands. So many again can go out "
+        "after %(again)s UTC."
+    ),
     _l("The mail goes out for a newer invitation of the same person."),
     _l("At most %(number)s people get a mail at once. Remind the others afterwards."),
     _l("The choice has changed since you looked at it. Look at it again."),

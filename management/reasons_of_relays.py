@@ -10,7 +10,7 @@ def _l(english: str) -> tuple[str, LazyString]:
 
 SENTENCES = (
     _l("It confirmed the wipe."),
-    _l("Its answer is too long, or comes too slowly."),
+    _l("Its answer is too long."),
     _l("The visit failed; the log of the jobs process says why."),
     _l("The relay does not say where it listens; it is of an older release."),
     _l("Give the relay a name of at most %(value)s characters."),
@@ -24,7 +24,6 @@ SENTENCES = (
     _l("The communication server answered %(partition)s with %(status_code)s: %(answer)s"),
     _l("The pinned certificate of the communication server cannot be read: %(inner)s."),
     _l("The communication server's answer is larger than %(most)s bytes."),
-    _l("The communication server took more than %(value)s s for one answer."),
     _l("The communication server answers strangely. %(inner)s"),
     _l("The communication server does not answer at %(url)s: %(inner)s."),
     _l("No log of this relay is here. Order it first."),

@@ -13,7 +13,7 @@ from pathlib import Path
 from babel.support import Translations
 
 from management.audit.models import Checkpoint
-from management.outgoing_mail.smtp import Mail
+from management.outgoing_mail.writing import Mail
 from management.texts import lazy as _l
 from runtime.errors import MalformedMessageError
 

@@ -12,7 +12,8 @@ from management.outgoing_mail import rules, service, smtp
 from management.outgoing_mail.models import OutgoingMail
 from management.outgoing_mail.queries import find_outgoing_mail
 from management.outgoing_mail.rules import MailServer
-from management.outgoing_mail.smtp import Mail, Step
+from management.outgoing_mail.smtp import PostponedError, Step
+from management.outgoing_mail.writing import Mail
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError, RefusedError, SekishoError
@@ -29,6 +30,8 @@ class Tried:
     """Each answer of the mail server."""
     problem: str = ""
     """Why it did not go out; empty: the mail server took it."""
+    is_postponed: bool = False
+    """The mail server may take it later."""
 
 
 def find() -> OutgoingMail | None:
@@ -84,7 +87,7 @@ def _send(row: OutgoingMail, tried: Tried) -> None:
         server = service.server_of(row, context().keys)
         smtp.send(server, _test_mail(server, tried.to), tried.said)
     except SekishoError as error:
-        tried.problem = str(error)
+        tried.problem, tried.is_postponed = str(error), isinstance(error, PostponedError)
 
 
 def _test_mail(server: MailServer, to: str) -> Mail:

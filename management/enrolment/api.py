@@ -13,14 +13,14 @@ from contracts.types import Instant
 from management.access import Permission, signed_in_name
 from management.api.operations import STRICT, Limit, Place, Whole, Words, operation
 from management.audit.notes import note
-from management.enrolment import mailing, queries, registrations, service
+from management.enrolment import mailing, queries, service
 from management.enrolment.models import Invitation
 from management.enrolment.queries import Cursor
-from management.enrolment.registrations import Registration
 from management.enrolment.rules import InvitationState
 from management.groups.models import ROOT_GROUP
 from management.paging import cut, time_cursor
 from management.personal import INVITATION, list_of
+from management.rates import take_mails
 from management.relays.queries import list_used
 from management.web import context, reading, transaction
 from runtime.clock import utc_now
@@ -145,27 +145,6 @@ class InvitationMade:
     """Content of the QR code: ``sekisho://enrol?...``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistrationQuery:
-    """Which registrations are wanted."""
-
-    which: Literal["registered", "awaited", "failed"] = "registered"
-    text: Words = ""
-    """Words that person, address, device or reason begin with; of a Japanese name any part."""
-    after: Place = ""
-    limit: Limit = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistrationPage:
-    """Registrations, newest first."""
-
-    items: tuple[Registration, ...]
-    next: str | None
-    cut: bool
-    """So many devices have the words that only the first found are listed: say more."""
-
-
 @operation(bp, "/invitations", Permission.VIEW, in_groups=True, shows=list_of("invitations"))
 def list_invitations(query: InvitationQuery) -> InvitationPage:
     """List invitations, newest first."""
@@ -217,7 +196,7 @@ def make_invitation(body: NewInvitation) -> InvitationMade:
         )
         note(session, "invitation.make", body.address, invitation=str(invitation.id))
         if body.mail:
-            mailing.ask_first(session, [invitation], signed_in_name(), now)
+            take_mails(mailing.ask_first(session, [invitation], signed_in_name(), now))
     return _made(invitation, key, relays[0].devices_url, fingerprint, now)
 
 
@@ -245,17 +224,6 @@ def make_key(body: NewKey) -> InvitationMade:
         )
         note(session, "enrolment_key.make", body.purpose, invitation=str(invitation.id))
     return _made(invitation, key, relays[0].devices_url, fingerprint, now)
-
-
-@operation(bp, "/registrations", Permission.VIEW, in_groups=True, shows=list_of("registrations"))
-def list_registrations(query: RegistrationQuery) -> RegistrationPage:
-    """List registered devices, invitations that nobody used, or failed enrolments."""
-    place = Cursor(*time_cursor(query.after)) if query.after else None
-    with reading() as session:
-        found = registrations.LISTS[query.which](session, query.text, place, query.limit + 1)
-        is_cut = registrations.is_cut(session, query.which, query.text)
-    shown, following = cut(found, query.limit, lambda row: (row.at, row.id))
-    return RegistrationPage(items=tuple(shown), next=following, cut=is_cut)
 
 
 @operation(

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from babel.support import Translations
 
 from management.enrolment.models import Invitation
-from management.outgoing_mail.smtp import Mail
+from management.outgoing_mail.writing import Mail
 from management.texts import Text
 from management.texts import lazy as _l
 

@@ -11,9 +11,11 @@ ONCE_IN = timedelta(days=1)
 """One person gets a mail at most so often, unless somebody insists."""
 MOST_MAILS = 10
 """For one invitation, also when somebody insists."""
+MOST_TO_ONE = 3
+"""To one address within `ONCE_IN`, by whichever invitations, also when somebody insists."""
 MOST_AT_ONCE = 1_000
-MOST_WAITING = 2_000
-"""Mails of all requests together that are on their way."""
+MOST_WAITING = 10_000
+"""Mails of all requests together that are on their way: some hours of them."""
 GIVEN_UP_AFTER = timedelta(days=1)
 """A mail that should have been tried so long ago is on its way no more: its job is gone."""
 WAITS = (
@@ -48,12 +50,16 @@ class Known:
     """A device of the person enrolled after the invitation was made."""
     has_newer: bool
     """The mail of the same request goes out for a newer invitation of the person."""
+    sent: tuple[datetime, ...] = ()
+    """When mails went to the address within `ONCE_IN`, the oldest first."""
+    waiting: int = 0
+    """How many are on their way to the address."""
 
 
 def why_not(known: Known, insists: bool) -> str:
     """Return in a sentence why the invitation is not mailed now, or nothing.
 
-    Who insists lifts only the limit of one mail a day for one person.
+    Who insists lifts only the limit of one mail a day for one person, up to `MOST_TO_ONE`.
     """
     if known.devices or known.state is InvitationState.USED:
         return "A device enrolled by this invitation already."
@@ -71,7 +77,20 @@ def why_not(known: Known, insists: bool) -> str:
         return "A mail to this person is on its way already."
     if known.mails >= MOST_MAILS:
         return f"This invitation was mailed {MOST_MAILS} times. Invite the person again."
-    return "" if insists else _too_often(known)
+    return _too_many(known) if insists else _too_often(known)
+
+
+def _too_many(known: Known) -> str:
+    over = len(known.sent) + known.waiting - MOST_TO_ONE
+    if over < 0:
+        return ""
+    if over >= len(known.sent):
+        return f"{known.waiting} mails to this address are on their way already."
+    first, again = known.sent[0], known.sent[over] + ONCE_IN
+    return (
+        f"This address got {len(known.sent)} mails since {first:%Y-%m-%d %H:%M} UTC, and "
+        f"{MOST_TO_ONE} a day are the most. The next can go out after {again:%Y-%m-%d %H:%M} UTC."
+    )
 
 
 def _too_often(known: Known) -> str:

@@ -9,8 +9,9 @@ from sqlalchemy import CursorResult, Update, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from management.database import locked
+from management.enrolment.mail_counts import IN_ONE
 from management.enrolment.mail_rules import GIVEN_UP_AFTER
-from management.enrolment.mailing import IN_ONE, MAIL
+from management.enrolment.mailing import MAIL
 from management.enrolment.models import Invitation
 from management.work.service import enqueue
 

@@ -152,15 +152,16 @@ def _mail(this: Round, way: Way, invitation_id: UUID) -> tuple[str, bool]:
     with this.context.database.reading() as session:
         row = mail_steps.find_waiting(session, this.request, invitation_id)
         why = mailing.why_not_now(session, row, this.payload["insists"], now) if row else ""
-        contact = _contact(session, row) if row and not why else ""
     if row is None or why:
         return _left_out(this, invitation_id), False
     try:
+        with this.context.database.reading() as session:
+            contact = _contact(session, row)
         key = this.context.keys.unseal(row.key_sealed)
-    except SekishoError as error:
+        invited = _invited(row, way, key, this.context.settings.public_name, contact)
+    except SekishoError as error:  # of this invitation alone: its policy, or its key
         _failed(this, [invitation_id], str(error))
         return str(error), False
-    invited = _invited(row, way, key, this.context.settings.public_name, contact)
     said: list[smtp.Step] = []
     try:
         smtp.send(way.server, letter(invited, way.server.sender, now), said)

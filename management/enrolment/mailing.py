@@ -5,6 +5,7 @@ was given up, or the job was cancelled; so a job that is done again mails nobody
 one mail that was with the mail server when its process died.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session
 from management.devices.models import Device
 from management.devices.rules import EnrolmentState
 from management.enrolment import mail_rules
+from management.enrolment.mail_counts import IN_ONE, count
 from management.enrolment.mail_rules import (
     AT_ONCE,
     MOST_AT_ONCE,
@@ -38,7 +40,6 @@ from runtime.errors import RefusedError
 
 MAIL = "enrolment.mail"
 MOST_LOOKED_AT = 20_000
-IN_ONE = 500
 CHANGED = "The choice has changed since you looked at it. Look at it again."
 
 
@@ -78,13 +79,14 @@ def why_not_set_up(session: Session) -> str:
 
 def choose(session: Session, wanted: Wanted, now: datetime) -> Chosen:
     """Return who would get a mail now."""
-    chosen, seen = Chosen(), set[str]()
-    lately = _mailed_lately(session, now)
+    chosen, planned, lately = Chosen(), Counter[str](), _mailed_lately(session, now)
     for some in _pages(session, wanted):
-        enrolled = _enrolled_since(session, some)
+        enrolled, counts = _enrolled_since(session, some), count(session, some, now)
         for one in some:
             address = one.address.casefold()
-            known = _known(one, now, address in lately, enrolled, address in seen)
+            sent, waiting = counts.of(address)
+            known = _known(one, now, address in lately, enrolled, planned[address] > 0)
+            known = replace(known, sent=sent, waiting=waiting + planned[address])
             why = why_not(known, wanted.insists)
             if not why and len(chosen.invitations) >= MOST_AT_ONCE:
                 why = AT_ONCE
@@ -92,7 +94,7 @@ def choose(session: Session, wanted: Wanted, now: datetime) -> Chosen:
                 chosen.left_out[why] = chosen.left_out.get(why, 0) + 1
             else:
                 chosen.invitations.append(one)
-                seen.add(address)
+                planned[address] += 1
     return chosen
 
 
@@ -225,4 +227,5 @@ def why_not_now(session: Session, one: Invitation, insists: bool, now: datetime)
     """Return why the mail does not go out after all: much may have happened since it was asked."""
     lately = one.address.casefold() in _mailed_lately(session, now)
     known = _known(one, now, lately, _enrolled_since(session, [one]), False)
-    return why_not(replace(known, is_on_its_way=False), insists)
+    sent, _ = count(session, [one], now).of(one.address)
+    return why_not(replace(known, is_on_its_way=False, sent=sent), insists)

@@ -13,6 +13,7 @@ from management.audit.notes import note
 from management.enrolment import mailing
 from management.enrolment.mail_rules import MOST_AT_ONCE
 from management.enrolment.mailing import Chosen, Wanted
+from management.rates import take_mails
 from management.web import reading, transaction
 from runtime.clock import utc_now
 
@@ -95,6 +96,7 @@ def send_reminders(body: NewReminders) -> RemindersAsked:
     with transaction("ask for mails") as session:
         by, now = signed_in_name(), utc_now()
         chosen = mailing.ask(session, wanted, body.digest, by, body.reason, now)
+        take_mails(len(chosen.invitations))
         about = {"people": len(chosen.invitations), "insists": body.insists, "text": body.text}
         note(session, "invitation.remind", chosen.job_id, body.reason, **about)
     return _asked(chosen)

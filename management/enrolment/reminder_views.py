@@ -13,6 +13,7 @@ from management.enrolment import letters, mailing
 from management.enrolment.mail_rules import AT_ONCE, MOST_AT_ONCE
 from management.enrolment.mailing import Wanted
 from management.personal import list_of, shows, tell_number
+from management.rates import TooOftenError, take_mails
 from management.reasons import reason
 from management.texts import speech
 from management.web import context, reading, transaction
@@ -62,9 +63,10 @@ def send() -> ResponseReturnValue:
         with transaction("ask for mails") as session:
             chosen = mailing.ask(session, wanted, expected, by, because, utc_now())
             number = len(chosen.invitations)
+            take_mails(number)
             about = {"people": number, "insists": wanted.insists, "text": wanted.text}
             note(session, "invitation.remind", chosen.job_id, because, **about)
-    except RefusedError as error:
+    except (RefusedError, TooOftenError) as error:
         flash(reason(str(error)), "bad")
         return redirect(url_for("registrations.index", which="awaited", q=wanted.text), 303)
     flash(_("%(count)s mails go out now, one after the other. Under Jobs you see how far it is and "

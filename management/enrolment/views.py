@@ -20,6 +20,8 @@ from management.groups.rules import full_name, ordered
 from management.paging import PAGE, cut, time_cursor
 from management.personal import INVITATION, list_of, shows, tell_number
 from management.policies.queries import get_policy, list_policies
+from management.rates import TooOftenError, take_mails
+from management.reasons import reason
 from management.relays.queries import list_used
 from management.web import context, is_fragment, reading, transaction
 from runtime.clock import utc_now
@@ -28,7 +30,8 @@ from runtime.errors import RefusedError
 bp = Blueprint("enrolment", __name__, url_prefix="/invitations")
 
 DAYS = (1, 7, 14, 30, 90)
-MOST_AT_ONCE = 50
+MOST_AT_ONCE = 1_000
+"""As many as are mailed at once: a roll-out of thousands is a handful of pastes."""
 
 
 @bp.get("")
@@ -120,8 +123,9 @@ def invite() -> ResponseReturnValue:
                 note(session, "invitation.make", address, invitation=str(made[-1].id))
             by_mail, by = "mail" in request.form, signed_in_name()
             mailed = mailing.ask_first(session, made, by, utc_now()) if by_mail else 0
-    except RefusedError as error:
-        return _form({"people": str(error)})
+            take_mails(mailed)
+    except (RefusedError, TooOftenError) as error:
+        return _form({"people": reason(str(error))})
     if mailed:
         flash(_("%(count)s invitations go out by mail.", count=mailed))
     if len(made) == 1:

@@ -1,4 +1,4 @@
-"""Sends mail (RFC 5321), or asks the server whether it would; the one file that speaks SMTP.
+"""Sends mail (RFC 5321), or only signs in to see whether that goes; the one file that speaks SMTP.
 
 Every conversation ends in time, whatever the other side does: `SECONDS` for all of it, from the
 look-up of the name on, and answers of bounded size. Passwords go over TLS only, or to this machine.
@@ -9,31 +9,30 @@ import smtplib
 import ssl
 import time
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime
 
-from management.outgoing_mail.connecting import connect, left, own_name
-from management.outgoing_mail.rules import Encryption, MailServer, is_address, is_loopback
-from runtime.errors import MalformedMessageError, TooLargeError, UnavailableError
+from management.outgoing_mail.greeting import own_name
+from management.outgoing_mail.rules import Encryption, MailServer, is_loopback
+from management.outgoing_mail.writing import Mail, plain, written
+from runtime.connecting import connect, left
+from runtime.errors import UnavailableError
 
 SECONDS = 30.0
 LEAVE_SECONDS = 2.0
 PIECE_BYTES = 16 * 1024
 LONGEST_ANSWER_BYTES = 64 * 1024
-LARGEST_BYTES = 1024 * 1024
 SHOWN = 300
 """Characters of an answer that are told."""
-POLICY = SMTP.clone(cte_type="7bit")
-"""Every server takes seven bits; and a line break in a header is an error."""
 
 
 class UncertainError(UnavailableError):
     """The mail was on its way when the connection ended: nobody knows whether it arrives."""
+
+
+class PostponedError(UnavailableError):
+    """The server did not take it now and may later (RFC 5321, 4.2.1: 4yz), as greylisting does."""
 
 
 class UnreachableError(UnavailableError):
@@ -48,20 +47,6 @@ class Step:
     answered: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mail:
-    """A mail to one receiver, so that a refusal is about nobody else."""
-
-    to: str
-    subject: str
-    text: str
-    message_id: str
-    """Without angle brackets; the same for the same content, so that mailboxes can tell."""
-    at: datetime
-    attachment: tuple[str, str] | None = None
-    """Name and text of a file."""
-
-
 def send(server: MailServer, mail: Mail, said: list[Step] | None = None) -> None:
     """Hand *mail* to the server; *said* gets each answer.
 
@@ -74,48 +59,13 @@ def send(server: MailServer, mail: Mail, said: list[Step] | None = None) -> None
         connection.deliver(content)
 
 
-def ask(server: MailServer, receivers: Sequence[str]) -> None:
-    """Do all but the mail itself: connect, encrypt, sign in, name sender and receivers.
+def greet(server: MailServer) -> None:
+    """Connect, encrypt and sign in; nobody is named and nothing is sent.
 
-    UnavailableError says what the server answered.
+    UnavailableError says what the server answered; PostponedError: it may do later.
     """
-    with _connected(server, []) as connection:
-        for receiver in receivers:
-            connection.announce(server.sender, receiver)
-            connection.step("RSET", connection.rset(), 250)
-
-
-def written(server: MailServer, mail: Mail) -> bytes:
-    """Return the mail as it is sent; MalformedMessageError when a part would end its header."""
-    message = EmailMessage(policy=POLICY)
-    try:
-        message["From"], message["To"] = _plain(server.sender), _plain(mail.to)
-        message["Subject"], message["Date"] = _one_line(mail.subject), format_datetime(mail.at)
-        message["Message-ID"] = f"<{mail.message_id}>"
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody answers it by a program
-    except ValueError as error:
-        raise MalformedMessageError(f"This cannot be a header of a mail: {error}") from None
-    message.set_content(mail.text)
-    if mail.attachment is not None:
-        name, text = mail.attachment
-        message.add_attachment(text, filename=name, cte="base64")
-    content = message.as_bytes()
-    if len(content) > LARGEST_BYTES:
-        raise TooLargeError(f"The mail is larger than {LARGEST_BYTES} bytes.")
-    return content
-
-
-def _one_line(text: str) -> str:
-    """Return *text*; ValueError when it is more than one line, which not every Python refuses."""
-    if "".join(text.splitlines()) != text:
-        raise ValueError("it has more than one line")
-    return text
-
-
-def _plain(address: str) -> str:
-    if not is_address(address):
-        raise MalformedMessageError(f"This is no mail address: {address[:100]!r}.")
-    return address
+    with _connected(server, []):
+        pass
 
 
 @contextmanager
@@ -177,8 +127,8 @@ class _Connection(smtplib.SMTP):
 
     def announce(self, sender: str, receiver: str) -> None:
         """Name who sends to whom."""
-        self.step(f"MAIL FROM {sender}", self.docmd("MAIL", f"FROM:<{_plain(sender)}>"), 250)
-        self.step(f"RCPT TO {receiver}", self.docmd("RCPT", f"TO:<{_plain(receiver)}>"), 250, 251)
+        self.step(f"MAIL FROM {sender}", self.docmd("MAIL", f"FROM:<{plain(sender)}>"), 250)
+        self.step(f"RCPT TO {receiver}", self.docmd("RCPT", f"TO:<{plain(receiver)}>"), 250, 251)
 
     def deliver(self, content: bytes) -> None:
         """Hand over the mail; UncertainError when its end was not confirmed."""
@@ -207,7 +157,8 @@ class _Connection(smtplib.SMTP):
         told = " / ".join("".join(c for c in line if c.isprintable()) for line in lines)[:SHOWN]
         self.said.append(Step(asked, f"{code} {told}"))
         if code not in right:
-            raise UnavailableError(f"The mail server {self.server} answered {asked}: {code} {told}")
+            kind = PostponedError if 400 <= code < 500 else UnavailableError
+            raise kind(f"The mail server {self.server} answered {asked}: {code} {told}")
 
     def _stay_on_this_machine(self) -> None:
         assert self.sock is not None

@@ -32,12 +32,16 @@ class Greeting:
     milliseconds: int
 
 
-def dial(context: Context, relay: Relay) -> Greeting:
-    """Return the link to the relay where it is, or where it was; UnavailableError at neither."""
+def dial(context: Context, relay: Relay, seconds: float | None = None) -> Greeting:
+    """Return the link to the relay where it is, or where it was; UnavailableError at neither, or
+    when *seconds* are over; left out: each gets the time of an exchange in the background.
+    """
     failed: UnavailableError | None = None
-    for url in filter(None, (relay.link_url, relay.link_url_before)):
-        name = instance_of(context.settings.home)
-        link = LinkClient(url, relay.link_certificate, context.keys.link_key(), name)
+    urls = [url for url in (relay.link_url, relay.link_url_before) if url]
+    each = seconds / len(urls) if seconds else None
+    for url in urls:
+        name, key = instance_of(context.settings.home), context.keys.link_key()
+        link = LinkClient(url, relay.link_certificate, key, name, each)
         begun = time.monotonic()
         try:
             status = link.status()

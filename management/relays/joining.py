@@ -5,6 +5,7 @@ import secrets
 import ssl
 from dataclasses import dataclass
 from hashlib import sha256
+from time import monotonic
 from urllib.parse import urlsplit
 
 import httpx
@@ -14,17 +15,20 @@ from contracts import codec, keys
 from contracts.link import RelayStatus
 from contracts.relay_pairing import PATH, PairingAnswer, PairingRequest, proof
 from management.relays.link_client import (
-    TIMEOUT,
+    LOOK_SECONDS,
     LinkClient,
     bounded,
     pinned,
     said_problem,
     words_of,
 )
+from runtime import http_in_time
+from runtime.connecting import shown_certificate
 from runtime.errors import ForbiddenError, MalformedMessageError, UnavailableError
 
-SECONDS = 10
 MOST_BYTES = 10_000
+AT_LEAST_SECONDS = 2.0
+"""For the first question after the relay took the code: it must not be lost by a slow start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +44,10 @@ def join(link_url: str, code: str, key: ECKey, instance: str) -> Joined:
     """Pair with the relay at *link_url*, ``https://host:port``.
 
     ForbiddenError when the code is wrong or somebody is in between: then nobody learnt anything
-    and nothing is pinned. UnavailableError when nobody answers.
+    and nothing is pinned. UnavailableError when nobody answers in `LOOK_SECONDS`.
     """
-    certificate = _shown(link_url)
+    ends_at = monotonic() + LOOK_SECONDS
+    certificate = _shown(link_url, ends_at)
     seen = sha256(ssl.PEM_cert_to_DER_cert(certificate)).hexdigest()
     about = (seen, keys.thumbprint(key), secrets.token_urlsafe(24))
     asked = PairingRequest(
@@ -50,22 +55,22 @@ def join(link_url: str, code: str, key: ECKey, instance: str) -> Joined:
         nonce=about[2],
         proof=proof(code, "management", *about),
     )
-    answer = _ask(link_url, certificate, codec.write(asked))
+    answer = _ask(link_url, certificate, codec.write(asked), ends_at)
     if not hmac.compare_digest(answer.proof, proof(code, "relay", *about)):
         raise ForbiddenError(
             "Whoever answered does not know the code: it is not the relay that shows it. Nothing "
             "was stored."
         )
-    with LinkClient(link_url, certificate, key, instance) as link:
+    seconds = max(ends_at - monotonic(), AT_LEAST_SECONDS)
+    with LinkClient(link_url, certificate, key, instance, seconds) as link:
         return Joined(certificate, link.status())
 
 
-def _shown(link_url: str) -> str:
+def _shown(link_url: str, ends_at: float) -> str:
     parts = urlsplit(link_url)
     try:
-        return ssl.get_server_certificate(
-            (parts.hostname or "", parts.port or 443), timeout=SECONDS
-        )
+        shown = shown_certificate(parts.hostname or "", parts.port or 443, ends_at)
+        return ssl.DER_cert_to_PEM_cert(shown)
     except (OSError, ValueError) as error:
         raise UnavailableError(
             f"No relay answers at {link_url}: {error}. Check the address, the port of the link "
@@ -73,9 +78,9 @@ def _shown(link_url: str) -> str:
         ) from None
 
 
-def _ask(link_url: str, certificate: str, body: bytes) -> PairingAnswer:
+def _ask(link_url: str, certificate: str, body: bytes, ends_at: float) -> PairingAnswer:
     headers = {"Content-Type": "application/json"}
-    with httpx.Client(verify=pinned(certificate), timeout=TIMEOUT, trust_env=False) as http:
+    with http_in_time.client(ends_at - monotonic(), pinned(certificate)) as http:
         try:
             with http.stream("POST", link_url + PATH, content=body, headers=headers) as response:
                 answer = bounded(response, MOST_BYTES)

@@ -37,14 +37,17 @@ from contracts.link import (
     Trust,
 )
 from contracts.request_signature import LINK, signature_headers
+from runtime import http_in_time
 from runtime.clock import utc_now
 from runtime.errors import ConfigurationError, MalformedMessageError, UnavailableError
 
 T = TypeVar("T")
 JSON, OCTETS = "application/json", "application/octet-stream"
-TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 EXCHANGE_SECONDS = 120.0
-"""How long one answer may take, even if something of it comes all the time."""
+"""How long one exchange may take in the background: from the look-up of the name to the end of the
+answer, whatever comes meanwhile."""
+LOOK_SECONDS = 10.0
+"""The same for all that a person waits for in the console."""
 VISIT_SECONDS = 600.0
 """How long a client is used: what is left then is done at the next visit."""
 NO_CHECK_TIME = ssl.VerifyFlags(0x200000)
@@ -56,15 +59,21 @@ MOST_BYTES = 48 * 1024 * 1024
 class LinkClient:
     """The link to one relay; every method raises UnavailableError with what went wrong."""
 
-    def __init__(self, url: str, certificate: str, key: ECKey, instance: str = "") -> None:
+    def __init__(
+        self,
+        url: str,
+        certificate: str,
+        key: ECKey,
+        instance: str = "",
+        seconds: float | None = None,
+    ) -> None:
         """Dial *url* (``https://host:port``), which must show exactly *certificate* (PEM).
 
-        *instance* names this server, so that a relay refuses another one with the same keys.
+        *instance* names this server, so that a relay refuses another one with the same keys. Each
+        exchange ends after *seconds*; left out: `EXCHANGE_SECONDS`.
         """
         self._url, self._key, self._instance = url.rstrip("/"), key, instance
-        self._http = httpx.Client(
-            verify=pinned(certificate), timeout=TIMEOUT, trust_env=False, follow_redirects=False
-        )
+        self._http = http_in_time.client(seconds or EXCHANGE_SECONDS, pinned(certificate))
         self._until = monotonic() + VISIT_SECONDS
 
     def __enter__(self) -> "LinkClient":
@@ -233,18 +242,14 @@ def pinned(certificate: str) -> ssl.SSLContext:
 
 
 def bounded(response: httpx.Response, most: int = MOST_BYTES) -> bytes:
-    """Return the whole body; UnavailableError above *most* bytes or `EXCHANGE_SECONDS`."""
+    """Return the whole body; UnavailableError above *most* bytes."""
     parts: list[bytes] = []
-    size, until = 0, monotonic() + EXCHANGE_SECONDS
+    size = 0
     for part in response.iter_bytes():
         size += len(part)
         if size > most:
             raise UnavailableError(
                 f"The communication server's answer is larger than {most} bytes."
-            )
-        if monotonic() > until:
-            raise UnavailableError(
-                f"The communication server took more than {EXCHANGE_SECONDS:.0f} s for one answer."
             )
         parts.append(part)
     return b"".join(parts)

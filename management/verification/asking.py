@@ -16,6 +16,8 @@ from cryptography import x509
 from management.context import Context
 from management.verification.rules import Finding, Tone
 from management.verification.rules import sentence as _l
+from runtime import http_in_time
+from runtime.connecting import shown_certificate
 from runtime.errors import UnavailableError
 
 WHOLE_SECONDS = 10.0
@@ -46,13 +48,14 @@ def alone(check: Check) -> Check:
     return checked
 
 
-def healthz(url: str, verify: Any = True) -> dict[str, Any]:
+def healthz(url: str, verify: ssl.SSLContext | None = None) -> dict[str, Any]:
     """Return the answer of ``/healthz`` at *url*: ``wrong`` maps what is wrong to its sentence.
 
     UnavailableError when nothing answers, or the TLS certificate is not one that *verify* takes.
     """
     try:
-        with httpx.stream("GET", url, timeout=10.0, verify=verify, trust_env=False) as answer:
+        trust = verify or ssl.create_default_context()
+        with http_in_time.client(WHOLE_SECONDS, trust) as http, http.stream("GET", url) as answer:
             found = json.loads(_body(answer))
     except (httpx.HTTPError, ValueError) as error:
         raise UnavailableError(str(error) or type(error).__name__) from None
@@ -60,11 +63,11 @@ def healthz(url: str, verify: Any = True) -> dict[str, Any]:
 
 
 def _body(answer: httpx.Response) -> bytes:
-    ends, body = time.monotonic() + WHOLE_SECONDS, b""
+    body = b""
     for part in answer.iter_bytes():
         body += part
-        if len(body) > MOST_BYTES or time.monotonic() > ends:
-            raise UnavailableError("Its answer is too long, or comes too slowly.")
+        if len(body) > MOST_BYTES:
+            raise UnavailableError("Its answer is too long.")
     return body
 
 
@@ -75,7 +78,8 @@ def certificate_until(url: str) -> datetime:
     """
     place = urlsplit(url)
     try:
-        shown = ssl.get_server_certificate((place.hostname or "", place.port or 443), timeout=10.0)
-        return x509.load_pem_x509_certificate(shown.encode()).not_valid_after_utc
+        ends_at = time.monotonic() + WHOLE_SECONDS
+        shown = shown_certificate(place.hostname or "", place.port or 443, ends_at)
+        return x509.load_der_x509_certificate(shown).not_valid_after_utc
     except (OSError, ValueError) as error:
         raise UnavailableError(str(error) or type(error).__name__) from None

@@ -9,6 +9,7 @@ from datetime import datetime
 from management.context import Context
 from management.verification import outer_checks as outer
 from management.verification import own_checks as own
+from management.verification import relay_checks as relay
 from management.verification import rules
 from management.verification.rules import Finding, Sentence
 from management.verification.rules import sentence as _l
@@ -37,10 +38,10 @@ CHECKS = (
     Check("signer", _l("Signer"), own.signer),
     Check("jobs", _l("Jobs process"), own.jobs),
     Check("work", _l("Background work"), own.work),
-    Check("relays", _l("Communication servers"), outer.relays),
-    Check("doors", _l("Where devices connect"), outer.device_doors),
+    Check("relays", _l("Communication servers"), relay.relays),
+    Check("doors", _l("Where devices connect"), relay.device_doors),
     Check(
-        "relay_certificates", _l("Certificates of communication servers"), outer.relay_certificates
+        "relay_certificates", _l("Certificates of communication servers"), relay.relay_certificates
     ),
     Check("device_certificates", _l("Certificates of devices"), outer.device_certificates),
     Check("mail", _l("Exchange connectors"), outer.mail),

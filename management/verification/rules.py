@@ -60,6 +60,11 @@ def ok(said: Sentence) -> Finding:
     return Finding(Tone.OK, said)
 
 
+def moment(at: datetime | None) -> str:
+    """Return when that was, for people."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "never"
+
+
 def worst(findings: Iterable[Finding]) -> Tone:
     """Return the worst of the tones; idle when there is nothing."""
     return max((found.tone for found in findings), key=list(Tone).index, default=Tone.IDLE)

@@ -26,7 +26,7 @@ from management.outgoing_mail import service as outgoing_mail
 from management.outgoing_mail import smtp
 from management.outgoing_mail.queries import find_outgoing_mail
 from management.outgoing_mail.rules import Encryption, MailServer
-from management.outgoing_mail.smtp import Mail
+from management.outgoing_mail.writing import Mail
 from runtime.clock import utc_now
 from runtime.errors import MalformedMessageError, UnavailableError
 from tests.servers.smtp import Post, smtp_server

@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Event, Thread
@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from management.outgoing_mail import rules, smtp
+from management.outgoing_mail import rules, smtp, writing
 from management.outgoing_mail.rules import Encryption, MailServer
-from management.outgoing_mail.smtp import Mail, Step, UncertainError, UnreachableError
+from management.outgoing_mail.smtp import Step, UncertainError, UnreachableError
+from management.outgoing_mail.writing import Mail
 from runtime.errors import MalformedMessageError, TooLargeError, UnavailableError
 from tests.servers.smtp import Post, smtp_server
+from tests.servers.tardy import silent_port
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MAIL = Mail(
@@ -79,13 +81,24 @@ def test_tls_from_the_first_byte_and_none_to_this_machine(post: Post) -> None:
     assert [one.encrypted for one in post.mails] == [False, True]
 
 
-def test_asking_names_sender_and_receivers_and_sends_nothing(post: Post) -> None:
-    smtp.ask(_server(post), ["a@example.com", "b@example.com"])
-    assert [line for line in post.heard if line[:4] in ("RCPT", "DATA")] == [
-        "RCPT TO:<a@example.com>",
-        "RCPT TO:<b@example.com>",
-    ]
-    assert post.mails == []
+def test_signing_in_to_see_whether_that_goes_names_nobody(post: Post) -> None:
+    post.users = {"sekisho": "right"}
+    smtp.greet(_server(post, user="sekisho", password="right"))
+    verbs = [line[:4] for line in post.heard]
+    assert "AUTH" in verbs
+    assert {"MAIL", "RCPT", "DATA"}.isdisjoint(verbs)
+    assert "@" not in "".join(line for line in post.heard if line[:4] not in ("AUTH", "EHLO"))
+
+
+@pytest.mark.parametrize("verb", ["connect", "EHLO", "MAIL", "RCPT", "DATA", "end of data"])
+def test_come_back_later_is_told_from_no(post: Post, verb: str) -> None:
+    post.answers[verb] = b"451 4.7.1 Greylisted, come back later\r\n"
+    with pytest.raises(smtp.PostponedError, match="Greylisted"):
+        smtp.send(_server(post), MAIL)
+    post.answers[verb] = b"550 5.7.1 Never\r\n"
+    with pytest.raises(UnavailableError, match="Never") as refused:
+        smtp.send(_server(post), MAIL)
+    assert not isinstance(refused.value, smtp.PostponedError)
 
 
 # --- what is refused, with the server's words ---
@@ -204,21 +217,7 @@ def test_who_answers_without_end_is_left(monkeypatch: pytest.MonkeyPatch, pieces
     with smtp_server() as post, _slow(pieces) as port:
         server = _server(post, port=port)
         with pytest.raises(UnavailableError, match=r"did not answer in time|without end"):
-            smtp.ask(server, [])
-
-
-@contextmanager
-def _silent() -> Iterator[int]:
-    """A port that takes no connection and refuses none: its queue is full."""
-    with ExitStack() as opened:
-        listener = opened.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            waiting = opened.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
+            smtp.greet(server)
 
 
 def _named(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
@@ -231,19 +230,19 @@ def test_silent_addresses_leave_time_for_one_that_answers(
     monkeypatch: pytest.MonkeyPatch, post: Post
 ) -> None:
     monkeypatch.setattr(smtp, "SECONDS", 8.0)
-    with _silent() as port:
+    with silent_port() as port:
         _named(monkeypatch, port, post.port)
-        smtp.ask(_server(post, port=port), ["a@example.com"])
-        assert "RCPT TO:<a@example.com>" in post.heard
+        smtp.greet(_server(post, port=port))
+        assert "STARTTLS" in post.heard
 
 
 def test_all_addresses_together_have_one_time(monkeypatch: pytest.MonkeyPatch, post: Post) -> None:
     monkeypatch.setattr(smtp, "SECONDS", 0.5)
     before = time.monotonic()
-    with _silent() as port:
+    with silent_port() as port:
         _named(monkeypatch, *[port] * 60)
         with pytest.raises(UnreachableError, match="did not answer in time"):
-            smtp.ask(_server(post), [])
+            smtp.greet(_server(post))
     assert time.monotonic() - before < 20  # each its own time: 30
 
 
@@ -254,13 +253,13 @@ def test_a_name_that_nobody_looks_up_is_left_in_time(
     never = Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: never.wait(60) and [])
     with pytest.raises(UnreachableError, match="did not answer in time"):
-        smtp.ask(_server(post), [])
+        smtp.greet(_server(post))
     never.set()
 
 
 def test_a_mail_that_is_too_large_is_not_tried(post: Post) -> None:
     with pytest.raises(TooLargeError):
-        smtp.send(_server(post), replace(MAIL, text="x" * smtp.LARGEST_BYTES))
+        smtp.send(_server(post), replace(MAIL, text="x" * writing.LARGEST_BYTES))
     assert post.heard == []
 
 
@@ -271,7 +270,7 @@ def test_nobody_listens() -> None:
             host="127.0.0.1", port=closed.getsockname()[1], encryption=Encryption.TLS, sender="a@b"
         )
         with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:\d+ cannot be reached"):
-            smtp.ask(server, [])
+            smtp.greet(server)
 
 
 # --- nothing ends a header or a command ---
@@ -283,7 +282,7 @@ SERVER = MailServer(host="localhost", port=25, encryption=Encryption.NONE, sende
 @given(st.text(max_size=30), ENDS, st.text(max_size=30))
 def test_a_line_break_in_a_header_is_no_header(before: str, end: str, after: str) -> None:
     try:
-        raw = smtp.written(SERVER, replace(MAIL, subject=before + end + after))
+        raw = writing.written(SERVER, replace(MAIL, subject=before + end + after))
     except MalformedMessageError:
         return
     head = raw.partition(b"\r\n\r\n")[0].lower()
@@ -309,7 +308,7 @@ def test_only_what_is_one_address_is_taken_as_one(text: str) -> None:
         assert text.count("@") == 1
     else:
         with pytest.raises(MalformedMessageError):
-            smtp.written(SERVER, replace(MAIL, to=text))
+            writing.written(SERVER, replace(MAIL, to=text))
 
 
 @pytest.mark.parametrize(

@@ -273,8 +273,11 @@ def test_a_mail_server_that_is_away_or_refuses_is_told(context: Context) -> None
         assert says(context, "outgoing_mail")[0] == "ok"
         assert post.mails == []
         post.answers["RCPT"] = b"550 5.1.1 No such user\r\n"
+        assert says(context, "outgoing_mail")[0] == "ok", "nobody is named, so nobody is refused"
+        assert not any(line[:4] in ("MAIL", "RCPT", "DATA") for line in post.heard)
+        post.answers["EHLO"] = b"450 4.7.1 Come back later\r\n"
         tone, said = says(context, "outgoing_mail")
-        assert (tone, "RCPT TO aoi@example.com: 550 5.1.1 No such user" in said) == ("bad", True)
+        assert (tone, "450 4.7.1 Come back later" in said) == ("warn", True)
         post.answers.clear()
         post.offers_tls = False
         assert "offers no STARTTLS" in says(context, "outgoing_mail")[1]

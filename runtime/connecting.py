@@ -1,12 +1,11 @@
 """Connects within one time for everything: looking the name up and all of its addresses."""
 
 import socket
+import ssl
 import time
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
-
-from management.outgoing_mail.rules import HOST
 
 MOST_ADDRESSES = 8
 """Of one name; more are not tried."""
@@ -39,16 +38,18 @@ def left(ends_at: float) -> float:
     """Return how many seconds are left; TimeoutError: none."""
     seconds = ends_at - time.monotonic()
     if seconds <= 0:
-        raise TimeoutError
+        raise TimeoutError("it took too long")
     return seconds
 
 
-def own_name(connection: socket.socket) -> str:
-    """Return how we greet: by a name with a domain, else by our address (RFC 5321, 4.1.3)."""
-    name, address = socket.gethostname(), str(connection.getsockname()[0])
-    if "." in name and HOST.fullmatch(name):
-        return name
-    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+def shown_certificate(host: str, port: int, ends_at: float) -> bytes:
+    """Return the certificate (DER) that is shown there, whoever issued it; OSError: none is."""
+    anything = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anything.check_hostname, anything.verify_mode = False, ssl.CERT_NONE
+    with connect(host, port, ends_at) as plain:
+        plain.settimeout(left(ends_at))  # of a handshake as a whole
+        with anything.wrap_socket(plain, server_hostname=host) as secure:
+            return secure.getpeercert(binary_form=True) or b""
 
 
 def _look_up(host: str, port: int, ends_at: float) -> Sequence[Address]:
@@ -58,7 +59,7 @@ def _look_up(host: str, port: int, ends_at: float) -> Sequence[Address]:
     try:
         found = answers.get(timeout=left(ends_at))
     except Empty:
-        raise TimeoutError from None
+        raise TimeoutError("its name was not found in time") from None
     if isinstance(found, OSError):
         raise found
     return found
