@@ -43,6 +43,7 @@ Trait = Literal[
     "native_code",
     "nested_app",
     "encrypted_payload",
+    "unmeasured_data",
     "stub_application",
     "missing_code",
 ]

@@ -1,14 +1,13 @@
 """What the scanner recognises in an app by itself: `patterns.rule_language.Trait`."""
 
-import base64
 import math
-import re
 import zlib
 from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from scanner.dense_formats import end_of
+from scanner.base64_text import from_base64, may_be_base64
+from scanner.dense_formats import Explained, explained
 from scanner.evidence import Finding
 
 REFLECTION = (
@@ -60,10 +59,18 @@ SAYS = {
     "loads_native": "loads native code",
     "stub_application": "begins with a class that does so",
 }
+CARRIED = {
+    "encrypted_payload": "an encrypted entry",
+    "unmeasured_data": "dense data that nobody can measure",
+}
 PAYLOAD_BYTES = 16 * 1024
 SAMPLE_BYTES = 8 * 1024
-WRITTEN_BYTES = 11 * 1024
-"""Of Base64, which hold such a sample."""
+WRITTEN_BYTES = 48 * 1024
+"""Of text, which may hold such a sample in Base64."""
+LEAST_BYTES = 6 * 1024
+"""In such a sample: of fewer bytes nobody can tell how random they are."""
+MOST_DEEP = 4
+"""Files in what others do not explain."""
 RANDOM_BITS = 7.96
 """Bits a byte in a sample: what is encrypted has 7.97 and more."""
 UNEVEN = 0.24
@@ -72,8 +79,6 @@ _HALVES = tuple(
     bytes(value for value in range(256) if value & bit) for bit in (0x80, 0x40, 0x20, 0x01)
 )
 MOST = 0.5
-_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{60,}={0,2}")
-_BREAKS = b"\r\n"
 
 
 def from_references(references: Collection[str]) -> list[str]:
@@ -88,16 +93,16 @@ def from_references(references: Collection[str]) -> list[str]:
 
 def hidden_code(traits: Collection[str]) -> Finding | None:
     """Return the finding for an app whose real code is not where it can be read."""
-    carried = [one for one in ("encrypted_payload", "native_code") if one in traits]
+    carried = [one for one in CARRIED if one in traits]
     loads = [one for one in ("loads_code", "loads_native", "stub_application") if one in traits]
-    if "missing_code" not in traits or "encrypted_payload" not in carried or not loads:
+    if "missing_code" not in traits or not carried or not loads:
         return None
     return Finding(
         "hidden_code",
         "medium",
         "byte code",
-        "Most components of the manifest have no class in the file; it carries an encrypted entry"
-        f" and {' and '.join(SAYS[one] for one in loads)}.",
+        "Most components of the manifest have no class in the file; it carries"
+        f" {CARRIED[carried[0]]} and {' and '.join(SAYS[one] for one in loads)}.",
         "Its real code is hidden",
         "evasive-container",
         technique="T1406.002",
@@ -107,41 +112,64 @@ def hidden_code(traits: Collection[str]) -> Finding | None:
     )
 
 
+def unmeasured(where: str) -> Finding:
+    """Return the finding for dense data that is believed to be what it says."""
+    return Finding(
+        "unmeasured_data",
+        "note",
+        where,
+        "It begins like a known kind of file, and is as dense as encrypted data.",
+        "Dense data that cannot be measured",
+        "evasive-container",
+        technique="T1406",
+        meaning="Such files are honest as a rule. Nobody can count out from its build how far this"
+        " one is what it says, so something else may stand in it.",
+    )
+
+
 def is_payload(data: bytes) -> bool:
     """Whether *data* is large and as random as only encryption makes it, also written as Base64.
 
-    What is dense because it is a picture, sound or archive does not count; what stands behind does.
+    What is dense because it is a picture, sound or archive does not count; what stands behind it,
+    or where its build explains nothing, does.
     """
+    return density(data) == "encrypted_payload"
+
+
+def density(data: bytes, depth: int = 0) -> str:
+    """Return the trait that dense *data* shows: one of `CARRIED`, or nothing."""
     if len(data) < PAYLOAD_BYTES:
-        return False
-    end = end_of(data)
-    if end:
-        return len(data) - end >= PAYLOAD_BYTES and _is_encrypted(data[end:])
-    return _is_encrypted(data)
+        return ""
+    known = explained(data) if depth < MOST_DEEP else Explained(0, [], False)
+    if not known.end:
+        return _encrypted(data, depth)
+    found = {density(piece, depth + 1) for piece in _unexplained(data, known)}
+    if known.is_unsure and all(map(_is_random, _samples(data, SAMPLE_BYTES))):
+        found.add("unmeasured_data")
+    return next((one for one in CARRIED if one in found), "")
 
 
-def _is_encrypted(data: bytes) -> bool:
+def _unexplained(data: bytes, known: Explained) -> list[bytes]:
+    """Return what is not explained: each large piece, and all small ones together."""
+    pieces = [data[start:end] for start, end in [*known.holes, (known.end, len(data))]]
+    small = b"".join(piece for piece in pieces if len(piece) < PAYLOAD_BYTES)
+    return [small, *(piece for piece in pieces if len(piece) >= PAYLOAD_BYTES)]
+
+
+def _encrypted(data: bytes, depth: int) -> str:
     first, *rest = _samples(data, SAMPLE_BYTES)
     if _is_random(first):
-        return all(map(_is_random, rest)) and not _is_deflated(first)
-    if not _BASE64.match(data):
-        return False
-    written = _samples(data, WRITTEN_BYTES)
-    return all(map(_is_random, map(_from_base64, written))) and is_payload(_from_base64(data))
+        is_one = all(map(_is_random, rest)) and not _is_deflated(first)
+        return "encrypted_payload" if is_one else ""
+    if not may_be_base64(data):
+        return ""
+    written = (from_base64(sample, SAMPLE_BYTES).data for sample in _samples(data, WRITTEN_BYTES))
+    is_random = all(len(sample) >= LEAST_BYTES and _is_random(sample) for sample in written)
+    return density(from_base64(data, len(data)).data, depth) if is_random else ""
 
 
 def _samples(data: bytes, size: int) -> list[bytes]:
-    return [data[at : at + size] for at in (0, (len(data) - size) // 2)]
-
-
-def _from_base64(sample: bytes) -> bytes:
-    """Return what *sample* says in Base64; empty: it says nothing in that."""
-    text = sample.translate(None, _BREAKS)
-    if not _BASE64.fullmatch(text):
-        return b""
-    return base64.b64decode(
-        text[: len(text) // 4 * 4], altchars=b"-_" if b"-" in text or b"_" in text else None
-    )
+    return [data[at : at + size] for at in (0, max(0, len(data) - size) // 2)]
 
 
 def _is_random(sample: bytes) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from patterns.opened import OpenSet
 from scanner import app_traits
+from scanner.base64_text import MOST_HEADS, code_in, decoded
 from scanner.container import Archive, Part
 from scanner.container_checks import heads_of_code
 from scanner.container_rules import contradiction
@@ -18,7 +19,7 @@ from scanner.limits import Limits
 from scanner.manifest import Manifest
 from scanner.one_app import MANIFEST, OneApp
 from scanner.split_set import unite
-from scanner.unpacking import GZIP, WRITTEN, Unpacked, from_base64, gunzip
+from scanner.unpacking import GZIP, Unpacked, gunzip
 from scanner.yara_match import Matcher
 from scanner.zip_records import Buffer, looks_like_archive
 
@@ -40,8 +41,13 @@ _MAGIC = (
 
 def scan(data: Buffer, patterns: OpenSet, limits: Limits) -> dict[str, Any]:
     """Return what *data* holds, as JSON fields of `contracts.scan.ScanResult` without verdict."""
-    work = _Scan(patterns, Evidence(limits))
-    work.file(data)
+    evidence = Evidence(limits)
+    work = _Scan(patterns, evidence)
+    try:
+        work.file(data)
+    except MemoryError:  # what was found must not get lost; what is kept for new rules is no whole
+        evidence.skip("The file was not scanned: it needs more memory than the limit.")
+        return work.answer() | {"features": {"v": 0}}
     return work.answer()
 
 
@@ -129,10 +135,18 @@ class _Scan:
             app.take(part, where)
         if part.data[:3] == GZIP:
             self._unpacked(part.data, gunzip, "(gzip)", where, depth, app)
-        elif part.data.startswith(WRITTEN):
-            self._unpacked(part.data, from_base64, "(Base64)", where, depth, app)
         elif looks_like_archive(part.data):
             self._nested(part, where, depth + 1, app)
+        elif kind == "other":
+            self._written(part.data, where, depth, app)
+
+    def _written(self, data: bytes, where: str, depth: int, app: OneApp) -> None:
+        """Scan what *data* holds in Base64."""
+        for number, text in enumerate(code_in(data)):
+            if number == MOST_HEADS:
+                self._evidence.skip(f"{where}: it holds more Base64 than is looked at.")
+                return
+            self._unpacked(text, decoded, "(Base64)", where, depth, app)
 
     def _nested(self, part: Part, where: str, depth: int, app: OneApp) -> None:
         if depth > self._evidence.limits.depth:
@@ -210,8 +224,10 @@ class _Scan:
                 self._dex(part, where, app)
             elif kind == "elf":
                 app.trait("native_code")
-        elif kind == "other" and app_traits.is_payload(part.data):
-            app.trait("encrypted_payload")
+        elif kind == "other" and (trait := app_traits.density(part.data)):
+            app.trait(trait)
+            if trait == "unmeasured_data":
+                self._evidence.find(app_traits.unmeasured(where))
         place = where.removeprefix(f"{app.place}!/") if app.place else where
         if kind == "archive" or (kind == "dex" and not place.startswith("classes")):
             app.trait("nested_app")

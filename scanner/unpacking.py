@@ -1,7 +1,5 @@
 """Decompress one entry within the limits, whatever its sizes and method claim."""
 
-import base64
-import re
 import zlib
 from typing import NamedTuple
 
@@ -9,10 +7,7 @@ from scanner.limits import Limits
 from scanner.zip_records import DEFLATED, STORED, Buffer, Record
 
 GZIP = b"\x1f\x8b\x08"
-WRITTEN = (b"ZGV4C", b"UEsDB", b"f0VMR", b"H4sI")
-"""How code, archives, native libraries and gzip begin in Base64."""
 _MEMBERS = 1000
-_BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
 _PIECE = 64 * 1024
 _SMALL_PIECE = 4 * 1024
 
@@ -71,15 +66,6 @@ def gunzip(data: bytes, cap: int) -> Unpacked:
         rest = stream.unused_data
     damage = "it is larger than the limits" if produced > cap or rest[:3] == GZIP else ""
     return Unpacked(b"".join(out)[:cap], len(data) - len(rest), damage, bool(damage))
-
-
-def from_base64(data: bytes, cap: int) -> Unpacked:
-    """Return what *data* says in Base64, whose lines may be broken; nothing when it is none."""
-    text = data.translate(None, b"\r\n\t ")
-    if not _BASE64.fullmatch(text):
-        return Unpacked(b"", 0)
-    body = base64.b64decode(text[: len(text) // 4 * 4])
-    return Unpacked(body[:cap], len(data), "", len(body) > cap)
 
 
 def _stored(data: Buffer, record: Record, start: int, cap: int) -> Unpacked:

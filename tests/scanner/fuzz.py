@@ -23,6 +23,7 @@ with atheris.instrument_imports(include=["scanner"]):
     from scanner import app_traits, constant_rules, der, jar_signature, signing_block, starts
     from scanner.again import judge_again
     from scanner.app_code import AppCode
+    from scanner.base64_text import code_in, from_base64
     from scanner.binary_xml import ANDROID, MAXIMUM_ATTRIBUTES, BinaryXml
     from scanner.block_signatures import verify
     from scanner.chunks import BrokenChunkError
@@ -37,7 +38,7 @@ with atheris.instrument_imports(include=["scanner"]):
     from scanner.resources import MAXIMUM_VALUES, Resources
     from scanner.scan import scan
     from scanner.signatures import Verifier, signed_directory
-    from scanner.unpacking import from_base64, gunzip
+    from scanner.unpacking import gunzip
     from scanner.zip_records import directories, looks_like_archive
 
 from patterns import pattern_set
@@ -195,6 +196,7 @@ def payload(data: bytes) -> None:
     """Tell what is encrypted from what is dense by its build."""
     assert 0 <= end_of(data) <= len(data)
     from_base64(data, MEBIBYTE)
+    assert len([*code_in(data)]) <= len(data)
     app_traits.is_payload(data * (1 + app_traits.PAYLOAD_BYTES // max(1, len(data))))
     app_traits.is_payload(data + _NOISE)
 

@@ -41,9 +41,9 @@ from tests.scanner.test_container import archive
 SECRET = random.Random(1).randbytes(20_000)
 PICTURE = (
     b"\x89PNG\r\n\x1a\n"
-    + struct.pack(">I", 20_000)
+    + struct.pack(">I", len(zlib.compress(SECRET)))
     + b"IDAT"
-    + SECRET
+    + zlib.compress(SECRET)
     + bytes(8)
     + b"IEND"
     + bytes(4)
@@ -189,12 +189,63 @@ def frame(chosen: random.Random) -> bytes:
 
 
 def page(chosen: random.Random) -> bytes:
-    return b"OggS\0".ljust(26, b"\0") + b"\xff" + b"\xff" * 255 + chosen.randbytes(255 * 255)
+    return (
+        b"OggS\0\2".ljust(26, b"\0") + b"\1\x1e" + b"\1vorbis".ljust(30, b"\0")
+        + b"OggS\0".ljust(26, b"\0") + b"\xff" + b"\xff" * 255 + chosen.randbytes(255 * 255)
+    )  # fmt: skip
 
 
 def scan_data(chosen: random.Random, size: int) -> bytes:
     """Return what a JPEG has behind SOS: bytes 0xFF only with a zero behind them."""
     return chosen.randbytes(size).replace(b"\xff", b"\xff\x00")
+
+
+def element(kind: int, body: bytes) -> bytes:
+    """Return an element of Matroska."""
+    return kind.to_bytes(4) + (1 << 28 | len(body)).to_bytes(4) + body
+
+
+def lumps(data: bytes) -> bytes:
+    """Return *data* in the small blocks of GIF."""
+    pieces = (data[at : at + 255] for at in range(0, len(data), 255))
+    return b"".join(bytes([len(piece)]) + piece for piece in pieces) + b"\0"
+
+
+def gif(width: int, height: int, blocks: bytes, extra: bytes = b"") -> bytes:
+    size = struct.pack("<HH", width, height)
+    return b"GIF89a" + size + bytes(3) + extra + b"," + bytes(4) + size + b"\0\x08" + blocks + b";"
+
+
+def seven_zip(noise: bytes) -> bytes:
+    start = struct.pack("<QQI", len(noise) - 100, 100, zlib.crc32(noise[-100:]))
+    return b"7z\xbc\xaf\x27\x1c\0\4" + struct.pack("<I", zlib.crc32(start)) + start + noise
+
+
+def pdf(noise: bytes) -> bytes:
+    body = b"%PDF-1.4\n1 0 obj <</Length 40000>>\nstream\n" + noise + b"\nendstream endobj\n"
+    return body + b"xref\n0 1\ntrailer <<>>\nstartxref\n" + str(len(body)).encode() + b"\n%%EOF"
+
+
+def rar_block(body: bytes) -> bytes:
+    whole = bytes([len(body)]) + body
+    return struct.pack("<I", zlib.crc32(whole)) + whole
+
+
+def dds(name: bytes, width: int, height: int) -> bytes:
+    head = b"DDS " + struct.pack("<7I", 124, 0x1007, height, width, 0, 0, 1)
+    return head.ljust(76, b"\0") + struct.pack("<II4s", 32, 4, name).ljust(52, b"\0")
+
+
+def tflite(noise: bytes) -> bytes:
+    """Return a model with one buffer, and nothing else."""
+    table = struct.pack("<HHHHHHH", 14, 12, 8, 0, 0, 0, 4)
+    # 8: table of fields, 24: the model, 36: the list of buffers, 48: their fields, 56: a buffer
+    model = struct.pack("<iII", 16, 8, 3)
+    return (
+        struct.pack("<I", 24) + b"TFL3" + table.ljust(16, b"\0") + model
+        + struct.pack("<II", 1, 16) + bytes(4) + struct.pack("<HHHH", 6, 8, 4, 0)
+        + struct.pack("<iII", 8, 4, len(noise)) + noise
+    )  # fmt: skip
 
 
 def dense(name: str, chosen: random.Random) -> bytes:
@@ -205,50 +256,83 @@ def dense(name: str, chosen: random.Random) -> bytes:
     makers: dict[str, Callable[[], bytes]] = {
         "png": lambda: png((b"IHDR", head), (b"IDAT", zlib.compress(noise)), (b"IEND", b"")),
         "jpeg": lambda: (
-            b"\xff\xd8\xff\xe0\x00\x10JFIF".ljust(20, b"\0") + b"\xff\xda\x00\x02"
+            b"\xff\xd8\xff\xe0\x00\x10JFIF".ljust(20, b"\0") + b"\xff\xc0\0\x11\x08\0\xa0\0\xa0\3"
+            + bytes(9) + b"\xff\xda\x00\x02"
             + scan_data(chosen, 40_000) + b"\xff\xd9"
         ),
-        "webp": lambda: b"RIFF" + struct.pack("<I", 40_004) + b"WEBP" + noise,
+        "webp": lambda: (
+            b"RIFF" + struct.pack("<I", 40_018) + b"WEBPVP8 " + struct.pack("<I", 40_006)
+            + b"\0\0\0\x9d\1\x2a" + noise
+        ),
         "ogg": lambda: page(chosen),
         "mp3": lambda: b"".join(frame(chosen) for _ in range(100)),
         "mp3 with a title": lambda: (
             b"ID3\x03\0\0\0\0\0\x0a" + b"x" * 10 + b"".join(frame(chosen) for _ in range(100))
         ),
         "mp4": lambda: struct.pack(">I4s", 16, b"ftyp") + b"isom\0\0\0\0" + struct.pack(
-            ">I4s", 8 + len(noise), b"mdat"
+            ">I4sI4s", 8, b"moov", 8 + len(noise), b"mdat"
         ) + noise,
         "gzip": lambda: gzip.compress(words, mtime=0),
         "bzip2": lambda: bz2.compress(words),
         "xz": lambda: lzma.compress(words),
-        "woff2": lambda: b"wOF2\0\1\0\0" + struct.pack(">I", 40_012) + noise,
-        "glb": lambda: b"glTF" + struct.pack("<II", 2, 40_012) + noise,
-        "7z": lambda: (
-            b"7z\xbc\xaf\x27\x1c\0\4"
-            + struct.pack("<I", zlib.crc32(struct.pack("<QQI", 39_900, 100, 0)))
-            + struct.pack("<QQI", 39_900, 100, 0)
-            + noise
+        "woff2": lambda: (
+            b"wOF2\0\1\0\0" + struct.pack(">IHHII", 40_052, 2, 0, 90_000, 40_000) + bytes(24)
+            + b"\1\x20\0\x20" + noise
         ),
+        "glb": lambda: (
+            b"glTF" + struct.pack("<IIII", 2, 40_068, 40, 0x4E4F534A)
+            + b'{"asset":{},"bufferViews":[]}'.ljust(40)
+            + struct.pack("<I4s", 40_000, b"BIN\0") + noise
+        ),
+        "7z": lambda: seven_zip(noise),
         "zstandard": lambda: (
-            b"\x28\xb5\x2f\xfd\x00\x58" + (len(noise) << 3 | 1).to_bytes(3, "little") + noise
+            b"\x28\xb5\x2f\xfd\x00\x58" + (len(noise) << 3 | 5).to_bytes(3, "little") + noise
         ),
         "lz4": lambda: (
             b"\x04\x22\x4d\x18\x40\x70\x00"
-            + struct.pack("<I", len(noise) | 1 << 31) + noise + b"\0" * 4
+            + struct.pack("<I", len(noise)) + noise + b"\0" * 4
         ),
         "icon": lambda: (
-            b"\0\0\1\0\1\0" + b"\0" * 8 + struct.pack("<II", len(noise), 22) + noise
+            b"\0\0\1\0\1\0" + b"\0" * 8 + struct.pack("<II", len(PICTURE), 22) + PICTURE
         ),
-        "webm": lambda: b"\x1aE\xdf\xa3\x42\x82\x84webm" + noise,
+        "webm": lambda: (
+            b"\x1aE\xdf\xa3\x87\x42\x82\x84webm" + element(
+                0x18538067, element(0x1654AE6B, b"track") + element(0x1F43B675, noise)
+            )
+        ),
+        "gif": lambda: gif(200, 200, lumps(noise)),
+        "flac": lambda: (
+            b"fLaC\x80\0\0\x22" + bytes(7) + (8_004).to_bytes(3) + bytes(24)
+            + b"".join(b"\xff\xf8\xc9\x08" + chosen.randbytes(8_000) for _ in range(5))
+        ),
+        "pdf": lambda: pdf(noise),
+        "rar": lambda: (
+            b"Rar!\x1a\7\1\0" + rar_block(b"\2\2" + b"\xc0\xb8\2") + noise + rar_block(b"\5\0\0")
+        ),
+        "astc": lambda: b"\x13\xab\xa1\x5c\x04\x04\1\xc8\0\0\xc8\0\0\1\0\0" + bytes(
+            byte | 1 if not at % 16 else byte for at, byte in enumerate(noise)
+        ),
+        "pvr": lambda: (
+            b"PVR\3" + struct.pack("<12I", 0, 23, 0, 0, 0, 200, 200, 1, 1, 1, 1, 0) + noise
+        ),
+        "dds": lambda: dds(b"DXT5", 200, 200) + noise,
+        "ktx": lambda: (
+            b"\xabKTX 11\xbb\r\n\x1a\n" + struct.pack(
+                "<14I", 0x04030201, 0, 1, 0, 0x9278, 0x1908, 200, 200, 0, 0, 1, 1, 0, 40_000
+            ) + noise
+        ),
+        "tflite": lambda: tflite(noise),
     }  # fmt: skip
     return makers[name]()
 
 
 KINDS = [
     "png", "jpeg", "webp", "ogg", "mp3", "mp3 with a title", "mp4", "gzip", "bzip2", "xz", "woff2",
-    "glb", "7z", "zstandard", "lz4", "icon", "webm",
+    "glb", "7z", "zstandard", "lz4", "icon", "webm", "gif", "flac", "pdf", "rar", "astc", "pvr",
+    "dds", "ktx", "tflite",
 ]  # fmt: skip
-BELIEVED = {"gzip", "bzip2", "xz", "mp3", "mp3 with a title", "webm"}
-"""Kinds of which the length is not counted out."""
+TEXTS = {"pdf", "tflite"}
+"""Kinds that are read from their end, or to it."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -257,11 +341,12 @@ def test_what_is_dense_by_its_build_is_no_payload_what_only_begins_so_is(kind: s
     data, secret = dense(kind, chosen), chosen.randbytes(40_000)
 
     assert len(data) > 15_000
+    assert end_of(data) == len(data)
     assert not is_payload(data)
-    if kind != "webm":
-        assert is_payload(data[:4] + secret)
-    if kind not in BELIEVED:
-        assert is_payload(data + secret)
+    for head in (4, 8):
+        assert is_payload(data[:head] + secret)
+    assert is_payload(data + secret)
+    if kind not in TEXTS:
         assert end_of(data + secret) == len(data)
 
 

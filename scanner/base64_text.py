@@ -1,0 +1,78 @@
+"""Base64 as apps read it: Android's decoder skips every byte that is no letter of it. Pure."""
+
+import base64
+import re
+from collections.abc import Iterator
+
+from scanner.unpacking import GZIP, Unpacked
+
+MOST_HEADS = 16
+"""Places in one text that may begin code; the rest is told as skipped."""
+_BEGINNINGS = (b"dex\n", b"PK\x03\x04", b"\x7fELF", GZIP)
+_HEADS = re.compile(rb"ZGV4C|UEsDB|f0VMR|H4sI")
+"""How they begin in Base64."""
+_ARCHIVE = b"UEsDB"
+_PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+_OTHERS = bytes(value for value in range(256) if value not in _PLAIN + b"+/-_")
+_SAFE = bytes.maketrans(b"-_", b"+/")
+_ESCAPES = re.compile(
+    rb"\\u00([0-9a-fA-F]{2})|%([0-9a-fA-F]{2})|\\[nrtbf]|\\u[0-9a-fA-F]{4}|&#x?[0-9a-fA-F]{1,6};"
+)
+"""Of JSON, addresses and XML."""
+_CONTROLS = bytes({*range(1, 9), *range(14, 32), 127})
+_LOOKED_AT = 1024
+_LONG = re.compile(rb"[A-Za-z0-9+/_-]{60,}")
+SAMPLE = 4096
+
+
+def may_be_base64(data: bytes) -> bool:
+    """Whether *data* begins like text with few letters that are none of Base64."""
+    head = data[:_LOOKED_AT]
+    return 50 * (len(head) - len(head.translate(None, _CONTROLS))) <= len(head)
+
+
+def letters(data: bytes) -> list[bytes]:
+    """Return the letters of Base64 in *data*, read as either alphabet if it has signs of both."""
+    if b"\\" in data or b"%" in data or b"&#" in data:
+        data = _ESCAPES.sub(_unescaped, data)
+    text = data.translate(None, _OTHERS)
+    if b"-" not in text and b"_" not in text:
+        return [text]
+    plain = text.translate(None, b"-_")
+    safe = text.translate(_SAFE)
+    return [safe, plain] if b"+" in text or b"/" in text else [safe]
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    value = found[1] or found[2]
+    return bytes([int(value, 16)]) if value else b""
+
+
+def from_base64(data: bytes, cap: int) -> Unpacked:
+    """Return what *data* says in Base64, from its first long line on if it has one."""
+    found = _LONG.search(data, 0, _LOOKED_AT)
+    return decoded(letters(data[found.start() :] if found else data)[0], cap)
+
+
+def decoded(text: bytes, cap: int) -> Unpacked:
+    """Return what *text* says, of letters only; padding may be missing."""
+    text = text[: 4 * (cap // 3 + 2)]
+    whole = text[:-1] if len(text) % 4 == 1 else text
+    body = base64.b64decode(whole + b"=" * (-len(whole) % 4))
+    return Unpacked(body[:cap], len(text), "", len(body) > cap)
+
+
+def code_in(data: bytes) -> Iterator[bytes]:
+    """Yield the letters from each place where *data* has code or an archive in Base64."""
+    if not may_be_base64(data):
+        return
+    for text in letters(data):
+        archive: int | None = None
+        for found in _HEADS.finditer(text):
+            at = found.start()
+            is_inside = archive is not None and (at - archive) % 4 == 0
+            if found[0] == _ARCHIVE and is_inside:
+                continue  # an archive in or behind an archive is found there
+            if base64.b64decode(text[at : at + 8].ljust(8, b"A")).startswith(_BEGINNINGS):
+                archive = at if found[0] == _ARCHIVE else archive
+                yield text[at:]
