@@ -20,8 +20,7 @@ from management.commands.filters import NAMES, CommandFilter
 from management.commands.queries import Cursor
 from management.commands.views import bp
 from management.devices.queries import get_device
-from management.listing.queries import count_some
-from management.listing.rules import Count, DeviceFilter
+from management.listing.rules import Count
 from management.paging import time_cursor, write_cursor
 from management.personal import file_of, list_of, shows, tell_filter, tell_number
 from management.shown import zone
@@ -152,9 +151,10 @@ def _batches(session: Session, by: str) -> list[Any]:
     return queries.list_batches(session, by, BATCHES)
 
 
-def _devices(session: Session) -> dict[str, Count]:
-    """Return how many devices have a command that failed, or one that waits."""
-    return {which: count_some(session, DeviceFilter(command=which)) for which in words.OF_DEVICES}
+def _devices(session: Session) -> dict[str, Count | None]:
+    """Return how many devices have a command that failed, or one that waits; None: very many."""
+    found = {which: search.count_devices(session, which) for which in words.OF_DEVICES}
+    return {which: count for which, count in found.items() if count is None or count.number}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,10 @@ from management.commands.models import Command
 from management.commands.queries import PAGE, Cursor
 from management.commands.ways import Condition, Way, find_way
 from management.devices.models import Device
-from management.limits import seeing_all
-from management.listing.rules import CAP, Count
+from management.limits import groups_of, seeing_all
+from management.listing.held import count_first, ordered
+from management.listing.queries import SOME, count_some
+from management.listing.rules import CAP, Count, DeviceFilter
 
 TURNS = 3
 """Stretches that are looked at for one page."""
@@ -67,6 +69,20 @@ def count_all(session: Session, wanted: CommandFilter) -> int:
     """Return how many commands the filter finds, exactly; it may take its time."""
     way = find_way(session, wanted)
     return session.scalar(select(func.count(Command.id)).where(*way.conditions)) or 0
+
+
+def count_devices(session: Session, which: str) -> Count | None:
+    """Return how many devices have such a command (`DeviceFilter.command`), counted to `SOME`.
+
+    None: there are many, and who asks sees only some of them; to count these takes long.
+    """
+    way = ordered(which)
+    with seeing_all(session):
+        first = way.limit(SOME + 1).subquery()
+        number = session.scalar(select(func.count()).select_from(first)) or 0
+    if number <= SOME:
+        return count_some(session, DeviceFilter(command=which))
+    return None if groups_of(session) is not None else Count(count_first(session, way, SOME), True)
 
 
 def _walk(

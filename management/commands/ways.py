@@ -19,9 +19,9 @@ from management.listing.models import DeviceListing
 from management.listing.plan import make_plan as plan_devices
 from management.listing.rules import CAP, DeviceFilter
 
-FEW = 2_000
+FEW = 5_000
 """Most devices whose commands are read device by device, in one statement."""
-STRETCH = 10_000
+STRETCH = 5_000
 """Commands that are looked at in one turn; where words of devices are read, fewer."""
 Condition = ColumnElement[bool]
 
@@ -76,7 +76,7 @@ def find_way(session: Session, wanted: CommandFilter) -> Way:
         return _short([is_one_of(Command.device_id, devices.ids)], every, times)
     rest += devices.compared
     whole = not rest and groups_of(session) is None
-    length = STRETCH // 4 if devices.compared else STRETCH
+    length = STRETCH // 2 if devices.compared else STRETCH
     narrow = [best.narrow] if best else []
     return Way(narrow=narrow, rest=rest, times=times, stretch=0 if whole else length)
 

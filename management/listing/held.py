@@ -57,7 +57,7 @@ def ordered(which: str) -> Select[Any]:
         empty: ColumnElement[str] = literal_column(
             "''"
         )  # said so that the index of those that wait is known to do
-        return wanted.where(command.waiting_for != empty)
+        return wanted.where(command.waiting_for > empty, command.waiting_for != empty)
     return wanted.where(false())
 
 

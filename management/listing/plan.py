@@ -49,7 +49,7 @@ class Plan:
     files: Sequence[str]
     """Hashes of an app, of which a device holds one; none: not asked."""
     command: str
-    """See `DeviceFilter.command`."""
+    """See `DeviceFilter.command`; not asked again of those that it led to."""
     shapes: Conditions | None
     """What a `DeviceTally` must fulfil; None: not asked."""
     systems: Conditions | None
@@ -68,9 +68,7 @@ class Plan:
 
     @property
     def only(self) -> Select[Any] | None:
-        """The way to devices by what they have, where that is the whole filter: they are counted
-        by themselves.
-        """
+        """The way to devices by what they have, where that is the whole filter."""
         if any((self.words, self.owner, self.shapes, self.systems)):
             return None
         if bool(self.files) == bool(self.command):
@@ -134,12 +132,13 @@ def make_plan(session: Session, wanted: DeviceFilter, bounded: bool = False) -> 
     if wanted.text.strip() and not words:
         driver = DeviceListing.id, []  # only signs: nothing begins with them
     had = wanted.app or wanted.command or wanted.numbers
+    by_command = driver is not None and driver[0] is DeviceListing.device_id and not files
     searched = bool(wanted.text.strip() or wanted.owner_address or had)
     return Plan(
         words=words,
         owner=wanted.owner_address,
         files=files,
-        command=wanted.command,
+        command="" if by_command else wanted.command,
         shapes=shapes,
         systems=systems,
         exact=None if searched or len(parts) > 1 else _exact(session, parts),
@@ -186,7 +185,8 @@ def _driver(
         return (least.column, _shapes(session, least)), False
     if way is not None:
         with seeing_all(session):  # the shapes of a limited filter keep it to groups
-            return (way.column, session.scalars(way.rows.distinct()).all()), False
+            # Told apart here: for DISTINCT a database walks another index, which has them in order.
+            return (way.column, list(dict.fromkeys(session.scalars(way.rows)))), False
     long = next((one for one in ways if one.may_be_cut), None)
     if long is None or not bounded:
         return None, False

@@ -29,6 +29,8 @@ _OF_DEVICE = (
     Device.enrolment_state, Device.group_id, Device.contact_at,
 )  # fmt: skip
 """What lists, the API's list and bulk commands need of a device; keys are long and stay away."""
+SOME = 1_000
+"""Up to so many are counted where each must be looked at."""
 STATES = ("healthy", "non_compliant", "out_of_sync", "inactive", "not_enrolled")
 
 
@@ -205,7 +207,7 @@ def _counted(session: Session, plan: Plan) -> Count:
     if plan.is_driven:
         return Count(len(_fitting(session, plan)), plan.cut)
     if (way := plan.only) is not None:
-        return Count(count_first(session, way, CAP), more=True)
+        return Count(count_first(session, way, SOME if plan.command else CAP), more=True)
     return count_stretch(session, plan)
 
 

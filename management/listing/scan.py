@@ -15,7 +15,7 @@ from management.listing.plan import Conditions, Place, Plan, behind_place
 from management.listing.rules import Count
 
 STRETCH = 10_000
-"""Rows that are looked at in one turn; with search words, whose text must be read, fewer."""
+"""Rows that are looked at in one turn; with search words or commands, fewer: they are read."""
 TURNS = 6
 FIRST = 1_000
 _NAME, _ID = DeviceListing.name, DeviceListing.id
@@ -50,7 +50,7 @@ def count_stretch(session: Session, plan: Plan) -> Count:
 
 
 def _length(plan: Plan, turn: int, limit: int) -> int:
-    most = STRETCH // 4 if plan.words else STRETCH
+    most = STRETCH // 4 if plan.words or plan.command else STRETCH
     return max(FIRST, 4 * limit) if turn == 0 and limit else most
 
 
@@ -60,10 +60,10 @@ def _hits(
     if not plan.conditions():
         return _places(session, _ordered(after).limit(limit))
     columns = [_NAME, _ID, DeviceListing.shape, DeviceListing.system]
-    if (
-        plan.words or plan.owner or plan.files or plan.command
-    ):  # not in the index: read only where it is asked
-        columns += [DeviceListing.words, DeviceListing.device_id]
+    if plan.owner or plan.files or plan.command:  # not in the index: read only where asked
+        columns.append(DeviceListing.device_id)
+    if plan.words:
+        columns.append(DeviceListing.words)
     row = _ordered(after).with_only_columns(*columns).limit(length).subquery().c
     fitting = select(row.name, row.id).where(*plan.conditions(row=row))
     return _places(session, fitting.order_by(row.name, row.id).limit(limit))
