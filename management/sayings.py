@@ -53,8 +53,8 @@ def saying(said: str) -> str:
 def _told(said: str) -> str | None:
     """Return one saying, which may stand behind its place, or before a full stop."""
     for place, rest in _places(said):
-        told = _CATALOGUE.told(rest)
-        if told is None and rest.endswith(".") and (bare := _CATALOGUE.told(rest[:-1])):
+        told = _CATALOGUE.told(rest, 1)
+        if told is None and rest.endswith(".") and (bare := _CATALOGUE.told(rest[:-1], 1)):
             told = f"{bare}。"
         if told is not None:
             return f"{_place(place)}: {told}" if place else told
@@ -74,7 +74,7 @@ def _places(said: str) -> Iterator[tuple[str, str]]:
 def _place(place: str) -> str:
     """Return a place whose last part may be a word of ours."""
     path, mark, last = place.rpartition("!/")
-    return f"{path}{mark}{_CATALOGUE.told(last) or last}"
+    return f"{path}{mark}{_CATALOGUE.told(last, 1) or last}"
 
 
 def _values(values: dict[str, str]) -> dict[str, str]:

@@ -7,15 +7,16 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
+from typing import NamedTuple
 
 from flask_babel import gettext
 from flask_babel.speaklater import LazyString
 
-_GAP = re.compile(r"%\((\w+)\)s")
+_GAP = re.compile(r"%\(\w+\)s")
 _FORMS = {
     "offset": r"0x[0-9a-f]+",
     "method": r"\S+->\S+",
-    "call": r"\S+->\S+(?: or \S+->\S+)*",
+    "call": r"\S+(?: or \S+)*",
     "component": r"[\w.$]+",
     "carried": r".+?",
 }
@@ -28,6 +29,15 @@ _LONGEST = 2000
 """A longer text, which only strangers send, is not looked through for sentences with gaps."""
 Pairs = Iterable[tuple[str, LazyString]]
 Values = dict[str, str]
+
+
+class _Pattern(NamedTuple):
+    """A sentence with gaps."""
+
+    english: str
+    pattern: re.Pattern[str]
+    words: str
+    """The longest piece between its gaps; a text without it is another one."""
 
 
 class Catalogue:
@@ -52,24 +62,25 @@ class Catalogue:
         return self._with_gaps(said)
 
     def _with_gaps(self, said: str) -> str | None:
-        for pattern, english in self._fitting(said) if len(said) <= _LONGEST else ():
-            if (found := pattern.fullmatch(said)) is not None:
-                return str(gettext(english, **self._values(found.groupdict())))
+        for one in self._fitting(said) if len(said) <= _LONGEST else ():
+            if one.words in said and (found := one.pattern.fullmatch(said)) is not None:
+                return str(gettext(one.english, **self._values(found.groupdict())))
         return None
 
-    def _fitting(self, said: str) -> Iterator[tuple[re.Pattern[str], str]]:
+    def _fitting(self, said: str) -> Iterator[_Pattern]:
         yield from self._patterns.get(said[:_BEGINNING], ())
         yield from self._patterns.get("", ())
 
 
-def _by_beginning(texts: Iterable[str]) -> Mapping[str, list[tuple[re.Pattern[str], str]]]:
+def _by_beginning(texts: Iterable[str]) -> Mapping[str, list[_Pattern]]:
     """Return the sentences with gaps, those with more words of their own first."""
     found = defaultdict(list)
     for english in sorted(texts, key=lambda text: -len(_GAP.sub("", text))):
         beginning = english.partition("%(")[0][:_BEGINNING]
         pattern = re.sub(r"%\\\((\w+)\\\)s", _gap, re.escape(english))
         key = beginning if len(beginning) == _BEGINNING else ""
-        found[key].append((re.compile(pattern, re.DOTALL), english))
+        words = max(_GAP.split(english), key=len)
+        found[key].append(_Pattern(english, re.compile(pattern, re.DOTALL), words))
     return dict(found)
 
 

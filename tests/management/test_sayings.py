@@ -6,6 +6,7 @@ here as something that nobody is shown.
 
 import io
 import re
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -120,6 +121,14 @@ def _is_told(sample: str) -> bool:
 )  # fmt: skip
 def test_a_saying_is_told_with_its_places_and_names(said: str, told: str) -> None:
     assert saying(said) == told
+
+
+@pytest.mark.usefixtures("japanese")
+def test_a_text_made_of_our_sentences_is_given_up_quickly() -> None:
+    began = time.process_time()
+    saying("it cannot be read: x. " * 80)
+    saying("The file was not scanned: " * 70)
+    assert time.process_time() - began < 0.5
 
 
 def _bad_app() -> bytes:
