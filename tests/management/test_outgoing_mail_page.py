@@ -95,6 +95,21 @@ def test_what_the_mail_server_refuses_is_shown_in_its_words(
     assert [one.details for one in _entries(session, "outgoing_mail.test")] == [{"sent": False}] * 2
 
 
+def test_a_mail_server_that_asks_to_come_back_is_told_from_one_that_refuses(
+    console: ConsoleClient, post: Post
+) -> None:
+    console.post(PAGE, data=_form(post))
+    told = "This is not a refusal for good"
+    for answer, is_postponed in ((b"451 4.7.1 Greylisted\r\n", True), (b"550 No\r\n", False)):
+        post.answers["RCPT"] = answer
+        page = console.post(f"{PAGE}/test", data={"to": "a@example.com"}).text
+        assert (answer.decode().strip() in page, told in page) == (True, is_postponed)
+    post.answers["RCPT"] = b"451 4.7.1 Greylisted\r\n"
+    japanese = {"Accept-Language": "ja"}
+    page = console.post(f"{PAGE}/test", data={"to": "a@example.com"}, headers=japanese).text
+    assert "恒久的な拒否ではありません" in page
+
+
 def test_one_at_a_time_tries_the_mail_server(
     console: ConsoleClient, context: Context, session: Session, post: Post
 ) -> None:
