@@ -25,6 +25,7 @@ PACKAGES = {
     "gcc": "Exchange by Kerberos (building requirements/kerberos.lock)",
     "python3-dev": "Exchange by Kerberos (building requirements/kerberos.lock)",
     "jose": "signatures and encryption against another implementation",
+    "linux-libc-dev-arm64-cross": "numbers of system calls on arm64",
     "aapt": "building APKs",
     "android-framework-res": "building APKs",
     "zipalign": "building APKs",

@@ -39,6 +39,8 @@ NOT_SHOWN = {
     "open_patterns.py": "the same",
     "system_calls.py": "names of system calls",
     "confinement.py": "words for programs, in `features.confinement`",
+    "landlock.py": "the same",
+    "landlock.py": "the same",
 }
 NOT_SAID = {
     r"^[^ ]+$": "a name, an expression, a form of bytes",
