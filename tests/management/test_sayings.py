@@ -40,7 +40,6 @@ NOT_SHOWN = {
     "system_calls.py": "names of system calls",
     "confinement.py": "words for programs, in `features.confinement`",
     "landlock.py": "the same",
-    "landlock.py": "the same",
 }
 NOT_SAID = {
     r"^[^ ]+$": "a name, an expression, a form of bytes",
