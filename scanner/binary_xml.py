@@ -36,6 +36,8 @@ TYPE_DYNAMIC_REFERENCE = 0x07
 FIRST_NUMBER, LAST_NUMBER = 0x10, 0x1F
 """Types of booleans, integers and colours."""
 ANDROID = "http://schemas.android.com/apk/res/android"
+MAXIMUM_IDS = 300_000
+"""In the map of attributes."""
 _NODES = range(0x0100, 0x0180)
 _NONE = range(0x80000000, 0x100000000)
 """Indexes that stand for no text: Android takes them as negative."""
@@ -195,7 +197,9 @@ class BinaryXml:
             return
         if self._ids:
             self._odd("a second resource map")
-        count = max(0, min((chunk.end - chunk.body) // 4, 10_000))
+        count = (chunk.end - chunk.body) // 4
+        self._is_cut |= count > MAXIMUM_IDS
+        count = min(count, MAXIMUM_IDS)
         self._ids = struct.unpack_from(f"<{count}I", self._data, chunk.body)
         if self._meant and not all(one in _PUBLIC for one in self._ids):
             self._ids = tuple(map(self._meant, self._ids))

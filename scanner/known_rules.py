@@ -17,6 +17,11 @@ _FOREIGN = str.maketrans(
     "аеорсухіјѕԁԛᴡʏɡıοανΑΒΕΗΙΚΜΝΟΡΤΧАВЕКМНОРСТХ", "aeopcyxijsdqwygioavabehikmnoptxabekmhopctx"
 )
 """Cyrillic, Greek and phonetic letters that look like Latin ones."""
+_SMALL_CAPITALS = str.maketrans(
+    "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢһӏткмκτυ", "abcdefghijklmnoprstuvwyzhltkmktu"
+)
+_LISU = str.maketrans("ꓮꓐꓚꓓꓰꓝꓖꓧꓲꓙꓗꓡꓟꓠꓳꓑꓣꓢꓔꓴꓦꓪꓫꓬꓜ", "abcdefghijklmnoprstuvwxyz")
+_LATIN = {**_LISU, **_SMALL_CAPITALS, **_FOREIGN}
 _BLANK = str.maketrans("", "", "\u115f\u1160\u3164\uffa0")
 """Letters that nobody sees: fillers of Hangul."""
 _INNER_I = re.compile(r"(?<=[a-z])I")
@@ -150,8 +155,9 @@ def plain(text: str) -> str:
     """Return *text* as a hasty reader sees it: letters only, look-alikes made equal."""
     folded = (
         _INNER_I.sub("l", unicodedata.normalize("NFKD", text).translate(_BLANK))
-        .translate(_FOREIGN)
+        .translate(_LATIN)
         .casefold()
+        .translate(_LATIN)  # capitals whose small letters look like Latin ones
         .translate(_LIKE)
     )
     return "".join(letter for letter in folded if letter.isalnum())

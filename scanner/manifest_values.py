@@ -26,6 +26,8 @@ MAXIMUM_TEXT = 4_000_000
 """Characters of all names in one manifest together."""
 MAXIMUM_NAMES = 100
 """That one reference leads to."""
+NUMBER_LENGTH = 200
+"""Of a number that is written as a text: it may begin with many zeros."""
 _NULL = 0
 
 
@@ -158,11 +160,19 @@ def _integer(value: Attribute) -> int | None:
     if value.kind in REFERENCES:
         return None
     if value.text is not None:
-        try:
-            return int(value.text[:12], 0)
-        except ValueError:
-            return None
+        return _written(value.text.strip())
     return value.number - (1 << 32) if value.number >= 1 << 31 else value.number
+
+
+def _written(text: str) -> int | None:
+    """Return the number that Android reads in a text (XmlUtils.convertValueToInt)."""
+    sign = -1 if text.startswith("-") else 1
+    digits = text.removeprefix("-")[:NUMBER_LENGTH]
+    base = 16 if digits[:2] in ("0x", "0X") or digits[:1] == "#" else 8 if digits[:1] == "0" else 10
+    try:
+        return sign * int(digits.removeprefix("#") or "0", base)
+    except ValueError:
+        return None
 
 
 def _truth(value: Attribute) -> bool:

@@ -58,5 +58,8 @@ def test_marks_on_letters_and_capitals_between_small_ones_make_no_other_label() 
     assert told("a.b", "Exámple Bänk") == ["lookalike_label"]
     assert told("a.b", "ExampIe Bank") == ["lookalike_label"]
     assert told("a.b", "Exampie Bank") == []
+    for label in ("ᴇxᴀᴍᴘʟᴇ ʙᴀɴᴋ", "Eꓫample ꓐank", "Example Banк", "Ехаmрlе Bаnk"):
+        assert told("a.b", label) == ["lookalike_label"], label
+    assert plain("WhatЅАpp") == plain("WhatsApp")
     assert plain("WiFi Inbox") == plain("wifi inbox")
     assert plain("카카오톡") == plain("카카오톡") != plain("카카오")

@@ -18,6 +18,7 @@ from tests.scanner import axml, misread
 from tests.scanner.arsc import one, package, version, whole, width
 from tests.scanner.conftest import Scan, rules_of
 from tests.scanner.misread import ANY, ENGLISH, NEWER, Reference, Spy, Trick, Writer, apk, table
+from tests.scanner.samples.binary_manifest import IDS
 from tests.scanner.samples.dex_writer import write_dex
 from tests.scanner.samples.sample import build, classes_of, manifest, read_pair, read_sample
 from tests.scanner.samples.scope import Style
@@ -249,6 +250,34 @@ def test_the_lowest_version_that_a_target_can_be_counts() -> None:
     spy.sdk = w.whole("uses-sdk", w.given("targetSdkVersion", Reference()))
 
     assert read(spy, table((0x10, 35, version(10_000)), (0x10, 16, ANY))).target_sdk == 16
+
+
+def test_a_priority_is_a_number_however_it_is_written() -> None:
+    for text, number in {
+        "999": 999,
+        "01747": 999,
+        "#3e7": 999,
+        "0X3E7": 999,
+        f"{'0' * 30}1747": 999,
+        "0": 0,
+        "-5": 0,
+        "x": 0,
+    }.items():
+        spy = Spy()
+        w = spy.w
+        head = w.open("intent-filter", w.given("priority", text))
+        spy.before_filter = head + spy.action + w.close("intent-filter")
+        assert read(spy).components[0].priority == number, text
+
+
+def test_an_attribute_is_found_by_its_number_at_the_end_of_a_long_map() -> None:
+    spy = Spy()
+    w = spy.w
+    w.texts += ["y"] * 20_000
+    spy.name = w.given(w.again("x"), misread.INBOX)
+    ids = [*sorted(IDS.values()), *[0] * (len(w.texts) - 1 - len(IDS)), 0x01010003]
+
+    assert read_manifest(spy.bytes(maps=w.map(ids))).components[0].name == misread.INBOX
 
 
 def test_nothing_is_said_by_an_attribute_without_value() -> None:
