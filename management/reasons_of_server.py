@@ -30,8 +30,16 @@ SENTENCES = (
     ),
     _l("You have %(value)s views. Delete one first."),
     _l(
-        "This filter is longer than a view can be: with so many numbers, choose the devices anew "
-        "where you paste them."
+        "This filter is %(length)s characters long; a view takes %(most)s at most. Leave filters "
+        "out, or paste fewer numbers."
+    ),
+    _l(
+        "This name is %(length)s characters long; the name of a view has %(most)s at most. "
+        "Shorten it."
+    ),
+    _l(
+        "The filter %(name)s is %(length)s characters long; it takes %(most)s at most. Shorten it, "
+        "then save the view."
     ),
     _l("There is no such view."),
     _l("Only %(owner)s, who saved this view, deletes it."),

@@ -61,6 +61,16 @@ def below(tree: Tree, group_id: UUID) -> set[UUID]:
     return {node.id for _, node in _down(_children(tree), tree[group_id], 1)}
 
 
+def with_below(tree: Tree, counts: Mapping[UUID, int]) -> dict[UUID, int]:
+    """Return group -> how many there are in it and all groups below it, from those in each."""
+    totals = dict.fromkeys(tree, 0)
+    for _depth, node in reversed(ordered(tree)):
+        totals[node.id] += counts.get(node.id, 0)
+        if node.parent_id in totals:
+            totals[node.parent_id] += totals[node.id]
+    return totals
+
+
 def ordered(tree: Tree) -> list[tuple[int, Node]]:
     """Return (depth from 0, group), each group followed by those below it, siblings by name."""
     children = _children(tree)

@@ -12,7 +12,16 @@ from management.audit.rules import differences
 from management.groups import queries, service
 from management.groups.models import ROOT_GROUP, UNAUTHORIZED_GROUP
 from management.groups.queries import policies_in
-from management.groups.rules import PLATFORMS, Node, Tree, below, full_name, ordered, stamp
+from management.groups.rules import (
+    PLATFORMS,
+    Node,
+    Tree,
+    below,
+    full_name,
+    ordered,
+    stamp,
+    with_below,
+)
 from management.groups.told import group_fields, move_fields, place_fields
 from management.listing.queries import count_in_groups
 from management.personal import DEVICE, list_of, shows, tell_number
@@ -35,8 +44,9 @@ def index() -> ResponseReturnValue:
         tree, counts = queries.read_tree(session), count_in_groups(session)
         shown = queries.shown_tree(session)
         names = {policy.id: policy.name for policy in list_policies(session)}
+    totals = with_below(tree, counts)
     rows = [(depth, node, policies_in(tree, node.id)) for depth, node in ordered(shown)]
-    return render_template("groups/index.html", rows=rows, counts=counts, names=names, tree=tree)
+    return render_template("groups/index.html", rows=rows, counts=totals, names=names, tree=tree)
 
 
 @bp.post("")
@@ -76,6 +86,7 @@ def _page(group_id: UUID, given: dict[str, str] | None) -> str:
         places=[(node, full_name(tree, node.id)) for _depth, node in ordered(shown)],
         inside=inside,
         counts=counts,
+        total=with_below(tree, counts)[group_id],
         policies=policies,
         names={policy.id: policy.name for policy in policies},
         above=policies_in(tree, group.parent_id) if group.parent_id else {},

@@ -1,7 +1,7 @@
 """A filter as the words of an address, which lists, saved views, bulk commands and files share."""
 
 from collections.abc import Mapping
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 from flask_babel import gettext as _
@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from management.listing.plan import Place
 from management.listing.rules import MOST_NUMBERS, SORTS, DeviceFilter, asked_numbers
 from management.paging import read_cursor, write_cursor
-from runtime.errors import MalformedMessageError, NotFoundError
+from runtime.errors import MalformedMessageError, NotFoundError, RefusedError
 
 NAMES = {
     "q": "text",
@@ -96,6 +96,21 @@ def own_query(said: Mapping[str, str]) -> str:
     sort = read_sort(said)
     words = write_filter(read_filter(said)) | ({"sort": sort} if sort != "name" else {})
     return urlencode(words)
+
+
+def whole_query(text: str) -> str:
+    """Return the canonical query of *text*, an address behind its question mark, if nothing of it
+    would be cut off; else RefusedError: a view would find other devices than were meant.
+    """
+    said = dict(parse_qsl(text))
+    for name, field in NAMES.items():
+        length = len(said.get(name, ""))
+        if length > LONGEST and field != "numbers" and not field.endswith("_id"):
+            raise RefusedError(
+                f"The filter {name} is {length} characters long; it takes {LONGEST} at most. "
+                "Shorten it, then save the view."
+            )
+    return own_query(said)
 
 
 def _id(said: Mapping[str, str], name: str) -> UUID | None:

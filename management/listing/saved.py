@@ -18,10 +18,7 @@ from runtime.errors import ForbiddenError, NotFoundError, RefusedError
 MOST = 50
 """Views of one administrator."""
 LONGEST = 1_000
-TOO_LONG = (
-    "This filter is longer than a view can be: with so many numbers, choose the devices anew "
-    "where you paste them."
-)
+LONGEST_NAME = 100
 
 
 def list_views(session: Session, name: str) -> Sequence[SavedView]:
@@ -40,10 +37,20 @@ def list_views(session: Session, name: str) -> Sequence[SavedView]:
 def save(
     session: Session, owner: str, name: str, query: str, shared: bool, now: datetime
 ) -> SavedView:
-    """Keep a filter under a name; one's own of the same name is replaced."""
+    """Keep a filter under a name; one's own of the same name is replaced.
+
+    RefusedError for what is too long: cut, it would show other devices or hide another view.
+    """
     if len(query) > LONGEST:
-        raise RefusedError(TOO_LONG)
-    name = name[:100]
+        raise RefusedError(
+            f"This filter is {len(query)} characters long; a view takes {LONGEST} at most. Leave "
+            "filters out, or paste fewer numbers."
+        )
+    if len(name) > LONGEST_NAME:
+        raise RefusedError(
+            f"This name is {len(name)} characters long; the name of a view has {LONGEST_NAME} at "
+            "most. Shorten it."
+        )
     mine = select(SavedView).where(SavedView.owner == owner)
     view = session.scalars(mine.where(SavedView.name == name)).first()
     if view is None:

@@ -3,14 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
 from uuid import UUID
 
 from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
-from werkzeug.datastructures import MultiDict
 
 from management import words
 from management.access import Permission, requires, signed_in_name, who_asks
@@ -24,6 +22,7 @@ from management.listing.address import (
     read_numbers,
     read_place,
     read_sort,
+    whole_query,
     write_filter,
     write_place,
 )
@@ -193,7 +192,7 @@ def export() -> ResponseReturnValue:
 def save_view() -> ResponseReturnValue:
     """Keep the filter of the list under a name."""
     name = request.form.get("name", "").strip()
-    query = own_query(_fields(request.form.get("query", "")))
+    query = whole_query(request.form.get("query", ""))
     shared = request.form.get("shared") == "yes"
     if not name:
         abort(400, _("Give the view a name."))
@@ -243,10 +242,6 @@ def _side() -> saved.Side | None:
         found = saved.side(session, identity.name)
         session.expunge_all()
         return found
-
-
-def _fields(query: str) -> MultiDict[str, str]:
-    return MultiDict(parse_qsl(query[:20_000]))
 
 
 def _address(said: dict[str, str]) -> str:

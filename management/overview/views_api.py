@@ -3,19 +3,17 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
-from urllib.parse import parse_qsl
 from uuid import UUID
 
 from flask import Blueprint
 from pydantic import Field
-from werkzeug.datastructures import MultiDict
 
 from management.access import Permission, signed_in_name
 from management.api.operations import STRICT, Code, Reason, operation
 from management.audit.notes import note
 from management.devices import queries as devices
 from management.listing import saved
-from management.listing.address import own_query
+from management.listing.address import whole_query
 from management.listing.models import SavedView, ViewMark
 from management.overview import service
 from management.overview.device_api import DeviceDetails, get_device
@@ -67,8 +65,9 @@ class NewView:
     __pydantic_config__ = STRICT
 
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*\S[^\x00]*$")]
-    query: Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")]
-    """As in the address of the list; what is no filter is left out."""
+    query: Annotated[str, Field(max_length=20_000, pattern=r"^[^\x00]*$")]
+    """As in the address of the list; what is no filter is left out. What remains has at most 1,000
+    characters."""
     shared: bool = False
 
 
@@ -96,7 +95,7 @@ def list_device_views() -> Views:
 @operation(bp, "/device-views", Permission.VIEW, "POST", 201, (409,), in_groups=True)
 def save_device_view(body: NewView) -> ViewAnswer:
     """Keep a filter under a name; one's own of the same name is replaced."""
-    query, name = own_query(MultiDict(parse_qsl(body.query))), body.name.strip()
+    query, name = whole_query(body.query), body.name.strip()
     with transaction("save a view") as session:
         view = saved.save(session, signed_in_name(), name, query, body.shared, utc_now())
         note(session, "view.save", view.name, query=view.query, shared=view.shared)

@@ -165,8 +165,34 @@ def test_a_thousand_pasted_numbers_are_found_at_once(
     assert console.post("/devices/numbers", data={"numbers": " , "}).status_code == 400
     view = {"name": "lost ones", "query": f"numbers={'+'.join(pasted.split()[:100])}"}
     refused = console.post("/devices/views", data=view)
-    assert (refused.status_code, "longer than a view can be" in refused.text) == (409, True)
-    assert program.post("/api/v1/device-views", json=view).status_code == 400  # by its own limit
+    assert (refused.status_code, "a view takes 1000 at most" in refused.text) == (409, True)
+    by_program = program.post("/api/v1/device-views", json=view)
+    assert (by_program.status_code, "paste fewer numbers" in by_program.text) == (409, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "said"),
+    [
+        ("long word", f"q={'x' * 201}", "The filter q is 201 characters long; it takes 200"),
+        ("n" * 101, "q=x", "This name is 101 characters long; the name of a view has 100"),
+        ("many", f"numbers={'+'.join(f'SK{n:08d}' for n in range(2000))}", "2000 numbers are more"),
+    ],
+)
+def test_a_view_that_is_too_long_is_refused_and_never_cut(
+    console: ConsoleClient, app: Flask, context: Context, name: str, query: str, said: str
+) -> None:
+    refused = console.post("/devices/views", data={"name": name, "query": query})
+    assert refused.status_code in (400, 409)
+    assert said in unescape(refused.text)
+    program = api_client(app, context, "robot", Role.OWNER)
+    answer = program.post("/api/v1/device-views", json={"name": name, "query": query})
+    assert answer.status_code in (400, 409)
+    assert program.get("/api/v1/device-views").json == {"items": [], "next": None}
+
+    console.set_cookie("language", "ja", domain="localhost")
+    in_japanese = console.post("/devices/views", data={"name": name, "query": query}).text
+    assert said not in unescape(in_japanese)
+    assert re.search("文字|件", in_japanese)
 
 
 def test_every_number_of_the_dashboard_leads_to_just_so_many_devices(
