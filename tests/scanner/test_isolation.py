@@ -16,8 +16,10 @@ import pytest
 
 from contracts.scan import ScanResult, Verdict
 from patterns import pattern_set
+from patterns.opened import open_data
 from runtime.errors import NotFoundError
 from scanner import isolation, warm_process
+from scanner.again import OLDER, judge_again
 from scanner.isolation import scan_file
 from scanner.limits import DEFAULT, MEBIBYTE, Limits
 from tests.scanner.corpus import REAL_SIGNER, real_apk
@@ -109,6 +111,18 @@ def test_a_scan_that_needs_too_much_memory_is_ended(shipped: Path, tmp_path: Pat
     limits = DEFAULT._replace(memory_bytes=200 * MEBIBYTE, ratio=10_000, entry_bytes=1 << 30)
 
     assert "memory" in why(scan_file(path, shipped, limits))
+
+
+def test_a_scan_short_of_memory_ends_with_what_it_has_found(shipped: Path, tmp_path: Path) -> None:
+    path = tmp_path / "big.zip"
+    path.write_bytes(archive({"0": EICAR, "zeros": b"\0" * 300 * MEBIBYTE}))
+    limits = DEFAULT._replace(memory_bytes=300 * MEBIBYTE, ratio=10_000, entry_bytes=1 << 30)
+
+    result = scan_file(path, shipped, limits)
+
+    assert "needs more memory" in " ".join(result.skipped)
+    assert result.verdict is Verdict.MALICIOUS
+    assert judge_again(result.features, open_data(str(shipped))).needs_file == (OLDER,)
 
 
 def test_a_scan_short_of_processor_time_ends_with_what_it_has_found(
