@@ -170,10 +170,8 @@ class Archive:
                 self._evidence.skip(f"{self._where(record.name)}: {one.damage}.")
         if first.damage:
             return
-        told, found = (
-            (record.packed_bytes, record.size_bytes),
-            (first.used_bytes, len(first.data)),
-        )
+        told = record.packed_bytes, record.size_bytes
+        found = first.used_bytes, len(first.data)
         if told != found:
             self._odd(
                 "container_sizes_lie",

@@ -77,16 +77,29 @@ def directories(data: Buffer, most: int) -> Iterator[Directory]:
     while tried < ENDS_TRIED and (at := data.rfind(END, floor, at)) >= 0:
         tried += 1
         if at + END_BYTES <= len(data):
-            directory = _directory(data, at, most)
-            if directory is not None:
-                yield directory
+            found = (_directory(data, at, most, one) for one in _readings(data, at))
+            yield from (directory for directory in found if directory is not None)
 
 
-def _directory(data: Buffer, end_at: int, most: int) -> Directory | None:
-    disk, told, size, start, comment = struct.unpack_from("<H4xHIIH", data, end_at + 4)
+def _readings(data: Buffer, end_at: int) -> list[tuple[int, int, int]]:
+    """Return (count, size, place) as the ZIP64 record says, then as the end record does.
+
+    Android's native reader asks for the first only if size or place is full, its Java reader also
+    if the count is.
+    """
+    told = struct.unpack_from("<HII", data, end_at + 10)
+    wide = _end_64(data, end_at) if _FULL in told[1:] or told[0] == 0xFFFF else None
+    if wide is None or wide[2] == told[2]:
+        return [wide or told]
+    return [wide, told]
+
+
+def _directory(
+    data: Buffer, end_at: int, most: int, reading: tuple[int, int, int]
+) -> Directory | None:
+    told, size, start = reading
+    disk, comment = struct.unpack_from("<H14xH", data, end_at + 4)
     is_wide = end_at >= 20 and data[end_at - 20 : end_at - 16] == LOCATOR_64
-    if _FULL in (size, start) or told == 0xFFFF:
-        told, size, start = _end_64(data, end_at) or (told, size, start)
     for candidate in (start, end_at - size):
         if 0 <= candidate <= len(data) - 4 and data[candidate : candidate + 4] == CENTRAL:
             records = _central_records(data, candidate, most)

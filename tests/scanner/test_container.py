@@ -14,8 +14,9 @@ import pytest
 
 from scanner.container_rules import ODD
 from scanner.limits import Limits
-from scanner.zip_records import CENTRAL, END, LOCAL
+from scanner.zip_records import CENTRAL, END, END_64, LOCAL, LOCATOR_64, directories
 from tests.scanner.conftest import SMALL, Scan, rules_of
+from tests.scanner.raw_zip import Entry, Zip
 
 EICAR = bytes.fromhex(
     "58354f2150254041505b345c505a58353428505e2937434329377d2445494341522d5354414e444152442d414e54"
@@ -306,3 +307,24 @@ def test_every_contradiction_is_documented() -> None:
     told = Path(__file__).parents[2].joinpath("docs", "scanner.md").read_text("utf-8")
 
     assert [rule for rule in ODD if f"`{rule}`" not in told] == []
+
+
+def test_an_end_record_of_two_kinds_leads_to_both_directories(scan_here: Scan) -> None:
+    """Android's native reader goes by size and place, its Java reader by the count too."""
+    whole = Zip(entries=[Entry(name=b"classes.dex", body=EICAR)]).bytes()
+    first = whole.index(CENTRAL)
+    decoy = Zip(entries=[Entry(name=b"decoy", body=b"x")], prefix=whole[: whole.index(END)]).bytes()
+    second, end_at = decoy.rindex(CENTRAL), decoy.rindex(END)
+    wide = END_64 + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, 1, 1, end_at - second, second)
+    locator = LOCATOR_64 + struct.pack("<IQI", 0, end_at, 1)
+    told = struct.pack("<HHHHIIH", 0, 0, 0xFFFF, 0xFFFF, second - first, first, 0)
+    data = decoy[:end_at] + wide + locator + END + told
+
+    starts = [one.start for one in directories(data, 100)]
+    names = [[record.name for record in one.records] for one in directories(data, 100)]
+    rules = rules_of(scan_here(data))
+
+    assert starts == [second, first]
+    assert names == [[b"decoy"], [b"classes.dex"]]
+    assert "container_several_directories" in rules
+    assert "container_hidden_entry" not in rules
