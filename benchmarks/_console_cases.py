@@ -10,7 +10,7 @@ from management.context import Context
 from management.listing.address import write_place
 from management.listing.models import DeviceTally, SystemTally
 from management.listing.plan import Place
-from sekisho.fill_fleet import FAMILY, GIVEN
+from sekisho.fill_fleet import APPS, FAMILY, GIVEN
 
 ASKED = 30
 Said = dict[str, str]
@@ -18,7 +18,7 @@ Cases = dict[str, list[str]]
 OF_FEW = (
     "dashboard", "first_page", "deep_page", "filter_state", "filter_risk", "filter_os",
     "filters_together", "search_two_characters", "search_person", "search_common_word",
-    "search_nothing",
+    "search_nothing", "filter_app",
     "groups", "commands", "commands_state", "commands_person", "filter_command_failed",
 )  # fmt: skip
 """Asked by administrators who are limited to groups too."""
@@ -37,6 +37,7 @@ def cases(context: Context) -> Cases:
         "first_page": ["/devices"] * ASKED,
         "deep_page": [_address({"after": _deep(chance)}) for _ in range(ASKED)],
         **{f"filter_{name}": paths for name, paths in one.items()},
+        "filter_app": [_address({"app": held[2]}) for held in chance.choices(APPS, k=ASKED)],
         "filters_together": [_address(said) for said in both],
         "filters_and_words": [
             _address(said | {"q": chance.choice([*FAMILY, *GIVEN, "pixel", "galaxy s25"])})

@@ -29,7 +29,7 @@ from management.check_in.opening import (
 from management.check_in.rules import Place, place, remember, said_when
 from management.commands.queries import having_sent
 from management.commands.service import order_acknowledged
-from management.compliance.queries import wish_of
+from management.compliance.queries import wish_of, wishes_of
 from management.compliance.service import Wishes, rejudge
 from management.context import Context
 from management.devices.fact_log import log_together
@@ -224,8 +224,7 @@ def _accept(session: Session, this: _Pass, opened: Opened) -> None:
 def _asked_of(session: Session, device_ids: Iterable[UUID]) -> Wishes:
     """Return what the policies of held devices ask: read before anything waits to be written."""
     devices = (find_held(session, Device, device_id) for device_id in device_ids)
-    policies = {device.policy_id for device in devices if device is not None}
-    return {policy_id: wish_of(session, policy_id) for policy_id in policies}
+    return wishes_of(session, (device.policy_id for device in devices if device is not None))
 
 
 def _asked(session: Session, this: _Pass, device: Device) -> Requirements:

@@ -1,9 +1,10 @@
 """Reads judgements, and what is asked of whom."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from uuid import UUID
 
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from management.compliance.judgement import (
@@ -20,9 +21,13 @@ from management.devices.models import Device
 from management.devices.queries import get_facts
 from management.devices.rules import Fact, FactKind
 from management.policies.carrying import read_carried
-from management.policies.models import PolicyVersion
+from management.policies.models import Policy, PolicyVersion
 from management.policies.queries import current_version, get_policy, wishes
 from runtime.errors import NotFoundError
+
+MOST_WISHES = 1_000
+_WISHES: dict[tuple[object, ...], AskedPolicy] = {}
+"""(policy, its name, version, when that was made) -> what it asks; for `wishes_of`."""
 
 
 def get_judgement(session: Session, device_id: UUID) -> Judgement:
@@ -65,6 +70,26 @@ def wish_of(session: Session, policy_id: UUID) -> AskedPolicy:
     """Return what a policy asks now, of nobody in particular; see `for_device`."""
     _held = get_policy(session, policy_id)  # or it is forgotten at once and read three times
     return wish_by(session, current_version(session, policy_id))
+
+
+def wishes_of(session: Session, policy_ids: Iterable[UUID]) -> dict[UUID, AskedPolicy]:
+    """Return `wish_of` for each policy. One statement says which versions hold now; what a version
+    asks never changes, so it is read once in a process.
+    """
+    found: dict[UUID, AskedPolicy] = {}
+    holding = select(Policy.id, Policy.name, PolicyVersion.version, PolicyVersion.created_at).join(
+        PolicyVersion,
+        and_(PolicyVersion.policy_id == Policy.id, PolicyVersion.version == Policy.current_version),
+    )
+    for row in session.execute(holding.where(Policy.id.in_(sorted(set(policy_ids))))):
+        said = tuple(row)
+        if (wish := _WISHES.get(said)) is None:
+            wish = wish_of(session, row.id)
+            if len(_WISHES) >= MOST_WISHES:
+                _WISHES.clear()
+            _WISHES[said] = wish
+        found[row.id] = wish
+    return found
 
 
 def for_device(wish: AskedPolicy, device: Device, facts: Mapping[FactKind, Fact]) -> AskedPolicy:

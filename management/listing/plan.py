@@ -18,6 +18,7 @@ from management.limits import groups_of, is_one_of, seeing_all
 from management.listing import held
 from management.listing.models import DeviceListing, DeviceTally, DeviceToken, SystemTally
 from management.listing.rules import CAP, DeviceFilter, asked_words, behind
+from management.listing.together import Part, few_of_both
 from management.policies.models import Group
 
 FEW = 5_000
@@ -118,7 +119,7 @@ def make_plan(session: Session, wanted: DeviceFilter, bounded: bool = False) -> 
     if systems is not None and shapes is not None and not _needs_devices(wanted):
         shapes = None  # the versions' tally knows system, enrolment and group too
     parts = [
-        _Part(_sum(session, tally, asked), column, tally, asked)
+        Part(_sum(session, tally, asked), column, tally, asked)
         for tally, column, asked in (
             (DeviceTally, DeviceListing.shape, shapes),
             (SystemTally, DeviceListing.system, systems),
@@ -127,6 +128,10 @@ def make_plan(session: Session, wanted: DeviceFilter, bounded: bool = False) -> 
     ]
     files = held.reported_as(session, wanted.app) if wanted.app else []
     driver, cut = _driver(session, parts, list(_ways(session, wanted, words, files)), bounded)
+    if len(parts) == 2 and (driver is None or cut) and not wanted.numbers:
+        both = few_of_both(session, parts, FEW)
+        if both is not None:  # they fulfil both parts, which are not asked again
+            driver, cut, shapes, systems = (DeviceListing.id, both), False, None, None
     if wanted.numbers:
         driver, cut = (DeviceListing.id, held.rows_with_numbers(session, wanted.numbers)), False
     if wanted.text.strip() and not words:
@@ -147,16 +152,7 @@ def make_plan(session: Session, wanted: DeviceFilter, bounded: bool = False) -> 
     )
 
 
-class _Part(NamedTuple):
-    """A part of a filter that a tally knows: how many devices it leaves."""
-
-    number: int
-    column: Any
-    tally: Any
-    asked: Conditions
-
-
-def _exact(session: Session, parts: list[_Part]) -> int:
+def _exact(session: Session, parts: list[Part]) -> int:
     return parts[0].number if parts else _sum(session, SystemTally, [])
 
 
@@ -175,7 +171,7 @@ class _Way(NamedTuple):
 
 
 def _driver(
-    session: Session, parts: list[_Part], ways: list[_Way], bounded: bool
+    session: Session, parts: list[Part], ways: list[_Way], bounded: bool
 ) -> tuple[tuple[Any, Sequence[int]] | None, bool]:
     """Return the shortest way, and whether it was cut."""
     few = [one for one in ways if one.number <= one.most]
@@ -202,7 +198,7 @@ def first_of(session: Session, way: Select[Any], most: int) -> Sequence[Any]:
     return list(dict.fromkeys(session.scalars(way.limit(3 * most))))[:most]
 
 
-def _shapes(session: Session, part: _Part) -> Sequence[int]:
+def _shapes(session: Session, part: Part) -> Sequence[int]:
     wanted = select(part.tally.shape).where(*part.asked).group_by(part.tally.shape)
     return session.scalars(wanted.having(func.sum(part.tally.number) > 0)).all()
 

@@ -26,6 +26,9 @@ KINDS: dict[Any, tuple[str, ...]] = {
 }
 """What makes a shape of each tally."""
 Changes = dict[int, int]
+MOST_MEANINGS = 5_000
+_MEANINGS: dict[tuple[Any, int], dict[str, Any]] = {}
+"""(tally, shape) -> what it stands for, which never changes: a shape is made of it."""
 _LISTED = tuple(getattr(DeviceListing, column.name) for column in DeviceListing.__table__.columns)
 _SOURCES = (
     Device.id,
@@ -217,14 +220,16 @@ def _count(
 def _known(session: Session, tally: Any, shapes: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Return what these shapes stand for; each has a device, so it has a row."""
     names = ("shape", *KINDS[tally])
-    found: dict[int, dict[str, Any]] = {}
-    for start in range(0, len(shapes), BATCH):
-        wanted = (
-            select(*(getattr(tally, name) for name in names))
-            .where(tally.shape.in_(shapes[start : start + BATCH]))
-            .distinct()
-        )
-        found |= {row[0]: dict(zip(names, row, strict=True)) for row in session.execute(wanted)}
+    columns = [getattr(tally, name) for name in names]
+    found = {one: _MEANINGS[tally, one] for one in shapes if (tally, one) in _MEANINGS}
+    others = [one for one in shapes if one not in found]
+    for start in range(0, len(others), BATCH):
+        some = others[start : start + BATCH]
+        wanted = select(*columns).where(tally.shape.in_(some)).distinct()
+        for row in session.execute(wanted):
+            if len(_MEANINGS) >= MOST_MEANINGS:
+                _MEANINGS.clear()
+            found[row[0]] = _MEANINGS[tally, row[0]] = dict(zip(names, row, strict=True))
     return found
 
 

@@ -41,6 +41,8 @@ from management.enrolment.models import EnrolmentAttempt
 from management.enrolment.queries import list_attempts
 from management.enrolment.service import retire
 from management.enrolment.work import forget
+from management.policies.rules import Requirements
+from management.policies.service import change_policy
 from management.relays.models import KnownDeviceChange, RelayIncident
 from management.relays.queries import list_incidents
 from runtime.clock import utc_now
@@ -249,6 +251,30 @@ def test_what_many_say_at_once_is_written_into_the_log_of_each_by_one_statement(
         known = get_facts(read, phone.device_id)
         assert known[FactKind.ROOTED].value is False
         assert rebuild_facts(read, phone.row(read)) == known
+
+
+def test_what_a_policy_asks_is_read_once_for_each_of_its_versions(
+    desk: Office, context: Context, read: Session
+) -> None:
+    phones = [Phone(desk).enrol() for _ in range(2)]
+    asked: list[str] = []
+    event.listen(context.database.engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
+
+    def visit() -> int:
+        asked.clear()
+        desk.take(*(phone.report(phone.good()) for phone in phones))
+        for phone in phones:
+            phone.ack += 1
+        return sum("policy_version.requirements" in one for one in asked)
+
+    visit()
+    assert (visit(), visit()) == (0, 0)
+    with context.database.transaction("new version") as session:
+        asks = Requirements(not_rooted=False)
+        change_policy(session, desk.policy_id, asks, {}, "keeper", "why", utc_now())
+    assert visit() > 0
+    assert visit() == 0
+    assert get_judgement(read, phones[0].device_id).policy_version == 2
 
 
 def test_what_a_device_cannot_tell_does_not_pass(desk: Office, read: Session) -> None:

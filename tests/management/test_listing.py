@@ -202,6 +202,29 @@ def test_ways_that_are_for_many_devices_find_the_same(
     agrees(database)
 
 
+def test_what_two_parts_leave_together_is_counted_when_it_is_little(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = fleet(database, 60)
+    monkeypatch.setattr(plan, "DRIVE", 3)
+    for name, value in (("STRETCH", 8), ("FIRST", 3)):
+        monkeypatch.setattr(scan, name, value)
+    agrees(database)
+
+    with database.reading() as session:
+        devices = [session.get_one(Device, one) for one in ids]
+        for wanted in (
+            DeviceFilter(os="15", ownership="company"),
+            DeviceFilter(patterns="2026.01.01", mail="allowed"),
+            DeviceFilter(os="15", mail="blocked", numbers=" ".join(one.serial for one in devices)),
+        ):
+            fresh = {one.id for one in devices if fits(session, wanted, one)}
+            page = queries.look(session, wanted, "contact")
+            assert len(fresh) > 3
+            assert {one.device.id for one in page.rows} == fresh
+            assert (page.count.number, page.count.more, page.sort) == (len(fresh), False, "contact")
+
+
 def test_counts_agree_after_many_wrote_at_once(database: Database) -> None:
     ids = fleet(database, 24)
 
