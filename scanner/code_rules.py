@@ -12,7 +12,7 @@ from scanner.behaviour_rules import alternatives
 from scanner.flow import Walk
 from scanner.frames import AllowanceError, Budget, BudgetError, Event
 from scanner.program import Program, Reference
-from scanner.reach import Near, Reach
+from scanner.reach import Reach
 from scanner.starts import Start, Starts, has_place
 from scanner.values import ARRAY, MATCHED, Value
 
@@ -21,7 +21,11 @@ MAXIMUM_TRIES = 200_000
 """Comparisons of a clause with the calls of one walk."""
 LONG_WAYS = 1_000_000
 """Instructions walked where starts lead to much and all of it is followed, in one app."""
+COMPARED_IN_VAIN = 10
+"""How often a long walk may note too much to compare, before no other is tried."""
 Clause = Mapping[str, Any]
+Chosen = list[tuple[Event, list[str]]]
+"""An event for each step of a clause, with the names that it has there."""
 
 
 class CodeSearch:
@@ -39,7 +43,8 @@ class CodeSearch:
         self._noted = noted_rows(program, references)
         self._reach = Reach(program, self._noted, budget)
         self._starts = Starts(program, references, budget, self._reach)
-        self._walks: dict[tuple[object, int, bool], Walk] = {}
+        self._walks: dict[tuple[Start, int, bool], Walk | None] = {}
+        """None: it could not be finished."""
 
     def evidence(self, clause: Clause, classes: Sequence[str]) -> list[str]:
         """Return a line for each step where *clause* holds; empty: it does not.
@@ -47,45 +52,62 @@ class CodeSearch:
         *classes* are those of the components to start in. Raises BudgetError, and what
         `scanner.program.Program` raises for damaged code.
         """
-        absent = clause["absent"]
         for number, start in enumerate(self._starts.of(clause, classes)):
             if number >= MAXIMUM_STARTS and not has_place(clause):  # what is cut off must be told
                 raise BudgetError
-            walk = self._walk(clause, start)
-            if walk is None or any(not event.names.isdisjoint(absent) for event in walk.events):
-                continue
-            chosen = _Match(clause, walk, self._budget).find()
-            if chosen:
+            if chosen := self._from(clause, start):
                 return [self._line(event, names) for event, names in chosen]
         return []
 
-    def _walk(self, clause: Clause, start: Start) -> Walk | None:
-        """Return the walk from *start*; None: *clause* cannot hold there."""
+    def _from(self, clause: Clause, start: Start) -> Chosen:
+        """Return what holds of *clause* from *start*."""
         near = self._reach.near_for(clause, start.methods, start.kind)
         if near is None:
+            return []
+        if near.is_long and (found := self._all_the_way(clause, start, near.depth)) is not None:
+            return found
+        depth = clause["reach"] if near.is_long else near.depth
+        walk = self._walk(start, depth, clause["user_acts"], self._budget)
+        return [] if _has_absent(clause, walk) else _Match(clause, walk, self._budget).find()
+
+    def _all_the_way(self, clause: Clause, start: Start, depth: int) -> Chosen | None:
+        """Return what holds there when a long way is walked to its end; None: that cannot be."""
+        try:
+            walk = self._walk(start, depth, clause["user_acts"], self._allowance)
+        except BudgetError:
             return None
-        key = (start, clause["reach"] if near.is_long else near.depth, clause["user_acts"])
-        if key not in self._walks:
-            self._walks[key] = self._walked(*key, near)
-        return self._walks[key]
-
-    def _walked(self, start: Start, depth: int, user_acts: bool, near: Near) -> Walk:
-        """Walk a long way to its end only while there is an allowance for that."""
-        if near.is_long:
+        if _has_absent(clause, walk):  # far away, perhaps
+            return None
+        try:
+            return _Match(clause, walk, self._budget).find()
+        except BudgetError:
             with contextlib.suppress(AllowanceError):
-                return self._walk_from(start, near.depth, user_acts, self._allowance)
-        return self._walk_from(start, depth, user_acts, self._budget)
+                self._allowance.spend(LONG_WAYS // COMPARED_IN_VAIN)
+            return None
 
-    def _walk_from(self, start: Start, depth: int, user_acts: bool, budget: Budget) -> Walk:
-        walk = Walk(self._program, self._noted, budget, self._reach.hands_on, depth, user_acts)
-        for method in start.methods:
-            walk.start(method, start.kind)
-        return walk
+    def _walk(self, start: Start, depth: int, user_acts: bool, budget: Budget) -> Walk:
+        """Return the walk from *start*; raises BudgetError, again when it is asked for again."""
+        key = start, depth, user_acts
+        if key not in self._walks:
+            self._walks[key] = None
+            walk = Walk(self._program, self._noted, budget, self._reach.hands_on, depth, user_acts)
+            for method in start.methods:
+                walk.start(method, start.kind)
+            self._walks[key] = walk
+        if (found := self._walks[key]) is None:
+            raise BudgetError
+        return found
 
     def _line(self, event: Event, names: Sequence[str]) -> str:
         file = self._program.files[event.method.file]
         method = f"{event.method.owner}->{event.method.name}"
         return f"{file.place} at {event.offset:#x}: {method} uses {' or '.join(names)}"
+
+
+def _has_absent(clause: Clause, walk: Walk) -> bool:
+    """Whether a walk came by what must be absent."""
+    absent = clause["absent"]
+    return any(not event.names.isdisjoint(absent) for event in walk.events)
 
 
 def noted_rows(
@@ -114,7 +136,7 @@ class _Match:
         self._events = [walk.events[number] for number in _order(walk, wanted, budget)]
         self._tries = 0
 
-    def find(self) -> list[tuple[Event, list[str]]]:
+    def find(self) -> Chosen:
         """Return an event for each step with the names it has there; empty: there is none."""
         return self._from(0, 0, {}, []) or []
 

@@ -147,13 +147,15 @@ def kept_components(found: Sequence[Sequence[Any]], most: int) -> tuple[list[lis
         shape = (part[0], *texts)
         ranked.append((seen[shape], number))
         seen[shape] += 1
-    first, room = [], MAXIMUM_KEPT_TEXT
+    first, room, is_cut = [], MAXIMUM_KEPT_TEXT, len(seen) > most
     for _, number in sorted(ranked)[:most]:
-        room -= _length(found[number])
-        if room < 0:
-            break
+        length = _length(found[number])
+        if length > room:  # others may still fit
+            is_cut = True
+            continue
+        room -= length
         first.append(number)
-    return [[*found[number]] for number in sorted(first)], len(seen) > most or room < 0
+    return [[*found[number]] for number in sorted(first)], is_cut
 
 
 def _length(part: Sequence[Any]) -> int:

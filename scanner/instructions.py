@@ -56,14 +56,18 @@ def branch_targets(units: Sequence[int], at: int) -> tuple[Sequence[int], bool]:
 
 
 def payload_length(units: Sequence[int], at: int) -> int:
-    """Return how long the table of a switch or array at *at* is; 1: there is none."""
+    """Return how long the table of a switch or array at *at* is; 1: there is none.
+
+    As ART counts it, in 32 bits (SizeInCodeUnitsComplexOpcode).
+    """
     kind, size = units[at], units[at + 1]
     if kind == 0x0100:
         return 2 * size + 4
     if kind == 0x0200:
         return 4 * size + 2
     if kind == 0x0300 and at + 3 < len(units):
-        return (size * (units[at + 2] | units[at + 3] << 16) + 1) // 2 + 4
+        length = size * (units[at + 2] | units[at + 3] << 16) + 1
+        return (length & 0xFFFFFFFF) // 2 + 4
     return 1
 
 

@@ -24,8 +24,10 @@ _LISU = str.maketrans("ꓮꓐꓚꓓꓰꓝꓖꓧꓲꓙꓗꓡꓟꓠꓳꓑꓣꓢꓔ
 _LATIN = {**_LISU, **_SMALL_CAPITALS, **_FOREIGN}
 _BLANK = str.maketrans("", "", "\u115f\u1160\u3164\uffa0")
 """Letters that nobody sees: fillers of Hangul."""
-_INNER_I = re.compile(r"(?<=[a-z])I")
+_INNER_I = re.compile(r"(?<=[a-z])I+|(?<=\b[A-Z])I+(?=[a-z])")
 """A capital between small letters is read as a small l; many words have an i, so no other is."""
+_ACCENTS = re.compile("[\u0300-\u036f]")
+"""Marks on Latin, Greek and Cyrillic letters. Those of other scripts make other words."""
 _WORD_OF_A_FAMILY = 3
 """Letters of a last word that publishers vary: gm, gms, ims."""
 LABEL_LENGTH = 100
@@ -153,8 +155,9 @@ def as_seen(label: str) -> str:
 @lru_cache(maxsize=4_096)  # a hundred thousand apps are compared with the same names
 def plain(text: str) -> str:
     """Return *text* as a hasty reader sees it: letters only, look-alikes made equal."""
+    bare = _ACCENTS.sub("", unicodedata.normalize("NFKD", text).translate(_BLANK))
     folded = (
-        _INNER_I.sub("l", unicodedata.normalize("NFKD", text).translate(_BLANK))
+        _INNER_I.sub(lambda found: "l" * len(found[0]), unicodedata.normalize("NFKC", bare))
         .translate(_LATIN)
         .casefold()
         .translate(_LATIN)  # capitals whose small letters look like Latin ones

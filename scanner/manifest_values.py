@@ -7,6 +7,7 @@ A reference has a value for each kind of device, some of which no device is, and
 whoever asks must take the reading that reveals more.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -29,6 +30,9 @@ MAXIMUM_NAMES = 100
 NUMBER_LENGTH = 200
 """Of a number that is written as a text: it may begin with many zeros."""
 _NULL = 0
+
+
+_NUMBER = re.compile(r"(-?)(0[xX]|#|0)?([0-9a-fA-F]*)")
 
 
 class Values:
@@ -165,14 +169,17 @@ def _integer(value: Attribute) -> int | None:
 
 
 def _written(text: str) -> int | None:
-    """Return the number that Android reads in a text (XmlUtils.convertValueToInt)."""
-    sign = -1 if text.startswith("-") else 1
-    digits = text.removeprefix("-")[:NUMBER_LENGTH]
-    base = 16 if digits[:2] in ("0x", "0X") or digits[:1] == "#" else 8 if digits[:1] == "0" else 10
+    """Return the number that Android reads in a text (XmlUtils.convertValueToInt): of 32 bits."""
+    found = _NUMBER.fullmatch(text[:NUMBER_LENGTH])
+    if found is None:
+        return None
+    sign, prefix, digits = found.groups()
+    base = 16 if prefix in ("0x", "0X", "#") else 8 if prefix else 10
     try:
-        return sign * int(digits.removeprefix("#") or "0", base)
+        number = int(sign + (digits or "0"), base)
     except ValueError:
         return None
+    return number if -(1 << 31) <= number < 1 << 31 else None
 
 
 def _truth(value: Attribute) -> bool:

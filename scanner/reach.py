@@ -267,7 +267,8 @@ class _Search:
 def _rows(units: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Yield kind and row of each instruction that names one.
 
-    One behind the other, as Android's verifier does: it lets no code jump between them.
+    One behind the other, as Android's verifier does: it lets no code jump between them. A table
+    that does not fit, which it refuses, hides nothing all the same.
     """
     at, last = 0, len(units) - 1
     while at < last:
@@ -275,7 +276,8 @@ def _rows(units: Sequence[int]) -> Iterator[tuple[int, int]]:
         code = unit & 0xFF
         if kind := KINDS[code]:
             yield kind, units[at + 1]
-        at += LENGTHS[code] if code or not unit else payload_length(units, at)
+        length = LENGTHS[code] if code or not unit else payload_length(units, at)
+        at += length if at + length <= last + 1 else 1
 
 
 def _may_be(step: Step, near: Collection[str]) -> bool:

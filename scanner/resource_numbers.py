@@ -10,8 +10,8 @@ from typing import Any
 
 from scanner.chunks import TABLE_LIBRARY, TABLE_STAGED_ALIAS, Chunk
 
-MAXIMUM_ROWS = 1_000
-"""Of one table of libraries or aliases."""
+MAXIMUM_ROWS = 10_000
+"""Of all tables of libraries and aliases, and packages."""
 _SYSTEM, _APP, _FIRST_DYNAMIC = 0x01, 0x7F, 0x02
 _NAME_BYTES = 256
 _LIBRARY = struct.Struct(f"<I{_NAME_BYTES}s")
@@ -27,6 +27,7 @@ class Numbers:
         self._packages = {"android": _SYSTEM}
         self._libraries: dict[int, str] = {}
         self._aliases: dict[int, int] = {}
+        self._room = MAXIMUM_ROWS
         self.is_cut = False
         """Whether there are more libraries or aliases than are read."""
 
@@ -36,7 +37,11 @@ class Numbers:
         if number == 0:
             number, self._next = self._next & 0xFF, self._next + 1
         self._own = self._own or number
-        self._packages.setdefault(_name(name), number)
+        if self._room > 0:
+            self._room -= 1
+            self._packages.setdefault(_name(name), number)
+        else:
+            self.is_cut = True
         return number
 
     def take(self, data: bytes, chunk: Chunk) -> None:
@@ -63,11 +68,10 @@ class Numbers:
     def _rows(self, form: struct.Struct, data: bytes, chunk: Chunk) -> list[tuple[Any, ...]]:
         (told,) = struct.unpack_from("<I", data, chunk.at + 8)
         count = min(told, (chunk.end - chunk.body) // form.size)
-        self.is_cut |= count > MAXIMUM_ROWS
-        return [
-            form.unpack_from(data, chunk.body + row * form.size)
-            for row in range(min(count, MAXIMUM_ROWS))
-        ]
+        self.is_cut |= count > self._room
+        count = min(count, self._room)
+        self._room -= count
+        return [form.unpack_from(data, chunk.body + row * form.size) for row in range(count)]
 
 
 def _name(body: bytes) -> str:

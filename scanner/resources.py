@@ -194,8 +194,9 @@ class Resources:
             for value in self._loaded(number)
         ]
         for value in found or [Value(TYPE_REFERENCE, way[-1], None)]:
-            ends = value.number in way or len(way) > MAXIMUM_STEPS
-            if value.kind not in REFERENCES or ends:
+            is_far = len(way) > MAXIMUM_STEPS
+            if value.kind not in REFERENCES or is_far or value.number in way:
+                self._is_cut |= is_far and value.kind in REFERENCES  # a shorter way may be left out
                 yield value
             elif value.number not in seen:
                 seen.add(value.number)

@@ -255,8 +255,11 @@ def test_code_that_cannot_be_followed_to_the_end_is_told(
 FANS, LEAVES, BUSY = 20, 15, 8
 
 
-def deep_inbox() -> str:
-    """Return an app that sends behind eight busy calls, in a receiver that leads to much else."""
+def deep_inbox(*ways: tuple[str, int, str], last: str) -> str:
+    """Return an app with a receiver that leads to much, and then does *last*.
+
+    Each of *ways* is the beginning of a chain of so many busy methods, and what its end does.
+    """
     names = [f"fan{fan}" for fan in range(FANS)]
     leaves = [[f"leaf{fan}x{leaf}" for leaf in range(LEAVES)] for fan in range(FANS)]
     called = {
@@ -266,13 +269,14 @@ def deep_inbox() -> str:
     called |= {"noise": ["self.quiet()"], "echo": ["self.quiet()"], "quiet": ["self.still()"]}
     called |= {"still": ["pass"]}
     methods = [f"def {name}(self):\n" + indented(lines) for name, lines in called.items()]
-    for number in range(BUSY):
-        onward = f"self.step{number + 1}(text)" if number < BUSY - 1 else SEND.format("text")
-        lines = ["self.noise()", "self.echo()", onward]
-        methods.append(f"def step{number}(self, text: String):\n" + indented(lines))
+    for way, length, end in ways:
+        for number in range(length):
+            onward = f"self.{way}{number + 1}(text)" if number < length - 1 else end
+            lines = ["self.noise()", "self.echo()", onward]
+            methods.append(f"def {way}{number}(self, text: String):\n" + indented(lines))
     more = "\n".join(f"    {line}" for one in methods for line in one.splitlines())
     fans = [f"self.{name}()" for name in names]
-    return inbox(*fans, "self.step0(message.getMessageBody())", more=f"\n{more}\n")
+    return inbox(*fans, last, more=f"\n{more}\n")
 
 
 def indented(lines: list[str]) -> str:
@@ -282,7 +286,9 @@ def indented(lines: list[str]) -> str:
 def test_what_leads_to_much_is_followed_however_deep_while_there_is_an_allowance(
     found: Found, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = deep_inbox()
+    app = deep_inbox(
+        ("step", BUSY, SEND.format("text")), last="self.step0(message.getMessageBody())"
+    )
 
     assert found(FORWARD, app)
 
@@ -294,6 +300,15 @@ def test_what_leads_to_much_is_followed_however_deep_while_there_is_an_allowance
 
     monkeypatch.setattr(reach, "MOST_BODIES", 200)
     assert not found(FORWARD, app)
+
+
+def test_a_long_way_that_cannot_be_walked_to_its_end_hides_nothing_near(found: Found) -> None:
+    into_the_deep = ("deep", 130, "self.noise()")
+
+    app = deep_inbox(into_the_deep, last=SEND.format("message.getMessageBody()"))
+    assert found(
+        FORWARD, app.replace("def noise(self):", 'def noise(self):\n        self.deep0("x")')
+    )
 
 
 HIDES = "Landroid/content/pm/PackageManager;->setComponentEnabledSetting"

@@ -67,6 +67,15 @@ def test_a_row_counts_where_android_sees_an_instruction_only() -> None:
     assert [*_rows(units)] == [(INVOKES, 7), (INVOKES, 7)]
 
 
+@pytest.mark.parametrize(
+    "table", [(0x0300, 1, 0xFFFF, 0xFFFF), (0x0300, 9, 9, 9), (0x0100, 9, 0, 0)]
+)
+def test_no_table_hides_what_is_jumped_to_behind_it(table: tuple[int, ...]) -> None:
+    units = [0x0528, *table, 0x206E, 7, 0, 0x0E]  # goto +5: the length wraps, or does not fit
+
+    assert (INVOKES, 7) in _rows(units)
+
+
 def test_what_lies_nowhere_near_needs_no_walk(opened: OpenSet) -> None:
     code = _program("sms_forwarder")
     references = code.references(wanted_references(opened.behaviours))
