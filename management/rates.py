@@ -25,6 +25,9 @@ from runtime.errors import SekishoError
 MOST_BUCKETS = 10_000
 """Kept at once; the one that was asked longest ago is forgotten first, and is full again."""
 
+ROUNDING = 1e-6
+"""Of what sums of times lack: whoever waited as long as told is not told to wait again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -111,12 +114,13 @@ class Buckets:
             if bucket.left >= rate.most:
                 bucket.began, bucket.taken = now, 0
             bucket.at, missing = now, number - bucket.left
-            if missing <= 0:
-                bucket.left, bucket.taken = bucket.left - number, bucket.taken + number
+            if missing <= ROUNDING:
+                bucket.left, bucket.taken = max(0, bucket.left - number), bucket.taken + number
             self._found[key] = bucket
             if len(self._found) > MOST_BUCKETS:
                 self._found.popitem(last=False)
-            return (max(1, ceil(missing * every)) if missing > 0 else 0), replace(bucket)
+            wait = max(1, ceil(missing * every)) if missing > ROUNDING else 0
+            return wait, replace(bucket)
 
 
 def take_mails(number: int) -> None:
