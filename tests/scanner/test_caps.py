@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from contracts.scan import Verdict
 from patterns.opened import open_data, open_set
 from scanner.again import judge_again
-from scanner.features import MAXIMUM_COMPONENTS, MAXIMUM_HASHES, kept_components
+from scanner.features import (
+    MAXIMUM_COMPONENTS,
+    MAXIMUM_HASHES,
+    MAXIMUM_KEPT_TEXT,
+    kept_components,
+)
 from scanner.keep import INNER_COMPONENTS
 from scanner.scan import scan
 from tests.scanner.conftest import SMALL, Make, Scan, rules_of
@@ -144,3 +149,9 @@ def test_what_is_kept_has_every_shape_before_any_twice_over(
     assert len(chosen) == min(most, len(found))
     assert is_cut == (len(kinds) > most)
     assert is_cut or {part[2] for part in chosen} == kinds
+
+
+def test_what_is_too_long_to_keep_takes_no_room_from_others() -> None:
+    long, short = ("service", "n", "x" * (MAXIMUM_KEPT_TEXT + 1)), ("service", "m", "y")
+
+    assert kept_components([long, short], 10) == ([[*short]], True)

@@ -63,3 +63,11 @@ def test_marks_on_letters_and_capitals_between_small_ones_make_no_other_label() 
     assert plain("WhatЅАpp") == plain("WhatsApp")
     assert plain("WiFi Inbox") == plain("wifi inbox")
     assert plain("카카오톡") == plain("카카오톡") != plain("카카오")
+
+
+def test_marks_of_japanese_make_other_words_and_several_capitals_are_several_letters() -> None:
+    assert plain("バス") != plain("ハス")
+    assert plain("ポスト") != plain("ホスト")
+    assert plain("WaIIet") == plain("Wallet")
+    assert plain("AIipay") == plain("Alipay")
+    assert plain("AI Camera") != plain("Al Camera")

@@ -262,6 +262,8 @@ def test_a_priority_is_a_number_however_it_is_written() -> None:
         "0": 0,
         "-5": 0,
         "x": 0,
+        "9_99": 0,
+        "4294968295": 0,
     }.items():
         spy = Spy()
         w = spy.w

@@ -4,6 +4,7 @@ import pytest
 
 from scanner import resources
 from scanner.manifest_reader import read_manifest
+from scanner.resource_numbers import MAXIMUM_ROWS
 from scanner.resources import MAXIMUM_STEPS, Resources
 from tests.scanner import axml, misread
 from tests.scanner.arsc import aliases, libraries, one, package, version, whole
@@ -153,3 +154,21 @@ def test_an_attribute_that_the_resources_rename_is_found(how: str, scan_here: Sc
     assert read_manifest(body, Resources(lambda: table)).components[0].name == INBOX
     assert misread.RULE in rules_of(scan_here(apk(body, table)))
     assert MALFORMED not in rules_of(scan_here(apk(body, table)))
+
+
+def test_a_way_that_is_too_long_is_told() -> None:
+    far = MAXIMUM_STEPS + 5
+    links = [one(REFERENCE, 0x7F000000 | n + 1 << 16, type_id=n) for n in range(1, far)]
+    told = Resources(lambda: whole(package(*links, one(TEXT, 0, type_id=far)), texts=("end",)))
+
+    assert told.texts(0x7F010000) == []
+    assert told.is_cut
+
+
+def test_all_aliases_of_a_table_together_are_bounded_and_told() -> None:
+    rows = [(0x40000000 + n, 0x7F010000) for n in range(900)]
+    several = [aliases(*rows)] * (1 + MAXIMUM_ROWS // len(rows))
+    found = Resources(lambda: whole(package(one(TEXT, 0), *several), texts=("here",)))
+
+    assert found.texts(0x7F010000) == ["here"]
+    assert found.is_cut
