@@ -7,8 +7,8 @@ from flask import Flask, Response, request
 from management.shown import moment
 from runtime.clock import utc_now
 
-ROWS = "sk-rows"
-"""The id of the rows of every list."""
+LISTS = ("sk-rows", "sk-list")
+"""The ids of the rows of every list, and of a list with its count."""
 EVENT = "sk:as-of"
 """`static/console.js` hears it and writes the new time into the page."""
 
@@ -20,7 +20,7 @@ def register(app: Flask) -> None:
 
 
 def _tell(response: Response) -> Response:
-    if request.headers.get("HX-Target") == ROWS and response.status_code == 200:
+    if request.headers.get("HX-Target") in LISTS and response.status_code == 200:
         now = utc_now()
         told = {EVENT: {"at": now.isoformat(), "shown": moment(now)}}
         response.headers["HX-Trigger"] = json.dumps(told)

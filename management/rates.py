@@ -43,8 +43,8 @@ CHECK = Rate("checks of a verification", 150, timedelta(seconds=1))
 DRY_RUN = Rate("dry runs", 10, timedelta(seconds=60))
 FILE = Rate("files", 20, timedelta(seconds=15))
 MAILS = Rate("mails of invitations", 6000, timedelta(seconds=10))
-"""Taken by number (`take_mails`): a roll-out to thousands goes through at once and is sent over
-hours, and a stolen token mails no more than that.
+"""Taken by number (`take_mails`), of an account with all its tokens: a roll-out to thousands goes
+through at once and is sent over hours, and whoever stole a token mails no more than that.
 """
 RATES: dict[str, Rate] = {
     "verification.index": VERIFY,
@@ -164,7 +164,7 @@ def _take() -> None:
 
 def _taken(rate: Rate, number: int, now: float) -> tuple[int, Bucket]:
     buckets = cast(Buckets, current_app.extensions["sekisho-rates"])
-    token = str(g.get("token_hash", ""))
+    token = "" if rate is MAILS else str(g.get("token_hash", ""))  # tokens can be made
     return buckets.take(signed_in().administrator_id, rate, now, token, number)
 
 

@@ -77,12 +77,22 @@ def _by_beginning(texts: Iterable[str]) -> Mapping[str, list[_Pattern]]:
     found = defaultdict(list)
     for english in sorted(texts, key=lambda text: -len(_GAP.sub("", text))):
         beginning = english.partition("%(")[0][:_BEGINNING]
-        pattern = re.sub(r"%\\\((\w+)\\\)s", _gap, re.escape(english))
+        pattern = _pattern(english)
         key = beginning if len(beginning) == _BEGINNING else ""
         words = max(_GAP.split(english), key=len)
         found[key].append(_Pattern(english, re.compile(pattern, re.DOTALL), words))
     return dict(found)
 
 
-def _gap(found: re.Match[str]) -> str:
-    return f"(?P<{found[1]}>{_FORMS.get(found[1], '.+')})"
+def _pattern(english: str) -> str:
+    """Return what fits a sentence. A gap ends where the words behind it come first, for good: so
+    texts that are full of our words cost no more than others.
+    """
+    first, *rest = _GAP.split(english)
+    names = [found[2:-2] for found in _GAP.findall(english)]
+    pattern = re.escape(first)
+    for number, (name, words) in enumerate(zip(names, rest, strict=True), 1):
+        form = _FORMS.get(name, ".+" if number == len(names) else ".+?")
+        gap = f"(?P<{name}>{form}){re.escape(words)}"
+        pattern += gap if number == len(names) else f"(?>{gap})"
+    return pattern

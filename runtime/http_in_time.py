@@ -20,6 +20,9 @@ from runtime.connecting import connect, left
 
 WHOLE = "whole_seconds"
 """Extension of a request that may take another time than its client's others."""
+MOST_CONNECTIONS = 100
+IDLE_SECONDS = 5.0
+"""A connection that was idle for longer may be dead without a word: a firewall forgot it."""
 
 
 def client(seconds: float, verify: ssl.SSLContext, **options: Any) -> httpx.Client:
@@ -43,7 +46,12 @@ class _Transport(httpx.BaseTransport):
     def __init__(self, seconds: float, verify: ssl.SSLContext) -> None:
         self._seconds, self._deadline = seconds, _Deadline()
         backend = _Backend(self._deadline)
-        self._pool = httpcore.ConnectionPool(ssl_context=verify, network_backend=backend)
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=verify,
+            network_backend=backend,
+            max_connections=MOST_CONNECTIONS,
+            keepalive_expiry=IDLE_SECONDS,
+        )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Begin the time, and send."""
@@ -64,7 +72,7 @@ class _Transport(httpx.BaseTransport):
         return httpx.Response(
             status_code=answer.status,
             headers=answer.headers,
-            stream=_Body(answer),
+            stream=_Body(answer, self._deadline),
             extensions=answer.extensions,
         )
 
@@ -74,12 +82,18 @@ class _Transport(httpx.BaseTransport):
 
 
 class _Body(httpx.SyncByteStream):
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
+    def __init__(self, answer: httpcore.Response, deadline: _Deadline) -> None:
+        self._answer, self._deadline, self._ends_at = answer, deadline, deadline.ends_at
 
     def __iter__(self) -> Iterator[bytes]:
-        with _translated():
-            yield from self._answer.iter_stream()
+        pieces = self._answer.iter_stream()
+        while True:
+            self._deadline.ends_at = self._ends_at  # another call may have begun meanwhile
+            with _translated():
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield piece
 
     def close(self) -> None:
         self._answer.close()

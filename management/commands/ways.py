@@ -19,7 +19,7 @@ from management.listing.models import DeviceListing
 from management.listing.plan import make_plan as plan_devices
 from management.listing.rules import CAP, DeviceFilter
 
-FEW = 5_000
+FEW = 1_000
 """Most devices whose commands are read device by device, in one statement."""
 STRETCH = 5_000
 """Commands that are looked at in one turn; where words of devices are read, fewer."""

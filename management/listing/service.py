@@ -233,6 +233,11 @@ def _known(session: Session, tally: Any, shapes: Sequence[int]) -> dict[int, dic
     return found
 
 
+def forget_meanings() -> None:
+    """Read anew what shapes stand for: somebody wrote past us."""
+    _MEANINGS.clear()
+
+
 def fold(session: Session) -> int:
     """Add up the changes of each shape to one row; return how many rows that saved.
 
@@ -267,6 +272,7 @@ def _fold_one(session: Session, tally: Any, shape: int, newest: int) -> int:
 
 def recount(session: Session) -> int:
     """Mend the tallies from the list itself; return how many shapes were counted wrongly."""
+    forget_meanings()
     wrong = 0
     for place, (tally, column) in enumerate(COLUMNS):
         fresh = _pairs(session, select(column, func.count()).group_by(column))

@@ -115,7 +115,7 @@ def count_each(session: Session) -> dict[str, dict[str, Count]]:
 def count(session: Session, shown: Filter) -> Count:
     """Return how many partnerships `look` finds in all, counted to `COUNTED`.
 
-    Where no index leads to them only the first `LOOKED` ids are looked at: at least so many then.
+    Where no index leads to them only the newest `LOOKED` are looked at: at least so many then.
     """
     way, left, number = find_way(session, PARTNERSHIPS, shown.text), COUNTED + 1, 0
     bound, cut = ([], False) if _is_short(shown, way) else _bound(session)
@@ -136,10 +136,11 @@ def _is_short(shown: Filter, way: Way | None) -> bool:
 
 
 def _bound(session: Session) -> tuple[list[ColumnElement[bool]], bool]:
-    """Return what keeps a count short, and whether it leaves anything out."""
+    """Return what keeps a count to the newest, and whether it leaves anything out."""
+    beyond = select(Partnership.id).order_by(Partnership.id.desc()).offset(LOOKED).limit(1)
     with seeing_all(session):
-        newest = session.scalar(select(func.max(Partnership.id))) or 0
-    return [Partnership.id <= LOOKED], newest > LOOKED
+        last = session.scalar(beyond)
+    return ([], False) if last is None else ([Partnership.id > last], True)
 
 
 def _filtered(wanted: Found, shown: Filter) -> Found:

@@ -513,7 +513,8 @@ def test_whoever_writes_a_device_of_the_groups_keeps_the_list_whole(
 
 
 def _groups_of(browser: ConsoleClient) -> list[dict[str, Any]]:
-    rows = re.findall(r'href="/devices\?group=([0-9a-f-]+)">(\d+)<', browser.get("/groups").text)
+    link = r'href="/devices\?group=([0-9a-f-]+)&amp;enrolment=enrolled" data-sk-count="(\d+)"'
+    rows = re.findall(link, browser.get("/groups").text)
     return [{"id": group, "devices": int(number)} for group, number in rows]
 
 

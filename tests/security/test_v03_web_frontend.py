@@ -24,6 +24,7 @@ from management.app import SIGNED_OTHERWISE
 from management.database import Base
 from management.devices.rules import Fact, FactKind
 from management.devices.service import record_facts
+from management.listing import service
 from runtime.clock import utc_now
 from tests.browser.serving import CHROMIUM, FLAGS, https
 from tests.management.fleet import SPYWARE
@@ -87,10 +88,12 @@ def poison(session: Session, target: Target) -> None:
 
 
 @pytest.fixture(scope="module")
-def poisoned(target: Target) -> Target:
+def poisoned(target: Target) -> Iterator[Target]:
+    service.forget_meanings()  # of shapes, which are poisoned in the tables
     with target.context.database.transaction("a hostile fleet") as session:
         poison(session, target)
-    return target
+    yield target
+    service.forget_meanings()
 
 
 def _pages(target: Target) -> Iterator[str]:
