@@ -20,6 +20,8 @@ from runtime.connecting import connect, left
 
 WHOLE = "whole_seconds"
 """Extension of a request that may take another time than its client's others."""
+CONNECT_SECONDS = 10.0
+"""For all addresses and the handshake, however long the call may take."""
 MOST_CONNECTIONS = 100
 IDLE_SECONDS = 5.0
 """A connection that was idle for longer may be dead without a word: a firewall forgot it."""
@@ -38,6 +40,8 @@ class _Deadline(threading.local):
     """When the call ends that this thread makes."""
 
     ends_at = 0.0
+    connected_by = 0.0
+    """When a connection must be there, with its handshake."""
 
 
 class _Transport(httpx.BaseTransport):
@@ -56,7 +60,9 @@ class _Transport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Begin the time, and send."""
         seconds = float(request.extensions.get(WHOLE, self._seconds))
-        self._deadline.ends_at = time.monotonic() + seconds
+        now = time.monotonic()
+        self._deadline.ends_at = now + seconds
+        self._deadline.connected_by = now + min(seconds, CONNECT_SECONDS)
         url = request.url
         wanted = httpcore.Request(
             method=request.method,
@@ -127,7 +133,7 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         with _told(httpcore.ConnectTimeout, httpcore.ConnectError):
-            connection = connect(host, port, self._deadline.ends_at)
+            connection = connect(host, port, self._deadline.connected_by)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return _Stream(connection, self._deadline)
 
@@ -164,7 +170,7 @@ class _Stream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         with _told(httpcore.ConnectTimeout, httpcore.ConnectError):
             try:
-                self._connection.settimeout(left(self._deadline.ends_at))
+                self._connection.settimeout(left(self._deadline.connected_by))
                 name = server_hostname
                 secure = ssl_context.wrap_socket(self._connection, server_hostname=name)
             except BaseException:
