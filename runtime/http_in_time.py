@@ -1,7 +1,9 @@
 """HTTP calls that end in time as a whole: name, addresses, handshake, headers and body.
 
 The timeouts of HTTP libraries begin anew with each piece that comes and each address that is tried,
-so whoever sends one byte a second is waited for without end. Here one time is for all of a call.
+so whoever sends one byte a second is waited for without end. Here one time is for all of a call,
+looking the name up included. `updater.deadline` keeps httpcore's own network instead: sources are
+reached through proxies, which may speak TLS inside TLS.
 """
 
 import selectors

@@ -174,24 +174,29 @@ def _catalogue(language: str) -> NullTranslations:
     return NullTranslations()
 
 
+def about(row: Invitation, here: str, relay_url: str, link: str, key: str, contact: str) -> Invited:
+    """Return what the letter of an invitation says; the rest as in `Invited`."""
+    return Invited(
+        invitation_id=row.id,
+        address=row.address,
+        person=row.person,
+        by=row.created_by,
+        invited_at=row.created_at,
+        ends_at=row.expires_at,
+        asks_user=row.asks_user,
+        language=row.language,
+        mails=row.mails,
+        here=here,
+        relay_url=relay_url,
+        link=link,
+        key=key,
+        contact=contact,
+    )
+
+
 def sample(row: Invitation, here: str, language: str) -> str:
     """Return what a person would read, without anything secret in it."""
     return words(
-        Invited(
-            invitation_id=row.id,
-            address=row.address,
-            person=row.person,
-            by=row.created_by,
-            invited_at=row.created_at,
-            ends_at=row.expires_at,
-            asks_user=row.asks_user,
-            language=row.language,
-            mails=row.mails,
-            here=here,
-            relay_url="https://…",
-            link="sekisho://enrol?…",
-            key="…/….…",
-            contact="…",
-        ),
+        about(row, here, "https://…", "sekisho://enrol?…", "…/….…", "…"),
         row.language or language,
     )

@@ -12,7 +12,7 @@ from contracts.enrolment_key import typed
 from management.audit.service import record
 from management.context import Context
 from management.enrolment import mail_rules, mail_steps, mailing, service
-from management.enrolment.letters import Invited, letter
+from management.enrolment.letters import Invited, about, letter
 from management.enrolment.mail_rules import NO_MAIL_SERVER, NO_RELAY
 from management.enrolment.models import Invitation
 from management.groups.queries import policy_in, read_tree
@@ -231,19 +231,6 @@ def _contact(session: Session, row: Invitation) -> str:
 
 
 def _invited(row: Invitation, way: Way, key: str, here: str, contact: str) -> Invited:
-    return Invited(
-        invitation_id=row.id,
-        address=row.address,
-        person=row.person,
-        by=row.created_by,
-        invited_at=row.created_at,
-        ends_at=row.expires_at,
-        asks_user=row.asks_user,
-        language=row.language,
-        mails=row.mails,
-        here=here,
-        relay_url=way.relay_url,
-        link=service.qr_content(key, way.relay_url, way.fingerprint),
-        key=typed(key, way.fingerprint, way.relay_url),
-        contact=contact,
-    )
+    link = service.qr_content(key, way.relay_url, way.fingerprint)
+    shown = typed(key, way.fingerprint, way.relay_url)
+    return about(row, here, way.relay_url, link, shown, contact)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event
 
@@ -122,6 +122,62 @@ def test_each_call_has_a_time_of_its_own_on_one_connection(monkeypatch: pytest.M
         server.shutdown()
         serving.join()
     assert len(connected) == 1
+
+
+class _InTwoParts(_Counting):
+    go_on = Event()
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"a")
+        if self.path == "/waits":
+            assert self.go_on.wait(60)
+        self.wfile.write(b"b")
+
+
+def test_a_call_made_while_a_body_is_read_takes_none_of_its_time() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _InTwoParts) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        with (
+            http_in_time.client(60.0, _trust()) as http,
+            http.stream("GET", f"{address}/waits") as one,
+        ):
+            pieces = one.iter_bytes()
+            assert next(pieces) == b"a"
+            short = {http_in_time.WHOLE: 0.5}
+            assert http.get(f"{address}/", extensions=short).content == b"ab"
+            time.sleep(0.6)
+            _InTwoParts.go_on.set()
+            assert next(pieces) == b"b"
+        server.shutdown()
+        serving.join()
+
+
+def test_a_connection_that_was_idle_for_long_is_not_trusted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_in_time, "IDLE_SECONDS", 0.2)
+    asked_from: set[int] = set()
+
+    class Noting(_InTwoParts):
+        def do_GET(self) -> None:
+            asked_from.add(self.client_address[1])
+            super().do_GET()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Noting) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        with http_in_time.client(60.0, _trust()) as http:
+            for _ in range(2):
+                assert http.get(f"http://127.0.0.1:{server.server_port}/").text == "ab"
+                time.sleep(0.5)
+        server.shutdown()
+        serving.join()
+    assert len(asked_from) == 2
 
 
 def _pair(context: Context, port: int, shown: Shown) -> None:

@@ -22,6 +22,7 @@ from management.dry_run.queries import Wanted
 from management.dry_run.service import try_policy
 from management.groups.models import ROOT_GROUP
 from management.groups.service import create_group
+from management.listing.rules import Count
 from management.mail_access import listing
 from management.mail_access.models import Connector, MailWipe, Partnership
 from management.policies.service import ensure_default_policy
@@ -149,6 +150,19 @@ def test_numbers_say_at_least_where_nobody_counts_on(
     assert re.search(r'only=failed"[^>]*>0\+</a>', page)
     assert re.search(r'only=held"[^>]*>2</a>', page)  # an index leads to them
     assert "at least: more filters make it exact" in console.get("/mail-access?only=failed").text
+
+
+def test_where_not_all_are_counted_the_newest_are(
+    context: Context, phones: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_every_kind(context)
+    monkeypatch.setattr(listing, "LOOKED", 1)
+    with context.database.transaction("the newest fails") as session:
+        newest = session.scalars(select(Partnership).order_by(Partnership.id.desc())).first()
+        assert newest is not None
+        newest.gone_at, newest.match = None, "unsure"
+    with context.database.reading() as session:
+        assert listing.count(session, listing.Filter(match="unsure")) == Count(1, more=True)
 
 
 def test_a_limited_administrators_numbers_lead_to_what_they_see(
