@@ -77,14 +77,14 @@ def _by_beginning(texts: Iterable[str]) -> Mapping[str, list[_Pattern]]:
     found = defaultdict(list)
     for english in sorted(texts, key=lambda text: -len(_GAP.sub("", text))):
         beginning = english.partition("%(")[0][:_BEGINNING]
-        pattern = _pattern(english)
+        pattern = _expression(english)
         key = beginning if len(beginning) == _BEGINNING else ""
         words = max(_GAP.split(english), key=len)
         found[key].append(_Pattern(english, re.compile(pattern, re.DOTALL), words))
     return dict(found)
 
 
-def _pattern(english: str) -> str:
+def _expression(english: str) -> str:
     """Return what fits a sentence. A gap ends where the words behind it come first, for good: so
     texts that are full of our words cost no more than others.
     """

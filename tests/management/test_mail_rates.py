@@ -17,16 +17,15 @@ from management.context import Context
 from management.enrolment import mail_work
 from management.enrolment.mail_rules import MOST_TO_ONE, MOST_WAITING
 from management.enrolment.models import Invitation
-from management.outgoing_mail import service as outgoing_mail
-from management.outgoing_mail.rules import Encryption, MailServer
 from management.policies.rules import Requirements
 from management.policies.service import create_policy
 from management.rates import Rate
 from management.work.models import Job
 from runtime.clock import utc_now
 from tests.management.clients import ConsoleClient, api_client, signed_in_client
+from tests.management.mailing import entered_mail_server
 from tests.management.phones import Office, office
-from tests.servers.smtp import Post, smtp_server
+from tests.servers.smtp import Post
 
 ADA, BEN = "ada@example.com", "ben@example.com"
 SAID = "This address got 3 mails since "
@@ -45,16 +44,7 @@ def desk(context: Context) -> Office:
 @pytest.fixture
 def post(context: Context, desk: Office) -> Iterator[Post]:
     """A mail server, entered here already; a relay is there too."""
-    with smtp_server() as running:
-        server = MailServer(
-            host="localhost",
-            port=running.port,
-            encryption=Encryption.STARTTLS,
-            sender="sekisho@example.com",
-            ca=running.ca,
-        )
-        with context.database.transaction("test") as session:
-            outgoing_mail.save(session, context.keys, server, (), "keeper", utc_now())
+    with entered_mail_server(context) as running:
         yield running
 
 

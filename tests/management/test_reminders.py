@@ -20,15 +20,15 @@ from management.enrolment.models import Invitation
 from management.groups.models import ROOT_GROUP
 from management.groups.service import create_group
 from management.outgoing_mail import service as outgoing_mail
-from management.outgoing_mail.rules import Encryption, MailServer
 from management.policies.models import PolicyVersion
 from management.work.models import Job
 from runtime.clock import utc_now
 from runtime.errors import HopelessError
 from tests.management.clients import ConsoleClient, api_client
+from tests.management.mailing import entered_mail_server
 from tests.management.phones import Office, Phone, office
 from tests.management.scoped import limited_program
-from tests.servers.smtp import Post, smtp_server
+from tests.servers.smtp import Post
 
 ADA, BEN, YUI = "ada@example.com", "ben@example.com", "yui@example.jp"
 LOOK = "/registrations/reminders"
@@ -47,16 +47,7 @@ def desk(context: Context) -> Office:
 @pytest.fixture
 def post(context: Context) -> Iterator[Post]:
     """A mail server, entered here already."""
-    with smtp_server() as running:
-        server = MailServer(
-            host="localhost",
-            port=running.port,
-            encryption=Encryption.STARTTLS,
-            sender="sekisho@example.com",
-            ca=running.ca,
-        )
-        with context.database.transaction("test") as session:
-            outgoing_mail.save(session, context.keys, server, (), "keeper", utc_now())
+    with entered_mail_server(context) as running:
         yield running
 
 
