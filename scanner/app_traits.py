@@ -65,8 +65,8 @@ CARRIED = {
 }
 PAYLOAD_BYTES = 16 * 1024
 SAMPLE_BYTES = 8 * 1024
-WRITTEN_BYTES = 48 * 1024
-"""Of text, which may hold such a sample in Base64."""
+WRITTEN_BYTES = (12 * 1024, 48 * 1024)
+"""Of text, which may hold such a sample in Base64; the larger piece if there are few letters."""
 LEAST_BYTES = 6 * 1024
 """In such a sample: of fewer bytes nobody can tell how random they are."""
 MOST_DEEP = 4
@@ -163,9 +163,15 @@ def _encrypted(data: bytes, depth: int) -> str:
         return "encrypted_payload" if is_one else ""
     if not may_be_base64(data):
         return ""
-    written = (from_base64(sample, SAMPLE_BYTES).data for sample in _samples(data, WRITTEN_BYTES))
-    is_random = all(len(sample) >= LEAST_BYTES and _is_random(sample) for sample in written)
+    is_random = all(map(_is_written_random, *(_samples(data, size) for size in WRITTEN_BYTES)))
     return density(from_base64(data, len(data)).data, depth) if is_random else ""
+
+
+def _is_written_random(*pieces: bytes) -> bool:
+    """Whether the first of *pieces* that holds enough Base64 for it says what is random."""
+    said = (from_base64(piece, SAMPLE_BYTES).data for piece in pieces)
+    sample = next((one for one in said if len(one) >= LEAST_BYTES), b"")
+    return bool(sample) and _is_random(sample)
 
 
 def _samples(data: bytes, size: int) -> list[bytes]:

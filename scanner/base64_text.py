@@ -3,22 +3,27 @@
 import base64
 import re
 from collections.abc import Iterator
+from heapq import merge
+from operator import itemgetter
 
 from scanner.unpacking import GZIP, Unpacked
 
 MOST_HEADS = 16
 """Places in one text that may begin code; the rest is told as skipped."""
 _BEGINNINGS = (b"dex\n", b"PK\x03\x04", b"\x7fELF", GZIP)
-_HEADS = re.compile(rb"ZGV4C|UEsDB|f0VMR|H4sI")
-"""How they begin in Base64."""
 _ARCHIVE = b"UEsDB"
+_HEADS = [*map(re.compile, (_ARCHIVE, b"ZGV4C", b"f0VMR", b"H4sI"))]
+"""How they begin in Base64. One by one: an expression that begins with one byte is six times as
+fast as one with a choice."""
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _OTHERS = bytes(value for value in range(256) if value not in _PLAIN + b"+/-_")
 _SAFE = bytes.maketrans(b"-_", b"+/")
-_ESCAPES = re.compile(
-    rb"\\u00([0-9a-fA-F]{2})|%([0-9a-fA-F]{2})|\\[nrtbf]|\\u[0-9a-fA-F]{4}|&#x?[0-9a-fA-F]{1,6};"
+_ESCAPES = (
+    re.compile(rb"%([0-9a-fA-F]{2})"),
+    re.compile(rb"\\(?:u00([0-9a-fA-F]{2})|[nrtbf]|u[0-9a-fA-F]{4})"),
+    re.compile(rb"&#()x?[0-9a-fA-F]{1,6};"),
 )
-"""Of JSON, addresses and XML."""
+"""Of addresses, JSON and XML."""
 _CONTROLS = bytes({*range(1, 9), *range(14, 32), 127})
 _LOOKED_AT = 1024
 _LONG = re.compile(rb"[A-Za-z0-9+/_-]{60,}")
@@ -33,8 +38,8 @@ def may_be_base64(data: bytes) -> bool:
 
 def letters(data: bytes) -> list[bytes]:
     """Return the letters of Base64 in *data*, read as either alphabet if it has signs of both."""
-    if b"\\" in data or b"%" in data or b"&#" in data:
-        data = _ESCAPES.sub(_unescaped, data)
+    for escape in _ESCAPES:
+        data = escape.sub(_unescaped, data)
     text = data.translate(None, _OTHERS)
     if b"-" not in text and b"_" not in text:
         return [text]
@@ -44,8 +49,7 @@ def letters(data: bytes) -> list[bytes]:
 
 
 def _unescaped(found: re.Match[bytes]) -> bytes:
-    value = found[1] or found[2]
-    return bytes([int(value, 16)]) if value else b""
+    return bytes([int(found[1], 16)]) if found[1] else b""
 
 
 def from_base64(data: bytes, cap: int) -> Unpacked:
@@ -68,11 +72,16 @@ def code_in(data: bytes) -> Iterator[bytes]:
         return
     for text in letters(data):
         archive: int | None = None
-        for found in _HEADS.finditer(text):
-            at = found.start()
+        for head, at in _heads(text):
             is_inside = archive is not None and (at - archive) % 4 == 0
-            if found[0] == _ARCHIVE and is_inside:
+            if head == _ARCHIVE and is_inside:
                 continue  # an archive in or behind an archive is found there
             if base64.b64decode(text[at : at + 8].ljust(8, b"A")).startswith(_BEGINNINGS):
-                archive = at if found[0] == _ARCHIVE else archive
+                archive = at if head == _ARCHIVE else archive
                 yield text[at:]
+
+
+def _heads(text: bytes) -> Iterator[tuple[bytes, int]]:
+    """Yield what may be heads of code, and where, as they follow each other."""
+    found = (((one[0], one.start()) for one in head.finditer(text)) for head in _HEADS)
+    return merge(*found, key=itemgetter(1))

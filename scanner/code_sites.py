@@ -83,8 +83,7 @@ class CodeSites:
             yield from self._copied.sites(kind, row)
             return
         data = self._data
-        # Looking for one byte and only then at the next takes half of what bytes.find does.
-        needle = re.compile(b"%b(?=%b)" % (*map(re.escape, _halves(row)),), re.DOTALL)
+        needle = _behind_each_other((row & 0xFF,), (row >> 8,))
         for found in needle.finditer(data, self._start + 2, self._end):
             at = found.start()
             self._hits -= 1
@@ -156,22 +155,32 @@ class CodeSites:
 
     def _naming(self, code: int) -> Iterator[Found]:
         """Yield the methods that the table of classes gives code at *code*."""
-        needle = bytes((code & 0x7F | 0x80, code >> 7 & 0x7F | 0x80))
+        first, second, third = (code >> shift & 0x7F for shift in (0, 7, 14))
+        # The number may end there or go on: the highest bit of its third byte tells which.
+        needle = _behind_each_other((first | 0x80,), (second | 0x80,), (third, third | 0x80))
         self._steps -= (self._classes_end - self._classes_start) // 256
-        at = self._data.find(needle, self._classes_start, self._classes_end)
-        while at >= 0 and self._steps > 0:
+        for found in needle.finditer(self._data, self._classes_start, self._classes_end):
+            if self._steps <= 0:
+                return
             self._steps -= 1
-            place = bisect(self._classes, (at, len(self._data))) - 1
-            if place >= 0 and self._data[at + 2] & 0x7F == code >> 14 & 0x7F:
+            place = bisect(self._classes, (found.start(), len(self._data))) - 1
+            if place >= 0:
                 row = self._classes[place][1]
                 codes = self._codes_of(row)
                 self._steps -= len(codes)
                 yield from ((code, row, i) for i, given in codes if given == code)
-            at = self._data.find(needle, at + 1, self._classes_end)
 
 
-def _halves(row: int) -> tuple[bytes, bytes]:
-    return bytes((row & 0xFF,)), bytes((row >> 8,))
+def _behind_each_other(first: Sequence[int], *others: Sequence[int]) -> re.Pattern[bytes]:
+    """Return an expression for bytes behind each other, one of each group.
+
+    Looking for one byte and only then at the next takes half of what `bytes.find` does.
+    """
+    groups = [
+        b"[%b]" % re.escape(bytes(one)) if len(one) > 1 else re.escape(bytes(one))
+        for one in (first, *others)
+    ]
+    return re.compile(b"%b(?=%b)" % (groups[0], b"".join(groups[1:])), re.DOTALL)
 
 
 class _Copied:

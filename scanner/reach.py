@@ -7,6 +7,7 @@ way may be called, and so may what has the name of what is called.
 
 import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from heapq import heappop, heappush
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -49,6 +50,7 @@ class _Summary(NamedTuple):
     """The own methods that it calls, unless its objects have others of that name."""
     kinds: list[Place]
     """The own classes that it names, to make objects of them or to hand them on."""
+    is_short: bool
 
 
 class Near(NamedTuple):
@@ -105,7 +107,8 @@ class Reach:
         return self._leads_on[body]
 
     def _is_short(self, body: _Body) -> bool:
-        return len(self.program.files[body[0]].code(body[1])) <= SHORT
+        known = self._summaries.get(body)
+        return known.is_short if known else len(self.program.files[body[0]].code(body[1])) <= SHORT
 
     def _has_one_way(self, done: _Summary) -> bool:
         called = {body for (name, _), body in done.bodies if name != "<init>"}
@@ -141,9 +144,9 @@ class Reach:
                 targets.append(self._target((number, row)))
             elif kind != INVOKES and (place := self.program.classes.of_type(number, row)):
                 kinds.append(place)
-        called = frozenset(signature for signature, _ in targets)
+        called = frozenset([signature for signature, _ in targets])
         bodies = [(signature, body) for signature, body in targets if body is not None]
-        return _Summary(frozenset(names), called, bodies, kinds)
+        return _Summary(frozenset(names), called, bodies, kinds, len(code) <= SHORT)
 
     def _target(self, row: _Row) -> tuple[Signature, _Body | None]:
         """Return which method *row* means, and the code of an own one."""
@@ -174,7 +177,8 @@ class _Search:
         self._left_out = frozenset() if user_acts else USER_ACTS
         self._classes = reach.program.classes
         self._depths: dict[_Body, int] = {}
-        self._waiting: list[list[_Body]] = [[]]
+        self._waiting: list[tuple[int, _Body]] = []
+        """A heap: what is least deep is looked at first."""
         self._held: set[Place] = set()
         self._lines: set[Place] = set()
         self._inherited: dict[Signature, list[_Body]] = {}
@@ -193,12 +197,12 @@ class _Search:
                 self._enter((method.file, method.code_at), 0)
         names: set[str] = set()
         within: frozenset[str] | None = None
-        while (depth := self._nearest()) is not None:
+        while self._waiting:
+            depth, body = heappop(self._waiting)
             if depth > self._wanted and within is None:
                 within = frozenset(names)
             if len(self._depths) > (MOST_BODIES if self._reach.looks > 0 else FEW_BODIES):
                 return Near(within, self._wanted)
-            body = self._waiting[depth].pop()
             if self._depths[body] == depth:
                 names |= self._look(body, depth)
         return Near(frozenset(names), self._most, len(self._depths) > FEW_BODIES)
@@ -214,15 +218,10 @@ class _Search:
                 self._hold(place)
         return done.names
 
-    def _nearest(self) -> int | None:
-        return next((depth for depth, bodies in enumerate(self._waiting) if bodies), None)
-
     def _enter(self, body: _Body, depth: int) -> None:
         if self._depths.get(body, depth + 1) > depth:
             self._depths[body] = depth
-            if depth == len(self._waiting):
-                self._waiting.append([])
-            self._waiting[depth].append(body)
+            heappush(self._waiting, (depth, body))
 
     def _call(self, done: _Summary, depth: int) -> None:
         for _, body in done.bodies:
