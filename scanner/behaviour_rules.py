@@ -3,7 +3,7 @@
 An answer may be open: the features do not say, so the file must be read (`Answer.needs`).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from scanner.evidence import Finding
@@ -210,3 +210,22 @@ def _with_code(
         where = lines[0].split(": ", 1)[0] if where == PLACE else where
         evidence = [*lines, *evidence]
     return Answer(True, tuple(dict.fromkeys(evidence)), where)
+
+
+def may_hold(steps: Iterable[Mapping[str, Any]], near: Collection[str]) -> bool:
+    """Whether a walk that notes no more than *near* may find all *steps* of a code clause."""
+    return all(_may_be(step, near) for step in steps)
+
+
+def _may_be(step: Mapping[str, Any], near: Collection[str]) -> bool:
+    asked = [step["takes"], *(one["comes_from"] for one in step["arguments"].values())]
+    for names in asked:
+        if names and all("->" in name for name in names) and not _meet(names, near):
+            return False
+    if step["either"]:
+        return any(_may_be(other, near) for other in step["either"])
+    return _meet(step["call"], near)
+
+
+def _meet(names: Sequence[str], near: Collection[str]) -> bool:
+    return any(name in near for name in names)

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import compress
 
+from scanner.instructions import LENGTHS, payload_length
+
 INVOKES, READS, TYPES = 1, 2, 3
 _KIND = bytearray(256)
 for _kind, _codes in (
@@ -223,3 +225,19 @@ def section(data: bytes, kind: int) -> tuple[int, int]:
     if len(first) != 1 or not 0x70 <= first[0] < len(data):
         return whole
     return first[0], min((p for _, p in starts if p > first[0]), default=len(data))
+
+
+def named_rows(units: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield kind and row of each instruction that names one.
+
+    One behind the other, as Android's verifier does: it lets no code jump between them. A table
+    that does not fit, which it refuses, hides nothing all the same.
+    """
+    at, last = 0, len(units) - 1
+    while at < last:
+        unit = units[at]
+        code = unit & 0xFF
+        if kind := KINDS[code]:
+            yield kind, units[at + 1]
+        length = LENGTHS[code] if code or not unit else payload_length(units, at)
+        at += length if at + length <= last + 1 else 1

@@ -6,17 +6,18 @@ way may be called, and so may what has the name of what is called.
 """
 
 import struct
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import islice
 from typing import Any, NamedTuple
 
+from scanner.behaviour_rules import may_hold
 from scanner.code_file import Method
-from scanner.code_sites import INVOKES, KINDS, READS
+from scanner.code_sites import INVOKES, READS, named_rows
 from scanner.dex import DAMAGE
 from scanner.flow import ALL, USER_ACTS
 from scanner.frames import Budget
-from scanner.instructions import LENGTHS, payload_length
 from scanner.own_classes import Place, Signature
 from scanner.program import Program
 
@@ -31,7 +32,7 @@ SHORT = 64
 MOST_IDLE = 4
 """Methods that one calls and that are looked at, whether they do anything."""
 UNITS_A_STEP = 64
-Step = Mapping[str, Any]
+MOST_WHOLE = 8
 Noted = Sequence[tuple[Mapping[int, frozenset[str]], Mapping[int, frozenset[str]]]]
 _Body = tuple[int, int]
 """File and offset of the code of a method."""
@@ -73,6 +74,8 @@ class Reach:
         self._targets: dict[_Row, tuple[Signature, _Body | None]] = {}
         self._leads_on: dict[_Body, bool] = {}
         self._near: dict[tuple[Sequence[Method], str, int, bool], Near] = {}
+        self._whole: deque[_Search] = deque(maxlen=MOST_WHOLE)
+        """The last that came to their end: who starts in the midst of one comes by little more."""
         self.looks = MOST_LOOKS
         """That are left."""
 
@@ -80,21 +83,32 @@ class Reach:
         self, clause: Mapping[str, Any], methods: Sequence[Method], kind: str
     ) -> Near | None:
         """Return what lies near *methods* in an object of class *kind*; None: a walk is in vain."""
-        near = self.near(methods, kind, clause["reach"], clause["user_acts"])
-        names = near.names
-        if names is not None and not all(_may_be(step, names) for step in clause["steps"]):
+        asked = methods, kind, clause["reach"], clause["user_acts"]
+        if asked not in self._near and self._was_in_vain(clause, methods, kind):
             return None
-        return near
+        near = self.near(*asked)
+        return None if _is_in_vain(clause, near) else near
+
+    def _was_in_vain(self, clause: Mapping[str, Any], methods: Sequence[Method], kind: str) -> bool:
+        """Whether a search that came by *methods* itself found nothing, and they add nothing."""
+        for search in [*self._whole] if clause["reach"] else ():
+            if search.came_by(methods, clause["user_acts"]):
+                near = search.near(methods, kind)
+                if near.depth != ALL:  # damaged, or too large by now
+                    self._whole.remove(search)
+                elif _is_in_vain(clause, near):
+                    return True
+        return False
 
     def near(self, methods: Sequence[Method], kind: str, reach: int, user_acts: bool) -> Near:
         """Return what a walk may come by that goes *reach* deep, or to the end of a short way."""
-        key = methods, kind, reach, user_acts
-        if key not in self._near:
-            try:
-                self._near[key] = _Search(self, reach, user_acts).near(methods, kind)
-            except DAMAGE:  # the walk may find its way around it
-                self._near[key] = Near(None, reach)
-        return self._near[key]
+        asked = methods, kind, reach, user_acts
+        if asked not in self._near:
+            search = _Search(self, reach, user_acts)
+            self._near[asked] = near = search.near(methods, kind)
+            if near.depth == ALL:
+                self._whole.append(search)
+        return self._near[asked]
 
     def hands_on(self, method: Method) -> bool:
         """Whether *method* may stand between any two: it leads to one own method at most."""
@@ -135,14 +149,15 @@ class Reach:
         self._budget.spend(1 + len(units) // UNITS_A_STEP)
         names: set[str] = set()
         targets, kinds = [], []
-        for kind, row in {*_rows(units)}:
-            if kind == READS:
+        for kind, row in {*named_rows(units)}:
+            if kind == INVOKES:
+                if row in methods:
+                    names |= methods[row]
+                elif row < file.dex.methods.rows:
+                    targets.append(self._target((number, row)))
+            elif kind == READS:
                 names.update(fields.get(row, ()))
-            elif kind == INVOKES and row in methods:
-                names |= methods[row]
-            elif kind == INVOKES and row < file.dex.methods.rows:
-                targets.append(self._target((number, row)))
-            elif kind != INVOKES and (place := self.program.classes.of_type(number, row)):
+            elif place := self.program.classes.of_type(number, row):
                 kinds.append(place)
         called = frozenset([signature for signature, _ in targets])
         bodies = [(signature, body) for signature, body in targets if body is not None]
@@ -176,6 +191,7 @@ class _Search:
         self._most = ALL if depth else 0
         self._left_out = frozenset() if user_acts else USER_ACTS
         self._classes = reach.program.classes
+        self._names: set[str] = set()
         self._depths: dict[_Body, int] = {}
         self._waiting: list[tuple[int, _Body]] = []
         """A heap: what is least deep is looked at first."""
@@ -187,7 +203,13 @@ class _Search:
         """The least depth of what is not called from a start by its place."""
 
     def near(self, methods: Sequence[Method], kind: str) -> Near:
-        """Return what may be come by from *methods*."""
+        """Return what may be come by from *methods*, and from those that were given before."""
+        try:
+            return self._near(methods, kind)
+        except DAMAGE:  # the walk may find its way around it
+            return Near(None, self._wanted)
+
+    def _near(self, methods: Sequence[Method], kind: str) -> Near:
         if self._most and any(map(self._reach.hands_on, methods)):
             self._first = 0
         if (own := self._classes.find(kind)) is not None:
@@ -195,17 +217,23 @@ class _Search:
         for method in methods:
             if method.name not in self._left_out:
                 self._enter((method.file, method.code_at), 0)
-        names: set[str] = set()
         within: frozenset[str] | None = None
         while self._waiting:
             depth, body = heappop(self._waiting)
             if depth > self._wanted and within is None:
-                within = frozenset(names)
+                within = frozenset(self._names)
             if len(self._depths) > (MOST_BODIES if self._reach.looks > 0 else FEW_BODIES):
                 return Near(within, self._wanted)
             if self._depths[body] == depth:
-                names |= self._look(body, depth)
-        return Near(frozenset(names), self._most, len(self._depths) > FEW_BODIES)
+                self._names |= self._look(body, depth)
+        return Near(frozenset(self._names), self._most, len(self._depths) > FEW_BODIES)
+
+    def came_by(self, methods: Sequence[Method], user_acts: bool) -> bool:
+        """Whether this search came by all of *methods* itself."""
+        if not self._most or user_acts == bool(self._left_out):
+            return False
+        bodies = ((one.file, one.code_at) for one in methods if one.name not in self._left_out)
+        return all(body in self._depths for body in bodies)
 
     def _look(self, body: _Body, depth: int) -> frozenset[str]:
         self._reach.looks -= 1
@@ -263,32 +291,6 @@ class _Search:
             self._enter(body, self._first)
 
 
-def _rows(units: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield kind and row of each instruction that names one.
-
-    One behind the other, as Android's verifier does: it lets no code jump between them. A table
-    that does not fit, which it refuses, hides nothing all the same.
-    """
-    at, last = 0, len(units) - 1
-    while at < last:
-        unit = units[at]
-        code = unit & 0xFF
-        if kind := KINDS[code]:
-            yield kind, units[at + 1]
-        length = LENGTHS[code] if code or not unit else payload_length(units, at)
-        at += length if at + length <= last + 1 else 1
-
-
-def _may_be(step: Step, near: Collection[str]) -> bool:
-    """Whether a walk that notes no more than *near* may find *step*."""
-    asked = [step["takes"], *(one["comes_from"] for one in step["arguments"].values())]
-    for names in asked:
-        if names and all("->" in name for name in names) and not _meet(names, near):
-            return False
-    if step["either"]:
-        return any(_may_be(other, near) for other in step["either"])
-    return _meet(step["call"], near)
-
-
-def _meet(names: Sequence[str], near: Collection[str]) -> bool:
-    return any(name in near for name in names)
+def _is_in_vain(clause: Mapping[str, Any], near: Near) -> bool:
+    names = near.names
+    return names is not None and not may_hold(clause["steps"], names)

@@ -12,11 +12,11 @@ from scanner import program
 from scanner.behaviour_rules import wanted_references
 from scanner.code_file import CodeFile, Method
 from scanner.code_rules import noted_rows
-from scanner.code_sites import INVOKES
+from scanner.code_sites import INVOKES, named_rows
 from scanner.flow import Walk
 from scanner.frames import Budget, BudgetError
 from scanner.program import Program
-from scanner.reach import Reach, _rows
+from scanner.reach import Reach
 from tests.scanner.corpus import real_apk, second_real_apk
 from tests.scanner.samples.dex_writer import write_dex
 from tests.scanner.samples.sample import APPS, classes_of, read_pair
@@ -64,7 +64,7 @@ def test_a_row_counts_where_android_sees_an_instruction_only() -> None:
     invoke, table = (0x106E, 7, 0), (0x0300, 1, 4, 0, 0x106E, 9)
     units = [0x0013, 0x106E, *invoke, *table, *invoke, 0x0022]  # const/16 v0, 0x106e; ends cut off
 
-    assert [*_rows(units)] == [(INVOKES, 7), (INVOKES, 7)]
+    assert [*named_rows(units)] == [(INVOKES, 7), (INVOKES, 7)]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_row_counts_where_android_sees_an_instruction_only() -> None:
 def test_no_table_hides_what_is_jumped_to_behind_it(table: tuple[int, ...]) -> None:
     units = [0x0528, *table, 0x206E, 7, 0, 0x0E]  # goto +5: the length wraps, or does not fit
 
-    assert (INVOKES, 7) in _rows(units)
+    assert (INVOKES, 7) in named_rows(units)
 
 
 def test_what_lies_nowhere_near_needs_no_walk(opened: OpenSet) -> None:
