@@ -200,8 +200,13 @@ class Archive:
         """Yield the entries of local headers that no directory points to."""
         for start, end in self._gaps():
             at = start
-            while (at := self._data.find(LOCAL, at, end)) >= 0 and self._may_go_on():
-                local = local_record(self._data, at) if at not in self._heads else None
+            while (at := self._data.find(LOCAL, at, end)) >= 0:
+                if at in self._heads:
+                    at += 4
+                    continue
+                if not self._may_go_on():
+                    return
+                local = local_record(self._data, at)
                 at += 4
                 if local is None or not 0 < len(local.name) < 4096:
                     continue
