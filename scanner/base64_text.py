@@ -83,5 +83,6 @@ def code_in(data: bytes) -> Iterator[bytes]:
 
 def _heads(text: bytes) -> Iterator[tuple[bytes, int]]:
     """Yield what may be heads of code, and where, as they follow each other."""
-    found = (((one[0], one.start()) for one in head.finditer(text)) for head in _HEADS)
-    return merge(*found, key=itemgetter(1))
+    there = [head for head in _HEADS if head.search(text)]  # hardly ever one
+    found = (((one[0], one.start()) for one in head.finditer(text)) for head in there)
+    return merge(*found, key=itemgetter(1)) if there else iter(())
