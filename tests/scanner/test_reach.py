@@ -9,7 +9,7 @@ import pytest
 
 from patterns.opened import OpenSet
 from scanner import program
-from scanner.behaviour_rules import wanted_references
+from scanner.behaviour_rules import may_hold, wanted_references
 from scanner.code_file import CodeFile, Method
 from scanner.code_rules import noted_rows
 from scanner.code_sites import INVOKES, named_rows
@@ -23,6 +23,8 @@ from tests.scanner.samples.sample import APPS, classes_of, read_pair
 
 EVERY = 29
 """Of how many methods of a real app one is walked from."""
+SEVERAL = 1500
+"""Methods one behind another, many of which call each other."""
 RULES = sorted(path.stem for path in APPS.glob("*.app"))
 
 
@@ -58,6 +60,27 @@ def test_so_it_is_in_real_code(app: Callable[[], Path], opened: OpenSet) -> None
             compared += bool(walk.events)
 
     assert compared >= 10
+
+
+@pytest.mark.parametrize("app", [real_apk, second_real_apk])
+def test_who_starts_in_the_midst_of_a_search_finds_what_a_search_of_its_own_finds(
+    app: Callable[[], Path], opened: OpenSet
+) -> None:
+    code = _program_in(app())
+    noted = noted_rows(code, code.references(wanted_references(opened.behaviours)))
+    shared, alone = (Reach(code, noted, Budget(10_000_000, lambda: False)) for _ in range(2))
+    clauses = [clause for rule in opened.behaviours for clause in rule["code"]]
+    vain = 0
+    for method in [*_methods(code)][:SEVERAL]:
+        for clause in clauses:
+            start = (method,), method.owner, clause["reach"], clause["user_acts"]
+            names = alone.near(*start).names
+            is_vain = names is not None and not may_hold(clause["steps"], names)
+            assert (shared.near_for(clause, *start[:2]) is None) == is_vain
+            vain += is_vain
+
+    assert vain > SEVERAL
+    assert shared.looks > alone.looks
 
 
 def test_a_row_counts_where_android_sees_an_instruction_only() -> None:
