@@ -191,6 +191,8 @@ class _Search:
         self._most = ALL if depth else 0
         self._left_out = frozenset() if user_acts else USER_ACTS
         self._classes = reach.program.classes
+        self._is_whole = False
+        """Whether it came to its end: how deep a body lies does not matter any more."""
         self._names: set[str] = set()
         self._depths: dict[_Body, int] = {}
         self._waiting: list[tuple[int, _Body]] = []
@@ -226,6 +228,7 @@ class _Search:
                 return Near(within, self._wanted)
             if self._depths[body] == depth:
                 self._names |= self._look(body, depth)
+        self._is_whole = True
         return Near(frozenset(self._names), self._most, len(self._depths) > FEW_BODIES)
 
     def came_by(self, methods: Sequence[Method], user_acts: bool) -> bool:
@@ -247,7 +250,8 @@ class _Search:
         return done.names
 
     def _enter(self, body: _Body, depth: int) -> None:
-        if self._depths.get(body, depth + 1) > depth:
+        known = self._depths.get(body)
+        if known is None or (depth < known and not self._is_whole):
             self._depths[body] = depth
             heappush(self._waiting, (depth, body))
 

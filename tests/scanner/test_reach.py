@@ -69,6 +69,7 @@ def test_who_starts_in_the_midst_of_a_search_finds_what_a_search_of_its_own_find
     code = _program_in(app())
     noted = noted_rows(code, code.references(wanted_references(opened.behaviours)))
     shared, alone = (Reach(code, noted, Budget(10_000_000, lambda: False)) for _ in range(2))
+    shared.looks = alone.looks = 10_000_000
     clauses = [clause for rule in opened.behaviours for clause in rule["code"]]
     vain = 0
     for method in [*_methods(code)][:SEVERAL]:
