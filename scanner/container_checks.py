@@ -47,9 +47,7 @@ def oddities_of_entry(record: Record, local: Record) -> Iterator[Odd]:
     if (record.flags ^ local.flags) & DESCRIPTOR_FLAG:
         yield "container_flags_differ", f"{record.flags:#06x} there, {local.flags:#06x} here."
     elif not local.flags & DESCRIPTOR_FLAG and _sizes(local) != _sizes(record):
-        packed, size, crc = _sizes(local)
-        evidence = f"The local header says {packed} packed, {size} bytes, checksum {crc:08x}."
-        yield "container_sizes_lie", evidence
+        yield "container_sizes_lie", f"The local header says {_described(local)}."
     if (record.flags | local.flags) & ENCRYPTION_FLAGS:
         yield "container_encryption_flag", "Android ignores the mark."
     if record.method not in (0, 8):
@@ -89,6 +87,10 @@ def overlaps(spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         if start < end:
             yield start, min(stop, end)
         end = max(end, stop)
+
+
+def _described(record: Record) -> str:
+    return f"{record.packed_bytes} packed, {record.size_bytes} bytes, checksum {record.crc:08x}"
 
 
 def _sizes(record: Record) -> tuple[int, int, int]:
