@@ -75,7 +75,7 @@ class Reach:
         self._leads_on: dict[_Body, bool] = {}
         self._near: dict[tuple[Sequence[Method], str, int, bool], Near] = {}
         self._whole: deque[_Search] = deque(maxlen=MOST_WHOLE)
-        """The last that came to their end: who starts in the midst of one comes by little more."""
+        """Came to their end, the last used last: who starts in one's midst comes by little more."""
         self.looks = MOST_LOOKS
         """That are left."""
 
@@ -93,11 +93,12 @@ class Reach:
         """Whether a search that came by *methods* itself found nothing, and they add nothing."""
         for search in [*self._whole] if clause["reach"] else ():
             if search.came_by(methods, clause["user_acts"]):
+                self._whole.remove(search)
                 near = search.near(methods, kind)
-                if near.depth != ALL:  # damaged, or too large by now
-                    self._whole.remove(search)
-                elif _is_in_vain(clause, near):
-                    return True
+                if near.depth == ALL:  # neither damaged nor too large by now
+                    self._whole.append(search)
+                    if _is_in_vain(clause, near):
+                        return True
         return False
 
     def near(self, methods: Sequence[Method], kind: str, reach: int, user_acts: bool) -> Near:
@@ -296,5 +297,4 @@ class _Search:
 
 
 def _is_in_vain(clause: Mapping[str, Any], near: Near) -> bool:
-    names = near.names
-    return names is not None and not may_hold(clause["steps"], names)
+    return near.names is not None and not may_hold(clause["steps"], near.names)
